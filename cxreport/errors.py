@@ -1,0 +1,147 @@
+"""One hierarchy of errors: each with a code for programs, an exit code for shells and a next step for people.
+
+The library raises and never prints; the command line prints and exits in one place. Texts never carry patient data:
+they name files as the user named them, and DICOM keywords, not values.
+"""
+
+from __future__ import annotations
+
+import enum
+
+
+class ExitCode(enum.IntEnum):
+    """Exit codes of the command line."""
+
+    OK = 0
+    UNEXPECTED = 1
+    USAGE = 2
+    NOTHING_READABLE = 3
+    BUNDLE = 4
+    EXTRA_MISSING = 5
+    SOME_FAILED = 6
+    INTERRUPTED = 130
+
+
+class CxreportError(Exception):
+    """Base of all errors of cxreport.
+
+    Attributes:
+        code: stable, machine-readable name.
+        exit_code: what the command line exits with when the error ends the run.
+        hint: the next step for the user.
+    """
+
+    code = "unexpected"
+    exit_code = ExitCode.UNEXPECTED
+    hint = "Please report this with the output of `cxreport info`."
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        if hint is not None:
+            self.hint = hint
+
+
+class UsageError(CxreportError):
+    """The options do not go together, or a value is out of range."""
+
+    code = "usage"
+    exit_code = ExitCode.USAGE
+    hint = "See `cxreport COMMAND --help`."
+
+
+class StudyError(CxreportError):
+    """One study failed; the run goes on."""
+
+    code = "unreadable"
+    exit_code = ExitCode.SOME_FAILED
+    hint = "Check that the file opens in an image viewer."
+
+
+class UnreadableFileError(StudyError):
+    """Neither DICOM nor a picture, truncated, or damaged."""
+
+
+class MissingCodecError(StudyError):
+    """The transfer syntax needs a plugin that is not installed."""
+
+    code = "missing-codec"
+    hint = "Install the package that the message names."
+
+
+class TooLargeError(StudyError):
+    """More pixels than the limit allows: a decompression bomb, or a limit set too low."""
+
+    code = "too-large"
+    hint = "Raise the limit with --max-megapixels if you trust the file."
+
+
+class NotAChestRadiographError(StudyError):
+    """Modality or body part say that this is something else."""
+
+    code = "not-a-chest-radiograph"
+    hint = "Use --force to draft a report all the same."
+
+
+class NoFrontalViewError(StudyError):
+    """The study has only lateral views."""
+
+    code = "no-frontal-view"
+    hint = "The model reads frontal views (PA or AP); use --force to use a lateral one."
+
+
+class InvalidTagsError(StudyError):
+    """A row of a tag table is unusable."""
+
+    code = "invalid-tags"
+    hint = "Probabilities are numbers from 0 to 1, one column per tag of `cxreport info --json`."
+
+
+class NothingReadableError(CxreportError):
+    """No study among the inputs."""
+
+    code = "nothing-readable"
+    exit_code = ExitCode.NOTHING_READABLE
+    hint = "Name DICOM, PNG, JPEG or TIFF files, or folders that hold some."
+
+
+class BundleError(CxreportError):
+    """The model bundle is missing, incomplete, altered or of another version."""
+
+    code = "bundle"
+    exit_code = ExitCode.BUNDLE
+    hint = "Reinstall cxreport, or name a bundle folder with --model."
+
+
+class DeviceError(CxreportError):
+    """The device asked for is not usable."""
+
+    code = "device"
+    exit_code = ExitCode.USAGE
+    hint = "Use --device cpu, or install the CUDA and cuDNN libraries that onnxruntime-gpu needs."
+
+
+class MissingExtraError(CxreportError):
+    """A command needs an optional extra."""
+
+    code = "extra-missing"
+    exit_code = ExitCode.EXTRA_MISSING
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs the '{extra}' extra.", hint=f"pip install 'cxreport[{extra}]'")
+
+
+class TrainingError(CxreportError):
+    """Training data or a run folder are unusable."""
+
+    code = "training"
+    exit_code = ExitCode.USAGE
+    hint = "Check the data folder and the recipe."
+
+
+class ExportError(CxreportError):
+    """An exported bundle failed its own checks; nothing was written."""
+
+    code = "export"
+    exit_code = ExitCode.BUNDLE
+    hint = "Train again, or report this with the figures above."

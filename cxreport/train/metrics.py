@@ -1,0 +1,25 @@
+"""Figures of the tag head against labels."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def auc(scores: NDArray[np.floating], labels: NDArray[np.floating]) -> float:
+    """Area under the ROC curve of one tag (Mann-Whitney, ties count half); nan without both classes."""
+    positive = labels > 0.5
+    n_positive, n_negative = int(positive.sum()), int((~positive).sum())
+    if not n_positive or not n_negative:
+        return float("nan")
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+    return float((ranks[positive].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
+
+
+def auc_per_tag(
+    scores: NDArray[np.floating], labels: NDArray[np.floating], tags: tuple[str, ...], least: int = 10
+) -> dict[str, float]:
+    """AUC of every tag with at least ``least`` positives; ``mean`` averages them."""
+    kept = {t: auc(scores[:, i], labels[:, i]) for i, t in enumerate(tags) if labels[:, i].sum() >= least}
+    return kept | {"mean": float(np.mean(list(kept.values()))) if kept else float("nan")}

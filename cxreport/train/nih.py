@@ -1,0 +1,85 @@
+"""Dataset adapter for NIH ChestX-ray14 (Wang et al. 2017): ``images/``, ``Data_Entry_2017.csv``, patient list files."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cxreport.preprocess import network_input
+
+FINDINGS = (
+    "Atelectasis",
+    "Cardiomegaly",
+    "Effusion",
+    "Infiltration",
+    "Mass",
+    "Nodule",
+    "Pneumonia",
+    "Pneumothorax",
+    "Consolidation",
+    "Edema",
+    "Emphysema",
+    "Fibrosis",
+    "Pleural_Thickening",
+    "Hernia",
+)
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Images and labels of one split: pixels (N, S, S) uint8, labels (N, 14) float32, names of the image files."""
+
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.float32]
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __add__(self, other: LabelledImages) -> LabelledImages:
+        return LabelledImages(
+            np.concatenate([self.pixels, other.pixels]),
+            np.concatenate([self.labels, other.labels]),
+            self.names + other.names,
+        )
+
+
+def read_labels(folder: Path) -> dict[str, NDArray[np.float32]]:
+    """Image file name -> (14,) multi-hot labels in the order of `FINDINGS`, from ``Data_Entry_2017.csv``."""
+    with (folder / "Data_Entry_2017.csv").open(newline="") as stream:
+        rows = csv.DictReader(stream)
+        return {
+            row["Image Index"]: np.array([f in row["Finding Labels"].split("|") for f in FINDINGS], np.float32)
+            for row in rows
+        }
+
+
+def read_split(folder: Path, split: str, size: int) -> LabelledImages:
+    """Read the images of a split into memory.
+
+    Args:
+        folder: an NIH layout.
+        split: ``train`` or ``val`` (``<split>_list.txt``); without list files the whole folder is the train split.
+        size: side of the network input.
+
+    Raises:
+        FileNotFoundError: no such folder, table, list or image.
+    """
+    labels = read_labels(folder)
+    listing = folder / f"{split}_list.txt"
+    if listing.exists():
+        names = listing.read_text().split()
+    elif split == "train":
+        names = sorted(labels)
+    else:
+        raise FileNotFoundError(f"{listing}: the {split} split needs a list of image files")
+    pixels = np.empty((len(names), size, size), np.uint8)
+    for i, name in enumerate(names):
+        with Image.open(folder / "images" / name) as image:
+            pixels[i] = network_input(np.asarray(image.convert("L")), size)
+    return LabelledImages(pixels, np.stack([labels[n] for n in names]), tuple(names))

@@ -1,0 +1,35 @@
+"""How training tells what it does: the library reports, the command line shows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Protocol
+
+
+class Progress(Protocol):
+    """Receives progress; never asked for anything."""
+
+    def step(self, stage: str, done: int, total: int, loss: float) -> None:
+        """One optimiser step of a stage is done."""
+
+    def epoch(self, stage: str, figures: dict[str, Any]) -> None:
+        """An epoch is done and measured."""
+
+
+class RunLog:
+    """Keeps the figures of every epoch in ``log.jsonl`` of the run folder and passes them on."""
+
+    def __init__(self, run: Path, progress: Progress) -> None:
+        self._path = run / "log.jsonl"
+        self._progress = progress
+
+    def step(self, stage: str, done: int, total: int, loss: float) -> None:
+        """Pass a step on."""
+        self._progress.step(stage, done, total, loss)
+
+    def epoch(self, stage: str, figures: dict[str, Any]) -> None:
+        """Append a line and pass it on."""
+        with self._path.open("a") as stream:
+            stream.write(json.dumps({"stage": stage, **figures}) + "\n")
+        self._progress.epoch(stage, figures)
