@@ -1,0 +1,74 @@
+"""Drafts the radiology report of a chest X-ray study. Research use only.
+
+The names below are imported when they are first used, so that ``import cxreport`` itself costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cxreport.bundle import Manifest, find_bundle, load_manifest
+    from cxreport.errors import CxreportError
+    from cxreport.pipeline import GenerateOptions, generate
+    from cxreport.record import record_schema, to_record
+    from cxreport.session import Model
+    from cxreport.study import ReadOptions, read_studies
+    from cxreport.tag_table import read_tag_table
+    from cxreport.types import Failure, Outcome, Report, Study
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "CxreportError": "errors",
+    "Failure": "types",
+    "GenerateOptions": "pipeline",
+    "Manifest": "bundle",
+    "Model": "session",
+    "Outcome": "types",
+    "ReadOptions": "study",
+    "Report": "types",
+    "Study": "types",
+    "find_bundle": "bundle",
+    "generate": "pipeline",
+    "load_manifest": "bundle",
+    "read_studies": "study",
+    "read_tag_table": "tag_table",
+    "record_schema": "record",
+    "to_record": "record",
+}
+
+__all__ = [
+    "CxreportError",
+    "Failure",
+    "GenerateOptions",
+    "Manifest",
+    "Model",
+    "Outcome",
+    "ReadOptions",
+    "Report",
+    "Study",
+    "__version__",
+    "find_bundle",
+    "generate",
+    "load_manifest",
+    "read_studies",
+    "read_tag_table",
+    "record_schema",
+    "to_record",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its module when it is first asked for (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names before they are imported."""
+    return sorted({*globals(), *__all__})

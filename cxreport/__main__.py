@@ -1,0 +1,5 @@
+"""``python -m cxreport``."""
+
+from cxreport.cli import main
+
+main()

@@ -1,0 +1,106 @@
+"""The one place where errors become text on stderr and an exit code."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import typer
+
+from cxreport.errors import CxreportError, ExitCode
+
+
+def say(text: str) -> None:
+    """Write lines to stderr, without control characters that a file name may bring."""
+    sys.stderr.write("".join(c if c.isprintable() or c == "\n" else "?" for c in text) + "\n")
+    sys.stderr.flush()
+
+
+@contextmanager
+def errors_handled(verbose: bool = False) -> Iterator[None]:
+    """End the command with the exit code of whatever its body raises.
+
+    A reader that closed the pipe ends the command quietly and without an error. An unexpected exception shows its kind
+    only, as its text might carry patient data; its traceback is for ``--verbose``.
+    """
+    try:
+        yield
+    except CxreportError as error:
+        say(f"error: {error.message}\nhint: {error.hint}")
+        _show_traceback(verbose)
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        say("interrupted")
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    except BrokenPipeError:
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        raise typer.Exit(ExitCode.OK) from None
+    except (typer.Exit, typer.Abort):
+        raise
+    except Exception as error:
+        reason = f" ({error.strerror})" if isinstance(error, OSError) else ""
+        say(f"error: unexpected {type(error).__name__}{reason}\nhint: {CxreportError.hint} --verbose shows where.")
+        _show_traceback(verbose)
+        raise typer.Exit(ExitCode.UNEXPECTED) from None
+
+
+@contextmanager
+def diagnostics(quiet: bool, verbose: bool) -> Iterator[None]:
+    """Send cxreport's log to stderr; the warnings of libraries, which may quote patient data, only if verbose."""
+    root, own = logging.getLogger(), logging.getLogger("cxreport")
+    handler = _Handler()
+    level = logging.DEBUG if verbose else logging.ERROR if quiet else logging.WARNING
+    handler.setLevel(level)
+    if not verbose:
+        handler.addFilter(logging.Filter("cxreport"))
+    own.setLevel(level)
+    root.addHandler(handler)
+    try:
+        with warnings.catch_warnings():
+            if not verbose:
+                warnings.simplefilter("ignore")
+            yield
+    finally:
+        root.removeHandler(handler)
+
+
+class _Handler(logging.Handler):
+    """Writes records to whatever stderr is at that time."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record as a line, with its traceback if it has one."""
+        say(f"{record.levelname.lower()}: {self.format(record)}")
+
+
+def _show_traceback(verbose: bool) -> None:
+    """Print the traceback of the exception being handled where it is asked for."""
+    if verbose:
+        traceback.print_exc()
+
+
+@contextmanager
+def interrupt_held() -> Iterator[None]:
+    """Hold Ctrl-C back until the body is done, so that no record is written by half; a second one ends it at once."""
+    held = False
+
+    def hold(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal held
+        if held:
+            raise KeyboardInterrupt
+        held = True
+
+    before = signal.signal(signal.SIGINT, hold)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if held:
+        raise KeyboardInterrupt

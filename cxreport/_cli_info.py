@@ -1,0 +1,92 @@
+"""`cxreport info` and `cxreport schema`."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cxreport import __version__
+from cxreport._cli_errors import errors_handled
+from cxreport.errors import BundleError
+
+if TYPE_CHECKING:
+    from cxreport.bundle import Manifest
+
+
+def info(
+    json_: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
+    model: Annotated[
+        str | None, typer.Option("--model", metavar="BUNDLE", help="Bundle folder. Default: the shipped bundle.")
+    ] = None,
+) -> None:
+    """Tell the version, the bundle, and what this machine can run and read.
+
+    Loads no model. Exits with 4 when the bundle is unusable, after telling the rest.
+    """
+    with errors_handled():
+        from cxreport.bundle import find_bundle, load_manifest
+        from cxreport.dicom import decoders_present
+        from cxreport.session import providers_present
+
+        facts: dict[str, Any] = {"version": __version__, "bundle": None}
+        failure: BundleError | None = None
+        try:
+            folder = find_bundle(model)
+            facts["bundle"] = _bundle(folder, load_manifest(folder))
+        except BundleError as error:
+            failure = error
+        facts["providers"] = providers_present()
+        facts["dicom_decoders"] = decoders_present()
+        typer.echo(json.dumps(facts, indent=2) if json_ else _text(facts))
+        if failure is not None:
+            raise failure
+
+
+def schema() -> None:
+    """Print the JSON Schema of the records that `generate` writes."""
+    with errors_handled():
+        from cxreport.record import record_schema
+
+        typer.echo(json.dumps(record_schema(), indent=2))
+
+
+def _bundle(folder: Path, manifest: Manifest) -> dict[str, Any]:
+    """Describe a bundle."""
+    return {
+        "path": str(folder),
+        "name": manifest.name,
+        "version": manifest.version,
+        "sha256": manifest.sha256,
+        "architecture": manifest.architecture,
+        "image_size": manifest.image_size,
+        "tags": [{"name": tag.name, "threshold": round(float(tag.threshold), 4)} for tag in manifest.tags],
+        "reporting_tags": [tag.name for tag in manifest.reporting_tags],
+        "evidence": sorted(manifest.evidence),
+    }
+
+
+def _text(facts: dict[str, Any]) -> str:
+    """Lay facts out as a name and a value each, at 80 columns."""
+    bundle, decoders = facts["bundle"], facts["dicom_decoders"]
+    lines = {"cxreport": facts["version"], "bundle": "unusable"}
+    if bundle is not None:
+        lines |= {
+            "bundle": f"{bundle['name']} {bundle['version']}, {bundle['architecture']}, {bundle['image_size']} px",
+            "path": bundle["path"],
+            "sha256": bundle["sha256"],
+            "tags": ", ".join(tag["name"] for tag in bundle["tags"]),
+            "reporting tags": ", ".join(bundle["reporting_tags"]),
+            "evidence": ", ".join(bundle["evidence"]),
+        }
+    lines["providers"] = ", ".join(facts["providers"])
+    lines["DICOM decoders"] = ", ".join(name for name, present in decoders.items() if present)
+    lines["missing"] = ", ".join(name for name, present in decoders.items() if not present)
+    return "\n".join(
+        textwrap.fill(value, 80, initial_indent=f"{name:<16}", subsequent_indent=" " * 16, break_long_words=False)
+        for name, value in lines.items()
+        if value
+    )

@@ -1,0 +1,165 @@
+"""Outcomes as JSON records, and the JSON Schema of the records."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cxreport.bundle import Manifest
+    from cxreport.types import Outcome, Report, ViewInfo
+
+__all__ = ["SCHEMA_VERSION", "record_schema", "to_record"]
+
+SCHEMA_VERSION = 1
+
+
+def to_record(outcome: Outcome, manifest: Manifest) -> dict[str, Any]:
+    """Turn an outcome into the record that `record_schema` describes.
+
+    Args:
+        outcome: a report or a failure.
+        manifest: of the bundle that drafted the report.
+
+    Returns:
+        Plain dictionaries, lists, strings and rounded numbers, ready for `json.dumps`.
+    """
+    from cxreport.types import Failure
+
+    if isinstance(outcome, Failure):
+        error = outcome.error
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "study": {"id": outcome.id, "sources": list(outcome.sources)},
+            "error": {"code": error.code, "message": error.message, "hint": error.hint},
+        }
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "study": _study(outcome),
+        "tags": [
+            {"name": tag.name, "probability": _rounded(tag.probability), "positive": bool(tag.positive)}
+            for tag in outcome.tags
+        ],
+        "plan": [{"tag": tag.tag, "probability": _rounded(tag.probability)} for tag in outcome.plan],
+        "findings": list(outcome.findings),
+        "impression": list(outcome.impression),
+        "report": {"findings": " ".join(outcome.findings), "impression": " ".join(outcome.impression)},
+        "model": {"name": manifest.name, "version": manifest.version, "sha256": manifest.sha256},
+        "warnings": list(outcome.warnings),
+        "timing_ms": {stage: round(float(spent), 2) for stage, spent in outcome.timing_ms.items()},
+    }
+
+
+def _study(report: Report) -> dict[str, Any]:
+    """Describe a study and what became of its views."""
+    study = report.study
+    return {
+        "id": study.id,
+        "sources": list(study.sources),
+        "views": {
+            "used": [_view(study.view.info)] if study.view else [],
+            "not_used": [_view(info) for info in study.other_views],
+        },
+    }
+
+
+def _view(info: ViewInfo) -> dict[str, Any]:
+    """Describe a view."""
+    return {"source": info.source, "frame": info.frame, "position": str(info.position)}
+
+
+def _rounded(probability: float) -> float:
+    """Round a probability so that noise in the last bits does not show."""
+    return round(float(probability), 4)
+
+
+def record_schema() -> dict[str, Any]:
+    """Build the JSON Schema (draft 2020-12) of a record."""
+    views = {"type": "array", "items": {"$ref": "#/$defs/view"}}
+    report = _object(
+        "A study whose report was drafted.",
+        schema_version={"const": SCHEMA_VERSION},
+        study=_object(
+            "The study; its id is a pseudonym, a file name, or the id of the tag table's row.",
+            id={"type": "string"},
+            sources=_texts("Paths as they were given."),
+            views=_object("Projections that fed the model, and others that were read.", used=views, not_used=views),
+        ),
+        tags=_array(
+            "Findings of the tag head, in the bundle's order.",
+            _object(
+                "A finding.",
+                name={"type": "string"},
+                probability=_PROBABILITY,
+                positive={"type": "boolean", "description": "Whether the probability reaches the threshold."},
+            ),
+        ),
+        plan=_array(
+            "Reporting tags that the report was planned from, most probable first.",
+            _object("A planned tag.", tag={"type": "string"}, probability=_PROBABILITY),
+        ),
+        findings=_texts("Sentences of the Findings section."),
+        impression=_texts("Sentences of the Impression section."),
+        report=_object("The sections as text.", findings={"type": "string"}, impression={"type": "string"}),
+        model=_object(
+            "The bundle that drafted the report.",
+            name={"type": "string"},
+            version={"type": "string"},
+            sha256={"type": "string", "pattern": "^[0-9a-f]{64}$"},
+        ),
+        warnings=_texts("What the reader of the report should know."),
+        timing_ms={
+            "type": "object",
+            "description": "Milliseconds by stage; stages run on batches count as the study's share.",
+            "additionalProperties": {"type": "number", "minimum": 0},
+        },
+    )
+    failure = _object(
+        "A study or file that failed.",
+        schema_version={"const": SCHEMA_VERSION},
+        study=_object("The study or the file.", id={"type": "string"}, sources=_texts("Paths as they were given.")),
+        error=_object(
+            "Why it failed.",
+            code={"type": "string", "description": "Stable name of the kind of error."},
+            message={"type": "string"},
+            hint={"type": "string", "description": "The next step."},
+        ),
+    )
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "cxreport record",
+        "description": "One line of `cxreport generate --format jsonl`: the drafted report of one study. "
+        "Research use only.",
+        "oneOf": [report, failure],
+        "$defs": {
+            "view": _object(
+                "A projection.",
+                source={"type": "string"},
+                frame={"type": "integer", "minimum": 0},
+                position={"enum": ["PA", "AP", "LATERAL", "UNKNOWN"]},
+            )
+        },
+    }
+
+
+_PROBABILITY = {"type": "number", "minimum": 0, "maximum": 1}
+
+
+def _object(description: str, **properties: dict[str, Any]) -> dict[str, Any]:
+    """Build the schema of an object whose properties are all there, and no others."""
+    return {
+        "type": "object",
+        "description": description,
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _array(description: str, items: dict[str, Any]) -> dict[str, Any]:
+    """Build the schema of an array."""
+    return {"type": "array", "description": description, "items": items}
+
+
+def _texts(description: str) -> dict[str, Any]:
+    """Build the schema of an array of strings."""
+    return _array(description, {"type": "string"})

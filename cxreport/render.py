@@ -1,0 +1,109 @@
+"""Outcomes as text for the terminal: one titled panel per study."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from cxreport.types import Failure, Outcome, Report
+
+__all__ = ["render"]
+
+BAR_WIDTH = 20
+MAX_WIDTH = 100
+
+
+def render(outcome: Outcome, console: Console) -> RenderableType:
+    """Lay an outcome out for a console.
+
+    Colour only repeats what the words say, and none of it is bright, so that the panel reads the same in pipes and on
+    light and dark backgrounds.
+
+    Args:
+        outcome: a report or a failure.
+        console: where it goes; its encoding decides whether bars and boxes are drawn with Unicode.
+
+    Returns:
+        A panel no wider than the console and than 100 columns.
+    """
+    ascii_only = console.options.ascii_only
+    failed = isinstance(outcome, Failure)
+    return Panel(
+        _failure(outcome) if isinstance(outcome, Failure) else _report(outcome, ascii_only),
+        title=Text(_printable(f"{outcome.id} failed" if isinstance(outcome, Failure) else outcome.study.id), "bold"),
+        title_align="left",
+        border_style="red" if failed else "none",
+        box=box.ASCII if ascii_only else box.ROUNDED,
+        width=min(console.width, MAX_WIDTH),
+    )
+
+
+def _failure(failure: Failure) -> RenderableType:
+    """Say why a study failed and what to do."""
+    error = Text.assemble(("Error: ", "bold"), _printable(failure.error.message))
+    return Group(_sources(failure.sources), error, Text(f"Hint: {_printable(failure.error.hint)}"))
+
+
+def _report(report: Report, ascii_only: bool) -> RenderableType:
+    """Lay out the sections of a report."""
+    study = report.study
+    parts: list[RenderableType] = [_sources(study.sources)]
+    if study.view is not None:
+        info = study.view.info
+        frame = f", frame {info.frame}" if info.frame else ""
+        others = f"; views not used: {len(study.other_views)}" if study.other_views else ""
+        parts.append(Text(f"View: {info.position}{frame}{others}", style="dim"))
+    parts += [Text(), _tags(report, ascii_only)]
+    if report.findings:
+        parts += [Text(), Text("Findings", style="bold"), Text(" ".join(report.findings))]
+    if report.impression:
+        parts += [Text(), Text("Impression", style="bold"), _numbered(report.impression)]
+    if report.warnings:
+        parts += [Text(), *(Text.assemble(("Warning: ", "bold"), _printable(text)) for text in report.warnings)]
+    return Group(*parts)
+
+
+def _sources(sources: tuple[str, ...]) -> Text:
+    """Name the first file and count the others."""
+    more = f" and {len(sources) - 1} more" if len(sources) > 1 else ""
+    return Text(_printable(f"{sources[0]}{more}") if sources else "", style="dim", overflow="fold")
+
+
+def _tags(report: Report, ascii_only: bool) -> Table:
+    """Draw a row per tag: a mark for the positive ones, name, probability, bar."""
+    table = Table.grid(padding=(0, 1))
+    table.add_column(width=1)
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(no_wrap=True)
+    for tag in report.tags:
+        style = "bold" if tag.positive else "none"
+        mark = ("*" if ascii_only else "●") if tag.positive else ""
+        name, probability = Text(tag.name.replace("_", " "), style=style), Text(f"{tag.probability:.2f}", style=style)
+        table.add_row(mark, name, probability, Text(_bar(tag.probability, ascii_only), style=style))
+    return table
+
+
+def _bar(probability: float, ascii_only: bool) -> str:
+    """Draw a probability as a bar of fixed width."""
+    filled = round(BAR_WIDTH * probability)
+    full, empty = ("#", ".") if ascii_only else ("━", "·")
+    return full * filled + empty * (BAR_WIDTH - filled)
+
+
+def _numbered(sentences: tuple[str, ...]) -> Table:
+    """Number the sentences of the Impression."""
+    table = Table.grid(padding=(0, 1))
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column()
+    for number, sentence in enumerate(sentences, start=1):
+        table.add_row(f"{number}.", Text(sentence))
+    return table
+
+
+def _printable(text: str) -> str:
+    """Replace control characters, which a file name may bring to take hold of the terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text)

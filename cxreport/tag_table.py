@@ -1,0 +1,183 @@
+"""Tables of tag probabilities from another classifier, read row by row into studies."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import logging
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from cxreport.errors import InvalidTagsError, UsageError
+from cxreport.types import Failure, Study
+
+__all__ = ["read_tag_table"]
+
+log = logging.getLogger(__name__)
+
+_ID_COLUMNS = ("study", "uid")
+_OTHER_COLUMNS = {*_ID_COLUMNS, "filename", "projection"}
+
+
+def read_tag_table(path: Path, known: Collection[str]) -> Iterator[Study | Failure]:
+    """Read a CSV table or JSON Lines of tag probabilities: an id column and one column per tag.
+
+    The id column is ``study`` or ``uid``. Rows of one study follow one another and are averaged. Where there is a
+    ``projection`` column, as in Open-I's CheXNet predictions, only its Frontal rows count.
+
+    Args:
+        path: the table; its first character decides between JSON Lines and CSV.
+        known: names of the tags that may be columns; other columns are passed over with a logged warning.
+
+    Yields:
+        A study without views, or a failure for a study with a bad row, in the table's order, while reading.
+
+    Raises:
+        UsageError: the file cannot be opened, or has no id column or no tag column at all.
+    """
+    try:
+        stream = path.open(encoding="utf-8-sig", errors="replace", newline="")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror}).") from error
+    with stream:
+        table = _Table(path, known)
+        for id_, group in itertools.groupby(table.checked(_rows(stream, path)), key=lambda row: row.id):
+            study = table.study(id_, list(group))
+            if study is not None:
+                yield study
+    if table.lateral_only:
+        log.warning("%s: %d studies without a Frontal row were left out", path, table.lateral_only)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row of the table; ``cells`` is None where the row is damaged."""
+
+    number: int
+    cells: Mapping[str, Any] | None
+
+    @property
+    def id(self) -> str:
+        """The study's id, or the row's number where there is none."""
+        return _id(self.cells or {}) or f"row {self.number}"
+
+    @property
+    def lateral(self) -> bool:
+        """Whether the row describes another projection than a frontal one."""
+        return str((self.cells or {}).get("projection", "Frontal")).strip().lower() != "frontal"
+
+
+def _id(cells: Mapping[str, Any]) -> str:
+    """Read the id from a row's cells."""
+    return next((str(cells[column]).strip() for column in _ID_COLUMNS if cells.get(column) is not None), "")
+
+
+def _rows(stream: TextIO, path: Path) -> Iterator[_Row]:
+    """Read the rows, numbered by the line of the file that they end on."""
+    first = stream.read(1)
+    while first.isspace():
+        first = stream.read(1)
+    stream.seek(0)
+    return _json_rows(stream) if first == "{" else _csv_rows(stream, path)
+
+
+def _json_rows(stream: TextIO) -> Iterator[_Row]:
+    """Read JSON Lines; empty lines are passed over."""
+    for number, line in enumerate(stream, start=1):
+        if line.strip():
+            try:
+                value = json.loads(line)
+            except (ValueError, RecursionError):
+                value = None
+            yield _Row(number, value if isinstance(value, dict) else None)
+
+
+def _csv_rows(stream: TextIO, path: Path) -> Iterator[_Row]:
+    """Read CSV with a header line; a row of another length is damaged."""
+    reader = csv.reader(stream)
+    try:
+        header = [name.strip() for name in next(reader, [])]
+    except csv.Error:
+        header = []
+    if not set(header) & set(_ID_COLUMNS):
+        raise UsageError(f"{path}: no id column.", hint="Name the studies in a column 'study' or 'uid'.")
+    if len(set(header)) < len(header):
+        raise UsageError(f"{path}: a column comes twice.", hint="Keep one column per tag.")
+    while True:
+        try:
+            cells = next(reader, None)
+        except csv.Error:
+            yield _Row(reader.line_num, None)
+            continue
+        if cells is None:
+            return
+        if cells:
+            yield _Row(reader.line_num, dict(zip(header, cells, strict=True)) if len(cells) == len(header) else None)
+
+
+class _Table:
+    """What is known of a table while its rows go by."""
+
+    def __init__(self, path: Path, known: Collection[str]) -> None:
+        self.lateral_only = 0
+        self._path = path
+        self._known = set(known)
+        self._checked: set[str] = set()
+        self._done: set[str] = set()
+
+    def checked(self, rows: Iterator[_Row]) -> Iterator[_Row]:
+        """Warn once of columns that are no tags; refuse a table whose first good row has none."""
+        for row in rows:
+            columns = set(row.cells or ())
+            if columns and not self._checked and not columns & self._known:
+                raise UsageError(f"{self._path}: no column is a tag of the bundle.", hint=InvalidTagsError.hint)
+            unknown = columns - self._checked - self._known - _OTHER_COLUMNS
+            if unknown:
+                log.warning("%s: not tags of the bundle, passed over: %s", self._path, ", ".join(sorted(unknown)))
+            self._checked |= columns
+            yield row
+
+    def study(self, id_: str, rows: list[_Row]) -> Study | Failure | None:
+        """Average a study's frontal rows; None where it has none."""
+        sources = (str(self._path),)
+        frontal = [row for row in rows if not row.lateral]
+        if not frontal:
+            self.lateral_only += 1
+            return None
+        try:
+            if id_ in self._done:
+                raise InvalidTagsError(f"Row {rows[0].number}: the study came before.", hint="Sort the table by study.")
+            self._done.add(id_)
+            tags = [self._tags(row) for row in frontal]
+        except InvalidTagsError as error:
+            return Failure(id_, sources, error)
+        names = [name for name in tags[0] if all(name in row for row in tags)]
+        mean = {name: sum(row[name] for row in tags) / len(tags) for name in names}
+        return Study(id=id_, sources=sources, view=None, tags=mean)
+
+    def _tags(self, row: _Row) -> dict[str, float]:
+        """Read a row's probabilities."""
+        if row.cells is None:
+            raise InvalidTagsError(f"Row {row.number} is damaged: no JSON object, or not as long as the header.")
+        if not _id(row.cells):
+            raise InvalidTagsError(f"Row {row.number} has no id.", hint="Fill the column 'study' or 'uid'.")
+        tags = {name: _probability(value) for name, value in row.cells.items() if name in self._known}
+        bad = [name for name, value in tags.items() if value is None]
+        if bad or not tags:
+            what = f"{', '.join(bad)} not a number from 0 to 1" if bad else "no tag"
+            raise InvalidTagsError(f"Row {row.number}: {what}.")
+        return {name: value for name, value in tags.items() if value is not None}
+
+
+def _probability(value: Any) -> float | None:
+    """Read a probability; None where it is none."""
+    if isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if 0 <= number <= 1 else None
