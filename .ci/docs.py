@@ -1,0 +1,91 @@
+"""Keep README.md in step with the program.
+
+python .ci/docs.py            write the CLI reference into README.md
+python .ci/docs.py --check    fail if the CLI reference is out of date
+python .ci/docs.py picture    draw examples/screenshot.svg from a real run of `cxreport generate --example`
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import typer.main
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+PICTURE = ROOT / "examples" / "screenshot.svg"
+MARKED = re.compile(r"(<!-- cli:begin[^\n]*-->\n).*?(<!-- cli:end -->)", re.DOTALL)
+
+
+def main(arguments: list[str]) -> int:
+    """Do what the arguments ask for; the exit code is 1 when a check fails."""
+    if arguments == ["picture"]:
+        PICTURE.write_text(picture(), encoding="utf-8")
+        return 0
+    text = README.read_text(encoding="utf-8")
+    current = MARKED.sub(lambda match: match[1] + reference() + match[2], text)
+    if arguments == ["--check"]:
+        if text != current:
+            print("README.md: the CLI reference is out of date; run: python .ci/docs.py", file=sys.stderr)
+        return int(text != current)
+    README.write_text(current, encoding="utf-8")
+    return 0
+
+
+def reference() -> str:
+    """Write the reference of all commands from the live command line."""
+    from cxreport.cli import app
+
+    group: Any = typer.main.get_command(app)
+    return "".join(command_reference(name, command) for name, command in group.commands.items())
+
+
+def command_reference(name: str, command: Any) -> str:
+    """Write a command's help, its arguments and its options, in Markdown."""
+    arguments = [parameter for parameter in command.params if parameter.param_type_name == "argument"]
+    options = [parameter for parameter in command.params if parameter.param_type_name == "option"]
+    usage = " ".join(["cxreport", name, *(["[OPTIONS]"] if options else []), *(label(a) for a in arguments)])
+    rows = [f"| `{label(p)}` | {p.help}{default(p)} |\n" for p in (*arguments, *options)]
+    table = "".join(["| | |\n|---|---|\n", *rows, "\n"]) if rows else ""
+    return f"### `{usage}`\n\n{command.help}\n\n{table}"
+
+
+def label(parameter: Any) -> str:
+    """Write a parameter as it is typed."""
+    if parameter.param_type_name == "argument":
+        return str(parameter.metavar)
+    value = "" if parameter.is_flag else f" {parameter.metavar}"
+    return ", ".join(parameter.opts) + value.replace("|", "\\|")
+
+
+def default(parameter: Any) -> str:
+    """Write the default of an option that has one."""
+    if parameter.param_type_name == "argument" or parameter.is_flag or parameter.default is None:
+        return ""
+    return f" Default: {getattr(parameter.default, 'value', parameter.default)}."
+
+
+def picture() -> str:
+    """Draw the terminal after `cxreport generate --example` as SVG."""
+    import io
+
+    from rich.console import Console
+
+    from cxreport import Model, ReadOptions, find_bundle, generate, read_studies
+    from cxreport._cli_generate import EXAMPLE_FILE, example_path
+    from cxreport.render import render
+
+    console = Console(record=True, width=80, file=io.StringIO(), force_terminal=True, color_system="truecolor")
+    console._environ = {}
+    console.print("[bold]$ cxreport generate --example[/bold]", highlight=False)
+    studies = read_studies([example_path()], ReadOptions())
+    for outcome in generate(Model.load(find_bundle(None), "cpu"), studies):
+        console.print(render(outcome, console))
+    return console.export_svg(title=EXAMPLE_FILE, unique_id="cxreport")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

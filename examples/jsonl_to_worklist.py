@@ -1,0 +1,28 @@
+"""Turn the JSON Lines of ``cxreport generate`` into a CSV worklist: studies with more positive tags first.
+
+Usage: cxreport generate --json FOLDER | python examples/jsonl_to_worklist.py > worklist.csv
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+
+records = [json.loads(line) for line in sys.stdin]
+rows = []
+for record in records:
+    positive = [tag["name"] for tag in record.get("tags", []) if tag["positive"]]
+    rows.append(
+        {
+            "study": record["study"]["id"],
+            "positive": len(positive),
+            "tags": "; ".join(positive),
+            "impression": " ".join(record.get("impression", [])),
+            "error": record.get("error", {}).get("message", ""),
+        }
+    )
+rows.sort(key=lambda row: (not row["error"], -row["positive"], row["study"]))  # failures need a look first
+writer = csv.DictWriter(sys.stdout, ["study", "positive", "tags", "impression", "error"], lineterminator="\n")
+writer.writeheader()
+writer.writerows(rows)
