@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-import types
 import typing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -19,6 +18,9 @@ class DataConfig:
     nih_small: tuple[str, ...] = ()
     openi: str = ""
     imagenet: str = ""
+    """Start weights of the convolutions; empty for random ones."""
+    mesh_least: int = 20
+    """Paired: MeSH headings of at least so many reports are the tags."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,13 @@ class Phase:
     """A stretch of encoder training at one image size."""
 
     size: int
-    epochs: int
+    """Side of the training images in pixels."""
+    images: int
+    """How many are drawn; more than there are means several passes."""
     small: bool
-    all_layers: bool
+    """Whether the upsampled small images take part."""
+    from_block: int
+    """The first of VGG-19's five blocks that is tuned; those below are kept as they are."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +54,50 @@ class EncoderConfig:
 
 
 @dataclass(frozen=True)
+class DecoderConfig:
+    """Decoder stages: from tags alone, then with patch features."""
+
+    plan: Literal["tags", "none"]
+    """``tags``: the first topics of a section are planned, one per positive tag. ``none``: the papers' plain form."""
+    top_tags: int
+    """M, the number of semantic features attended to."""
+    epochs: int
+    """Without images."""
+    image_epochs: int
+    """With the patch features of paired or pseudo-paired images."""
+    images: int
+    """At most so many images take part; their features are held in memory."""
+    batch: int
+    lr: float
+    weight_decay: float
+    label_smoothing: float
+    tag_dropout: float
+    """Share of the report's tags that are hidden from the semantic features."""
+    tag_noise: float
+    """Share of the other tags that are shown by mistake."""
+    visual_dropout: float
+    """Share of reports written without their image in the image stage."""
+    max_words: int
+    min_word_count: int
+    neighbours: int = 20
+    """Unpaired: reports among which an image's partner is drawn anew each epoch."""
+    hidden: int = 512
+    word_dim: int = 192
+    attention: int = 64
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """A whole recipe."""
 
     name: str
+    version: str
+    pairing: Literal["paired", "unpaired"]
+    """Whether reports come with their own images or meet images of another collection through shared tags."""
     seed: int
     data: DataConfig
     encoder: EncoderConfig
+    decoder: DecoderConfig
 
 
 def load_config(path: Path) -> TrainConfig:
@@ -88,7 +131,9 @@ def _build(kind: Any, value: Any, where: str) -> Any:
         if not isinstance(value, list):
             raise ValueError(f"{where}: expected an array")
         return tuple(_build(typing.get_args(kind)[0], v, where) for v in value)
-    if origin is types.UnionType:
+    if origin is Literal:
+        if value not in typing.get_args(kind):
+            raise ValueError(f"{where}: expected one of {typing.get_args(kind)}, got {value!r}")
         return value
     if kind is float and isinstance(value, int):
         return float(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,10 @@ from torch.nn import functional as F
 from cxreport.train.config import EncoderConfig, Phase
 from cxreport.train.encoder import Encoder, augment
 from cxreport.train.metrics import auc_per_tag
-from cxreport.train.nih import FINDINGS, LabelledImages
+from cxreport.train.nih import LabelledImages
 from cxreport.train.progress import Progress
 
-_BLOCK3 = 10  # index of conv3_1 in vgg19().features
+_BLOCKS = {1: 0, 2: 5, 3: 10, 4: 19, 5: 28}  # first convolution of each block in vgg19().features
 _CHECKPOINT_STEPS = 100
 
 
@@ -34,20 +34,27 @@ class EncoderData:
 
 
 def fit_encoder(
-    config: EncoderConfig, data: EncoderData, imagenet: Path | None, run: Path, progress: Progress, seed: int
+    config: EncoderConfig,
+    data: EncoderData,
+    tags: tuple[str, ...],
+    imagenet: Path | None,
+    run: Path,
+    progress: Progress,
+    seed: int,
 ) -> Encoder:
     """Fine-tune the encoder, or go on where ``run/encoder.last.pt`` stopped; the result lies in ``run/encoder.pt``.
 
     Args:
         config: the recipe's ``[encoder]``.
         data: images and labels.
+        tags: names of the labels.
         imagenet: convolutions to start from, or None for random ones.
         run: folder of checkpoints.
         progress: told of every step and epoch.
         seed: of shuffling, augmentation and initial values.
     """
     torch.manual_seed(seed)
-    encoder = Encoder(len(FINDINGS), width=config.width)
+    encoder = Encoder(len(tags), width=config.width)
     if imagenet is not None:
         encoder.load_imagenet(imagenet)
     done_path, last_path = run / "encoder.pt", run / "encoder.last.pt"
@@ -56,7 +63,7 @@ def fit_encoder(
         return encoder.eval()
     _start_head(encoder, data.train.labels)
     encoder.to(memory_format=torch.channels_last)
-    trainer = _Trainer(config, data, encoder, progress, seed)
+    trainer = _Trainer(config, data, tags, encoder, progress, seed)
     if last_path.exists():
         trainer.load(torch.load(last_path, weights_only=True))
     trainer.run(last_path)
@@ -78,27 +85,30 @@ class _Trainer:
     """Optimiser, moving average and position; all of it in one checkpoint."""
 
     def __init__(
-        self, config: EncoderConfig, data: EncoderData, encoder: Encoder, progress: Progress, seed: int
+        self,
+        config: EncoderConfig,
+        data: EncoderData,
+        tags: tuple[str, ...],
+        encoder: Encoder,
+        progress: Progress,
+        seed: int,
     ) -> None:
-        self.config, self.data, self.encoder, self.progress, self.seed = config, data, encoder, progress, seed
-        low = list(encoder.features[:_BLOCK3].parameters())
+        self.config, self.data, self.tags, self.seed = config, data, tags, seed
+        self.encoder, self.progress = encoder, progress
         groups = [
-            {"params": low, "lr": config.lr_low},
-            {"params": list(encoder.features[_BLOCK3:].parameters()), "lr": config.lr},
+            {"params": list(encoder.features[: _BLOCKS[4]].parameters()), "lr": config.lr_low},
+            {"params": list(encoder.features[_BLOCKS[4] :].parameters()), "lr": config.lr},
             {"params": list(encoder.tag_head.parameters()), "lr": config.lr_head},
         ]
-        self.low = low
         self.optimiser = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
-        self.epochs: list[Phase] = [p for p in config.phases for _ in range(p.epochs)]
-        self.sets = [self._images(p) for p in self.epochs]
-        self.steps = [len(s) // config.batch for s in self.sets]
+        self.steps = [p.images // config.batch for p in config.phases]
         total = sum(self.steps)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimiser,
             lambda step: min(1.0, (step + 1) / config.warmup) * (0.5 + 0.5 * math.cos(math.pi * step / (total + 1))),
         )
         self.average = {k: v.clone() for k, v in encoder.state_dict().items()}
-        self.epoch, self.step = 0, 0
+        self.phase, self.step = 0, 0
 
     def _images(self, phase: Phase) -> LabelledImages:
         return self.data.train + self.data.small if phase.small and self.data.small else self.data.train
@@ -108,7 +118,7 @@ class _Trainer:
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
         self.average = state["average"]
-        self.epoch, self.step = state["epoch"], state["step"]
+        self.phase, self.step = state["phase"], state["step"]
 
     def _save(self, path: Path) -> None:
         state = {
@@ -116,36 +126,42 @@ class _Trainer:
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
             "average": self.average,
-            "epoch": self.epoch,
+            "phase": self.phase,
             "step": self.step,
         }
         torch.save(state, path.with_suffix(".tmp"))
         path.with_suffix(".tmp").replace(path)
 
     def run(self, checkpoint: Path) -> None:
-        while self.epoch < len(self.epochs):
+        while self.phase < len(self.config.phases):
             start = time.monotonic()
-            loss = self._train_epoch(checkpoint)
+            loss = self._train_phase(checkpoint)
             figures = self._measure() | {"loss": round(loss, 4), "seconds": round(time.monotonic() - start)}
-            self.progress.epoch("encoder", {"epoch": self.epoch, "size": self.epochs[self.epoch].size} | figures)
-            self.epoch, self.step = self.epoch + 1, 0
+            self.progress.epoch("encoder", {"phase": self.phase + 1, **asdict(self._config), **figures})
+            self.phase, self.step = self.phase + 1, 0
             self._save(checkpoint)
 
-    def _train_epoch(self, checkpoint: Path) -> float:
-        phase, images = self.epochs[self.epoch], self.sets[self.epoch]
-        for parameter in self.low:
-            parameter.requires_grad_(phase.all_layers)
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(len(images))
-        steps, mean_loss = self.steps[self.epoch], 0.0
+    @property
+    def _config(self) -> Phase:
+        return self.config.phases[self.phase]
+
+    def _train_phase(self, checkpoint: Path) -> float:
+        images, batch = self._images(self._config), self.config.batch
+        for i, layer in enumerate(self.encoder.features):
+            layer.requires_grad_(i >= _BLOCKS[self._config.from_block])
+        rng = np.random.default_rng((self.seed, self.phase))
+        passes = -(-self._config.images // len(images))
+        order = np.concatenate([rng.permutation(len(images)) for _ in range(passes)])
+        mean_loss = 0.0
         self.encoder.train()
-        while self.step < steps:
-            rows = order[self.step * self.config.batch : (self.step + 1) * self.config.batch]
-            generator = torch.Generator().manual_seed(self.seed + self.epoch * 1_000_003 + self.step)
+        while self.step < self.steps[self.phase]:
+            rows = order[self.step * batch : (self.step + 1) * batch]
+            generator = torch.Generator().manual_seed(self.seed + self.phase * 1_000_003 + self.step)
             grey = torch.from_numpy(images.pixels[rows]).float().unsqueeze(1)
-            loss = self._update(augment(grey, phase.size, generator), torch.from_numpy(images.labels[rows]))
+            loss = self._update(augment(grey, self._config.size, generator), torch.from_numpy(images.labels[rows]))
             self.step += 1
             mean_loss += (loss - mean_loss) * max(1 / self.step, 0.005)
-            self.progress.step("encoder", sum(self.steps[: self.epoch]) + self.step, sum(self.steps), mean_loss)
+            self.progress.step("encoder", sum(self.steps[: self.phase]) + self.step, sum(self.steps), mean_loss)
             if self.step % _CHECKPOINT_STEPS == 0:
                 self._save(checkpoint)
         return mean_loss
@@ -161,32 +177,42 @@ class _Trainer:
         decay = min(self.config.ema, 1 - 1 / (self.schedule.last_epoch + 1))
         with torch.no_grad():
             for name, value in self.encoder.state_dict().items():
-                self.average[name].lerp_(value, 1 - decay)
+                average = self.average[name]
+                if average.is_floating_point():
+                    average.lerp_(value, 1 - decay)
+                else:
+                    average.copy_(value)
         return float(loss.detach())
 
     def _measure(self) -> dict[str, Any]:
-        """AUC of the averaged weights on val at the full size."""
+        """AUC of the averaged weights on val, at the size of the phase."""
         kept = {k: v.clone() for k, v in self.encoder.state_dict().items()}
         self.encoder.load_state_dict(self.average)
-        figures = auc_per_tag(tag_probabilities(self.encoder, self.data.val.pixels), self.data.val.labels, FINDINGS)
+        val = self.data.val
+        scores = tag_probabilities(self.encoder, val.pixels, self._config.size)
         self.encoder.load_state_dict(kept)
-        return {"auc": {k: round(v, 4) for k, v in figures.items()}}
+        figures = auc_per_tag(scores, val.labels, self.tags)
+        return {"val_auc": {k: round(v, 4) for k, v in figures.items()}}
 
 
 @torch.inference_mode()
-def encode_all(encoder: Encoder, pixels: NDArray[np.uint8], batch: int = 32) -> tuple[Tensor, Tensor]:
-    """Encode many images: patch features (N, P, 512) in half precision, and tag logits (N, 14)."""
+def encode_all(
+    encoder: Encoder, pixels: NDArray[np.uint8], size: int | None = None, batch: int = 32
+) -> tuple[Tensor, Tensor]:
+    """Encode many images, shrunk to ``size`` if given: patch features (N, P, 512) in half precision, logits (N, T)."""
     encoder.eval()
     patches, logits = [], []
     for i in range(0, len(pixels), batch):
         grey = torch.from_numpy(pixels[i : i + batch]).float().unsqueeze(1)
+        if size and size < grey.shape[-1]:
+            grey = F.interpolate(grey, size=(size, size), mode="area")
         features, tag_logits, _ = encoder(grey)
         patches.append(features.half())
         logits.append(tag_logits)
     return torch.cat(patches), torch.cat(logits)
 
 
-def tag_probabilities(encoder: Encoder, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+def tag_probabilities(encoder: Encoder, pixels: NDArray[np.uint8], size: int | None = None) -> NDArray[np.float32]:
     """Tag probabilities (N, 14) of (N, S, S) images."""
-    _, logits = encode_all(encoder, pixels)
+    _, logits = encode_all(encoder, pixels, size)
     return logits.sigmoid().numpy()

@@ -1,0 +1,134 @@
+"""Parity: the exported graphs and the incremental decoder against the trained networks, decoded the plain way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cxreport.bundle import END, PAD, UNK, Manifest
+from cxreport.decode import decode
+from cxreport.encode import encode
+from cxreport.errors import ExportError
+from cxreport.preprocess import network_input
+from cxreport.session import Model
+from cxreport.train._graphs import EncoderGraph, rounded
+from cxreport.train.decoder import NO_WORD, Decoder
+from cxreport.train.encoder import Encoder
+from cxreport.types import Encoding, Grey, Plan, Section
+
+TOLERANCE = 1e-3
+"""Largest relative difference of features and probabilities."""
+INPUTS = 52
+"""Studies that are decoded both ways; half of them with an image."""
+_SEED = 7
+_LIKELY = 0.5
+_MAX_POSITIVE = 4
+
+Ids = list[tuple[Section, tuple[int, ...]]]
+
+
+def check_parity(model: Model, encoder: Encoder, decoder: Decoder) -> dict[str, Any]:
+    """Compare a loaded bundle with the networks that it was exported from.
+
+    Figures without a suffix are against the networks with their weights rounded as the bundle stores them; those
+    with ``_fp32`` against the networks as trained.
+
+    Returns:
+        largest relative differences and numbers of identical greedy decodings.
+
+    Raises:
+        ExportError: the difference to the rounded networks is too large, or a decoding differs.
+    """
+    generator = np.random.default_rng(_SEED)
+    images = [_image(generator, model.manifest.image_size) for _ in range(INPUTS // 2)]
+    encodings = encode(model, images)
+    figures = _differences(encodings, images, rounded(EncoderGraph(encoder)))
+    figures |= {f"{k}_fp32": v for k, v in _differences(encodings, images, EncoderGraph(encoder).eval()).items()}
+    encodings += [Encoding({}, None, None)] * (INPUTS - len(images))
+    plans = [_plan(generator, model.manifest) for _ in encodings]
+    written = [[(s.section, s.ids) for s in d.sentences] for d in decode(model, encodings, plans)]
+    for suffix, network in (("", rounded(decoder)), ("_fp32", decoder.eval())):
+        plainly = [greedy(network, model.manifest, e, p) for e, p in zip(encodings, plans, strict=True)]
+        figures[f"identical{suffix}"] = sum(a == b for a, b in zip(written, plainly, strict=True))
+    figures |= {"inputs": INPUTS, "distinct": len({tuple(ids) for ids in written})}
+    if max(figures["features"], figures["probabilities"]) > TOLERANCE or figures["identical"] < INPUTS:
+        raise ExportError(f"The exported graphs differ from the trained networks: {figures}.")
+    return figures
+
+
+@torch.inference_mode()
+def greedy(decoder: Decoder, manifest: Manifest, encoding: Encoding, plan: Plan) -> Ids:
+    """Decode one study with the torch networks, one sentence and word after the other.
+
+    Args:
+        decoder: in evaluation mode.
+        manifest: lengths and reporting tags.
+        encoding: with patch features or without.
+        plan: of the study.
+    """
+    seen = encoding.patches is not None
+    patches = torch.from_numpy(encoding.patches)[None] if seen else torch.zeros(1, 1, decoder.sizes.patch_dim)
+    tags = torch.zeros(1, decoder.sizes.tags)
+    tags[0, list(plan.tags)] = torch.from_numpy(plan.probabilities[list(plan.tags)])
+    repeated = [t for t in plan.tags if manifest.reporting_tags[t].impression]
+    state, found = decoder.start(1), Ids()
+    for number, (section, planned) in enumerate(zip(Section, (list(plan.tags), repeated), strict=True)):
+        written, going_on = 0, True
+        while going_on:
+            hot = torch.zeros_like(tags)
+            hot[0, planned[written : written + 1]] = 1
+            out = decoder.sentence(patches, torch.tensor([float(seen)]), tags, hot, torch.tensor([number]), state)
+            state, written = out.state, written + 1
+            ids = _greedy_words(decoder, manifest, out.topic)
+            if ids and (section, ids) not in found:
+                found.append((section, ids))
+            ends = bool(out.stop.sigmoid() > _LIKELY) or (number == 0 and bool(out.section.sigmoid() > _LIKELY))
+            going_on = written < len(planned) or (written < manifest.decoding.max_sentences and not ends)
+    return found
+
+
+def _greedy_words(decoder: Decoder, manifest: Manifest, topic: Tensor) -> tuple[int, ...]:
+    """Decode the sentence of one topic (1, hidden)."""
+    state, word, ids = decoder.start(1), NO_WORD, list[int]()
+    while len(ids) < manifest.decoding.max_words:
+        logits, state = decoder.word(topic, torch.tensor([word]), state)
+        trigrams = set(zip(ids, ids[1:], ids[2:], strict=False))
+        repeating = [c for a, b, c in trigrams if [a, b] == ids[-2:]]
+        early = [END] if len(ids) < manifest.decoding.min_words else []
+        logits[0, [PAD, UNK, *repeating, *early]] = -torch.inf
+        word = int(logits.argmax())
+        if word == END:
+            break
+        ids.append(word)
+    return tuple(ids)
+
+
+@torch.inference_mode()
+def _differences(encodings: list[Encoding], images: list[Grey], graph: Any) -> dict[str, float]:
+    """Largest difference of an image's features relative to its largest feature, and of any probability."""
+    features, probabilities = 0.0, 0.0
+    for encoding, image in zip(encodings, images, strict=True):
+        assert encoding.patches is not None
+        wanted = [array[0].numpy() for array in graph(torch.from_numpy(np.array(image))[None, None])]
+        features = max(features, float(np.abs(encoding.patches - wanted[0]).max() / np.abs(wanted[0]).max()))
+        found = np.array(list(encoding.tags.values()))
+        probabilities = max(probabilities, float((np.abs(found - wanted[1]) / wanted[1]).max()))
+    return {"features": features, "probabilities": probabilities}
+
+
+def _image(generator: np.random.Generator, size: int) -> Grey:
+    """A cloudy picture with noise."""
+    clouds = network_input(generator.integers(0, 256, (6, 6), np.uint8), size).astype(np.int64)
+    noise: NDArray[np.int64] = generator.integers(-20, 21, (size, size))
+    return np.clip(clouds + noise, 0, 255).astype(np.uint8)
+
+
+def _plan(generator: np.random.Generator, manifest: Manifest) -> Plan:
+    """Up to four positive tags."""
+    probabilities = generator.uniform(0.05, 0.95, len(manifest.reporting_tags)).astype(np.float32)
+    positive = int(generator.integers(0, min(_MAX_POSITIVE, len(probabilities)) + 1))
+    return Plan(probabilities, tuple(int(t) for t in np.argsort(-probabilities, kind="stable")[:positive]))

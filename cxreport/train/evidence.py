@@ -1,0 +1,119 @@
+"""Adapters from a classifier's probabilities to the decoder's reporting tags, one per source of evidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+Floats = NDArray[np.float32]
+
+# Which of the 14 NIH findings speak for a reporting tag.
+NIH_EVIDENCE: dict[str, tuple[str, ...]] = {
+    "Cardiomegaly": ("Cardiomegaly",),
+    "Lung Opacity": ("Infiltration", "Consolidation"),
+    "Lung Lesion": ("Mass", "Nodule"),
+    "Edema": ("Edema",),
+    "Consolidation": ("Consolidation",),
+    "Pneumonia": ("Pneumonia",),
+    "Atelectasis": ("Atelectasis",),
+    "Pneumothorax": ("Pneumothorax",),
+    "Pleural Effusion": ("Effusion",),
+    "Pleural Other": ("Pleural_Thickening",),
+    "Emphysema": ("Emphysema",),
+    "Fibrosis": ("Fibrosis",),
+    "Hernia": ("Hernia",),
+}
+_LEAST_POSITIVES = 10
+_NEVER = -20.0  # bias of a tag without evidence
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """Logistic regression per reporting tag: weights (R, T) on the classifier's logits, bias (R,), thresholds (R,)."""
+
+    weights: Floats
+    bias: Floats
+    thresholds: Floats
+
+    def probabilities(self, logits: Floats) -> Floats:
+        """(N, T) logits -> (N, R) probabilities."""
+        return (1 / (1 + np.exp(-(logits @ self.weights.T + self.bias)))).astype(np.float32)
+
+
+def logit(probabilities: Floats) -> Floats:
+    """Log odds, with the clipping of inference."""
+    p = np.clip(probabilities, 1e-6, 1 - 1e-6).astype(np.float64)
+    return np.log(p / (1 - p)).astype(np.float32)
+
+
+def fit_adapter(
+    logits: Floats, targets: Floats, allowed: NDArray[np.bool_] | None = None, *, penalty: float = 1e-2, folds: int = 5
+) -> Adapter:
+    """Fit an adapter; thresholds maximise F1 on probabilities of held-out folds.
+
+    Args:
+        logits: (N, T) of the classifier.
+        targets: (N, R) 0 or 1.
+        allowed: (R, T) which logits a tag may use; all by default. A tag with none, or with fewer than 10 positives
+            to choose a threshold by, keeps to the 99th percentile of its probabilities at least.
+        penalty: weight of the squared coefficients of the standardised logits.
+        folds: for the thresholds.
+    """
+    allowed = np.ones((targets.shape[1], logits.shape[1]), bool) if allowed is None else allowed
+    fold = np.arange(len(logits)) % folds
+    held_out = np.empty_like(targets)
+    for k in range(folds):
+        weights, bias = _fit(logits[fold != k], targets[fold != k], allowed, penalty)
+        held_out[fold == k] = Adapter(weights, bias, bias).probabilities(logits[fold == k])
+    weights, bias = _fit(logits, targets, allowed, penalty)
+    usable = allowed.any(1) & (targets.sum(0) > 0)
+    bias = np.where(usable, bias, _NEVER).astype(np.float32)
+    thresholds = np.array(
+        [best_f1_threshold(held_out[:, r], targets[:, r]) for r in range(targets.shape[1])], np.float32
+    )
+    return Adapter(weights, bias, np.where(usable, thresholds, 1.0).astype(np.float32))
+
+
+def _fit(logits: Floats, targets: Floats, allowed: NDArray[np.bool_], penalty: float) -> tuple[Floats, Floats]:
+    mean, std = logits.mean(0), logits.std(0) + 1e-6
+    x, y = torch.from_numpy((logits - mean) / std), torch.from_numpy(targets)
+    mask = torch.from_numpy(allowed.astype(np.float32))
+    weights = torch.zeros(mask.shape, requires_grad=True)
+    prior = y.mean(0).clamp(1e-4, 1 - 1e-4)
+    bias = prior.logit().requires_grad_()
+    optimiser = torch.optim.LBFGS([weights, bias], max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        optimiser.zero_grad()
+        fit = F.binary_cross_entropy_with_logits(x @ (weights * mask).t() + bias, y, reduction="none").mean(0).sum()
+        total = fit + penalty * (weights * mask).square().sum()
+        total.backward()  # type: ignore[no-untyped-call]
+        return total
+
+    optimiser.step(loss)  # type: ignore[no-untyped-call]
+    scaled = (weights * mask).detach().numpy() / std
+    return scaled.astype(np.float32), (bias.detach().numpy() - scaled @ mean).astype(np.float32)
+
+
+def best_f1_threshold(scores: Floats, targets: Floats) -> float:
+    """The threshold with the best F1; with few positives at least the 99th percentile, where false alarms are rare."""
+    positives = targets.sum()
+    order = np.argsort(-scores, kind="stable")
+    hits = np.cumsum(targets[order])
+    f1 = 2 * hits / (np.arange(1, len(scores) + 1) + positives)
+    best = float(scores[order[int(np.argmax(f1))]])
+    return max(best, float(np.quantile(scores, 0.99))) if positives < _LEAST_POSITIVES else best
+
+
+def nih_mask(tags: tuple[str, ...], findings: tuple[str, ...]) -> NDArray[np.bool_]:
+    """(R, T): which findings speak for which reporting tag."""
+    return np.array([[f in NIH_EVIDENCE.get(t, ()) for f in findings] for t in tags])
+
+
+def nih_targets(labels: Floats, tags: tuple[str, ...], findings: tuple[str, ...]) -> Floats:
+    """(N, T) NIH labels -> (N, R): a reporting tag is positive when one of its findings is."""
+    return (labels @ nih_mask(tags, findings).T.astype(np.float32) > 0).astype(np.float32)

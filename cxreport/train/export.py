@@ -1,0 +1,188 @@
+"""Export: trained networks to a bundle that has proved itself before it is put in place."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from cxreport._signatures import signatures
+from cxreport.bundle import (
+    GRAPHS,
+    MANIFEST_FILE,
+    SCHEMA_VERSION,
+    DecodingDefaults,
+    EvidenceModel,
+    ReportingTag,
+    Sizes,
+    Tag,
+)
+from cxreport.errors import BundleError, ExportError
+from cxreport.session import Model
+from cxreport.train._graphs import EncoderGraph, SentenceGraph, WordGraph, make_graph
+from cxreport.train._parity import check_parity
+from cxreport.train.decoder import Decoder
+from cxreport.train.encoder import Encoder
+
+MAX_BYTES = 50_000_000
+ARCHITECTURE = "vgg19-coattention-lstm"
+_STRIDE = 16
+"""Pixels of the network input per patch and side."""
+_DECIMALS = 6
+
+
+@dataclass(frozen=True, eq=False)
+class BundleDescription:
+    """Everything in ``model.json`` that the networks do not tell themselves."""
+
+    name: str
+    version: str
+    image_size: int
+    tags: tuple[Tag, ...]
+    reporting_tags: tuple[ReportingTag, ...]
+    evidence: dict[str, EvidenceModel]
+    vocabulary: tuple[str, ...]
+    decoding: DecodingDefaults
+    licence: str
+    intended_use: str
+    provenance: dict[str, Any]
+    aliases: dict[str, str] = field(default_factory=dict)
+    architecture: str = ARCHITECTURE
+
+
+def write_bundle(out: Path, encoder: Encoder, decoder: Decoder, description: BundleDescription) -> dict[str, Any]:
+    """Export, verify, and only then put in place.
+
+    Args:
+        out: folder of the bundle; the graphs and ``model.json`` of a bundle there are replaced, its other files kept.
+        encoder: trained.
+        decoder: trained.
+        description: the rest of ``model.json``.
+
+    Returns:
+        the measured figures: sizes, and how far the bundle is from the trained networks.
+
+    Raises:
+        ExportError: a check failed; ``out`` is as it was.
+    """
+    sizes = _sizes(encoder, decoder, description)
+    if out.exists() and not (out / MANIFEST_FILE).is_file() and (out.is_file() or any(out.iterdir())):
+        raise ExportError(f"{out}: exists and is not a model bundle.", hint="Name another folder.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        _write(partial, encoder, decoder, description, sizes)
+        figures = _verify(partial, encoder, decoder)
+        _put_in_place(partial, out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return figures
+
+
+def _sizes(encoder: Encoder, decoder: Decoder, description: BundleDescription) -> Sizes:
+    """Collect the sizes.
+
+    Raises:
+        ExportError: networks and description do not belong together.
+    """
+    sizes = Sizes(
+        image=description.image_size,
+        patches=(description.image_size // _STRIDE) ** 2,
+        patch_dim=encoder.tag_head.in_features,
+        hidden=decoder.sizes.hidden,
+        tags=encoder.tag_head.out_features,
+        reporting_tags=decoder.sizes.tags,
+        words=decoder.sizes.words,
+    )
+    described = (len(description.tags), len(description.reporting_tags), len(description.vocabulary))
+    if described != (sizes.tags, sizes.reporting_tags, sizes.words) or decoder.sizes.patch_dim != sizes.patch_dim:
+        raise ExportError("Encoder, decoder, tags and vocabulary do not fit each other.")
+    return sizes
+
+
+def _write(folder: Path, encoder: Encoder, decoder: Decoder, description: BundleDescription, sizes: Sizes) -> None:
+    ports = signatures(sizes)
+    modules = {
+        "encoder": EncoderGraph(encoder),
+        "sentence_step": SentenceGraph(decoder),
+        "word_step": WordGraph(decoder),
+    }
+    graphs = {}
+    for name in GRAPHS:
+        content = make_graph(modules[name], ports[name])
+        (folder / f"{name}.onnx").write_bytes(content)
+        digest = hashlib.sha256(content).hexdigest()
+        graphs[name] = {"file": f"{name}.onnx", "sha256": digest, "bytes": len(content)}
+    raw = _manifest(description, sizes, graphs)
+    (folder / MANIFEST_FILE).write_text(json.dumps(raw, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _manifest(description: BundleDescription, sizes: Sizes, graphs: dict[str, Any]) -> dict[str, Any]:
+    """The content of ``model.json``."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "name": description.name,
+        "version": description.version,
+        "architecture": description.architecture,
+        "licence": description.licence,
+        "intended_use": description.intended_use,
+        "graphs": graphs,
+        "preprocessing": {"size": sizes.image, "channels": 1, "resize": "stretch, area average"},
+        "sizes": asdict(sizes),
+        "tags": [{"name": t.name, "threshold": round(t.threshold, _DECIMALS)} for t in description.tags],
+        "reporting_tags": [asdict(t) for t in description.reporting_tags],
+        "aliases": description.aliases,
+        "evidence": {
+            source: {
+                "inputs": list(evidence.inputs),
+                "weights": _numbers(evidence.weights),
+                "bias": _numbers(evidence.bias),
+                "thresholds": _numbers(evidence.thresholds),
+            }
+            for source, evidence in description.evidence.items()
+        },
+        "decoding": asdict(description.decoding),
+        "provenance": description.provenance,
+        "vocabulary": list(description.vocabulary),
+    }
+
+
+def _numbers(array: NDArray[Any]) -> Any:
+    return array.astype(float).round(_DECIMALS).tolist()
+
+
+def _verify(folder: Path, encoder: Encoder, decoder: Decoder) -> dict[str, Any]:
+    """Load the bundle as a user would and measure it.
+
+    Raises:
+        ExportError: it does not load, is too large, or differs from the networks.
+    """
+    total = sum(file.stat().st_size for file in folder.iterdir())
+    if total > MAX_BYTES:
+        raise ExportError(f"The bundle has {total} bytes, more than {MAX_BYTES}.")
+    try:
+        model = Model.load(folder, "cpu")
+    except BundleError as error:
+        raise ExportError(f"The exported bundle does not load: {error.message}") from error
+    return {"bytes": total, **check_parity(model, encoder, decoder)}
+
+
+def _put_in_place(partial: Path, out: Path) -> None:
+    """Swap the new folder for the old one, whose other files, as a model card, move along."""
+    partial.chmod(0o755)
+    if not out.exists():
+        partial.rename(out)
+        return
+    for file in out.iterdir():
+        if file.is_file() and not (partial / file.name).exists():
+            shutil.copy2(file, partial)
+    old = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent)) / "old"
+    out.rename(old)
+    partial.rename(out)
+    shutil.rmtree(old.parent)

@@ -1,0 +1,249 @@
+"""Stages 2 and 3: the decoder, from tags alone and then with patch features."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cxreport.train.config import DecoderConfig
+from cxreport.train.decoder import Decoder
+from cxreport.train.progress import Progress
+from cxreport.train.text import PAD, UNK, TargetReport, word_ids
+
+
+@dataclass(frozen=True)
+class Images:
+    """Patch features (N, P, D) in half precision, and for each epoch the image of every report, -1 for none."""
+
+    patches: Tensor
+    partner: Callable[[np.random.Generator], list[int]]
+
+
+@dataclass(frozen=True)
+class DecoderData:
+    """Reports to write, the names of the reporting tags and the vocabulary."""
+
+    train: list[TargetReport]
+    val: list[TargetReport]
+    tags: tuple[str, ...]
+    vocabulary: tuple[str, ...]
+
+
+class _Batch(NamedTuple):
+    patches: Tensor  # (B, P, D)
+    has_image: Tensor  # (B,)
+    tags: Tensor  # (B, R)
+    plans: Tensor  # (B, S, R)
+    sections: Tensor  # (B, S) int64
+    words: Tensor  # (B, S, T) int64
+    real: Tensor  # (B, S) bool: there is such a sentence
+    last: Tensor  # (B, S): the report ends here
+
+
+class _Losses(NamedTuple):
+    words: Tensor
+    stop: Tensor
+    section: Tensor
+
+
+def fit_decoder(
+    config: DecoderConfig,
+    data: DecoderData,
+    decoder: Decoder,
+    images: Images | None,
+    run: Path,
+    stage: str,
+    progress: Progress,
+    seed: int,
+) -> Decoder:
+    """Train the decoder for one stage, or go on where ``run/<stage>.last.pt`` stopped; the result is ``<stage>.pt``.
+
+    Args:
+        config: the recipe's ``[decoder]``.
+        data: reports, tags and vocabulary.
+        decoder: start values.
+        images: patch features for the image stage; None trains from tags alone.
+        run: folder of checkpoints.
+        stage: name of the files and of the log lines.
+        progress: told of every step and epoch.
+        seed: of shuffling and noise.
+    """
+    done_path, last_path = run / f"{stage}.pt", run / f"{stage}.last.pt"
+    if done_path.exists():
+        decoder.load_state_dict(torch.load(done_path, weights_only=True))
+        return decoder.eval()
+    trainer = _Trainer(config, data, decoder, images, stage, progress, seed)
+    if last_path.exists():
+        trainer.load(torch.load(last_path, weights_only=True))
+    trainer.run(last_path)
+    torch.save(decoder.state_dict(), done_path)
+    last_path.unlink(missing_ok=True)
+    return decoder.eval()
+
+
+class _Trainer:
+    def __init__(
+        self,
+        config: DecoderConfig,
+        data: DecoderData,
+        decoder: Decoder,
+        images: Images | None,
+        stage: str,
+        progress: Progress,
+        seed: int,
+    ) -> None:
+        self.config, self.data, self.decoder, self.images = config, data, decoder, images
+        self.stage, self.progress, self.seed = stage, progress, seed
+        self.epochs = config.image_epochs if images else config.epochs
+        self.steps = math.ceil(len(data.train) / config.batch)
+        lr = config.lr / 3 if images else config.lr
+        self.optimiser = torch.optim.AdamW(decoder.parameters(), lr, weight_decay=config.weight_decay)
+        total = self.epochs * self.steps
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimiser, lambda s: min(1.0, (s + 1) / 50) * (0.02 + 0.49 * (1 + math.cos(math.pi * s / (total + 1))))
+        )
+        self.index = {w: i for i, w in enumerate(data.vocabulary)}
+        self.tag_index = {t: i for i, t in enumerate(data.tags)}
+        self.epoch = 0
+
+    def load(self, state: dict[str, Any]) -> None:
+        self.decoder.load_state_dict(state["decoder"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.epoch = state["epoch"]
+
+    def run(self, checkpoint: Path) -> None:
+        for self.epoch in range(self.epoch, self.epochs):
+            start = time.monotonic()
+            loss = self._train_epoch()
+            figures = {"epoch": self.epoch + 1, "loss": round(loss, 4)} | self._measure()
+            self.progress.epoch(self.stage, figures | {"seconds": round(time.monotonic() - start)})
+            state = {
+                "decoder": self.decoder.state_dict(),
+                "optimiser": self.optimiser.state_dict(),
+                "schedule": self.schedule.state_dict(),
+                "epoch": self.epoch + 1,
+            }
+            torch.save(state, checkpoint.with_suffix(".tmp"))
+            checkpoint.with_suffix(".tmp").replace(checkpoint)
+
+    def _train_epoch(self) -> float:
+        rng = np.random.default_rng((self.seed, self.epoch))
+        torch.manual_seed(self.seed + self.epoch)
+        order = rng.permutation(len(self.data.train))
+        partner = self.images.partner(rng) if self.images else [-1] * len(self.data.train)
+        self.decoder.train()
+        mean = 0.0
+        for step in range(self.steps):
+            rows = order[step * self.config.batch : (step + 1) * self.config.batch]
+            hidden = rng.random(len(rows)) < self.config.visual_dropout
+            pictures = [-1 if h else partner[i] for i, h in zip(rows, hidden, strict=True)]
+            losses = self._losses(self._batch([self.data.train[i] for i in rows], pictures, rng))
+            loss = losses.words + losses.stop + losses.section
+            self.optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(self.decoder.parameters(), 1.0)
+            self.optimiser.step()
+            self.schedule.step()
+            mean += (float(loss.detach()) - mean) / (step + 1)
+            self.progress.step(self.stage, self.epoch * self.steps + step + 1, self.epochs * self.steps, mean)
+        return mean
+
+    @torch.inference_mode()
+    def _measure(self) -> dict[str, float]:
+        """Losses on val, from the reports' own tags without an image."""
+        self.decoder.eval()
+        rng, sums = np.random.default_rng(self.seed), np.zeros(3)
+        batches = range(0, len(self.data.val), self.config.batch)
+        for i in batches:
+            reports = self.data.val[i : i + self.config.batch]
+            losses = self._losses(self._batch(reports, [-1] * len(reports), rng, noise=False))
+            sums += [float(x) for x in losses]
+        words, stop, section = (sums / max(1, len(batches))).round(4)
+        return {"val_words": float(words), "val_stop": float(stop), "val_section": float(section)}
+
+    def _batch(
+        self, reports: list[TargetReport], pictures: list[int], rng: np.random.Generator, noise: bool = True
+    ) -> _Batch:
+        r, longest = len(self.data.tags), max(len(t.sentences) for t in reports)
+        plans = torch.zeros(len(reports), longest, r)
+        sections = torch.zeros(len(reports), longest, dtype=torch.int64)
+        last = torch.zeros(len(reports), longest)
+        real = torch.zeros(len(reports), longest, dtype=torch.bool)
+        ids: list[list[list[int]]] = []
+        for b, report in enumerate(reports):
+            sentences = self._order(report, rng) if noise else list(report.sentences)
+            for s, sentence in enumerate(sentences):
+                sections[b, s] = int(sentence.impression)
+                if sentence.tag is not None:
+                    plans[b, s, self.tag_index[sentence.tag]] = 1
+            real[b, : len(sentences)] = True
+            last[b, len(sentences) - 1] = 1
+            ids.append([word_ids(s.words, self.index) for s in sentences])
+        words = torch.full((len(reports), longest, max(len(s) for report in ids for s in report)), PAD)
+        for b, rows in enumerate(ids):
+            for s, row in enumerate(rows):
+                words[b, s, : len(row)] = torch.tensor(row)
+        tags = torch.from_numpy(np.stack([self._tags(t, rng, noise) for t in reports]))
+        patches, has_image = self._patches(pictures)
+        return _Batch(patches, has_image, tags, plans, sections, words, real, last)
+
+    def _order(self, report: TargetReport, rng: np.random.Generator) -> list[Any]:
+        """Planned sentences of a section in random order: at inference the most probable tag comes first."""
+        keys = [(s.impression, s.tag is None, rng.random() if s.tag else i) for i, s in enumerate(report.sentences)]
+        return [report.sentences[i] for i in sorted(range(len(keys)), key=keys.__getitem__)]
+
+    def _tags(self, report: TargetReport, rng: np.random.Generator, noise: bool) -> np.ndarray[Any, Any]:
+        """What the semantic features see: the report's own tags as probabilities, with a classifier's errors."""
+        present = np.array([t in report.tags for t in self.data.tags])
+        if noise:
+            flip = np.where(present, self.config.tag_dropout, self.config.tag_noise)
+            present = present ^ (rng.random(len(present)) < flip)
+        strength = rng.uniform(0.2, 1.0, len(present)) if noise else np.full(len(present), 0.6)
+        return (present * strength).astype(np.float32)
+
+    def _patches(self, pictures: list[int]) -> tuple[Tensor, Tensor]:
+        has_image = torch.tensor([float(p >= 0) for p in pictures])
+        if self.images is None:
+            return torch.zeros(len(pictures), 1, self.decoder.sizes.patch_dim), has_image
+        return self.images.patches[[max(p, 0) for p in pictures]].float(), has_image
+
+    def _losses(self, batch: _Batch) -> _Losses:
+        """Words, stop and section, each per decision."""
+        topics, stop, section = self.decoder.topics(
+            batch.patches, batch.has_image, batch.tags, batch.plans, batch.sections
+        )
+        words, weight = batch.words[batch.real], batch.real.float()
+        lengths = (words != PAD).sum(1)
+        order = lengths.argsort(descending=True)
+        logits, targets = self._word_logits(topics[batch.real][order], words[order], lengths[order])
+        smoothing = self.config.label_smoothing if self.decoder.training else 0.0
+        known = targets != UNK
+        word_loss = F.cross_entropy(logits[known], targets[known], label_smoothing=smoothing)
+        stop_loss = F.binary_cross_entropy_with_logits(stop, batch.last, weight)
+        inner = weight[:, 1:]  # the section of the next sentence, where there is one
+        next_section = F.binary_cross_entropy_with_logits(section[:, :-1], batch.sections[:, 1:].float(), inner)
+        return _Losses(word_loss, stop_loss, next_section if inner.numel() else stop_loss * 0)
+
+    def _word_logits(self, topics: Tensor, words: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Unroll rows sorted by falling length, leaving finished ones out: logits (sum of lengths, V) and targets."""
+        state, before = self.decoder.start(len(topics)), None
+        logits, targets = [], []
+        for t in range(words.shape[1]):
+            alive = int((lengths > t).sum())
+            state = type(state)(state.hidden[:alive], state.cell[:alive])
+            previous = torch.full_like(words[:alive, 0], -1) if before is None else before[:alive]
+            step, state = self.decoder.word(topics[:alive], previous, state)
+            logits.append(step)
+            targets.append(words[:alive, t])
+            before = words[:, t]
+        return torch.cat(logits), torch.cat(targets)

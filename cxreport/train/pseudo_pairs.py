@@ -1,0 +1,62 @@
+"""Unpaired training: images of one collection meet reports of another through the tags that both have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxreport.train.evidence import Adapter, logit, nih_mask, nih_targets
+from cxreport.train.nih import FINDINGS
+from cxreport.train.text import TargetReport
+
+Floats = NDArray[np.float32]
+
+
+def pseudo_pairs(
+    labels: Floats,
+    probabilities: Floats,
+    reports: list[TargetReport],
+    tags: tuple[str, ...],
+    chexnet: dict[int, Floats],
+    adapter: Adapter,
+    neighbours: int,
+) -> Callable[[np.random.Generator], list[int]]:
+    """Find the images that could have had each report.
+
+    An image speaks by its labels and its predicted probabilities, a report by its text and, where there is one, by a
+    CheXNet's evidence; each as the mean of the two, over the tags that NIH labels speak for, rare tags counting more.
+
+    Args:
+        labels: (N, 14) NIH labels.
+        probabilities: (N, R) reporting tags predicted for the images.
+        reports: the decoder's targets.
+        tags: the R reporting tags.
+        chexnet: probabilities (14,) by uid.
+        adapter: from CheXNet's logits to reporting tags.
+        neighbours: how many of the nearest images a report draws from.
+
+    Returns:
+        A draw: random generator -> index of an image for every report, anew each epoch.
+    """
+    shared = nih_mask(tags, FINDINGS).any(1)
+    images = (nih_targets(labels, tags, FINDINGS) + probabilities)[:, shared] / 2
+    texts = np.array([[t in r.tags for t in tags] for r in reports], np.float32)
+    for i, report in enumerate(reports):
+        if report.uid in chexnet:
+            texts[i] = (texts[i] + adapter.probabilities(logit(chexnet[report.uid])[None])[0]) / 2
+    texts = texts[:, shared]
+    scale = 1 / np.sqrt(texts.var(0) + 1e-3)
+    distances = (
+        ((texts * scale) ** 2).sum(1)[:, None]
+        + ((images * scale) ** 2).sum(1)[None]
+        - 2 * (texts * scale) @ (images * scale).T
+    )
+    nearest = np.argsort(distances, axis=1, kind="stable")[:, : min(neighbours, len(images))]
+
+    def draw(rng: np.random.Generator) -> list[int]:
+        picked = rng.integers(0, nearest.shape[1], len(nearest))
+        return [int(i) for i in nearest[np.arange(len(nearest)), picked]]
+
+    return draw

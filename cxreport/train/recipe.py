@@ -1,0 +1,233 @@
+"""A recipe from data to a run folder that `export` turns into a bundle.
+
+1. encoder and tag head on labelled images;
+2. decoder from the reports' own tags, without images;
+3. evidence adapters, and the decoder again with the patch features of its images.
+
+Paired, the images are the reports' own and the tags their MeSH headings (Jing et al. 2018). Unpaired, images and
+reports come from different collections and meet in the tags.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cxreport import lexicon
+from cxreport.errors import TrainingError
+from cxreport.train import evidence, nih, paired
+from cxreport.train.config import TrainConfig, load_config
+from cxreport.train.decoder import Decoder, DecoderSizes
+from cxreport.train.encoder import PATCH_DIM, Encoder
+from cxreport.train.evidence import Adapter
+from cxreport.train.fit_decoder import DecoderData, Images, fit_decoder
+from cxreport.train.fit_encoder import EncoderData, encode_all, fit_encoder
+from cxreport.train.metrics import auc_per_tag
+from cxreport.train.openi import OpeniReport, read_evidence, read_reports, split_reports
+from cxreport.train.progress import Progress, RunLog
+from cxreport.train.pseudo_pairs import pseudo_pairs
+from cxreport.train.text import TargetReport, build_vocabulary, target_report
+from cxreport.train.word2vec import tag_vectors
+
+RUN_FILE = "run.json"
+_IMPRESSION_SHARE = 0.4  # a tag belongs in the Impression when so many of its reports repeat it there
+
+
+@dataclass(frozen=True)
+class Reports:
+    """Open-I reports of both splits, as read and as the decoder's targets (train only those with usable sentences)."""
+
+    train: list[OpeniReport]
+    targets: list[TargetReport]
+    val_targets: list[TargetReport]
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """What images the recipe has: the tags of their labels, the labelled images, and how val is named."""
+
+    tags: tuple[str, ...]
+    data: EncoderData
+
+
+def train(config_path: Path, data_root: Path, run: Path, progress: Progress) -> None:
+    """Train a recipe into a run folder, or go on with a run that was interrupted.
+
+    Args:
+        config_path: the recipe.
+        data_root: folder that the recipe's data paths are relative to.
+        run: folder of checkpoints, the log and, at the end, ``run.json``.
+        progress: told of steps and epochs.
+
+    Raises:
+        TrainingError: data are missing, the recipe is wrong, or the run belongs to another recipe.
+    """
+    try:
+        config = load_config(config_path)
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{config_path}: {error}") from error
+    _claim(run, config_path)
+    log = RunLog(run, progress)
+    try:
+        source = _images(config, data_root)
+        reports = _reports(config, data_root)
+    except FileNotFoundError as error:
+        raise TrainingError(f"{error.filename or error}: not found.") from error
+    imagenet = data_root / config.data.imagenet if config.data.imagenet else None
+    encoder = fit_encoder(config.encoder, source.data, source.tags, imagenet, run, log, config.seed)
+    data = decoder_data(config, reports)
+    decoder = decode_from_tags(config, data, run, log)
+    _finish(config, data_root, run, log, source, reports, encoder, data, decoder)
+
+
+def _claim(run: Path, config_path: Path) -> None:
+    """Make the run folder the recipe's own; an interrupted run goes on only under the same recipe."""
+    run.mkdir(parents=True, exist_ok=True)
+    kept = run / "config.toml"
+    if not kept.exists():
+        shutil.copyfile(config_path, kept)
+    elif kept.read_bytes() != config_path.read_bytes():
+        raise TrainingError(f"{run}: holds a run of another recipe.", hint="Name a new run folder with --out.")
+
+
+def _images(config: TrainConfig, root: Path) -> ImageSource:
+    if config.pairing == "paired":
+        return ImageSource(*paired.labelled_images(root / config.data.openi, config))
+    size = config.encoder.size
+
+    def read(folders: Sequence[str], split: str) -> nih.LabelledImages | None:
+        sets = [nih.read_split(root / f, split, size) for f in folders]
+        return functools.reduce(lambda a, b: a + b, sets) if sets else None
+
+    images, val = read(config.data.nih, "train"), read(config.data.nih[:1], "val")
+    if images is None or val is None:
+        raise TrainingError("The recipe names no NIH folder.")
+    return ImageSource(nih.FINDINGS, EncoderData(images, read(config.data.nih_small, "train"), val))
+
+
+def _reports(config: TrainConfig, root: Path) -> Reports:
+    folder = root / config.data.openi
+    train_reports, val_reports = split_reports(read_reports(folder), folder)
+    plan, longest = config.decoder.plan == "tags", config.decoder.max_words
+    targets = [[t for r in reports if (t := target_report(r, plan, longest))] for reports in (train_reports, val_reports)]
+    return Reports(train_reports, *targets)
+
+
+def decoder_data(config: TrainConfig, reports: Reports) -> DecoderData:
+    """Targets, reporting tags and vocabulary of the decoder."""
+    vocabulary = build_vocabulary(reports.targets, config.decoder.min_word_count)
+    return DecoderData(reports.targets, reports.val_targets, lexicon.reporting_tags(), vocabulary)
+
+
+def decode_from_tags(config: TrainConfig, data: DecoderData, run: Path, log: RunLog) -> Decoder:
+    """Stage 2: tag embeddings from word2vec, then the decoder without images."""
+    torch.manual_seed(config.seed)
+    decoder = Decoder(decoder_sizes(config, len(data.tags), len(data.vocabulary)))
+    sentences = (s.words for t in data.train for s in t.sentences)
+    vectors = tag_vectors(sentences, data.tags, config.decoder.hidden, config.seed)
+    with torch.no_grad():
+        decoder.sentence.tag_embedding.weight.copy_(torch.from_numpy(vectors) * 0.5)
+    return fit_decoder(config.decoder, data, decoder, None, run, "decoder_tags", log, config.seed)
+
+
+def decoder_sizes(config: TrainConfig, tags: int, words: int) -> DecoderSizes:
+    """Shapes of the recipe's decoder."""
+    d = config.decoder
+    patch_dim = max(1, int(PATCH_DIM * config.encoder.width))
+    return DecoderSizes(tags, words, patch_dim, d.hidden, d.word_dim, d.attention, d.top_tags)
+
+
+def _finish(
+    config: TrainConfig,
+    root: Path,
+    run: Path,
+    log: RunLog,
+    source: ImageSource,
+    reports: Reports,
+    encoder: Encoder,
+    data: DecoderData,
+    decoder: Decoder,
+) -> None:
+    """Stage 3, and what the bundle needs beside the weights."""
+    images, val = source.data.train, source.data.val
+    _, val_logits = encode_all(encoder, val.pixels)
+    head = _head_adapter(config, source, reports, val_logits.numpy())
+    adapters = {"head": head}
+    if config.pairing == "unpaired":
+        adapters["chexnet"] = chexnet_adapter(root / config.data.openi, reports, data.tags)
+    chosen = np.random.default_rng(config.seed).permutation(len(images))[: config.decoder.images]
+    patches, logits = encode_all(encoder, images.pixels[chosen])
+    if config.pairing == "paired":
+        partner = paired.own_images(reports.targets, [images.names[i] for i in chosen])
+    else:
+        partner = pseudo_pairs(
+            images.labels[chosen],
+            head.probabilities(logits.numpy()),
+            reports.targets,
+            data.tags,
+            read_evidence(root / config.data.openi),
+            adapters["chexnet"],
+            config.decoder.neighbours,
+        )
+    fit_decoder(config.decoder, data, decoder, Images(patches, partner), run, "decoder", log, config.seed + 1)
+    scores = val_logits.sigmoid().numpy()
+    auc = auc_per_tag(scores, val.labels, source.tags)
+    log.epoch("tags", {"val_images": len(val), "val_auc": {k: round(v, 4) for k, v in auc.items()}})
+    described: dict[str, Any] = {
+        "tags": list(source.tags),
+        "tag_thresholds": [
+            round(evidence.best_f1_threshold(scores[:, i], val.labels[:, i]), 4) for i in range(len(source.tags))
+        ],
+        "reporting_tags": list(data.tags),
+        "impression": [impression_share(reports.targets, t) >= _IMPRESSION_SHARE for t in data.tags],
+        "vocabulary": list(data.vocabulary),
+        "evidence": {name: _as_json(adapter, source.tags) for name, adapter in adapters.items()},
+        "val_auc": {k: round(v, 4) for k, v in auc.items()},
+        "counts": {"train_images": len(images), "val_images": len(val), "train_reports": len(data.train)},
+    }
+    (run / RUN_FILE).write_text(json.dumps(described, indent=1) + "\n")
+
+
+def _head_adapter(
+    config: TrainConfig, source: ImageSource, reports: Reports, logits: NDArray[np.float32]
+) -> Adapter:
+    """From our own head's logits on val to reporting tags."""
+    names, val = lexicon.reporting_tags(), source.data.val
+    if config.pairing == "paired":
+        return evidence.fit_adapter(logits, paired.report_targets(reports.val_targets, val.names, names))
+    mask = evidence.nih_mask(names, source.tags)
+    return evidence.fit_adapter(logits, evidence.nih_targets(val.labels, names, source.tags), mask)
+
+
+def chexnet_adapter(folder: Path, reports: Reports, tags: tuple[str, ...]) -> Adapter:
+    """From CheXNet's probabilities to the tags of the train reports."""
+    probabilities = read_evidence(folder)
+    known = [t for t in reports.targets if t.uid in probabilities]
+    logits = evidence.logit(np.stack([probabilities[t.uid] for t in known]))
+    targets = np.array([[tag in t.tags for tag in tags] for t in known], np.float32)
+    return evidence.fit_adapter(logits, targets)
+
+
+def impression_share(targets: list[TargetReport], tag: str) -> float:
+    """Of the reports with both sections that affirm a tag, how many do so in the Impression."""
+    both = [t for t in targets if tag in t.tags and len({s.impression for s in t.sentences}) == 2]
+    repeated = sum(any(s.impression and s.tag == tag for s in t.sentences) for t in both)
+    return repeated / len(both) if both else 0.0
+
+
+def _as_json(adapter: Adapter, inputs: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "inputs": list(inputs),
+        "weights": [[round(float(w), 5) for w in row] for row in adapter.weights],
+        "bias": [round(float(b), 5) for b in adapter.bias],
+        "thresholds": [round(float(t), 5) for t in adapter.thresholds],
+    }

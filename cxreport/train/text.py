@@ -1,0 +1,90 @@
+"""Report text for the decoder: tokens, vocabulary, and the planned sentences of each section."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cxreport import lexicon
+from cxreport.train.openi import OpeniReport
+
+PAD, END, UNK = 0, 1, 2
+SPECIAL = ("<pad>", "<end>", "<unk>")
+_TOKEN = re.compile(r"\d+(?:\.\d+)?%?|[a-z]+(?:[-'/][a-z]+)*|,")
+_DEIDENTIFIED = re.compile(r"x{3,}")
+
+
+def tokenise(sentence: str) -> list[str]:
+    """Lower-case words, numbers and commas."""
+    return _TOKEN.findall(sentence.lower())
+
+
+@dataclass(frozen=True)
+class PlannedSentence:
+    """A sentence to write: its words and the reporting tag that it is planned for."""
+
+    words: tuple[str, ...]
+    impression: bool
+    tag: str | None
+    """None for a free sentence."""
+
+
+@dataclass(frozen=True)
+class TargetReport:
+    """What the decoder learns to write for one report."""
+
+    uid: int
+    tags: frozenset[str]
+    """Reporting tags that the text affirms, in either section."""
+    sentences: tuple[PlannedSentence, ...]
+    """Findings then Impression; within each the planned ones first."""
+
+
+def target_report(report: OpeniReport, plan: bool, max_words: int) -> TargetReport | None:
+    """Read a report's tags and lay its sentences out for the decoder; None if nothing usable is left.
+
+    Sentences with de-identification marks (``XXXX``) are left out: without the missing word they are not English.
+
+    Args:
+        report: the report.
+        plan: whether sentences that affirm a tag are planned; otherwise all are free, in their order.
+        max_words: longer sentences are left out.
+    """
+    sections = (report.findings, report.impression)
+    sentences = [s for i, text in enumerate(sections) for s in _section(text, bool(i), plan, max_words)]
+    if not sentences:
+        return None
+    return TargetReport(report.uid, frozenset().union(*map(lexicon.affirmed, sections)), tuple(sentences))
+
+
+def _section(text: str, impression: bool, plan: bool, max_words: int) -> list[PlannedSentence]:
+    usable = [
+        s
+        for s in lexicon.split_sentences(text)
+        if not _DEIDENTIFIED.search(s.lower()) and 1 < len(tokenise(s)) <= max_words
+    ]
+    if not plan:
+        return [PlannedSentence(tuple(tokenise(s)), impression, None) for s in usable]
+    affirmed = [(s, lexicon.affirmed(s)) for s in usable]
+    best: dict[str, tuple[str, frozenset[str]]] = {}
+    for sentence, tags in affirmed:  # a tag's sentence is the one that tells the fewest other tags
+        for tag in tags:
+            if tag not in best or len(tags) < len(best[tag][1]):
+                best[tag] = (sentence, tags)
+    planned = [PlannedSentence(tuple(tokenise(best[t][0])), impression, t) for t in sorted(best)]
+    free = [PlannedSentence(tuple(tokenise(s)), impression, None) for s, tags in affirmed if not tags]
+    return planned + list(dict.fromkeys(free))
+
+
+def build_vocabulary(reports: Iterable[TargetReport], least: int) -> tuple[str, ...]:
+    """Words seen at least ``least`` times in the sentences, after `SPECIAL`, most frequent first."""
+    counts = Counter(word for report in reports for sentence in set(report.sentences) for word in sentence.words)
+    kept = sorted((w for w, n in counts.items() if n >= least), key=lambda w: (-counts[w], w))
+    return SPECIAL + tuple(kept)
+
+
+def word_ids(words: tuple[str, ...], index: dict[str, int]) -> list[int]:
+    """Ids with the end mark."""
+    return [index.get(w, UNK) for w in words] + [END]
