@@ -1,0 +1,218 @@
+"""One frame of a DICOM file to 8-bit grey: decoding, alignment of bits, colour to luminance."""
+
+from __future__ import annotations
+
+import os
+import struct
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import uid
+from pydicom.encaps import get_frame
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.processing import apply_color_lut
+
+from cxreport._dicom_codestream import codestream_size
+from cxreport._dicom_lut import display_grey
+from cxreport._dicom_values import integer, text
+from cxreport._grey import Counts, Integers, Values, through_table, to_bytes
+from cxreport._instance import require_size
+from cxreport.errors import CxreportError, MissingCodecError, UnreadableFileError
+from cxreport.types import Grey
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+    from cxreport._dicom_file import DicomFile
+
+_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as PS3.3 C.7.6.3.1.2 has it for YBR_FULL
+_PIXEL_DATA = 0x7FE00010
+_PIXEL_VRS = (b"OB\0\0", b"OW\0\0", b"UN\0\0")
+_ITEM, _DELIMITER = 0xFFFEE000, 0xFFFEE0DD
+_OWN_PRECISION = {*uid.JPEG2000TransferSyntaxes, *uid.JPEGLSTransferSyntaxes}
+_PACKAGES = {
+    **dict.fromkeys((*uid.JPEGTransferSyntaxes, *uid.JPEGLSTransferSyntaxes), "pylibjpeg-libjpeg"),
+    **dict.fromkeys(uid.JPEG2000TransferSyntaxes, "pylibjpeg-openjpeg"),
+    **dict.fromkeys(uid.RLETransferSyntaxes, "pylibjpeg-rle"),
+}
+
+
+def decode_frame(file: DicomFile, frame: int, max_megapixels: float) -> Grey:
+    """Decode one frame (PS3.5 8, Annex A) and present it as grey (PS3.3 C.11 and C.7.6.3).
+
+    Args:
+        file: open, with the stream at the pixel element.
+        frame: frame number from 0.
+        max_megapixels: limit, checked on the header and on the compressed data's own header before decoding.
+
+    Returns:
+        (H, W) 8-bit grey, 0 = black.
+
+    Raises:
+        UnreadableFileError: truncated, damaged, or in an unsupported encoding.
+        MissingCodecError: the transfer syntax needs a package that is not installed.
+        TooLargeError: more pixels than the limit.
+    """
+    header = file.header
+    options = _pixel_options(header)
+    require_size(options["rows"], options["columns"], max_megapixels)
+    decoder = _decoder(file.transfer_syntax)
+    try:
+        options["pixel_vr"], length = _enter_pixel_data(file)
+        if file.transfer_syntax.is_encapsulated:
+            _require_encapsulated(file.stream)
+            _require_codestream_size(file.stream, frame, options, max_megapixels)
+        else:
+            _require_native(file.stream, frame, length, options)
+        array, properties = decoder.as_array(
+            file.stream, index=frame, pixel_keyword="PixelData", correct_unused_bits=False, **options
+        )
+        return _to_grey(array, header, str(properties["photometric_interpretation"]), options, file.transfer_syntax)
+    except CxreportError:
+        raise
+    except Exception:  # decoders raise anything on damage, and their texts may quote values
+        raise UnreadableFileError("The pixel data is damaged, or does not fit the header.") from None
+
+
+def _decoder(transfer_syntax: uid.UID) -> Any:
+    known = transfer_syntax.name if transfer_syntax.name != str(transfer_syntax) else "of an unknown kind"
+    try:
+        decoder = get_decoder(transfer_syntax)
+    except NotImplementedError:
+        raise UnreadableFileError(f"The transfer syntax is not supported: {known}.") from None
+    if not decoder.is_available:
+        package = _PACKAGES.get(transfer_syntax, "pylibjpeg[all]")
+        raise MissingCodecError(f"{known} needs the package {package}.", hint=f"pip install pylibjpeg {package}")
+    return decoder
+
+
+def _pixel_options(header: Dataset) -> dict[str, Any]:
+    """The Image Pixel attributes (PS3.3 C.7.6.3), with what a careless writer left out."""
+    rows, columns = integer(header, "Rows"), integer(header, "Columns")
+    if not rows or not columns or rows < 0 or columns < 0:
+        raise UnreadableFileError("Rows or Columns are missing.")
+    photometric = text(header, "PhotometricInterpretation").upper()
+    color = photometric.startswith(("RGB", "YBR"))
+    samples = integer(header, "SamplesPerPixel") or (3 if color else 1)
+    allocated = integer(header, "BitsAllocated") or 8
+    stored = integer(header, "BitsStored") or allocated
+    if samples == 3 and not color:
+        photometric = "RGB"
+    elif samples == 1 and photometric not in ("MONOCHROME1", "PALETTE COLOR"):
+        photometric = "MONOCHROME2"
+    options = {
+        "rows": rows,
+        "columns": columns,
+        "samples_per_pixel": samples,
+        "photometric_interpretation": photometric,
+        "planar_configuration": integer(header, "PlanarConfiguration") or 0,
+        "bits_allocated": allocated,
+        "bits_stored": min(stored, allocated),
+        "pixel_representation": integer(header, "PixelRepresentation") or 0,
+        "number_of_frames": max(1, integer(header, "NumberOfFrames") or 1),
+    }
+    if "ExtendedOffsetTable" in header and "ExtendedOffsetTableLengths" in header:
+        options["extended_offsets"] = (header.ExtendedOffsetTable, header.ExtendedOffsetTableLengths)
+    return options
+
+
+def _enter_pixel_data(file: DicomFile) -> tuple[str, int]:
+    """Move the stream to the value of the pixel element; its VR and length in bytes."""
+    endian = "<" if file.transfer_syntax.is_little_endian else ">"
+    group, element = struct.unpack(f"{endian}HH", file.stream.read(4))
+    if group << 16 | element != _PIXEL_DATA:
+        raise UnreadableFileError("Floating-point pixels are not supported.")
+    vr = file.stream.read(4)
+    if file.header.original_encoding[0] or vr not in _PIXEL_VRS:  # some writers state explicit VR and do not use it
+        return "OW", struct.unpack(f"{endian}L", vr)[0]
+    return vr[:2].decode("ascii"), struct.unpack(f"{endian}L", file.stream.read(4))[0]
+
+
+def _require_native(stream: BinaryIO, frame: int, length: int, options: dict[str, Any]) -> None:
+    samples = options["rows"] * options["columns"] * options["samples_per_pixel"]
+    if options["photometric_interpretation"] == "YBR_FULL_422":
+        samples = samples // 3 * 2
+    needed = -(-samples * options["bits_allocated"] * (frame + 1) // 8)
+    present = min(length, os.fstat(stream.fileno()).st_size - stream.tell()) if _on_disk(stream) else length
+    if present < needed:
+        raise UnreadableFileError("The pixel data is truncated.")
+
+
+def _require_encapsulated(stream: BinaryIO) -> None:
+    """Walk the fragments (PS3.5 A.4): decoders fill what a truncated one lacks with grey, and do not tell."""
+    start = stream.tell()
+    end = stream.seek(0, os.SEEK_END)
+    stream.seek(start)
+    while len(head := stream.read(8)) == 8:
+        group, element, length = struct.unpack("<HHL", head)
+        if group << 16 | element == _DELIMITER:
+            break
+        if group << 16 | element != _ITEM or stream.tell() + length > end:
+            raise UnreadableFileError("The pixel data is truncated or damaged.")
+        stream.seek(length, os.SEEK_CUR)
+    stream.seek(start)
+
+
+def _require_codestream_size(stream: BinaryIO, frame: int, options: dict[str, Any], max_megapixels: float) -> None:
+    """A small header can announce a huge codestream: check before a decoder allocates for it."""
+    start = stream.tell()
+    data = get_frame(
+        stream,
+        frame,
+        number_of_frames=options["number_of_frames"],
+        extended_offsets=options.get("extended_offsets"),
+    )
+    stream.seek(start)
+    size = codestream_size(data)
+    if size is not None:
+        require_size(*size, max_megapixels)
+
+
+def _on_disk(stream: BinaryIO) -> bool:
+    try:
+        stream.fileno()
+    except OSError:
+        return False
+    return True
+
+
+def _to_grey(
+    array: NDArray[Any], header: Dataset, photometric: str, options: dict[str, Any], transfer_syntax: uid.UID
+) -> Grey:
+    if array.ndim == 3:
+        return _luminance(array, photometric, options["bits_stored"])
+    if transfer_syntax not in _OWN_PRECISION:
+        array = _aligned(array, options["bits_stored"], integer(header, "HighBit"))
+    if photometric == "PALETTE COLOR":
+        return through_table(array, lambda values, counts: _palette_luminance(values, counts, header))
+    return display_grey(array, header)
+
+
+def _aligned(array: Integers, stored: int, high_bit: int | None) -> Integers:
+    """Cut the stored bits out of their container and extend the sign (PS3.5 8.1.1).
+
+    Bits beside them may hold anything, overlays in old files. A high bit above Bits Stored - 1 moves the values up,
+    unless the bits that it leaves below are in use: then it is wrong.
+    """
+    container = array.dtype.itemsize * 8
+    if stored >= container or stored == 1:
+        return array
+    below = max(0, min((high_bit or stored - 1), container - 1) - stored + 1)
+    if below and bool((array & ((1 << below) - 1)).any()):
+        below = 0
+    return np.asarray((array << (container - stored - below)) >> (container - stored))
+
+
+def _luminance(array: NDArray[Any], photometric: str, stored: int) -> Grey:
+    if photometric != "RGB":  # a YBR variant that stays as it is: the first channel is the luminance
+        return to_bytes(array[..., 0] / float(2**stored - 1))
+    return to_bytes(np.asarray(array @ (_LUMINANCE / (2**stored - 1)), np.float64))
+
+
+def _palette_luminance(values: Integers, counts: Counts, header: Dataset) -> Values:
+    """PS3.3 C.7.6.3.1.5, C.7.9."""
+    colors = apply_color_lut(values[np.newaxis].astype(np.int32), header)[0, :, :3]
+    if header.original_encoding[1] is False and colors.dtype.itemsize == 2:
+        colors = colors.byteswap()  # pydicom reads the tables of big endian files as little endian
+    return np.asarray(colors @ _LUMINANCE / np.iinfo(colors.dtype).max, np.float64)

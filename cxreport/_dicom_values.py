@@ -1,0 +1,61 @@
+"""Attributes of a DICOM header, read tolerantly: a value that pydicom cannot convert counts as absent."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+
+def numbers(header: Dataset, keyword: str) -> list[float]:
+    """The finite numbers of an attribute, empty when it is absent or unusable."""
+    try:
+        found = [float(item) for item in _items(_value(header, keyword))]
+    except (TypeError, ValueError):
+        return []
+    return found if all(map(math.isfinite, found)) else []
+
+
+def integer(header: Dataset, keyword: str) -> int | None:
+    """The first number of an attribute as an integer, or None."""
+    return next((int(number) for number in numbers(header, keyword)), None)
+
+
+def text(header: Dataset, keyword: str) -> str:
+    """The values of an attribute in one line, without padding; empty when absent."""
+    return " ".join(str(item).strip(" \0") for item in _items(_value(header, keyword)))
+
+
+def texts(header: Dataset, keyword: str) -> list[str]:
+    """The values of an attribute in capitals, without padding."""
+    return [str(item).strip(" \0").upper() for item in _items(_value(header, keyword))]
+
+
+def sequence(header: Dataset, keyword: str) -> list[Dataset]:
+    """The items of a sequence attribute; none when absent or not a sequence."""
+    value = _value(header, keyword)
+    return [item for item in _items(value) if hasattr(item, "original_encoding")]
+
+
+def digest(identifier: str) -> str:
+    """A stable pseudonym of an identifier, in hexadecimal."""
+    return sha256(identifier.encode()).hexdigest()
+
+
+def _value(header: Dataset, keyword: str) -> Any:
+    try:
+        return header.get(keyword)
+    except Exception:  # pydicom converts on access, and a bad value raises whatever its converter raises
+        return None
+
+
+def _items(value: Any) -> Iterable[Any]:
+    if value is None or value == "":
+        return ()
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable) or hasattr(value, "components"):
+        return (value,)
+    return tuple(value)
