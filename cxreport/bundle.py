@@ -1,0 +1,275 @@
+"""The model bundle: a folder with ``model.json`` and the ONNX graphs that it names and vouches for.
+
+Everything is read as JSON and checked before it is used; nothing is ever unpickled. This module needs neither
+onnxruntime nor torch, so that `cxreport info` answers at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from cxreport.errors import BundleError
+from cxreport.types import Floats
+
+SCHEMA_VERSION = 1
+MANIFEST_FILE = "model.json"
+GRAPHS = ("encoder", "sentence_step", "word_step")
+SPECIAL_WORDS = ("<pad>", "<end>", "<unk>")
+PAD, END, UNK = range(3)
+NO_WORD = -1
+"""Word id of the word step's first step, where the topic is the input."""
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Tag:
+    """A finding of the tag head, and the probability from which it counts as positive."""
+
+    name: str
+    threshold: float
+
+
+@dataclass(frozen=True)
+class ReportingTag:
+    """A tag that the decoder speaks; ``impression``: a positive one is planned in the Impression too."""
+
+    name: str
+    impression: bool
+
+
+@dataclass(frozen=True, eq=False)
+class EvidenceModel:
+    """Logistic map from a classifier's probabilities to those of the reporting tags."""
+
+    inputs: tuple[str, ...]
+    """The classifier's tag names."""
+    weights: Floats
+    """(R, inputs) on the logits."""
+    bias: Floats
+    """(R,)"""
+    thresholds: Floats
+    """(R,) probability from which a reporting tag is positive."""
+
+
+@dataclass(frozen=True)
+class GraphFile:
+    """An ONNX file of the bundle."""
+
+    file: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Shapes of the networks."""
+
+    image: int
+    """Side of the network input in pixels."""
+    patches: int
+    patch_dim: int
+    hidden: int
+    tags: int
+    reporting_tags: int
+    words: int
+
+
+@dataclass(frozen=True)
+class DecodingDefaults:
+    """Lengths: free sentences end a section at ``max_sentences``; a sentence has ``min_words`` to ``max_words``."""
+
+    max_sentences: int
+    min_words: int
+    max_words: int
+
+
+@dataclass(frozen=True, eq=False)
+class Manifest:
+    """What ``model.json`` says, checked."""
+
+    name: str
+    version: str
+    architecture: str
+    sha256: str
+    """Of ``model.json``, which holds the digests of the graphs: it identifies the bundle."""
+    sizes: Sizes
+    graphs: dict[str, GraphFile]
+    tags: tuple[Tag, ...]
+    reporting_tags: tuple[ReportingTag, ...]
+    evidence: dict[str, EvidenceModel]
+    aliases: dict[str, str]
+    """Other classifiers' names -> reporting tags."""
+    vocabulary: tuple[str, ...]
+    decoding: DecodingDefaults
+    raw: dict[str, Any]
+    """The whole of ``model.json``: licence, intended use, provenance."""
+
+    @property
+    def image_size(self) -> int:
+        """Side of the network input in pixels."""
+        return self.sizes.image
+
+    @property
+    def tag_names(self) -> tuple[str, ...]:
+        """Names of the tag head's findings."""
+        return tuple(t.name for t in self.tags)
+
+    @property
+    def reporting_names(self) -> tuple[str, ...]:
+        """Names of the reporting tags."""
+        return tuple(t.name for t in self.reporting_tags)
+
+
+def find_bundle(model: str | Path | None) -> Path:
+    """Locate a bundle's folder.
+
+    Args:
+        model: a bundle folder; None for the shipped one, inside the wheel or beside the package in a checkout.
+
+    Raises:
+        BundleError: there is no bundle.
+    """
+    if model is not None:
+        folder = Path(model)
+        if not (folder / MANIFEST_FILE).is_file():
+            raise BundleError(f"{folder}: no model bundle there ({MANIFEST_FILE} is missing).")
+        return folder
+    package = Path(__file__).resolve().parent
+    for parent in (package, package.parent):
+        folder = parent / "exported" / "default"
+        if (folder / MANIFEST_FILE).is_file():
+            return folder
+    raise BundleError("The model bundle that cxreport ships is missing.")
+
+
+def load_manifest(folder: Path) -> Manifest:
+    """Parse and check ``model.json``; the graphs are not read.
+
+    Raises:
+        BundleError: missing, not JSON, of another schema version, or contradicting itself.
+    """
+    path = folder / MANIFEST_FILE
+    try:
+        content = path.read_bytes()
+        raw = json.loads(content)
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise BundleError(f"{path}: not valid JSON.") from error
+    if not isinstance(raw, dict) or raw.get("schema_version") != SCHEMA_VERSION:
+        found = raw.get("schema_version") if isinstance(raw, dict) else None
+        raise BundleError(f"{path}: schema version {found!r}; this cxreport reads version {SCHEMA_VERSION}.")
+    try:
+        manifest = _parse(raw, hashlib.sha256(content).hexdigest())
+        _cross_check(manifest)
+    except KeyError as error:
+        raise BundleError(f"{path}: {error.args[0]!r} is missing.") from error
+    except (AttributeError, TypeError, ValueError) as error:
+        raise BundleError(f"{path}: {error}.") from error
+    return manifest
+
+
+def read_graphs(folder: Path, manifest: Manifest) -> dict[str, bytes]:
+    """Read the graphs and compare their digests with the manifest's, so that what was checked is what gets loaded.
+
+    Raises:
+        BundleError: a graph is missing or altered.
+    """
+    graphs = {}
+    for name, graph in manifest.graphs.items():
+        path = folder / graph.file
+        try:
+            graphs[name] = path.read_bytes()
+        except OSError as error:
+            raise BundleError(f"{path}: cannot be read ({error.strerror}).") from error
+        if hashlib.sha256(graphs[name]).hexdigest() != graph.sha256:
+            raise BundleError(f"{path}: altered or damaged, its SHA-256 is not the one in {MANIFEST_FILE}.")
+    return graphs
+
+
+def verify_graphs(folder: Path, manifest: Manifest) -> None:
+    """Check the digest of every graph.
+
+    Raises:
+        BundleError: a graph is missing or altered.
+    """
+    read_graphs(folder, manifest)
+
+
+def _parse(raw: dict[str, Any], sha256: str) -> Manifest:
+    sizes, decoding = raw["sizes"], raw["decoding"]
+    return Manifest(
+        name=_of(str, raw, "name"),
+        version=_of(str, raw, "version"),
+        architecture=_of(str, raw, "architecture"),
+        sha256=sha256,
+        sizes=Sizes(*(_of(int, sizes, f.name) for f in fields(Sizes))),
+        graphs={n: _parse_graph(raw["graphs"][n]) for n in GRAPHS},
+        tags=_each(raw, "tags", lambda t: Tag(_of(str, t, "name"), float(t["threshold"]))),
+        reporting_tags=_each(
+            raw, "reporting_tags", lambda t: ReportingTag(_of(str, t, "name"), _of(bool, t, "impression"))
+        ),
+        evidence={source: _parse_evidence(e) for source, e in _of(dict, raw, "evidence").items()},
+        aliases={str(k): str(v) for k, v in _of(dict, raw, "aliases").items()},
+        vocabulary=_each(raw, "vocabulary", str),
+        decoding=DecodingDefaults(*(_of(int, decoding, f.name) for f in fields(DecodingDefaults))),
+        raw=raw,
+    )
+
+
+def _parse_graph(raw: dict[str, Any]) -> GraphFile:
+    graph = GraphFile(_of(str, raw, "file"), _of(str, raw, "sha256"), _of(int, raw, "bytes"))
+    if Path(graph.file).name != graph.file:
+        raise ValueError(f"graph file {graph.file!r} lies outside the bundle")
+    return graph
+
+
+def _parse_evidence(raw: dict[str, Any]) -> EvidenceModel:
+    weights, bias, thresholds = (np.array(raw[k], np.float32) for k in ("weights", "bias", "thresholds"))
+    return EvidenceModel(_each(raw, "inputs", str), weights, bias, thresholds)
+
+
+def _cross_check(manifest: Manifest) -> None:
+    """Refuse a manifest whose parts do not fit together."""
+    sizes, reporting = manifest.sizes, manifest.sizes.reporting_tags
+    if (len(manifest.tags), len(manifest.reporting_tags), len(manifest.vocabulary)) != (
+        sizes.tags,
+        reporting,
+        sizes.words,
+    ):
+        raise ValueError("sizes do not fit the listed tags, reporting tags or words")
+    for names in (manifest.tag_names, manifest.reporting_names, manifest.vocabulary):
+        if len(set(names)) != len(names):
+            raise ValueError("a tag or word is listed twice")
+    if manifest.vocabulary[: len(SPECIAL_WORDS)] != SPECIAL_WORDS:
+        raise ValueError(f"the vocabulary must begin with {', '.join(SPECIAL_WORDS)}")
+    if not set(manifest.aliases.values()) <= set(manifest.reporting_names):
+        raise ValueError("an alias names an unknown reporting tag")
+    for source, evidence in manifest.evidence.items():
+        shapes = evidence.weights.shape, evidence.bias.shape, evidence.thresholds.shape
+        if shapes != ((reporting, len(evidence.inputs)), (reporting,), (reporting,)):
+            raise ValueError(f"evidence {source!r} does not fit the {reporting} reporting tags")
+    if not 1 <= manifest.decoding.min_words <= manifest.decoding.max_words or manifest.decoding.max_sentences < 1:
+        raise ValueError("the decoding lengths are out of range")
+    preprocessing = manifest.raw["preprocessing"]
+    if preprocessing["size"] != sizes.image or preprocessing["channels"] != 1:
+        raise ValueError("the preprocessing does not fit the encoder")
+
+
+def _of(kind: type[_T], raw: dict[str, Any], key: str) -> _T:
+    value = raw[key]
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise ValueError(f"{key!r} has a value of the wrong kind")
+    return value
+
+
+def _each(raw: dict[str, Any], key: str, make: Callable[[Any], _T]) -> tuple[_T, ...]:
+    return tuple(make(item) for item in _of(list, raw, key))

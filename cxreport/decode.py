@@ -1,0 +1,175 @@
+"""Decode: plans to sentences, as word ids.
+
+The sentence LSTM is unrolled for all studies of the batch, each leaving it when its report ends; then all sentences of
+all studies are rows of one word LSTM batch. Both carry their state: no step reads again what an earlier one has read.
+The ids of a study do not depend on the batch that it travels in (see `session`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cxreport._beam import Words, search
+from cxreport.bundle import Manifest
+from cxreport.errors import UsageError
+from cxreport.types import Decoding, Encoding, Floats, Plan, Section, SentenceIds
+
+if TYPE_CHECKING:
+    from cxreport.session import Model
+
+_LIKELY = 0.5
+
+
+@dataclass(frozen=True)
+class DecodeOptions:
+    """How to decode; None stands for the bundle's own length."""
+
+    beam: int = 1
+    """Width of the beam; 1 is greedy."""
+    max_sentences: int | None = None
+    """Sentences of a section after which no free topic is added; planned topics are always told."""
+    min_words: int | None = None
+    max_words: int | None = None
+
+    def __post_init__(self) -> None:
+        lengths = [n for n in (self.max_sentences, self.min_words, self.max_words) if n is not None]
+        if min([self.beam, *lengths]) < 1:
+            raise UsageError("The beam width and all lengths must be at least 1.")
+
+
+@dataclass(frozen=True)
+class _Topic:
+    """A sentence to be written."""
+
+    study: int
+    section: Section
+    planned: int | None
+    attention: Floats | None
+    vector: Floats
+
+
+class _Outline:
+    """How far the report of one study has come.
+
+    In each section the planned topics come first, the most probable tag before the others; while some remain, the
+    networks' stop and section outputs are not asked.
+    """
+
+    def __init__(self, manifest: Manifest, plan: Plan, max_sentences: int) -> None:
+        self.section = Section.FINDINGS
+        self.done = False
+        self._planned = deque(plan.tags)
+        self._impression = deque(t for t in plan.tags if manifest.reporting_tags[t].impression)
+        self._max_sentences = max_sentences
+        self._written = 0
+
+    def next_planned(self) -> int | None:
+        """Tag that the next sentence is planned to tell; None for a free topic."""
+        return self._planned[0] if self._planned else None
+
+    def advance(self, stop: float, section_next: float) -> None:
+        """Go on to the next sentence, the next section or the end.
+
+        Args:
+            stop: probability that the report ends here.
+            section_next: probability that the Impression follows.
+        """
+        self._written += 1
+        if self._planned:
+            self._planned.popleft()
+        if self._planned:
+            return
+        full = self._written >= self._max_sentences
+        if self.section is Section.IMPRESSION:
+            self.done = full or stop > _LIKELY
+        elif full or section_next > _LIKELY or stop > _LIKELY:
+            self.section, self._planned, self._written = Section.IMPRESSION, self._impression, 0
+
+
+def decode(
+    model: Model, encodings: Sequence[Encoding], plans: Sequence[Plan], options: DecodeOptions | None = None
+) -> list[Decoding]:
+    """Write the reports of a batch of studies.
+
+    Args:
+        model: a loaded bundle.
+        encodings: of the studies, with images or without.
+        plans: of the same studies.
+        options: beam and lengths.
+    """
+    options = options or DecodeOptions()
+    defaults = model.manifest.decoding
+    with_image = [i for i, e in enumerate(encodings) if e.patches is not None]
+    without = [i for i, e in enumerate(encodings) if e.patches is None]
+    topics = [
+        topic
+        for group in (with_image, without)
+        for topic in _unroll(model, group, encodings, plans, options.max_sentences or defaults.max_sentences)
+    ]
+    if not topics:
+        return []
+    min_words, max_words = options.min_words or defaults.min_words, options.max_words or defaults.max_words
+    sentences = search(model, np.stack([t.vector for t in topics]), options.beam, min_words, max_words)
+    return [_collect(study, topics, sentences) for study in range(len(encodings))]
+
+
+def _unroll(
+    model: Model, group: list[int], encodings: Sequence[Encoding], plans: Sequence[Plan], max_sentences: int
+) -> list[_Topic]:
+    """Run the sentence LSTM for studies that all have images, or all have none, until the last report ends."""
+    manifest = model.manifest
+    topics: list[_Topic] = []
+    outlines = {i: _Outline(manifest, plans[i], max_sentences) for i in group}
+    patches, tags = _patches(manifest, [encodings[i] for i in group]), _positive([plans[i] for i in group])
+    hidden = cell = np.zeros((len(group), manifest.sizes.hidden), np.float32)
+    while group:
+        planned = [outlines[i].next_planned() for i in group]
+        has_image = np.array([encodings[i].patches is not None for i in group], np.float32)
+        section = np.array([outlines[i].section is Section.IMPRESSION for i in group], np.int64)
+        step = model.sentence_step(patches, has_image, tags, _multi_hot(planned, tags.shape[1]), section, hidden, cell)
+        for row, study in enumerate(group):
+            attention = step.attention[row] if has_image[row] else None
+            topics.append(_Topic(study, outlines[study].section, planned[row], attention, step.topic[row]))
+            outlines[study].advance(step.stop[row], step.section_next[row])
+        on = [row for row, study in enumerate(group) if not outlines[study].done]
+        group = [group[row] for row in on]
+        patches, tags, hidden, cell = patches[on], tags[on], step.hidden[on], step.cell[on]
+    return topics
+
+
+def _patches(manifest: Manifest, encodings: list[Encoding]) -> Floats:
+    """(B, P, D) patch features, or zeros (B, 1, D) without images."""
+    empty = np.zeros((1, manifest.sizes.patch_dim), np.float32)
+    return np.stack([empty if e.patches is None else e.patches for e in encodings] or [empty])
+
+
+def _positive(plans: list[Plan]) -> Floats:
+    """(B, R) probabilities of the positive tags, 0 for the others."""
+    tags = np.zeros((len(plans), len(plans[0].probabilities) if plans else 0), np.float32)
+    for row, plan in zip(tags, plans, strict=True):
+        row[list(plan.tags)] = plan.probabilities[list(plan.tags)]
+    return tags
+
+
+def _multi_hot(planned: list[int | None], tags: int) -> Floats:
+    """(B, R) 1 for the planned tag; a row of zeros for a free topic."""
+    plan = np.zeros((len(planned), tags), np.float32)
+    for row, tag in zip(plan, planned, strict=True):
+        if tag is not None:
+            row[tag] = 1
+    return plan
+
+
+def _collect(study: int, topics: list[_Topic], sentences: list[Words]) -> Decoding:
+    """The sentences of a study, without empty ones and those that a section has already."""
+    kept: dict[tuple[Section, tuple[int, ...]], SentenceIds] = {}
+    for topic, words in zip(topics, sentences, strict=True):
+        if topic.study == study and words.ids:
+            sentence = SentenceIds(topic.section, words.ids, topic.planned, topic.attention, words.log_probability)
+            kept.setdefault((topic.section, words.ids), sentence)
+    return Decoding(tuple(kept.values()))

@@ -1,0 +1,66 @@
+"""Plan: evidence from a classifier to the reporting tags that the report has to tell."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cxreport.bundle import EvidenceModel, Manifest
+from cxreport.errors import InvalidTagsError, UsageError
+from cxreport.types import Encoding, Floats, Plan
+
+HEAD = "head"
+"""Evidence source of the bundle's own tag head."""
+_CLIP = 1e-6
+_AS_THEY_ARE = 0.5
+
+
+def make_plan(
+    manifest: Manifest, encoding: Encoding, source: str | None = None, threshold: float | None = None
+) -> Plan:
+    """Decide which reporting tags are positive.
+
+    Args:
+        manifest: of the bundle.
+        encoding: of the study.
+        source: classifier that the tags are from, by its name in the manifest; `HEAD` for encoded images; None
+            takes the tags as they are: those named like a reporting tag, or by an alias of one, positive from .5.
+        threshold: in place of the manifest's thresholds.
+
+    Raises:
+        UsageError: no such source.
+        InvalidTagsError: the study lacks tags that the source's evidence is made of.
+    """
+    if source is None:
+        probabilities = _as_they_are(manifest, encoding.tags)
+        thresholds = np.full_like(probabilities, _AS_THEY_ARE)
+    elif source in manifest.evidence:
+        evidence = manifest.evidence[source]
+        probabilities, thresholds = _matched(evidence, source, encoding.tags), evidence.thresholds
+    else:
+        known = ", ".join(sorted(manifest.evidence))
+        raise UsageError(f"The bundle has no evidence for {source!r}; it knows {known}.")
+    positive = probabilities >= (thresholds if threshold is None else threshold)
+    by_probability = np.argsort(-probabilities, kind="stable")
+    return Plan(probabilities, tuple(int(r) for r in by_probability if positive[r]))
+
+
+def _as_they_are(manifest: Manifest, tags: dict[str, float]) -> Floats:
+    """(R,) the probabilities given under a tag's own name or an alias, the largest of several; 0 where none is."""
+    rows = {name: r for r, name in enumerate(manifest.reporting_names)}
+    probabilities = np.zeros(len(rows), np.float32)
+    for name, probability in tags.items():
+        row = rows.get(name if name in rows else manifest.aliases.get(name, name))
+        if row is not None:
+            probabilities[row] = max(probabilities[row], probability)
+    return probabilities
+
+
+def _matched(evidence: EvidenceModel, source: str, tags: dict[str, float]) -> Floats:
+    """(R,) sigmoid(bias + weights . logit(p))."""
+    missing = [name for name in evidence.inputs if name not in tags]
+    if missing:
+        raise InvalidTagsError(f"Evidence {source!r} needs more tags: {', '.join(missing)}.")
+    given = np.clip(np.array([tags[name] for name in evidence.inputs], np.float64), _CLIP, 1 - _CLIP)
+    logits = evidence.bias + (evidence.weights * np.log(given / (1 - given))).sum(1)
+    probabilities: Floats = (1 / (1 + np.exp(-np.clip(logits, -80, 80)))).astype(np.float32)
+    return probabilities

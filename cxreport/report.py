@@ -1,0 +1,79 @@
+"""Report: word ids to sentences, and everything that a reader of the report gets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from cxreport import lexicon
+from cxreport.bundle import Manifest
+from cxreport.types import Decoding, Encoding, Plan, PlannedTag, Report, Section, Study, TagResult
+
+_AS_GIVEN = 0.5
+"""Threshold of tags that come from elsewhere."""
+_ABBREVIATIONS = frozenset({"ap", "cabg", "chf", "copd", "ct", "mri", "pa", "picc", "svc", "tb"})
+_LEVEL = re.compile(r"[ctl]\d{1,2}")
+_SPACING = (
+    (re.compile(r"(\d) ([.:]) (?=\d)"), r"\1\2"),
+    (re.compile(r" (?=[,.;:?!%)\]])"), ""),
+    (re.compile(r"(?<=[(\[]) "), ""),
+    (re.compile(r" ([-/]) "), r"\1"),
+    (re.compile(r" (?='s\b)"), ""),
+)
+
+
+def write_report(
+    manifest: Manifest,
+    study: Study,
+    encoding: Encoding,
+    plan: Plan,
+    decoding: Decoding,
+    threshold: float | None = None,
+    warnings: Sequence[str] = (),
+) -> Report:
+    """Put the report of one study into words.
+
+    Args:
+        manifest: of the bundle.
+        study: that the report is about.
+        encoding: its tags.
+        plan: what it had to say.
+        decoding: its sentences; none when only the tags were asked for.
+        threshold: in place of the tags' own thresholds.
+        warnings: to be added to the study's.
+    """
+    told = [manifest.reporting_names[t] for t in plan.tags]
+    sections, own_warnings = {}, []
+    for section in Section:
+        written = [(s.planned, sentence_text(manifest, s.ids)) for s in decoding.sentences if s.section is section]
+        kept = [text for planned, text in written if planned is not None or not lexicon.contradicts(text, told)]
+        sections[section] = tuple(dict.fromkeys(kept))
+        if decoding.sentences and not kept:
+            own_warnings.append(f"The {section} section is empty: no sentence fits the findings.")
+    return Report(
+        study=study,
+        tags=_tag_results(manifest, encoding, threshold),
+        plan=tuple(PlannedTag(manifest.reporting_names[t], float(plan.probabilities[t])) for t in plan.tags),
+        findings=sections[Section.FINDINGS],
+        impression=sections[Section.IMPRESSION],
+        warnings=(*study.warnings, *warnings, *own_warnings),
+    )
+
+
+def sentence_text(manifest: Manifest, ids: Sequence[int]) -> str:
+    """Write word ids as a sentence: spacing, abbreviations, a capital first letter and a full stop."""
+    words = [manifest.vocabulary[i] for i in ids]
+    text = " ".join(w.upper() if w in _ABBREVIATIONS or _LEVEL.fullmatch(w) else w for w in words)
+    for pattern, replacement in _SPACING:
+        text = pattern.sub(replacement, text)
+    text = text.strip(" ,;:-")
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else ".")
+
+
+def _tag_results(manifest: Manifest, encoding: Encoding, threshold: float | None) -> tuple[TagResult, ...]:
+    """Compare the tags with their thresholds, which belong to the tag head: given tags are positive from .5."""
+    own = {} if encoding.patches is None else {t.name: t.threshold for t in manifest.tags}
+    return tuple(
+        TagResult(name, p, p >= (own.get(name, _AS_GIVEN) if threshold is None else threshold))
+        for name, p in encoding.tags.items()
+    )
