@@ -7,6 +7,7 @@ import io
 import math
 import warnings
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import onnx
@@ -18,6 +19,8 @@ from cxreport._signatures import Port, Signature
 from cxreport.train.decoder import Decoder, State
 from cxreport.train.encoder import Encoder
 
+_M = TypeVar("_M", bound=nn.Module)
+
 OPSET = 17
 _BIG = 256
 """Weights of fewer elements, and all vectors, stay in single precision."""
@@ -25,12 +28,31 @@ _ONNX_TYPES = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64, "uint8"
 _TORCH_TYPES = {"float32": torch.float32, "int64": torch.int64, "uint8": torch.uint8}
 
 
+class _Standardise(nn.Module):
+    """A batch norm in evaluation mode, spelled out: the exporter cannot follow one behind a mean."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, norm: nn.BatchNorm1d) -> None:
+        super().__init__()
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        self.register_buffer("mean", norm.running_mean.clone())
+        self.register_buffer("deviation", (norm.running_var + norm.eps).sqrt())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, D) -> (B, D)."""
+        return (x - self.mean) / self.deviation
+
+
 class EncoderGraph(nn.Module):
     """The encoder from 8-bit images to probabilities."""
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder = copy.deepcopy(encoder)
+        setattr(self.encoder, "norm", _Standardise(encoder.norm))  # noqa: B010 - of another type on purpose
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(B, 1, S, S) uint8 -> patch features, tag probabilities, embedding."""
@@ -101,7 +123,7 @@ def make_graph(module: nn.Module, signature: Signature) -> bytes:
     _declare(model.graph.output, signature.outputs)
     halve(model)
     onnx.checker.check_model(model, full_check=True)
-    return model.SerializeToString(deterministic=True)
+    return bytes(model.SerializeToString(deterministic=True))
 
 
 def halve(model: onnx.ModelProto) -> None:
@@ -119,7 +141,7 @@ def halve(model: onnx.ModelProto) -> None:
         model.graph.node.insert(0, cast)
 
 
-def rounded(module: nn.Module) -> nn.Module:
+def rounded(module: _M) -> _M:
     """A copy of a module with the weights that `halve` leaves."""
     twin = copy.deepcopy(module).eval()
     for parameter in twin.parameters():

@@ -1,0 +1,183 @@
+"""Makes the bundle of the fast tests with the real export code: ``python tests/make_tiny_bundle.py``.
+
+Its encoder is random and its decoder has learned a few sentences by heart, so that reports depend on the image and on
+the tags and can be read; what they say means nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from cxreport.bundle import END, PAD, SPECIAL_WORDS, DecodingDefaults, EvidenceModel, ReportingTag, Tag
+from cxreport.train.decoder import Decoder, DecoderSizes
+from cxreport.train.encoder import Encoder
+from cxreport.train.export import BundleDescription, write_bundle
+
+FOLDER = Path(__file__).parent / "data" / "tiny_bundle"
+IMAGE_SIZE = 32
+NIH = [
+    *("Atelectasis", "Cardiomegaly", "Effusion", "Infiltration", "Mass", "Nodule", "Pneumonia", "Pneumothorax"),
+    *("Consolidation", "Edema", "Emphysema", "Fibrosis", "Pleural_Thickening", "Hernia"),
+]
+# The NIH findings that are evidence of each reporting tag; none for the last.
+REPORTING = {
+    "Pleural Effusion": ("Effusion",),
+    "Cardiomegaly": ("Cardiomegaly",),
+    "Atelectasis": ("Atelectasis",),
+    "Lung Opacity": ("Infiltration", "Consolidation", "Mass"),
+    "Pneumothorax": ("Pneumothorax",),
+    "Granuloma": (),
+}
+FINDINGS = {
+    "Pleural Effusion": "there is a small left pleural effusion",
+    "Cardiomegaly": "the heart is mildly enlarged",
+    "Atelectasis": "there is bibasilar atelectasis",
+    "Lung Opacity": "there is a focal opacity in the right lower lobe",
+    "Pneumothorax": "there is a large right pneumothorax",
+    "Granuloma": "there is a calcified granuloma of 5 mm",
+}
+IMPRESSION = {
+    "Pleural Effusion": "small left effusion",
+    "Cardiomegaly": "mild cardiomegaly",
+    "Atelectasis": "bibasilar atelectasis",
+    "Lung Opacity": "right lower lobe opacity",
+    "Pneumothorax": "large right pneumothorax",
+}
+NORMAL = (
+    "the heart , mediastinum and hila are normal",
+    "the lungs are clear",
+    "no pneumothorax or pleural effusion",
+)
+FREE = "the visualized bony structures are intact"
+NOTHING = "no acute cardiopulmonary disease"
+SENTENCES = (*FINDINGS.values(), *IMPRESSION.values(), *NORMAL, FREE, NOTHING)
+WORDS = sorted({word for sentence in SENTENCES for word in sentence.split()})
+VOCABULARY = (*SPECIAL_WORDS, *WORDS)
+
+
+class Sentence(NamedTuple):
+    """Section, planned tag and text of a sentence to be learned."""
+
+    section: int
+    tag: int | None
+    text: str
+
+
+def make(folder: Path) -> dict[str, Any]:
+    """Write the bundle into a folder; returns the figures of its export."""
+    torch.manual_seed(20261124)
+    encoder = Encoder(len(NIH), width=3 / 128).eval()
+    _spread(encoder)
+    sizes = DecoderSizes(
+        tags=len(REPORTING),
+        words=len(VOCABULARY),
+        patch_dim=encoder.tag_head.in_features,
+        hidden=24,
+        word_dim=16,
+        attention=8,
+        top_tags=4,
+    )
+    decoder = Decoder(sizes)
+    _teach(decoder)
+    return write_bundle(folder, encoder, decoder.eval(), _description())
+
+
+@torch.no_grad()
+def _spread(encoder: Encoder) -> None:
+    """Scale the weights so that pictures differ in their features and some tags are positive."""
+    for module in encoder.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            nn.init.normal_(module.bias, std=0.1)
+    clouds = F.interpolate(torch.rand(64, 1, 5, 5), size=IMAGE_SIZE, mode="bilinear")
+    pictures = (clouds + torch.randn(64, 1, IMAGE_SIZE, IMAGE_SIZE) * torch.rand(64, 1, 1, 1) * 0.1).clamp(0, 1) * 255
+    last = encoder.features[-2]
+    deviation = encoder(pictures)[2].std(0).clamp(min=1e-3)
+    last.weight.div_(deviation.view(-1, 1, 1, 1))
+    last.bias.div_(deviation)
+    encoder.norm.running_mean.copy_(encoder(pictures)[2].mean(0))
+    nn.init.normal_(encoder.tag_head.weight, std=0.7)
+    nn.init.constant_(encoder.tag_head.bias, -1.5)
+
+
+def _teach(decoder: Decoder, steps: int = 800, batch: int = 16) -> None:
+    """Make the decoder learn the sentences by heart."""
+    optimiser = torch.optim.Adam(decoder.parameters())
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 0.02, steps)
+    random = np.random.default_rng(1)
+    for _ in range(steps):
+        loss = _loss(decoder, [_outline(random) for _ in range(batch)])
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+
+
+def _loss(decoder: Decoder, outlines: list[list[Sentence]]) -> Tensor:
+    """Losses of a batch of reports, half of them with patch features that mean nothing."""
+    batch, length, tags = len(outlines), max(map(len, outlines)), decoder.sizes.tags
+    plans, sections = torch.zeros(batch, length, tags), torch.zeros(batch, length, dtype=torch.int64)
+    stop, following = torch.full((2, batch, length), -1.0)
+    texts = []
+    for b, outline in enumerate(outlines):
+        for s, (section, tag, text) in enumerate(outline):
+            plans[b, s] = F.one_hot(torch.tensor(tag), tags) if tag is not None else 0
+            sections[b, s] = section
+            stop[b, s] = s == len(outline) - 1
+            following[b, s] = outline[min(s + 1, len(outline) - 1)].section
+            texts.append(torch.tensor([*(VOCABULARY.index(word) for word in text.split()), END]))
+    shown = plans.amax(1) * (torch.rand(batch, tags) * 0.5 + 0.5)
+    patches, has_image = torch.randn(batch, 4, decoder.sizes.patch_dim), (torch.rand(batch) < 0.5).float()
+    topics, stops, nexts = decoder.topics(patches, has_image, shown, plans, sections)
+    real = stop >= 0
+    words = nn.utils.rnn.pad_sequence(texts, batch_first=True, padding_value=PAD)
+    return (
+        F.cross_entropy(decoder.words(topics[real], words).flatten(0, 1), words.flatten(), ignore_index=PAD)
+        + F.binary_cross_entropy_with_logits(stops[real], stop[real])
+        + F.binary_cross_entropy_with_logits(nexts[real], following[real])
+    )
+
+
+def _outline(random: np.random.Generator) -> list[Sentence]:
+    """The report of a random set of tags in random order."""
+    planned = random.permutation(len(REPORTING))[: random.integers(0, len(REPORTING))].tolist()
+    names = list(REPORTING)
+    findings = [Sentence(0, tag, FINDINGS[names[tag]]) for tag in planned]
+    free = [Sentence(0, None, text) for text in ((FREE,) if planned else NORMAL)]
+    impression = [Sentence(1, tag, IMPRESSION[names[tag]]) for tag in planned if names[tag] in IMPRESSION]
+    return [*findings, *free, *(impression or [Sentence(1, None, NOTHING)])]
+
+
+def _description() -> BundleDescription:
+    return BundleDescription(
+        name="tiny",
+        version="0",
+        image_size=IMAGE_SIZE,
+        tags=tuple(Tag(name, 0.5) for name in NIH),
+        reporting_tags=tuple(ReportingTag(name, name != "Granuloma") for name in REPORTING),
+        evidence={"head": _evidence(1.0, 0.5), "chexnet": _evidence(1.2, 0.4)},
+        vocabulary=VOCABULARY,
+        decoding=DecodingDefaults(max_sentences=5, min_words=3, max_words=15),
+        licence="Apache-2.0",
+        intended_use="Tests of cxreport only.",
+        provenance={"made_by": "tests/make_tiny_bundle.py"},
+        aliases={"Effusion": "Pleural Effusion", "Infiltration": "Lung Opacity", "Consolidation": "Lung Opacity"},
+    )
+
+
+def _evidence(weight: float, threshold: float) -> EvidenceModel:
+    weights = np.array([[weight * (n in inputs) for n in NIH] for inputs in REPORTING.values()], np.float32)
+    bias = np.array([0.3 * len(inputs) if inputs else -20 for inputs in REPORTING.values()], np.float32)
+    return EvidenceModel(tuple(NIH), weights, bias, np.full(len(REPORTING), threshold, np.float32))
+
+
+if __name__ == "__main__":
+    print(json.dumps(make(FOLDER), indent=1))
