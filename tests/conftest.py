@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+TESTS = Path(__file__).parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden from what comes out now")
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle() -> Path:
+    """A bundle with random weights, of under 100 kB."""
+    return TESTS / "data" / "tiny_bundle"
+
+
+@pytest.fixture(scope="session")
+def phantoms() -> Path:
+    return TESTS.parent / "examples" / "phantoms"
+
+
+@pytest.fixture
+def run_cli(monkeypatch: pytest.MonkeyPatch) -> Callable:
+    """Run the command line in this process, at 80 columns without colour."""
+    from cxreport.cli import app
+
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def run(*arguments: object, stdin: str | None = None):
+        return CliRunner().invoke(app, [str(argument) for argument in arguments], input=stdin)
+
+    return run
+
+
+@pytest.fixture
+def generate(run_cli: Callable, tiny_bundle: Path) -> Callable:
+    """Run `cxreport generate` with the tiny bundle on the CPU."""
+
+    def run(*arguments: object, stdin: str | None = None):
+        return run_cli("generate", "--model", tiny_bundle, "--device", "cpu", *arguments, stdin=stdin)
+
+    return run
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Compare a text with a file of tests/golden, or rewrite the file with --update-golden."""
+
+    def compare(name: str, text: str) -> None:
+        path = TESTS / "golden" / name
+        if request.config.getoption("--update-golden"):
+            path.write_text(text, encoding="utf-8")
+        assert text == path.read_text(encoding="utf-8")
+
+    return compare

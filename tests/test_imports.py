@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import cxreport
+
+PACKAGE = Path(cxreport.__file__).parent
+MODULES = sorted(
+    ".".join(["cxreport", *path.relative_to(PACKAGE).with_suffix("").parts])
+    for path in PACKAGE.rglob("*.py")
+    if "train" not in path.parts and path.stem not in ("__init__", "__main__")
+)
+HEAVY = {"PIL", "numpy", "onnxruntime", "pydicom", "torch"}
+
+
+def loaded_by(code: str, *arguments: str) -> set[str]:
+    """Names of the modules that are loaded after the code ran in an interpreter of its own."""
+    code += "\nimport json, sys; print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True, timeout=120
+    )
+    return set(json.loads(done.stderr))
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["generate", "--help"], ["train", "--help"], ["--version"], ["schema"]], ids=" ".join
+)
+def test_answering_needs_no_heavy_module(arguments: list[str]) -> None:
+    code = "from cxreport.cli import main\ntry: main()\nexcept SystemExit: pass"
+    assert not loaded_by(code, *arguments) & HEAVY
+
+
+def test_importing_the_package_loads_only_the_standard_library() -> None:
+    new = loaded_by("import cxreport") - loaded_by("")
+    assert {name for name in new if name.split(".")[0] not in sys.stdlib_module_names} == {"cxreport"}
+
+
+def test_only_session_loads_onnxruntime() -> None:
+    """The pipeline is the one other module that needs session, and loads onnxruntime through it."""
+    others = [name for name in MODULES if name not in ("cxreport.session", "cxreport.pipeline", "cxreport._cli_run")]
+    assert "onnxruntime" not in loaded_by(f"import {', '.join(others)}")
+    sources = {path.stem: path.read_text() for path in PACKAGE.glob("*.py")}
+    assert [stem for stem, text in sources.items() if re.search(r"^\s*(import|from) onnxruntime", text, re.M)] == [
+        "session"
+    ]
+
+
+def test_no_module_outside_train_loads_torch() -> None:
+    assert not loaded_by(f"import {', '.join(MODULES)}") & {"torch", "torchvision", "onnx", "gensim"}
+
+
+def test_public_names() -> None:
+    assert cxreport.__all__ == sorted(cxreport.__all__)
+    assert set(cxreport.__all__) <= set(dir(cxreport))
+    for name in cxreport.__all__:
+        assert getattr(cxreport, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = cxreport.nothing
+
+
+def test_version_is_the_one_of_the_distribution() -> None:
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
+    assert cxreport.__version__ == project["version"]
