@@ -7,6 +7,7 @@ python .ci/docs.py picture    draw examples/screenshot.svg from a real run of `c
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 from pathlib import Path
@@ -17,22 +18,38 @@ import typer.main
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 PICTURE = ROOT / "examples" / "screenshot.svg"
-MARKED = re.compile(r"(<!-- cli:begin[^\n]*-->\n).*?(<!-- cli:end -->)", re.DOTALL)
 
 
 def main(arguments: list[str]) -> int:
     """Do what the arguments ask for; the exit code is 1 when a check fails."""
-    if arguments == ["picture"]:
-        PICTURE.write_text(picture(), encoding="utf-8")
+    if arguments[:1] == ["picture"]:
+        PICTURE.write_text(picture(*arguments[1:]), encoding="utf-8")
         return 0
     text = README.read_text(encoding="utf-8")
-    current = MARKED.sub(lambda match: match[1] + reference() + match[2], text)
+    current = filled(filled(text, "cli", reference()), "tree", source_tree())
     if arguments == ["--check"]:
         if text != current:
-            print("README.md: the CLI reference is out of date; run: python .ci/docs.py", file=sys.stderr)
+            print("README.md is out of date; run: python .ci/docs.py", file=sys.stderr)
         return int(text != current)
     README.write_text(current, encoding="utf-8")
     return 0
+
+
+def filled(text: str, name: str, content: str) -> str:
+    """Put content between the marks of a name."""
+    marks = re.compile(rf"(<!-- {name}:begin[^\n]*-->\n).*?(<!-- {name}:end -->)", re.DOTALL)
+    return marks.sub(lambda match: match[1] + content + match[2], text)
+
+
+def source_tree() -> str:
+    """List the modules with the first lines of their docstrings, in Markdown."""
+    rows = ["| file | content |\n|---|---|\n"]
+    for folder in ("cxreport", "cxreport/train"):
+        for path in sorted((ROOT / folder).glob("*.py")):
+            docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+            if docstring:
+                rows.append(f"| `{path.relative_to(ROOT)}` | {docstring.splitlines()[0]} |\n")
+    return "".join(rows)
 
 
 def reference() -> str:
@@ -68,7 +85,7 @@ def default(parameter: Any) -> str:
     return f" Default: {getattr(parameter.default, 'value', parameter.default)}."
 
 
-def picture() -> str:
+def picture(bundle: str | None = None) -> str:
     """Draw the terminal after `cxreport generate --example` as SVG."""
     import io
 
@@ -79,10 +96,9 @@ def picture() -> str:
     from cxreport.render import render
 
     console = Console(record=True, width=80, file=io.StringIO(), force_terminal=True, color_system="truecolor")
-    console._environ = {}
     console.print("[bold]$ cxreport generate --example[/bold]", highlight=False)
     studies = read_studies([example_path()], ReadOptions())
-    for outcome in generate(Model.load(find_bundle(None), "cpu"), studies):
+    for outcome in generate(Model.load(find_bundle(bundle), "cpu"), studies):
         console.print(render(outcome, console))
     return console.export_svg(title=EXAMPLE_FILE, unique_id="cxreport")
 

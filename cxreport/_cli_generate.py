@@ -127,14 +127,14 @@ def generate(
     with errors_handled(verbose), diagnostics(quiet, verbose):
         _check_input(paths, example, from_tags, evidence)
         chosen = _format(format_, json_lines)
-        inputs = [_example()] if example else _listed(paths or [])
+        inputs = [example_path()] if example else _listed(paths or [])
 
         from cxreport import _cli_run, bundle, pipeline, session, study, tag_table
 
         with _cli_run.Progress(shown=not quiet and sys.stderr.isatty()) as progress:
             loaded = session.Model.load(bundle.find_bundle(model), device.value)
             if from_tags is None:
-                limits = study.ReadOptions(force=force, group_by=group_by.value, max_megapixels=max_megapixels)
+                limits = study.ReadOptions(force, group_by.value, max_megapixels)
                 studies = study.read_studies(inputs, limits)
             else:
                 studies = tag_table.read_tag_table(from_tags, _tag_names(loaded.manifest, evidence))
@@ -171,7 +171,7 @@ def _listed(paths: list[str]) -> Iterator[Path]:
             yield Path(path)
 
 
-def _example() -> Path:
+def example_path() -> Path:
     """Find the example radiograph, which is never downloaded."""
     from pydicom.data import get_testdata_file
 

@@ -80,8 +80,8 @@ def write_all(
                     _tell(outcome)
             tally[outcome.error.exit_code if isinstance(outcome, Failure) else ExitCode.OK] += 1
             progress.count(tally.total())
-    if not tally:
-        raise NothingReadableError("No study among the inputs.")
+        if not tally:
+            raise NothingReadableError("No study among the inputs.")
     if not quiet and tally.total() > 1:
         say(f"{tally.total()} studies: {tally[ExitCode.OK]} drafted, {tally.total() - tally[ExitCode.OK]} failed.")
     return _exit_code(tally)

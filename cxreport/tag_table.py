@@ -76,17 +76,17 @@ def _id(cells: Mapping[str, Any]) -> str:
 
 
 def _rows(stream: TextIO, path: Path) -> Iterator[_Row]:
-    """Read the rows, numbered by the line of the file that they end on."""
-    first = stream.read(1)
-    while first.isspace():
-        first = stream.read(1)
-    stream.seek(0)
-    return _json_rows(stream) if first == "{" else _csv_rows(stream, path)
+    """Read the rows, numbered by the line of the file that they end on; the stream may be a pipe."""
+    head = [stream.readline()]
+    while head[-1].isspace():
+        head.append(stream.readline())
+    lines = itertools.chain(head, stream)
+    return _json_rows(lines) if head[-1].lstrip().startswith("{") else _csv_rows(lines, path)
 
 
-def _json_rows(stream: TextIO) -> Iterator[_Row]:
+def _json_rows(lines: Iterator[str]) -> Iterator[_Row]:
     """Read JSON Lines; empty lines are passed over."""
-    for number, line in enumerate(stream, start=1):
+    for number, line in enumerate(lines, start=1):
         if line.strip():
             try:
                 value = json.loads(line)
@@ -95,11 +95,11 @@ def _json_rows(stream: TextIO) -> Iterator[_Row]:
             yield _Row(number, value if isinstance(value, dict) else None)
 
 
-def _csv_rows(stream: TextIO, path: Path) -> Iterator[_Row]:
+def _csv_rows(lines: Iterator[str], path: Path) -> Iterator[_Row]:
     """Read CSV with a header line; a row of another length is damaged."""
-    reader = csv.reader(stream)
+    reader = csv.reader(lines)
     try:
-        header = [name.strip() for name in next(reader, [])]
+        header = [name.strip() for name in next((row for row in reader if any(map(str.strip, row))), [])]
     except csv.Error:
         header = []
     if not set(header) & set(_ID_COLUMNS):
@@ -178,6 +178,6 @@ def _probability(value: Any) -> float | None:
         return None
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if 0 <= number <= 1 else None
