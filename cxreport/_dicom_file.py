@@ -113,17 +113,14 @@ def _read_header(
 
     transfer_syntax = _stated_transfer_syntax(file)
     file.seek(0)
-    if transfer_syntax == uid.DeflatedExplicitVRLittleEndian:
+    if transfer_syntax == uid.DeflatedExplicitVRLittleEndian:  # pydicom would inflate without a limit
         meta = read_file_meta_info(file.name)
         stream = _inflate(file, 144 + int(meta.FileMetaInformationGroupLength), limit, partial=stop_after is not None)
         header = read_dataset(stream, False, True, stop_when=stop, specific_tags=tags)
         header.file_meta = meta
         return header, transfer_syntax, stream
     header = read_partial(file, stop_when=stop, force=True, specific_tags=tags)
-    implicit, little_endian = header.original_encoding
-    if transfer_syntax is None:
-        transfer_syntax = _guessed_transfer_syntax(implicit, little_endian)
-    return header, transfer_syntax, file
+    return header, transfer_syntax or _guessed_transfer_syntax(*header.original_encoding), file
 
 
 def _stated_transfer_syntax(file: BinaryIO) -> uid.UID | None:

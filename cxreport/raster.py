@@ -75,7 +75,8 @@ def _opened(path: str) -> Iterator[Image.Image]:
     limit = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = None
     try:
-        with quiet(), Image.open(path, formats=_FORMATS) as image:
+        # not by name: Pillow would map plain TIFF files into memory, and scramble those that it has to rotate
+        with quiet(), open(path, "rb") as file, Image.open(file, formats=_FORMATS) as image:
             yield image
     except StudyError:
         raise
