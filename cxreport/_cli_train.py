@@ -48,9 +48,9 @@ def export(
     """Export a trained run as a bundle and verify it. Needs the 'train' extra."""
     with errors_handled(verbose), diagnostics(quiet=False, verbose=verbose):
         _require_torch("export")
-        from cxreport.train import export as exporting
+        from cxreport.train import export_run as exporting
 
-        exporting.export(run, out)
+        say(_figures("export", exporting.export(run, out)))
         say(f"bundle: {out}")
 
 
@@ -103,7 +103,7 @@ class LineProgress:
 
     def epoch(self, stage: str, figures: dict[str, Any]) -> None:
         """Write an epoch's figures."""
-        say(_epoch(stage, figures))
+        say(_figures(stage, figures))
 
 
 class BarProgress:
@@ -139,10 +139,10 @@ class BarProgress:
 
     def epoch(self, stage: str, figures: dict[str, Any]) -> None:
         """Print an epoch's figures above the bars."""
-        self._bar.console.print(_epoch(stage, figures), markup=False, highlight=False)
+        self._bar.console.print(_figures(stage, figures), markup=False, highlight=False)
 
 
-def _epoch(stage: str, figures: dict[str, Any]) -> str:
+def _figures(stage: str, figures: dict[str, Any]) -> str:
     """Write figures as text."""
     shown = (
         f"{name} {value:.4f}" if isinstance(value, float) else f"{name} {value}" for name, value in figures.items()

@@ -61,15 +61,16 @@ def fit_adapter(
         allowed: (R, T) which logits a tag may use; all by default. A tag with none, or with fewer than 10 positives
             to choose a threshold by, keeps to the 99th percentile of its probabilities at least.
         penalty: weight of the squared coefficients of the standardised logits.
-        folds: for the thresholds.
+        folds: for the thresholds; fewer examples than folds are fitted and judged together.
     """
     allowed = np.ones((targets.shape[1], logits.shape[1]), bool) if allowed is None else allowed
-    fold = np.arange(len(logits)) % folds
-    held_out = np.empty_like(targets)
-    for k in range(folds):
-        weights, bias = _fit(logits[fold != k], targets[fold != k], allowed, penalty)
-        held_out[fold == k] = Adapter(weights, bias, bias).probabilities(logits[fold == k])
     weights, bias = _fit(logits, targets, allowed, penalty)
+    held_out = Adapter(weights, bias, bias).probabilities(logits)
+    fold = np.arange(len(logits)) % folds
+    for k in range(folds if len(logits) >= folds else 0):
+        held_out[fold == k] = Adapter(
+            *_fit(logits[fold != k], targets[fold != k], allowed, penalty), bias
+        ).probabilities(logits[fold == k])
     usable = allowed.any(1) & (targets.sum(0) > 0)
     bias = np.where(usable, bias, _NEVER).astype(np.float32)
     thresholds = np.array(

@@ -152,7 +152,7 @@ class _Trainer:
         rng = np.random.default_rng((self.seed, self.phase))
         passes = -(-self._config.images // len(images))
         order = np.concatenate([rng.permutation(len(images)) for _ in range(passes)])
-        mean_loss = 0.0
+        first, mean_loss = self.step, 0.0
         self.encoder.train()
         while self.step < self.steps[self.phase]:
             rows = order[self.step * batch : (self.step + 1) * batch]
@@ -160,7 +160,7 @@ class _Trainer:
             grey = torch.from_numpy(images.pixels[rows]).float().unsqueeze(1)
             loss = self._update(augment(grey, self._config.size, generator), torch.from_numpy(images.labels[rows]))
             self.step += 1
-            mean_loss += (loss - mean_loss) * max(1 / self.step, 0.005)
+            mean_loss += (loss - mean_loss) * max(1 / (self.step - first), 0.005)
             self.progress.step("encoder", sum(self.steps[: self.phase]) + self.step, sum(self.steps), mean_loss)
             if self.step % _CHECKPOINT_STEPS == 0:
                 self._save(checkpoint)

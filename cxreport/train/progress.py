@@ -17,11 +17,14 @@ class Progress(Protocol):
         """An epoch is done and measured."""
 
 
+LOG_FILE = "log.jsonl"
+
+
 class RunLog:
-    """Keeps the figures of every epoch in ``log.jsonl`` of the run folder and passes them on."""
+    """Keeps the figures of every epoch in `LOG_FILE` of the run folder and passes them on."""
 
     def __init__(self, run: Path, progress: Progress) -> None:
-        self._path = run / "log.jsonl"
+        self._path = run / LOG_FILE
         self._progress = progress
 
     def step(self, stage: str, done: int, total: int, loss: float) -> None:

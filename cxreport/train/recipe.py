@@ -32,7 +32,7 @@ from cxreport.train.evidence import Adapter
 from cxreport.train.fit_decoder import DecoderData, Images, fit_decoder
 from cxreport.train.fit_encoder import EncoderData, encode_all, fit_encoder
 from cxreport.train.metrics import auc_per_tag
-from cxreport.train.openi import OpeniReport, read_evidence, read_reports, split_reports
+from cxreport.train.openi import read_evidence, read_reports, split_reports
 from cxreport.train.progress import Progress, RunLog
 from cxreport.train.pseudo_pairs import pseudo_pairs
 from cxreport.train.text import TargetReport, build_vocabulary, target_report
@@ -44,16 +44,15 @@ _IMPRESSION_SHARE = 0.4  # a tag belongs in the Impression when so many of its r
 
 @dataclass(frozen=True)
 class Reports:
-    """Open-I reports of both splits, as read and as the decoder's targets (train only those with usable sentences)."""
+    """The decoder's targets from the reports of both splits, without those that have no usable sentence."""
 
-    train: list[OpeniReport]
-    targets: list[TargetReport]
-    val_targets: list[TargetReport]
+    train: list[TargetReport]
+    val: list[TargetReport]
 
 
 @dataclass(frozen=True)
 class ImageSource:
-    """What images the recipe has: the tags of their labels, the labelled images, and how val is named."""
+    """What images the recipe has, and the names of their labels."""
 
     tags: tuple[str, ...]
     data: EncoderData
@@ -116,16 +115,15 @@ def _images(config: TrainConfig, root: Path) -> ImageSource:
 
 def _reports(config: TrainConfig, root: Path) -> Reports:
     folder = root / config.data.openi
-    train_reports, val_reports = split_reports(read_reports(folder), folder)
     plan, longest = config.decoder.plan == "tags", config.decoder.max_words
-    targets = [[t for r in reports if (t := target_report(r, plan, longest))] for reports in (train_reports, val_reports)]
-    return Reports(train_reports, *targets)
+    splits = split_reports(read_reports(folder), folder)
+    return Reports(*([t for r in split if (t := target_report(r, plan, longest))] for split in splits))
 
 
 def decoder_data(config: TrainConfig, reports: Reports) -> DecoderData:
     """Targets, reporting tags and vocabulary of the decoder."""
-    vocabulary = build_vocabulary(reports.targets, config.decoder.min_word_count)
-    return DecoderData(reports.targets, reports.val_targets, lexicon.reporting_tags(), vocabulary)
+    vocabulary = build_vocabulary(reports.train, config.decoder.min_word_count)
+    return DecoderData(reports.train, reports.val, lexicon.reporting_tags(), vocabulary)
 
 
 def decode_from_tags(config: TrainConfig, data: DecoderData, run: Path, log: RunLog) -> Decoder:
@@ -167,12 +165,12 @@ def _finish(
     chosen = np.random.default_rng(config.seed).permutation(len(images))[: config.decoder.images]
     patches, logits = encode_all(encoder, images.pixels[chosen])
     if config.pairing == "paired":
-        partner = paired.own_images(reports.targets, [images.names[i] for i in chosen])
+        partner = paired.own_images(reports.train, [images.names[i] for i in chosen])
     else:
         partner = pseudo_pairs(
             images.labels[chosen],
             head.probabilities(logits.numpy()),
-            reports.targets,
+            reports.train,
             data.tags,
             read_evidence(root / config.data.openi),
             adapters["chexnet"],
@@ -188,7 +186,7 @@ def _finish(
             round(evidence.best_f1_threshold(scores[:, i], val.labels[:, i]), 4) for i in range(len(source.tags))
         ],
         "reporting_tags": list(data.tags),
-        "impression": [impression_share(reports.targets, t) >= _IMPRESSION_SHARE for t in data.tags],
+        "impression": [impression_share(reports.train, t) >= _IMPRESSION_SHARE for t in data.tags],
         "vocabulary": list(data.vocabulary),
         "evidence": {name: _as_json(adapter, source.tags) for name, adapter in adapters.items()},
         "val_auc": {k: round(v, 4) for k, v in auc.items()},
@@ -203,7 +201,7 @@ def _head_adapter(
     """From our own head's logits on val to reporting tags."""
     names, val = lexicon.reporting_tags(), source.data.val
     if config.pairing == "paired":
-        return evidence.fit_adapter(logits, paired.report_targets(reports.val_targets, val.names, names))
+        return evidence.fit_adapter(logits, paired.report_targets(reports.val, val.names, names))
     mask = evidence.nih_mask(names, source.tags)
     return evidence.fit_adapter(logits, evidence.nih_targets(val.labels, names, source.tags), mask)
 
@@ -211,7 +209,7 @@ def _head_adapter(
 def chexnet_adapter(folder: Path, reports: Reports, tags: tuple[str, ...]) -> Adapter:
     """From CheXNet's probabilities to the tags of the train reports."""
     probabilities = read_evidence(folder)
-    known = [t for t in reports.targets if t.uid in probabilities]
+    known = [t for t in reports.train if t.uid in probabilities]
     logits = evidence.logit(np.stack([probabilities[t.uid] for t in known]))
     targets = np.array([[tag in t.tags for tag in tags] for t in known], np.float32)
     return evidence.fit_adapter(logits, targets)

@@ -1,0 +1,70 @@
+"""The rules that read reporting tags off sentences. All sentences are made up for these tests."""
+
+import pytest
+
+from cxreport.lexicon import affirmed, contradicts, read_tags, reporting_tags, split_sentences
+
+
+@pytest.mark.parametrize(
+    ("sentence", "tags"),
+    [
+        ("There is a small left pleural effusion.", {"Pleural Effusion"}),
+        ("No pleural effusion or pneumothorax.", set()),
+        ("Moderate cardiomegaly without edema.", {"Cardiomegaly"}),
+        ("The heart is not enlarged.", set()),
+        ("The cardiac silhouette is mildly enlarged.", {"Cardiomegaly"}),
+        ("Heart size is normal, but there is bibasilar atelectasis.", {"Atelectasis"}),
+        ("No focal consolidation; low lung volumes.", {"Low Lung Volumes"}),
+        ("No change in the right pneumothorax.", {"Pneumothorax"}),
+        ("The effusion has resolved.", set()),
+        ("A nodule is not seen.", set()),
+        ("Pneumonia cannot be excluded.", {"Pneumonia"}),
+        ("Calcified granuloma in the right apex.", {"Granuloma"}),
+        ("Lungs are clear.", set()),
+        ("Degenerative changes of the thoracic spine.", {"Degenerative Change"}),
+        ("Tortuous aorta.", {"Aortic Change"}),
+        ("Flattened diaphragms suggest COPD.", {"Emphysema"}),
+        ("Blunting of the left costophrenic angle.", {"Pleural Effusion"}),
+        ("Sternotomy wires are intact.", {"Support Devices"}),
+    ],
+)
+def test_affirmed(sentence, tags):
+    assert affirmed(sentence) == tags
+
+
+def test_status_is_told_apart():
+    assert read_tags("No effusion. Possible pneumonia. Cardiomegaly.") == {
+        "Pleural Effusion": "absent",
+        "Pneumonia": "uncertain",
+        "Cardiomegaly": "present",
+    }
+
+
+def test_the_most_affirmative_mention_wins():
+    assert read_tags("No right effusion. Small left effusion.")["Pleural Effusion"] == "present"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "plan", "expected"),
+    [
+        ("The lungs are clear.", ["Lung Opacity"], True),
+        ("The lungs are clear.", ["Cardiomegaly"], False),
+        ("Heart size is normal.", ["Cardiomegaly"], True),
+        ("No pneumothorax.", ["Pleural Effusion"], False),
+        ("No pneumothorax or effusion.", ["Pleural Effusion"], True),
+        ("Mild cardiomegaly.", [], True),
+        ("The trachea is midline.", ["Edema"], False),
+    ],
+)
+def test_contradicts(sentence, plan, expected):
+    assert contradicts(sentence, plan) is expected
+
+
+def test_sentences_lose_list_numbers_and_keep_decimals():
+    text = "1. A 1.5 cm nodule is seen. 2. No effusion.\n3) Stable."
+    assert split_sentences(text) == ["A 1.5 cm nodule is seen", "No effusion", "Stable"]
+
+
+def test_tags_are_fixed_in_order():
+    assert len(reporting_tags()) == 20
+    assert reporting_tags()[0] == "Enlarged Cardiomediastinum"

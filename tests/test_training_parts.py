@@ -1,0 +1,152 @@
+"""Dataset adapters, targets, evidence adapters, figures and the Winograd convolution."""
+
+import json
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the train extra")
+
+from cxreport.errors import TrainingError  # noqa: E402
+from cxreport.train import evidence, nih, openi, text  # noqa: E402
+from cxreport.train.config import load_config  # noqa: E402
+from cxreport.train.metrics import auc, auc_per_tag  # noqa: E402
+from cxreport.train.pseudo_pairs import pseudo_pairs  # noqa: E402
+from cxreport.train.winograd import conv3x3  # noqa: E402
+from tests.training_data import make_nih, make_openi, write_recipe  # noqa: E402
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (6, 6), (5, 7)])
+def test_winograd_is_the_convolution(height, width):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 4, height, width, generator=generator, requires_grad=True)
+    weight = torch.randn(3, 4, 3, 3, generator=generator, requires_grad=True)
+    bias = torch.randn(3, generator=generator, requires_grad=True)
+    grad = torch.randn(2, 3, height, width, generator=generator)
+    results = []
+    for convolution in (conv3x3, lambda *args: torch.nn.functional.conv2d(*args, padding=1)):
+        y = convolution(x, weight, bias)
+        results.append((y, *torch.autograd.grad(y, (x, weight, bias), grad)))
+    for ours, reference in zip(*results, strict=True):
+        torch.testing.assert_close(ours, reference, rtol=1e-4, atol=1e-4)
+
+
+def test_nih_split_and_labels(tmp_path):
+    folder = make_nih(tmp_path / "nih", images=6, val=3)
+    train, val = nih.read_split(folder, "train", 32), nih.read_split(folder, "val", 32)
+    assert (len(train), len(val)) == (6, 3)
+    assert train.pixels.shape == (6, 32, 32)
+    assert train.labels[3].sum() == 2
+    assert not set(train.names) & set(val.names)
+
+
+def test_openi_reports(tmp_path):
+    folder = make_openi(tmp_path / "openi", reports=12)
+    reports = openi.read_reports(folder)
+    train, val = openi.split_reports(reports, folder)
+    assert [r.uid for r in val] == [10]
+    assert len(train) == 11
+    assert reports[2].mesh == ("Cardiomegaly", "Pleural Effusion")
+    assert [p.name for p in openi.image_files(reports[0], folder)] == ["CXR1_IM-0001-1001.png"]
+    assert openi.mesh_tags(reports, 2) == ("Cardiomegaly", "Pleural Effusion")
+
+
+def test_a_folder_without_reports_is_an_error(tmp_path):
+    with pytest.raises(TrainingError, match="ecgen-radiology"):
+        openi.read_reports(tmp_path)
+
+
+def _report(findings, impression):
+    return openi.OpeniReport(1, findings, impression, (), ())
+
+
+def test_planned_sentences_come_first_and_tell_one_tag_each():
+    report = _report(
+        "The trachea is midline. Cardiomegaly and effusion. The heart is enlarged. XXXX effusion.", "No acute disease."
+    )
+    target = text.target_report(report, plan=True, max_words=20)
+    assert target.tags == {"Cardiomegaly", "Pleural Effusion"}
+    assert [(s.tag, " ".join(s.words)) for s in target.sentences] == [
+        ("Cardiomegaly", "the heart is enlarged"),
+        ("Pleural Effusion", "cardiomegaly and effusion"),
+        (None, "the trachea is midline"),
+        (None, "no acute disease"),
+    ]
+    assert [s.impression for s in target.sentences] == [False, False, False, True]
+
+
+def test_the_plain_form_keeps_the_order():
+    target = text.target_report(_report("Lungs are clear. The heart is enlarged.", ""), plan=False, max_words=20)
+    assert [s.tag for s in target.sentences] == [None, None]
+    assert target.sentences[0].words == ("lungs", "are", "clear")
+
+
+def test_vocabulary_counts_words():
+    targets = [text.target_report(_report(t, ""), False, 20) for t in ("Lungs clear.", "Lungs large.", "Heart clear.")]
+    assert text.build_vocabulary(targets, 2) == ("<pad>", "<end>", "<unk>", "clear", "lungs")
+
+
+def test_evidence_adapter_finds_the_rule_and_its_threshold():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(600, 2)).astype(np.float32)
+    targets = (logits[:, :1] > 0.5).astype(np.float32)
+    targets = np.concatenate([targets, targets], 1)
+    allowed = np.array([[True, False], [False, False]])
+    adapter = evidence.fit_adapter(logits, targets, allowed, penalty=1e-4)
+    positive = adapter.probabilities(logits) >= adapter.thresholds
+    assert (positive[:, 0] == targets[:, 0]).mean() > 0.97
+    assert adapter.weights[0, 1] == 0
+    assert not positive[:, 1].any()  # no evidence: stays negative
+
+
+def test_rare_tags_get_a_cautious_threshold():
+    scores = np.linspace(0, 1, 1000, dtype=np.float32)
+    targets = np.zeros(1000, np.float32)
+    targets[500] = 1
+    assert evidence.best_f1_threshold(scores, targets) >= np.quantile(scores, 0.99)
+
+
+def test_auc_is_the_rank_statistic():
+    labels = np.array([0, 0, 1, 1], np.float32)
+    assert auc(np.array([0.1, 0.4, 0.35, 0.8]), labels) == 0.75
+    assert auc(np.array([0.5, 0.5, 0.5, 0.5]), labels) == 0.5
+    table = auc_per_tag(np.array([[0.1, 0], [0.9, 0]]), np.array([[0, 0], [1, 0]]), ("a", "b"), least=1)
+    assert table == {"a": 1.0, "mean": 1.0}
+
+
+def test_pseudo_pairs_share_their_tags(tmp_path):
+    folder = make_openi(tmp_path / "openi", reports=40)
+    tags = ("Cardiomegaly", "Pleural Effusion", "Granuloma")
+    targets = [text.target_report(r, True, 20) for r in openi.read_reports(folder)]
+    chexnet = openi.read_evidence(folder)
+    logits = evidence.logit(np.stack([chexnet[t.uid] for t in targets]))
+    truth = np.array([[t in r.tags for t in tags] for r in targets], np.float32)
+    adapter = evidence.fit_adapter(logits, truth)
+    labels = np.zeros((8, 14), np.float32)
+    labels[4:, nih.FINDINGS.index("Effusion")] = 1
+    probabilities = evidence.nih_targets(labels, tags, nih.FINDINGS)
+    draw = pseudo_pairs(labels, probabilities, targets, tags, chexnet, adapter, neighbours=4)
+    for report, image in zip(targets, draw(np.random.default_rng(0)), strict=True):
+        if report.tags <= {"Pleural Effusion"}:
+            assert ("Pleural Effusion" in report.tags) == (image >= 4)
+
+
+def test_config_refuses_unknown_keys(tmp_path):
+    path = write_recipe(tmp_path / "r.toml", "unpaired")
+    assert load_config(path).encoder.phases[0].from_block == 1
+    path.write_text(path.read_text().replace("seed = 7", "seed = 7\nsed = 8"))
+    with pytest.raises(ValueError, match="sed"):
+        load_config(path)
+
+
+def test_run_folders_are_not_shared_between_recipes(tmp_path):
+    from cxreport.train.recipe import train
+
+    recipe = write_recipe(tmp_path / "r.toml", "unpaired")
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.toml").write_text(json.dumps({}))
+    with pytest.raises(TrainingError, match="another recipe"):
+        train(recipe, tmp_path, run, progress=None)
