@@ -435,8 +435,9 @@ class FakeTraining:
         progress.step("decoder", 1, 2, 0.5)
         progress.epoch("decoder", {"epoch": 1, "loss": 0.25})
 
-    def export(self, run: Path, out: Path) -> None:
+    def export(self, run: Path, out: Path) -> dict[str, float]:
         self.calls.append((run, out))
+        return {"megabytes": 41.5}
 
 
 @pytest.fixture
@@ -445,7 +446,7 @@ def training(monkeypatch) -> FakeTraining:
 
     fake = FakeTraining()
     monkeypatch.setattr("importlib.util.find_spec", lambda *_: object())
-    for name in ("recipe", "export"):
+    for name in ("recipe", "export_run"):
         monkeypatch.setitem(sys.modules, f"cxreport.train.{name}", fake)
         monkeypatch.setattr(cxreport.train, name, fake, raising=False)
     return fake
@@ -470,5 +471,7 @@ def test_train_wants_one_recipe(run_cli, training, arguments) -> None:
 
 
 def test_export(run_cli, training) -> None:
-    assert run_cli("export", "run", "out").exit_code == 0
+    result = run_cli("export", "run", "out")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == "export: megabytes 41.5000\nbundle: out\n"
     assert training.calls == [(Path("run"), Path("out"))]
