@@ -81,10 +81,12 @@ def read_tags(text: str) -> dict[str, Status]:
 
 
 def _read_sentence(sentence: str) -> dict[str, Status]:
-    rules, found = _rules(), {}
+    rules = _rules()
+    found: dict[str, Status] = {}
     for normal in rules.normal:
         if normal.says.search(sentence):
-            found.update(dict.fromkeys(normal.denies, "absent"))
+            for tag in normal.denies:
+                found[tag] = "absent"
     neutral = rules.pseudo.sub(lambda m: "~" * len(m.group()), sentence)
     start = 0
     for end in [m.start() for m in rules.breaks.finditer(neutral)] + [len(neutral)]:

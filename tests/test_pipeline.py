@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cxreport import pipeline
+from cxreport import _batching, pipeline
 from cxreport.errors import InvalidTagsError, UnreadableFileError, UsageError
 from cxreport.pipeline import GenerateOptions, generate
 from cxreport.session import Model
@@ -62,7 +62,8 @@ def test_stages_are_timed_and_pixels_dropped(model) -> None:
 @pytest.mark.parametrize("stage", ["network_input", "encode", "make_plan", "decode", "write_report"])
 def test_only_the_culprit_fails(model, monkeypatch, stage) -> None:
     """A stage that fails whenever study "b" is in its batch; "b" is the white one, the others are black."""
-    honest = getattr(pipeline, stage)
+    module = _batching if stage == "network_input" else pipeline
+    honest = getattr(module, stage)
     white = next(generate(model, [study("b", 255)])).tags[0].probability
 
     def touchy(*arguments, **settings):
@@ -77,7 +78,7 @@ def test_only_the_culprit_fails(model, monkeypatch, stage) -> None:
             raise ValueError("Patient^Name")
         return honest(*arguments, **settings)
 
-    monkeypatch.setattr(pipeline, stage, touchy)
+    monkeypatch.setattr(module, stage, touchy)
     outcomes = list(generate(model, [study("a", 0), study("b", 255), study("c", 0)]))
     assert [type(outcome) for outcome in outcomes] == [Report, Failure, Report]
     assert outcomes[1].error.code == "unexpected"

@@ -9,13 +9,14 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the train extra")
 
+from training_data import draw, make_nih, make_openi, write_recipe  # noqa: E402
+
 from cxreport.errors import ExportError  # noqa: E402
 from cxreport.pipeline import generate  # noqa: E402
 from cxreport.session import Model  # noqa: E402
 from cxreport.train.export_run import export  # noqa: E402
 from cxreport.train.recipe import train  # noqa: E402
 from cxreport.types import Position, Report, Study, View, ViewInfo  # noqa: E402
-from tests.training_data import draw, make_nih, make_openi, write_recipe  # noqa: E402
 
 pytestmark = pytest.mark.slow
 OPENI = Path(__file__).parents[2] / "shared" / "data" / "openi"

@@ -7,13 +7,14 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the train extra")
 
+from training_data import make_nih, make_openi, write_recipe  # noqa: E402
+
 from cxreport.errors import TrainingError  # noqa: E402
 from cxreport.train import evidence, nih, openi, text  # noqa: E402
 from cxreport.train.config import load_config  # noqa: E402
 from cxreport.train.metrics import auc, auc_per_tag  # noqa: E402
 from cxreport.train.pseudo_pairs import pseudo_pairs  # noqa: E402
 from cxreport.train.winograd import conv3x3  # noqa: E402
-from tests.training_data import make_nih, make_openi, write_recipe  # noqa: E402
 
 pytestmark = pytest.mark.slow
 

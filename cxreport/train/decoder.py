@@ -182,7 +182,7 @@ class Decoder(nn.Module):
         )
 
     def words(self, topics: Tensor, words: Tensor) -> Tensor:
-        """Unroll the word LSTM under teacher forcing: (N, hidden), (N, T) int64 -> logits (N, T, words) of each word."""
+        """Unroll the word LSTM under teacher forcing: (N, hidden), (N, T) int64 -> logits (N, T, words)."""
         state, logits = self.start(len(topics)), []
         before = torch.full_like(words[:, 0], NO_WORD)
         for t in range(words.shape[1]):

@@ -47,7 +47,8 @@ class Adapter:
 def logit(probabilities: Floats) -> Floats:
     """Log odds, with the clipping of inference."""
     p = np.clip(probabilities, 1e-6, 1 - 1e-6).astype(np.float64)
-    return np.log(p / (1 - p)).astype(np.float32)
+    odds: Floats = np.log(p / (1 - p)).astype(np.float32)
+    return odds
 
 
 def fit_adapter(

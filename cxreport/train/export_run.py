@@ -20,7 +20,7 @@ from cxreport.train.progress import LOG_FILE
 from cxreport.train.recipe import RUN_FILE, decoder_sizes
 
 _LICENCE = (
-    "Weights trained on Open-I reports (CC BY-NC-ND 4.0) and NIH ChestX-ray14 images: for non-commercial research only. "
+    "Weights trained on Open-I reports (CC BY-NC-ND 4.0) and NIH ChestX-ray14 images: non-commercial research only. "
     "Provided by the NIH Clinical Center; Open-I by the U.S. National Library of Medicine and Indiana University."
 )
 _INTENDED_USE = (
@@ -66,8 +66,8 @@ def _describe(config: TrainConfig, run: dict[str, Any]) -> BundleDescription:
         name=config.name,
         version=config.version,
         image_size=config.encoder.size,
-        tags=tuple(Tag(*pair) for pair in zip(run["tags"], run["tag_thresholds"], strict=True)),
-        reporting_tags=tuple(ReportingTag(*pair) for pair in zip(run["reporting_tags"], run["impression"], strict=True)),
+        tags=tuple(map(Tag, run["tags"], run["tag_thresholds"])),
+        reporting_tags=tuple(map(ReportingTag, run["reporting_tags"], run["impression"])),
         evidence={name: _evidence(raw) for name, raw in run["evidence"].items()},
         vocabulary=tuple(run["vocabulary"]),
         decoding=DecodingDefaults(_MAX_SENTENCES, _MIN_WORDS, config.decoder.max_words),

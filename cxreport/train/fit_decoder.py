@@ -122,16 +122,17 @@ class _Trainer:
         self.epoch = state["epoch"]
 
     def run(self, checkpoint: Path) -> None:
-        for self.epoch in range(self.epoch, self.epochs):
+        while self.epoch < self.epochs:
             start = time.monotonic()
             loss = self._train_epoch()
             figures = {"epoch": self.epoch + 1, "loss": round(loss, 4)} | self._measure()
             self.progress.epoch(self.stage, figures | {"seconds": round(time.monotonic() - start)})
+            self.epoch += 1
             state = {
                 "decoder": self.decoder.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
                 "schedule": self.schedule.state_dict(),
-                "epoch": self.epoch + 1,
+                "epoch": self.epoch,
             }
             torch.save(state, checkpoint.with_suffix(".tmp"))
             checkpoint.with_suffix(".tmp").replace(checkpoint)
@@ -209,7 +210,7 @@ class _Trainer:
             flip = np.where(present, self.config.tag_dropout, self.config.tag_noise)
             present = present ^ (rng.random(len(present)) < flip)
         strength = rng.uniform(0.2, 1.0, len(present)) if noise else np.full(len(present), 0.6)
-        return (present * strength).astype(np.float32)
+        return np.asarray(present * strength, np.float32)
 
     def _patches(self, pictures: list[int]) -> tuple[Tensor, Tensor]:
         has_image = torch.tensor([float(p >= 0) for p in pictures])

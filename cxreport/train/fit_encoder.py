@@ -170,7 +170,7 @@ class _Trainer:
         _, logits, _ = self.encoder(grey)
         loss = F.binary_cross_entropy_with_logits(logits, labels)
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.encoder.parameters(), 1.0)
         self.optimiser.step()
         self.schedule.step()

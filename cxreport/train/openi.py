@@ -68,10 +68,7 @@ def split_reports(reports: list[OpeniReport], folder: Path) -> tuple[list[OpeniR
     Without the file every tenth report is val.
     """
     path = folder / "r2gen_split.json"
-    if path.exists():
-        val = set(json.loads(path.read_text())["val"])
-    else:
-        val = {r.uid for r in reports[9::10]}
+    val = set(json.loads(path.read_text())["val"]) if path.exists() else {r.uid for r in reports[9::10]}
     return [r for r in reports if r.uid not in val], [r for r in reports if r.uid in val]
 
 

@@ -195,9 +195,7 @@ def _finish(
     (run / RUN_FILE).write_text(json.dumps(described, indent=1) + "\n")
 
 
-def _head_adapter(
-    config: TrainConfig, source: ImageSource, reports: Reports, logits: NDArray[np.float32]
-) -> Adapter:
+def _head_adapter(config: TrainConfig, source: ImageSource, reports: Reports, logits: NDArray[np.float32]) -> Adapter:
     """From our own head's logits on val to reporting tags."""
     names, val = lexicon.reporting_tags(), source.data.val
     if config.pairing == "paired":

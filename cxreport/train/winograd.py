@@ -39,7 +39,7 @@ _OUTPUT2 = torch.kron(_OUTPUT, _OUTPUT)  # (16, 36)
 
 def _data_tiles(x: Tensor) -> Tensor:
     """(B, C, H, W) -> transformed overlapping tiles (36, B*th*tw, C)."""
-    b, c, h, w = x.shape
+    _, c, h, w = x.shape
     down, right = -h % 4, -w % 4
     padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 1 + right, 1, 1 + down))
     tiles = padded.unfold(1, 6, 4).unfold(2, 6, 4)  # (B, th, tw, C, 6, 6)
@@ -81,7 +81,7 @@ class _Conv3x3(torch.autograd.Function):
         return _from_tiles(torch.bmm(data, _filters(weight)), (b, weight.shape[0], h, w))
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor]:
         data, weight = ctx.saved_tensors
         cout, cin = weight.shape[:2]
         b, _, h, w = grad.shape

@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 from cxreport.errors import MissingExtraError
 
 
-def tag_vectors(
-    sentences: Iterable[Iterable[str]], tags: tuple[str, ...], dim: int, seed: int
-) -> NDArray[np.float32]:
+def tag_vectors(sentences: Iterable[Iterable[str]], tags: tuple[str, ...], dim: int, seed: int) -> NDArray[np.float32]:
     """Mean word vector of each tag's name, scaled to unit variance; tags of unknown words are random.
 
     Args:
