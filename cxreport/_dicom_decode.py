@@ -34,8 +34,9 @@ _OWN_PRECISION = {*uid.JPEG2000TransferSyntaxes, *uid.JPEGLSTransferSyntaxes}
 _PACKAGES = {
     **dict.fromkeys((*uid.JPEGTransferSyntaxes, *uid.JPEGLSTransferSyntaxes), "pylibjpeg-libjpeg"),
     **dict.fromkeys(uid.JPEG2000TransferSyntaxes, "pylibjpeg-openjpeg"),
-    **dict.fromkeys(uid.RLETransferSyntaxes, "pylibjpeg-rle"),
 }
+# pylibjpeg-rle panics on damaged data: a Rust backtrace on stderr and an exception that is no `Exception`
+_PLUGINS = {uid.RLELossless: "pydicom"}
 
 
 def decode_frame(file: DicomFile, frame: int, max_megapixels: float) -> Grey:
@@ -66,7 +67,12 @@ def decode_frame(file: DicomFile, frame: int, max_megapixels: float) -> Grey:
         else:
             _require_native(file.stream, frame, length, options)
         array, properties = decoder.as_array(
-            file.stream, index=frame, pixel_keyword="PixelData", correct_unused_bits=False, **options
+            file.stream,
+            index=frame,
+            decoding_plugin=_PLUGINS.get(file.transfer_syntax, ""),
+            pixel_keyword="PixelData",
+            correct_unused_bits=False,
+            **options,
         )
         return _to_grey(array, header, str(properties["photometric_interpretation"]), options, file.transfer_syntax)
     except CxreportError:

@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 
 from cxreport import dicom
-from cxreport.errors import MissingCodecError, TooLargeError, UnreadableFileError
+from cxreport.errors import MissingCodecError, StudyError, TooLargeError, UnreadableFileError
 from cxreport.types import Position
 
 TWELVE_BITS = phantom()
@@ -347,3 +347,20 @@ def test_real_refusals(name: str) -> None:
 @pytest.mark.parametrize("name", ["test-SR.dcm", "DICOMDIR", "rtplan.dcm", "waveform_ecg.dcm"])
 def test_objects_without_an_image(name: str) -> None:
     assert dicom.inspect(str(real(name))).frames == 0
+
+
+@pytest.mark.parametrize("encoding", ["rle", "jpeg2000-lossless", "jpeg-baseline", "deflated"])
+def test_damage_is_a_failure_or_a_picture_but_never_a_crash(
+    tmp_path: Path, encoding: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """pylibjpeg-rle panics here, past `except Exception`."""
+    whole = save(make_dataset((TWELVE_BITS // 16).astype("uint8"), encoding=encoding), tmp_path / "a").read_bytes()
+    random = np.random.default_rng(5)
+    for _ in range(30):
+        damaged = bytearray(whole)
+        for place in random.integers(300, len(whole), 5):
+            damaged[place] = random.integers(256)
+        (tmp_path / "b").write_bytes(damaged)
+        with contextlib.suppress(StudyError):
+            read(tmp_path / "b")
+    assert capfd.readouterr() == ("", "")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydicom.dataelem import RawDataElement
@@ -19,6 +19,8 @@ from cxreport._dicom_decode import _aligned
 from cxreport._dicom_lut import display_grey, modality_values, voi_brightness
 from cxreport._grey import percentile_window, through_table
 
+settings.register_profile("busy machine", deadline=None, max_examples=60)
+settings.load_profile("busy machine")
 FUNCTIONS = ["LINEAR", "LINEAR_EXACT", "SIGMOID"]
 
 
