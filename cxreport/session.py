@@ -1,10 +1,11 @@
 """The networks of a bundle in ONNX Runtime; the only module that imports it.
 
 The networks must give a study the same numbers, to the last bit, whatever batch it travels in: otherwise a near tie
-between two words would fall differently. Rounding the numbers first would only move the ties. Matrix products depend
-on the number of rows where a library picks another kernel for it, so each call here has a number of rows that selects
-the same kernel always: on the CPU one image, or two rows and more (ONNX Runtime's product of one row is a kernel of
-its own); on a GPU always the same number, filled up with copies of the last row.
+between two words would fall differently. Rounding the numbers first would only move the ties. What a row of a matrix
+product comes to depends on the number of rows where a library picks its kernel by that, or cuts the work for its
+threads by it. So each call here has a number of rows that makes no difference: on the CPU the encoder takes one image,
+and the steps take two rows and more (one row has a kernel of its own) on one thread, which costs little beside the
+encoder; on a GPU it is always the same number, filled up with copies of the last row.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ class Model:
         Args:
             folder: of the bundle.
             device: ``auto`` takes CUDA where it works.
-            threads: CPU threads; None takes the CPUs that this process may use.
+            threads: CPU threads of the encoder; None takes the CPUs that this process may use.
 
         Raises:
             BundleError: incomplete, altered, or graphs that do not fit ``model.json``.
@@ -110,7 +111,7 @@ class Model:
         ort.set_default_logger_severity(4)
         ort.disable_telemetry_events()
         threads = threads or min(_usable_cpus(), _MAX_THREADS)
-        model = cls._on_cuda(manifest, graphs, threads) if device != "cpu" else None
+        model = cls._on_cuda(manifest, graphs) if device != "cpu" else None
         if model is None and device == "cuda":
             raise DeviceError("CUDA does not work here: no driver, no GPU, or CUDA and cuDNN libraries are missing.")
         return model or cls._on_cpu(manifest, graphs, threads)
@@ -118,21 +119,21 @@ class Model:
     @classmethod
     def _on_cpu(cls, manifest: Manifest, graphs: Mapping[str, bytes], threads: int) -> Model:
         try:
-            sessions = {n: _session(g, [_CPU], threads) for n, g in graphs.items()}
+            sessions = {n: _session(g, [_CPU], threads if n == "encoder" else 1) for n, g in graphs.items()}
         except Exception as error:  # onnxruntime's own exceptions have no common base
             raise BundleError("ONNX Runtime cannot load the bundle's graphs.") from error
         _check_graphs(manifest, sessions)
         return cls(manifest, "cpu", sessions)
 
     @classmethod
-    def _on_cuda(cls, manifest: Manifest, graphs: Mapping[str, bytes], threads: int) -> Model | None:
+    def _on_cuda(cls, manifest: Manifest, graphs: Mapping[str, bytes]) -> Model | None:
         """Load on the GPU and prove it with a run of the encoder; None where that fails for any reason."""
         if _CUDA not in providers_present() or not _has_cuda_driver():
             return None
         try:
             with contextlib.redirect_stdout(io.StringIO()):
                 ort.preload_dlls()
-            sessions = {n: _session(g, [(_CUDA, _CUDA_OPTIONS), _CPU], threads) for n, g in graphs.items()}
+            sessions = {n: _session(g, [(_CUDA, _CUDA_OPTIONS), _CPU], 1) for n, g in graphs.items()}
             if any(_CUDA not in s.get_providers() for s in sessions.values()):
                 return None
             model = cls(manifest, "cuda", sessions)
