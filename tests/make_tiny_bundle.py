@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from cxreport.bundle import END, PAD, SPECIAL_WORDS, DecodingDefaults, EvidenceModel, ReportingTag, Tag
 from cxreport.train.decoder import Decoder, DecoderSizes
@@ -70,8 +70,8 @@ class Sentence(NamedTuple):
     text: str
 
 
-def make(folder: Path) -> dict[str, Any]:
-    """Write the bundle into a folder; returns the figures of its export."""
+def make(folder: Path, steps: int = 800) -> dict[str, Any]:
+    """Write the bundle into a folder, its decoder taught for some steps; returns the figures of its export."""
     torch.manual_seed(20261124)
     encoder = Encoder(len(NIH), width=3 / 128).eval()
     _spread(encoder)
@@ -85,7 +85,7 @@ def make(folder: Path) -> dict[str, Any]:
         top_tags=4,
     )
     decoder = Decoder(sizes)
-    _teach(decoder)
+    _teach(decoder, steps)
     return write_bundle(folder, encoder, decoder.eval(), _description())
 
 
@@ -107,7 +107,7 @@ def _spread(encoder: Encoder) -> None:
     nn.init.constant_(encoder.tag_head.bias, -1.5)
 
 
-def _teach(decoder: Decoder, steps: int = 800, batch: int = 16) -> None:
+def _teach(decoder: Decoder, steps: int, batch: int = 16) -> None:
     """Make the decoder learn the sentences by heart."""
     optimiser = torch.optim.Adam(decoder.parameters())
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 0.02, steps)

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cxreport.bundle import load_manifest
+from cxreport.encode import encode, encode_tags
+from cxreport.errors import InvalidTagsError
+from cxreport.session import Model
+
+
+@pytest.fixture(scope="module")
+def model(tiny_bundle: Path) -> Model:
+    return Model.load(tiny_bundle, "cpu")
+
+
+def test_encode(model: Model) -> None:
+    images = list(np.random.default_rng(0).integers(0, 256, (3, 32, 32), np.uint8))
+    encodings = encode(model, images)
+    assert len(encodings) == 3
+    for encoding in encodings:
+        assert tuple(encoding.tags) == model.manifest.tag_names
+        assert all(0 <= p <= 1 for p in encoding.tags.values())
+        assert encoding.patches is not None
+        assert encoding.embedding is not None
+        assert encoding.patches.shape == (4, 12)
+        np.testing.assert_allclose(encoding.embedding, encoding.patches.mean(0), rtol=1e-4, atol=1e-5)
+    assert encodings[0].tags != encodings[1].tags
+    assert encode(model, []) == []
+
+
+def test_an_image_is_encoded_the_same_in_any_batch(model: Model) -> None:
+    images = list(np.random.default_rng(1).integers(0, 256, (5, 32, 32), np.uint8))
+    together = encode(model, images)
+    for image, encoding in zip(images, together, strict=True):
+        (alone,) = encode(model, [image])
+        assert alone.tags == encoding.tags
+        assert np.array_equal(alone.patches, encoding.patches)
+
+
+def test_encode_tags_orders_the_known_ones_first(tiny_bundle: Path) -> None:
+    manifest = load_manifest(tiny_bundle)
+    encoding = encode_tags(manifest, {"Lung Opacity": 0.2, "Other": 1, "Hernia": 0.0, "Atelectasis": 0.5})
+    assert list(encoding.tags.items()) == [("Atelectasis", 0.5), ("Hernia", 0), ("Lung Opacity", 0.2), ("Other", 1)]
+    assert encoding.patches is None
+    assert encoding.embedding is None
+
+
+@pytest.mark.parametrize("tags", [{}, {"Other": 0.3}, {"Hernia": 1.2}, {"Hernia": float("nan")}, {"Hernia": -0.1}])
+def test_unusable_tags(tiny_bundle: Path, tags: dict[str, float]) -> None:
+    with pytest.raises(InvalidTagsError):
+        encode_tags(load_manifest(tiny_bundle), tags)

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cxreport.bundle import Manifest, load_manifest
+from cxreport.errors import InvalidTagsError, UsageError
+from cxreport.plan import make_plan
+from cxreport.types import Encoding
+
+
+@pytest.fixture(scope="module")
+def manifest(tiny_bundle: Path) -> Manifest:
+    return load_manifest(tiny_bundle)
+
+
+def encoding(**tags: float) -> Encoding:
+    return Encoding({name.replace("__", " "): p for name, p in tags.items()}, None, None)
+
+
+def names(manifest: Manifest, *indices: int) -> list[str]:
+    return [manifest.reporting_names[i] for i in indices]
+
+
+def test_evidence_is_logistic(manifest: Manifest) -> None:
+    given = dict.fromkeys(manifest.tag_names, 0.2) | {"Effusion": 0.7}
+    plan = make_plan(manifest, encoding(**given), "chexnet")
+    evidence = manifest.evidence["chexnet"]
+    for r, name in enumerate(manifest.reporting_names):
+        logit = evidence.bias[r] + sum(
+            w * math.log(given[t] / (1 - given[t])) for w, t in zip(evidence.weights[r], evidence.inputs, strict=True)
+        )
+        assert plan.probabilities[r] == pytest.approx(1 / (1 + math.exp(-logit)), rel=1e-5), name
+    assert names(manifest, *plan.tags) == ["Pleural Effusion"]
+
+
+def test_sources_have_their_own_parameters(manifest: Manifest) -> None:
+    given = encoding(**dict.fromkeys(manifest.tag_names, 0.4))
+    assert make_plan(manifest, given, "head").probabilities[0] > make_plan(manifest, given, "chexnet").probabilities[0]
+
+
+@pytest.mark.parametrize("p", [0.0, 1.0])
+def test_certain_evidence_stays_finite_and_a_tag_without_evidence_negative(manifest: Manifest, p: float) -> None:
+    plan = make_plan(manifest, encoding(**dict.fromkeys(manifest.tag_names, p)), "head")
+    assert np.isfinite(plan.probabilities).all()
+    assert manifest.reporting_names.index("Granuloma") not in plan.tags
+    assert len(plan.tags) == 5 * p
+
+
+def test_tags_as_they_are(manifest: Manifest) -> None:
+    given = encoding(Effusion=0.6, Infiltration=0.3, Consolidation=0.9, Lung__Opacity=0.2, Granuloma=0.5, Mass=1.0)
+    plan = make_plan(manifest, given)
+    assert names(manifest, *plan.tags) == ["Lung Opacity", "Pleural Effusion", "Granuloma"]
+    assert plan.probabilities[manifest.reporting_names.index("Lung Opacity")] == pytest.approx(0.9)
+    assert plan.probabilities[manifest.reporting_names.index("Cardiomegaly")] == 0
+
+
+def test_threshold_overrides(manifest: Manifest) -> None:
+    given = encoding(Effusion=0.6, Cardiomegaly=0.3)
+    assert make_plan(manifest, given, threshold=0.7).tags == ()
+    assert names(manifest, *make_plan(manifest, given, threshold=0.3).tags) == ["Pleural Effusion", "Cardiomegaly"]
+    full = encoding(**dict.fromkeys(manifest.tag_names, 0.9))
+    assert len(make_plan(manifest, full, "head", 0.1).tags) == 5
+
+
+def test_equal_probabilities_keep_the_bundles_order(manifest: Manifest) -> None:
+    assert make_plan(manifest, encoding(Cardiomegaly=0.8, Effusion=0.8)).tags == (0, 1)
+
+
+def test_unknown_source(manifest: Manifest) -> None:
+    with pytest.raises(UsageError, match="'densenet'; it knows chexnet, head"):
+        make_plan(manifest, encoding(Effusion=0.5), "densenet")
+
+
+def test_missing_inputs(manifest: Manifest) -> None:
+    with pytest.raises(InvalidTagsError, match=r"'chexnet' needs more tags: Atelectasis, Cardiomegaly"):
+        make_plan(manifest, encoding(Effusion=0.5), "chexnet")

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cxreport.bundle import SPECIAL_WORDS, Manifest, load_manifest
+from cxreport.report import sentence_text, write_report
+from cxreport.types import Decoding, Encoding, Plan, PlannedTag, Section, SentenceIds, Study, TagResult
+
+STUDY = Study("id", ("a.png",), None, warnings=("The image is small.",))
+TAGS = Encoding({"Effusion": 0.55, "Hernia": 0.4}, None, None)
+
+
+@pytest.fixture(scope="module")
+def manifest(tiny_bundle: Path) -> Manifest:
+    return load_manifest(tiny_bundle)
+
+
+def ids(manifest: Manifest, text: str) -> tuple[int, ...]:
+    return tuple(manifest.vocabulary.index(word) for word in text.split())
+
+
+def sentence(manifest: Manifest, section: Section, text: str, planned: int | None = None) -> SentenceIds:
+    return SentenceIds(section, ids(manifest, text), planned, None, -1.0)
+
+
+def plan(manifest: Manifest, *tags: int) -> Plan:
+    probabilities = np.zeros(len(manifest.reporting_tags), np.float32)
+    probabilities[list(tags)] = 0.75
+    return Plan(probabilities, tags)
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("the lungs are clear", "The lungs are clear."),
+        ("heart , lungs and bones are normal", "Heart, lungs and bones are normal."),
+        ("a nodule of 1 . 5 cm", "A nodule of 1.5 cm."),
+        ("about 20 % of the hemithorax", "About 20% of the hemithorax."),
+        ("no focal consolidation / effusion", "No focal consolidation/effusion."),
+        ("no change ( see above )", "No change (see above)."),
+        ("old fracture of t12 ; copd", "Old fracture of T12; COPD."),
+        ("clear .", "Clear."),
+        ("normal ,", "Normal."),
+        ("pneumonia ?", "Pneumonia?"),
+        ("the patient 's picc", "The patient's PICC."),
+    ],
+)
+def test_spacing_and_case(manifest: Manifest, words: str, text: str) -> None:
+    vocabulary = (*SPECIAL_WORDS, *dict.fromkeys(words.split()))
+    spoken = replace(manifest, vocabulary=vocabulary)
+    assert sentence_text(spoken, ids(spoken, words)) == text
+
+
+def test_report(manifest: Manifest) -> None:
+    decoding = Decoding(
+        (
+            sentence(manifest, Section.FINDINGS, "there is a small left pleural effusion", 0),
+            sentence(manifest, Section.FINDINGS, "the visualized bony structures are intact"),
+            sentence(manifest, Section.IMPRESSION, "small left effusion", 0),
+        )
+    )
+    report = write_report(manifest, STUDY, TAGS, plan(manifest, 0), decoding, warnings=["Beware."])
+    assert report.study is STUDY
+    assert report.findings == ("There is a small left pleural effusion.", "The visualized bony structures are intact.")
+    assert report.impression == ("Small left effusion.",)
+    assert report.plan == (PlannedTag("Pleural Effusion", 0.75),)
+    assert report.tags == (TagResult("Effusion", 0.55, True), TagResult("Hernia", 0.4, False))
+    assert report.warnings == ("The image is small.", "Beware.")
+
+
+def test_thresholds(manifest: Manifest) -> None:
+    own = replace(manifest, tags=tuple(replace(t, threshold=0.6) for t in manifest.tags))
+    seen = replace(TAGS, patches=np.zeros((4, 12), np.float32))
+
+    def positive(encoding: Encoding, threshold: float | None = None) -> list[bool]:
+        report = write_report(own, STUDY, encoding, plan(own), Decoding(()), threshold)
+        return [tag.positive for tag in report.tags]
+
+    assert positive(seen) == [False, False]
+    assert positive(TAGS) == [True, False]  # given tags: the head's thresholds are not theirs
+    assert positive(seen, 0.4) == [True, True]
+    assert positive(TAGS, 0.9) == [False, False]
+
+
+def test_free_sentences_do_not_contradict_the_plan(manifest: Manifest) -> None:
+    decoding = Decoding(
+        (
+            sentence(manifest, Section.FINDINGS, "there is a large right pneumothorax", 4),
+            sentence(manifest, Section.FINDINGS, "no pneumothorax or pleural effusion"),
+            sentence(manifest, Section.FINDINGS, "the heart is mildly enlarged"),
+            sentence(manifest, Section.IMPRESSION, "no pneumothorax"),
+        )
+    )
+    report = write_report(manifest, STUDY, TAGS, plan(manifest, 4), decoding)
+    assert report.findings == ("There is a large right pneumothorax.",)
+    assert report.impression == ()
+    assert "impression" in report.warnings[-1]
+    planned = Decoding(tuple(replace(s, planned=0) for s in decoding.sentences))
+    assert len(write_report(manifest, STUDY, TAGS, plan(manifest, 4), planned).findings) == 3
+
+
+def test_tags_only(manifest: Manifest) -> None:
+    report = write_report(manifest, STUDY, TAGS, plan(manifest), Decoding(()))
+    assert (report.findings, report.impression, report.warnings) == ((), (), STUDY.warnings)
