@@ -154,7 +154,7 @@ class _Lut:
         first = self.first
         if first >= 1 << 15 and values.max(initial=-math.inf) < first:
             first -= 1 << 16  # a negative first value under the unsigned VR
-        return np.clip(np.rint(values) - first, 0, len(self.entries) - 1).astype(np.int64)
+        return np.asarray(np.clip(np.rint(values) - first, 0, len(self.entries) - 1), np.int64)
 
 
 def _entries(item: Dataset, count: int, little_endian: bool) -> Values:

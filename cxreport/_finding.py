@@ -155,8 +155,8 @@ def _begins_like_a_data_set(head: bytes) -> bool:
     if len(head) < 16:
         return False
     for order in ("little", "big"):
-        group = int.from_bytes(head[:2], order)  # type: ignore[arg-type]
-        element = int.from_bytes(head[2:4], order)  # type: ignore[arg-type]
+        group = int.from_bytes(head[:2], order)
+        element = int.from_bytes(head[2:4], order)
         if group in _FIRST_GROUPS and element <= 0x0100:
             if head[4:6] in _VRS:
                 return True

@@ -41,7 +41,7 @@ class Adapter:
 
     def probabilities(self, logits: Floats) -> Floats:
         """(N, T) logits -> (N, R) probabilities."""
-        return (1 / (1 + np.exp(-(logits @ self.weights.T + self.bias)))).astype(np.float32)
+        return np.asarray(1 / (1 + np.exp(-(logits @ self.weights.T + self.bias))), np.float32)
 
 
 def logit(probabilities: Floats) -> Floats:
