@@ -89,6 +89,8 @@ class DecodingDefaults:
     max_sentences: int
     min_words: int
     max_words: int
+    planned: bool = True
+    """Whether the decoder was trained with planned topics; without, all its topics are free, as in the papers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,7 +222,12 @@ def _parse(raw: dict[str, Any], sha256: str) -> Manifest:
         evidence={source: _parse_evidence(e) for source, e in _of(dict, raw, "evidence").items()},
         aliases={str(k): str(v) for k, v in _of(dict, raw, "aliases").items()},
         vocabulary=_each(raw, "vocabulary", str),
-        decoding=DecodingDefaults(*(_of(int, decoding, f.name) for f in fields(DecodingDefaults))),
+        decoding=DecodingDefaults(
+            max_sentences=_of(int, decoding, "max_sentences"),
+            min_words=_of(int, decoding, "min_words"),
+            max_words=_of(int, decoding, "max_words"),
+            planned=_of(bool, decoding, "planned"),
+        ),
         raw=raw,
     )
 

@@ -63,8 +63,9 @@ class _Outline:
     def __init__(self, manifest: Manifest, plan: Plan, max_sentences: int) -> None:
         self.section = Section.FINDINGS
         self.done = False
-        self._planned = deque(plan.tags)
-        self._impression = deque(t for t in plan.tags if manifest.reporting_tags[t].impression)
+        planned = plan.tags if manifest.decoding.planned else ()
+        self._planned = deque(planned)
+        self._impression = deque(t for t in planned if manifest.reporting_tags[t].impression)
         self._max_sentences = max_sentences
         self._written = 0
 

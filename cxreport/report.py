@@ -46,10 +46,14 @@ def write_report(
     sections, own_warnings = {}, []
     for section in Section:
         written = [(s.planned, sentence_text(manifest, s.ids)) for s in decoding.sentences if s.section is section]
-        kept = [text for planned, text in written if planned is not None or not lexicon.contradicts(text, told)]
+        guarded = manifest.decoding.planned  # without planned topics, it is the free sentences that tell the tags
+        kept = [text for planned, text in written if not guarded or _fits(text, planned is not None, told)]
         sections[section] = tuple(dict.fromkeys(kept))
         if decoding.sentences and not kept:
             own_warnings.append(f"The {section} section is empty: no sentence fits the findings.")
+    if decoding.sentences:
+        stated = lexicon.affirmed(" ".join(text for kept in sections.values() for text in kept))
+        own_warnings += [f"Planned, but no sentence tells it: {tag}." for tag in told if tag not in stated]
     return Report(
         study=study,
         tags=_tag_results(manifest, encoding, threshold),
@@ -58,6 +62,14 @@ def write_report(
         impression=sections[Section.IMPRESSION],
         warnings=(*study.warnings, *warnings, *own_warnings),
     )
+
+
+def _fits(text: str, planned: bool, told: Sequence[str]) -> bool:
+    """Whether a sentence keeps to the plan: a planned one states planned tags only, a free one contradicts none."""
+    if planned:
+        stated = lexicon.affirmed(text)
+        return bool(stated) and stated <= set(told)
+    return not lexicon.contradicts(text, told)
 
 
 def sentence_text(manifest: Manifest, ids: Sequence[int]) -> str:

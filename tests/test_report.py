@@ -99,8 +99,26 @@ def test_free_sentences_do_not_contradict_the_plan(manifest: Manifest) -> None:
     assert report.findings == ("There is a large right pneumothorax.",)
     assert report.impression == ()
     assert "impression" in report.warnings[-1]
-    planned = Decoding(tuple(replace(s, planned=0) for s in decoding.sentences))
-    assert len(write_report(manifest, STUDY, TAGS, plan(manifest, 4), planned).findings) == 3
+
+
+def test_a_planned_sentence_states_planned_tags_only(manifest: Manifest) -> None:
+    decoding = Decoding(
+        (
+            sentence(manifest, Section.FINDINGS, "there is a small left pleural effusion", 4),
+            sentence(manifest, Section.FINDINGS, "the heart is mildly enlarged", 1),
+            sentence(manifest, Section.FINDINGS, "the visualized bony structures are intact", 4),
+        )
+    )
+    report = write_report(manifest, STUDY, TAGS, plan(manifest, 4, 1), decoding)
+    assert report.findings == ("The heart is mildly enlarged.",)
+    assert report.warnings[-1] == "Planned, but no sentence tells it: Pneumothorax."
+
+
+def test_without_planned_topics_free_sentences_tell_the_tags(manifest: Manifest) -> None:
+    plain = replace(manifest, decoding=replace(manifest.decoding, planned=False))
+    decoding = Decoding((sentence(manifest, Section.FINDINGS, "the heart is mildly enlarged"),))
+    report = write_report(plain, STUDY, TAGS, plan(manifest, 4), decoding)
+    assert report.findings == ("The heart is mildly enlarged.",)
 
 
 def test_tags_only(manifest: Manifest) -> None:

@@ -76,9 +76,10 @@ def greedy(decoder: Decoder, manifest: Manifest, encoding: Encoding, plan: Plan)
     patches = torch.from_numpy(encoding.patches)[None] if seen else torch.zeros(1, 1, decoder.sizes.patch_dim)
     tags = torch.zeros(1, decoder.sizes.tags)
     tags[0, list(plan.tags)] = torch.from_numpy(plan.probabilities[list(plan.tags)])
-    repeated = [t for t in plan.tags if manifest.reporting_tags[t].impression]
+    told = list(plan.tags) if manifest.decoding.planned else []
+    repeated = [t for t in told if manifest.reporting_tags[t].impression]
     state, found = decoder.start(1), Ids()
-    for number, (section, planned) in enumerate(zip(Section, (list(plan.tags), repeated), strict=True)):
+    for number, (section, planned) in enumerate(zip(Section, (told, repeated), strict=True)):
         written, going_on = 0, True
         while going_on:
             hot = torch.zeros_like(tags)

@@ -79,6 +79,8 @@ class DecoderConfig:
     """Share of reports written without their image in the image stage."""
     max_words: int
     min_word_count: int
+    rare_tag_power: float = 0.0
+    """Words of a planned sentence weigh (most frequent tag / its tag) ** power; 0 weighs all alike."""
     neighbours: int = 20
     """Unpaired: reports among which an image's partner is drawn anew each epoch."""
     hidden: int = 512

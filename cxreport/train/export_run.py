@@ -70,7 +70,9 @@ def _describe(config: TrainConfig, run: dict[str, Any]) -> BundleDescription:
         reporting_tags=tuple(map(ReportingTag, run["reporting_tags"], run["impression"])),
         evidence={name: _evidence(raw) for name, raw in run["evidence"].items()},
         vocabulary=tuple(run["vocabulary"]),
-        decoding=DecodingDefaults(_MAX_SENTENCES, _MIN_WORDS, config.decoder.max_words),
+        decoding=DecodingDefaults(
+            _MAX_SENTENCES, _MIN_WORDS, config.decoder.max_words, planned=config.decoder.plan == "tags"
+        ),
         licence=_LICENCE,
         intended_use=_INTENDED_USE,
         provenance={

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,9 @@ class DecoderData:
     vocabulary: tuple[str, ...]
 
 
+_MOST_WEIGHT = 6.0
+
+
 class _Batch(NamedTuple):
     patches: Tensor  # (B, P, D)
     has_image: Tensor  # (B,)
@@ -47,6 +51,7 @@ class _Batch(NamedTuple):
     words: Tensor  # (B, S, T) int64
     real: Tensor  # (B, S) bool: there is such a sentence
     last: Tensor  # (B, S): the report ends here
+    weight: Tensor  # (B, S) of the words: sentences of rare tags count more
 
 
 class _Losses(NamedTuple):
@@ -113,6 +118,7 @@ class _Trainer:
         )
         self.index = {w: i for i, w in enumerate(data.vocabulary)}
         self.tag_index = {t: i for i, t in enumerate(data.tags)}
+        self.weights = _sentence_weights(data.train, config.rare_tag_power)
         self.epoch = 0
 
     def load(self, state: dict[str, Any]) -> None:
@@ -178,7 +184,7 @@ class _Trainer:
         r, longest = len(self.data.tags), max(len(t.sentences) for t in reports)
         plans = torch.zeros(len(reports), longest, r)
         sections = torch.zeros(len(reports), longest, dtype=torch.int64)
-        last = torch.zeros(len(reports), longest)
+        last, weight = torch.zeros(len(reports), longest), torch.ones(len(reports), longest)
         real = torch.zeros(len(reports), longest, dtype=torch.bool)
         ids: list[list[list[int]]] = []
         for b, report in enumerate(reports):
@@ -187,6 +193,7 @@ class _Trainer:
                 sections[b, s] = int(sentence.impression)
                 if sentence.tag is not None:
                     plans[b, s, self.tag_index[sentence.tag]] = 1
+                    weight[b, s] = self.weights[sentence.tag] if noise else 1.0
             real[b, : len(sentences)] = True
             last[b, len(sentences) - 1] = 1
             ids.append([word_ids(s.words, self.index) for s in sentences])
@@ -196,7 +203,7 @@ class _Trainer:
                 words[b, s, : len(row)] = torch.tensor(row)
         tags = torch.from_numpy(np.stack([self._tags(t, rng, noise) for t in reports]))
         patches, has_image = self._patches(pictures)
-        return _Batch(patches, has_image, tags, plans, sections, words, real, last)
+        return _Batch(patches, has_image, tags, plans, sections, words, real, last, weight)
 
     def _order(self, report: TargetReport, rng: np.random.Generator) -> list[Any]:
         """Planned sentences of a section in random order: at inference the most probable tag comes first."""
@@ -223,22 +230,24 @@ class _Trainer:
         topics, stop, section = self.decoder.topics(
             batch.patches, batch.has_image, batch.tags, batch.plans, batch.sections
         )
-        words, weight = batch.words[batch.real], batch.real.float()
+        words, real = batch.words[batch.real], batch.real.float()
         lengths = (words != PAD).sum(1)
         order = lengths.argsort(descending=True)
-        logits, targets = self._word_logits(topics[batch.real][order], words[order], lengths[order])
+        logits, targets, rows = self._word_logits(topics[batch.real][order], words[order], lengths[order])
         smoothing = self.config.label_smoothing if self.decoder.training else 0.0
         known = targets != UNK
-        word_loss = F.cross_entropy(logits[known], targets[known], label_smoothing=smoothing)
-        stop_loss = F.binary_cross_entropy_with_logits(stop, batch.last, weight)
-        inner = weight[:, 1:]  # the section of the next sentence, where there is one
+        each = F.cross_entropy(logits[known], targets[known], label_smoothing=smoothing, reduction="none")
+        weight = batch.weight[batch.real][order][rows[known]]
+        word_loss = (each * weight).sum() / weight.sum()
+        stop_loss = F.binary_cross_entropy_with_logits(stop, batch.last, real)
+        inner = real[:, 1:]  # the section of the next sentence, where there is one
         next_section = F.binary_cross_entropy_with_logits(section[:, :-1], batch.sections[:, 1:].float(), inner)
         return _Losses(word_loss, stop_loss, next_section if inner.numel() else stop_loss * 0)
 
-    def _word_logits(self, topics: Tensor, words: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Unroll rows sorted by falling length, leaving finished ones out: logits (sum of lengths, V) and targets."""
+    def _word_logits(self, topics: Tensor, words: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Unroll rows sorted by falling length, leaving finished ones out: logits (L, V), targets (L,), rows (L,)."""
         state, before = self.decoder.start(len(topics)), None
-        logits, targets = [], []
+        logits, targets, rows = [], [], []
         for t in range(words.shape[1]):
             alive = int((lengths > t).sum())
             state = type(state)(state.hidden[:alive], state.cell[:alive])
@@ -246,5 +255,13 @@ class _Trainer:
             step, state = self.decoder.word(topics[:alive], previous, state)
             logits.append(step)
             targets.append(words[:alive, t])
+            rows.append(torch.arange(alive))
             before = words[:, t]
-        return torch.cat(logits), torch.cat(targets)
+        return torch.cat(logits), torch.cat(targets), torch.cat(rows)
+
+
+def _sentence_weights(reports: list[TargetReport], power: float) -> dict[str, float]:
+    """Weight of each tag's planned sentences: (most frequent / its own count) ** power, at most `_MOST_WEIGHT`."""
+    counts = Counter(s.tag for r in reports for s in r.sentences if s.tag is not None)
+    most = max(counts.values(), default=1)
+    return {tag: min(_MOST_WEIGHT, (most / n) ** power) for tag, n in counts.items()}
