@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,43 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cxreport.train.batches import Batch, Batches, DecoderData, Images
 from cxreport.train.config import DecoderConfig
 from cxreport.train.decoder import Decoder
 from cxreport.train.progress import Progress
-from cxreport.train.text import PAD, UNK, TargetReport, word_ids
-
-
-@dataclass(frozen=True)
-class Images:
-    """Patch features (N, P, D) in half precision, and for each epoch the image of every report, -1 for none."""
-
-    patches: Tensor
-    partner: Callable[[np.random.Generator], list[int]]
-
-
-@dataclass(frozen=True)
-class DecoderData:
-    """Reports to write, the names of the reporting tags and the vocabulary."""
-
-    train: list[TargetReport]
-    val: list[TargetReport]
-    tags: tuple[str, ...]
-    vocabulary: tuple[str, ...]
-
-
-_MOST_WEIGHT = 6.0
-
-
-class _Batch(NamedTuple):
-    patches: Tensor  # (B, P, D)
-    has_image: Tensor  # (B,)
-    tags: Tensor  # (B, R)
-    plans: Tensor  # (B, S, R)
-    sections: Tensor  # (B, S) int64
-    words: Tensor  # (B, S, T) int64
-    real: Tensor  # (B, S) bool: there is such a sentence
-    last: Tensor  # (B, S): the report ends here
-    weight: Tensor  # (B, S) of the words: sentences of rare tags count more
+from cxreport.train.text import PAD, UNK
 
 
 class _Losses(NamedTuple):
@@ -107,6 +72,7 @@ class _Trainer:
         seed: int,
     ) -> None:
         self.config, self.data, self.decoder, self.images = config, data, decoder, images
+        self.batches = Batches(config, data, images, decoder.sizes.patch_dim)
         self.stage, self.progress, self.seed = stage, progress, seed
         self.epochs = config.image_epochs if images else config.epochs
         self.steps = math.ceil(len(data.train) / config.batch)
@@ -116,9 +82,6 @@ class _Trainer:
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimiser, lambda s: min(1.0, (s + 1) / 50) * (0.02 + 0.49 * (1 + math.cos(math.pi * s / (total + 1))))
         )
-        self.index = {w: i for i, w in enumerate(data.vocabulary)}
-        self.tag_index = {t: i for i, t in enumerate(data.tags)}
-        self.weights = _sentence_weights(data.train, config.rare_tag_power)
         self.epoch = 0
 
     def load(self, state: dict[str, Any]) -> None:
@@ -154,7 +117,7 @@ class _Trainer:
             rows = order[step * self.config.batch : (step + 1) * self.config.batch]
             hidden = rng.random(len(rows)) < self.config.visual_dropout
             pictures = [-1 if h else partner[i] for i, h in zip(rows, hidden, strict=True)]
-            losses = self._losses(self._batch([self.data.train[i] for i in rows], pictures, rng))
+            losses = self._losses(self.batches.make([self.data.train[i] for i in rows], pictures, rng))
             loss = losses.words + losses.stop + losses.section
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -173,59 +136,12 @@ class _Trainer:
         batches = range(0, len(self.data.val), self.config.batch)
         for i in batches:
             reports = self.data.val[i : i + self.config.batch]
-            losses = self._losses(self._batch(reports, [-1] * len(reports), rng, noise=False))
+            losses = self._losses(self.batches.make(reports, [-1] * len(reports), rng, noise=False))
             sums += [float(x) for x in losses]
         words, stop, section = (sums / max(1, len(batches))).round(4)
         return {"val_words": float(words), "val_stop": float(stop), "val_section": float(section)}
 
-    def _batch(
-        self, reports: list[TargetReport], pictures: list[int], rng: np.random.Generator, noise: bool = True
-    ) -> _Batch:
-        r, longest = len(self.data.tags), max(len(t.sentences) for t in reports)
-        plans = torch.zeros(len(reports), longest, r)
-        sections = torch.zeros(len(reports), longest, dtype=torch.int64)
-        last, weight = torch.zeros(len(reports), longest), torch.ones(len(reports), longest)
-        real = torch.zeros(len(reports), longest, dtype=torch.bool)
-        ids: list[list[list[int]]] = []
-        for b, report in enumerate(reports):
-            sentences = self._order(report, rng) if noise else list(report.sentences)
-            for s, sentence in enumerate(sentences):
-                sections[b, s] = int(sentence.impression)
-                if sentence.tag is not None:
-                    plans[b, s, self.tag_index[sentence.tag]] = 1
-                    weight[b, s] = self.weights[sentence.tag] if noise else 1.0
-            real[b, : len(sentences)] = True
-            last[b, len(sentences) - 1] = 1
-            ids.append([word_ids(s.words, self.index) for s in sentences])
-        words = torch.full((len(reports), longest, max(len(s) for report in ids for s in report)), PAD)
-        for b, rows in enumerate(ids):
-            for s, row in enumerate(rows):
-                words[b, s, : len(row)] = torch.tensor(row)
-        tags = torch.from_numpy(np.stack([self._tags(t, rng, noise) for t in reports]))
-        patches, has_image = self._patches(pictures)
-        return _Batch(patches, has_image, tags, plans, sections, words, real, last, weight)
-
-    def _order(self, report: TargetReport, rng: np.random.Generator) -> list[Any]:
-        """Planned sentences of a section in random order: at inference the most probable tag comes first."""
-        keys = [(s.impression, s.tag is None, rng.random() if s.tag else i) for i, s in enumerate(report.sentences)]
-        return [report.sentences[i] for i in sorted(range(len(keys)), key=keys.__getitem__)]
-
-    def _tags(self, report: TargetReport, rng: np.random.Generator, noise: bool) -> np.ndarray[Any, Any]:
-        """What the semantic features see: the report's own tags as probabilities, with a classifier's errors."""
-        present = np.array([t in report.tags for t in self.data.tags])
-        if noise:
-            flip = np.where(present, self.config.tag_dropout, self.config.tag_noise)
-            present = present ^ (rng.random(len(present)) < flip)
-        strength = rng.uniform(0.2, 1.0, len(present)) if noise else np.full(len(present), 0.6)
-        return np.asarray(present * strength, np.float32)
-
-    def _patches(self, pictures: list[int]) -> tuple[Tensor, Tensor]:
-        has_image = torch.tensor([float(p >= 0) for p in pictures])
-        if self.images is None:
-            return torch.zeros(len(pictures), 1, self.decoder.sizes.patch_dim), has_image
-        return self.images.patches[[max(p, 0) for p in pictures]].float(), has_image
-
-    def _losses(self, batch: _Batch) -> _Losses:
+    def _losses(self, batch: Batch) -> _Losses:
         """Words, stop and section, each per decision."""
         topics, stop, section = self.decoder.topics(
             batch.patches, batch.has_image, batch.tags, batch.plans, batch.sections
@@ -258,10 +174,3 @@ class _Trainer:
             rows.append(torch.arange(alive))
             before = words[:, t]
         return torch.cat(logits), torch.cat(targets), torch.cat(rows)
-
-
-def _sentence_weights(reports: list[TargetReport], power: float) -> dict[str, float]:
-    """Weight of each tag's planned sentences: (most frequent / its own count) ** power, at most `_MOST_WEIGHT`."""
-    counts = Counter(s.tag for r in reports for s in r.sentences if s.tag is not None)
-    most = max(counts.values(), default=1)
-    return {tag: min(_MOST_WEIGHT, (most / n) ** power) for tag, n in counts.items()}

@@ -25,11 +25,12 @@ from numpy.typing import NDArray
 from cxreport import lexicon
 from cxreport.errors import TrainingError
 from cxreport.train import evidence, nih, paired
+from cxreport.train.batches import DecoderData, Images
 from cxreport.train.config import TrainConfig, load_config
 from cxreport.train.decoder import Decoder, DecoderSizes
 from cxreport.train.encoder import PATCH_DIM, Encoder
 from cxreport.train.evidence import Adapter
-from cxreport.train.fit_decoder import DecoderData, Images, fit_decoder
+from cxreport.train.fit_decoder import fit_decoder
 from cxreport.train.fit_encoder import EncoderData, encode_all, fit_encoder
 from cxreport.train.metrics import auc_per_tag
 from cxreport.train.openi import read_evidence, read_reports, split_reports

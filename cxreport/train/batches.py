@@ -1,0 +1,122 @@
+"""Reports to tensors: what the decoder sees and has to write."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cxreport.train.config import DecoderConfig
+from cxreport.train.text import PAD, PlannedSentence, TargetReport, word_ids
+
+_MOST_WEIGHT = 6.0
+
+
+@dataclass(frozen=True)
+class Images:
+    """Patch features (N, P, D) in half precision, and for each epoch the image of every report, -1 for none."""
+
+    patches: Tensor
+    partner: Callable[[np.random.Generator], list[int]]
+
+
+@dataclass(frozen=True)
+class DecoderData:
+    """Reports to write, the names of the reporting tags and the vocabulary."""
+
+    train: list[TargetReport]
+    val: list[TargetReport]
+    tags: tuple[str, ...]
+    vocabulary: tuple[str, ...]
+
+
+class Batch(NamedTuple):
+    """B reports of at most S sentences of at most T words, on images of P patches."""
+
+    patches: Tensor  # (B, P, D)
+    has_image: Tensor  # (B,)
+    tags: Tensor  # (B, R)
+    plans: Tensor  # (B, S, R)
+    sections: Tensor  # (B, S) int64
+    words: Tensor  # (B, S, T) int64
+    real: Tensor  # (B, S) bool: there is such a sentence
+    last: Tensor  # (B, S): the report ends here
+    weight: Tensor  # (B, S) of the words: sentences of rare tags count more
+
+
+class Batches:
+    """Makes batches: the order of planned sentences, a classifier's errors, images."""
+
+    def __init__(self, config: DecoderConfig, data: DecoderData, images: Images | None, patch_dim: int) -> None:
+        self.config, self.data, self.images, self.patch_dim = config, data, images, patch_dim
+        self.words = {w: i for i, w in enumerate(data.vocabulary)}
+        self.tags = {t: i for i, t in enumerate(data.tags)}
+        self.weights = _sentence_weights(data.train, config.rare_tag_power)
+
+    def make(
+        self, reports: list[TargetReport], pictures: list[int], rng: np.random.Generator, noise: bool = True
+    ) -> Batch:
+        """Put reports together.
+
+        Args:
+            reports: B of them.
+            pictures: row of `Images.patches` for each, -1 for none.
+            rng: of order and noise.
+            noise: off for measuring: the reports' own tags, and all sentences alike.
+        """
+        r, longest = len(self.data.tags), max(len(t.sentences) for t in reports)
+        plans = torch.zeros(len(reports), longest, r)
+        sections = torch.zeros(len(reports), longest, dtype=torch.int64)
+        last, weight = torch.zeros(len(reports), longest), torch.ones(len(reports), longest)
+        real = torch.zeros(len(reports), longest, dtype=torch.bool)
+        ids: list[list[list[int]]] = []
+        for b, report in enumerate(reports):
+            sentences = self._order(report, rng) if noise else list(report.sentences)
+            for s, sentence in enumerate(sentences):
+                sections[b, s] = int(sentence.impression)
+                if sentence.tag is not None:
+                    plans[b, s, self.tags[sentence.tag]] = 1
+                    weight[b, s] = self.weights[sentence.tag] if noise else 1.0
+            real[b, : len(sentences)] = True
+            last[b, len(sentences) - 1] = 1
+            ids.append([word_ids(s.words, self.words) for s in sentences])
+        words = torch.full((len(reports), longest, max(len(s) for report in ids for s in report)), PAD)
+        for b, rows in enumerate(ids):
+            for s, row in enumerate(rows):
+                words[b, s, : len(row)] = torch.tensor(row)
+        tags = torch.from_numpy(np.stack([self._tags(t, rng, noise) for t in reports]))
+        patches, has_image = self._patches(pictures)
+        return Batch(patches, has_image, tags, plans, sections, words, real, last, weight)
+
+    def _order(self, report: TargetReport, rng: np.random.Generator) -> list[PlannedSentence]:
+        """Planned sentences of a section in random order: at inference the most probable tag comes first."""
+        keys = [(s.impression, s.tag is None, rng.random() if s.tag else i) for i, s in enumerate(report.sentences)]
+        return [report.sentences[i] for i in sorted(range(len(keys)), key=keys.__getitem__)]
+
+    def _tags(self, report: TargetReport, rng: np.random.Generator, noise: bool) -> NDArray[np.float32]:
+        """What the semantic features see: the report's own tags as probabilities, with a classifier's errors."""
+        present = np.array([t in report.tags for t in self.data.tags])
+        if noise:
+            flip = np.where(present, self.config.tag_dropout, self.config.tag_noise)
+            present = present ^ (rng.random(len(present)) < flip)
+        strength = rng.uniform(0.2, 1.0, len(present)) if noise else np.full(len(present), 0.6)
+        return np.asarray(present * strength, np.float32)
+
+    def _patches(self, pictures: list[int]) -> tuple[Tensor, Tensor]:
+        has_image = torch.tensor([float(p >= 0) for p in pictures])
+        if self.images is None:
+            return torch.zeros(len(pictures), 1, self.patch_dim), has_image
+        return self.images.patches[[max(p, 0) for p in pictures]].float(), has_image
+
+
+def _sentence_weights(reports: list[TargetReport], power: float) -> dict[str, float]:
+    """Weight of each tag's planned sentences: (most frequent / its own count) ** power, at most `_MOST_WEIGHT`."""
+    counts = Counter(s.tag for r in reports for s in r.sentences if s.tag is not None)
+    most = max(counts.values(), default=1)
+    return {tag: min(_MOST_WEIGHT, (most / n) ** power) for tag, n in counts.items()}
