@@ -81,6 +81,24 @@ def decode_frame(file: DicomFile, frame: int, max_megapixels: float) -> Grey:
         raise UnreadableFileError("The pixel data is damaged, or does not fit the header.") from None
 
 
+def require_complete(file: DicomFile) -> None:
+    """Refuse a file that ends before its pixels do, without decoding them.
+
+    Args:
+        file: open, with the stream at the pixel element.
+
+    Raises:
+        UnreadableFileError: truncated, or pixels that are not integers.
+    """
+    if not file.transfer_syntax.is_transfer_syntax:
+        return  # nobody knows where its pixels end; decoding tells
+    _, length = _enter_pixel_data(file)
+    if file.transfer_syntax.is_encapsulated:
+        _require_encapsulated(file.stream)
+    elif _on_disk(file.stream) and os.fstat(file.stream.fileno()).st_size - file.stream.tell() < length:
+        raise UnreadableFileError("The pixel data is truncated.")
+
+
 def _decoder(transfer_syntax: uid.UID) -> Any:
     known = transfer_syntax.name if transfer_syntax.name != str(transfer_syntax) else "of an unknown kind"
     try:

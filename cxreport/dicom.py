@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from pydicom import uid
 from pydicom.pixels.decoders.base import get_decoder
 
-from cxreport._dicom_decode import decode_frame
+from cxreport._dicom_decode import decode_frame, require_complete
 from cxreport._dicom_file import open_dicom, peek
 from cxreport._dicom_rules import refusal, view_position
 from cxreport._dicom_values import digest, integer, sequence, text
@@ -71,7 +72,7 @@ def inspect(path: str, max_megapixels: float = 100.0) -> Instance:
         a kind without pixels (a report, a presentation state, ...).
 
     Raises:
-        UnreadableFileError: truncated before the pixels, or damaged.
+        UnreadableFileError: truncated, or damaged.
         TooLargeError: a deflated file inflates beyond the limit.
     """
     with quiet(), open_dicom(path, max_megapixels) as file:
@@ -79,13 +80,17 @@ def inspect(path: str, max_megapixels: float = 100.0) -> Instance:
         has_pixels = bool(file.stream.read(4))
         if not has_pixels and _should_have_pixels(header):
             raise UnreadableFileError("The file is truncated: it ends before its pixels.")
+        refused = refusal(header)
+        if has_pixels and refused is None:
+            file.stream.seek(-4, os.SEEK_CUR)
+            require_complete(file)
         return Instance(
             source=path,
             image=_image_identity(header, path),
             position=view_position(header),
             frames=max(1, integer(header, "NumberOfFrames") or 1) if has_pixels else 0,
             lossy=text(header, "LossyImageCompression") == "01",
-            refusal=refusal(header),
+            refusal=refused,
         )
 
 

@@ -48,13 +48,15 @@ def read_studies(paths: Iterable[Path], options: ReadOptions = ReadOptions()) ->
     Yields:
         Studies and failures in order of first appearance: named order, then sorted within a folder. Ids are
         pseudonyms: a digest of the Study Instance UID, or the name of the image file or folder. Nothing is raised for
-        a study that cannot be read.
+        a study that cannot be read; an unreadable file of a study that can is a failure of its own, behind the study.
     """
     groups, named = index(paths, options.group_by)
     for key, members in groups.items():
         reader = _Reader(key, members, named, options)
         if (outcome := reader.read()) is not None:
             yield outcome
+        if isinstance(outcome, Study):
+            yield from reader.failures()
         del reader, outcome  # keep no pixels while the next study is read
 
 
@@ -68,8 +70,8 @@ class _Reader:
     options: ReadOptions
     instances: list[Instance] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    errors: list[StudyError] = field(default_factory=list)
-    failed: set[str] = field(default_factory=set)
+    errors: dict[str, StudyError] = field(default_factory=dict)
+    """By file."""
     refusals: list[tuple[str, StudyError]] = field(default_factory=list)
 
     def read(self) -> Study | Failure | None:
@@ -85,6 +87,11 @@ class _Reader:
             if view is not None:
                 return self._study(view, images)
         return Failure(self._id(), tuple(self.members), self._reason())
+
+    def failures(self) -> Iterator[Failure]:
+        """The unreadable files of a study that could be read without them."""
+        for source, error in self.errors.items():
+            yield Failure(os.path.basename(source), (source,), error)
 
     def _inspect(self, source: str) -> None:
         try:
@@ -128,7 +135,7 @@ class _Reader:
     def _study(self, view: View, images: list[list[Instance]]) -> Study:
         others: list[ViewInfo] = []
         for copies in images:
-            shown = next((copy for copy in copies if copy.source not in self.failed), None)
+            shown = next((copy for copy in copies if copy.source not in self.errors), None)
             if shown is None:
                 continue
             if shown.frames > self.options.max_frames:
@@ -145,14 +152,13 @@ class _Reader:
     def _reason(self) -> StudyError:
         """Why there is no view: damage weighs more than a wrong projection, and that more than a refusal."""
         if self.errors:
-            return self.errors[0]
+            return next(iter(self.errors.values()))
         if self.instances:
             return NoFrontalViewError("The study has lateral views only.")
         return self.refusals[0][1]
 
     def _fail(self, source: str, error: StudyError) -> None:
-        self.errors.append(error)
-        self.failed.add(source)
+        self.errors[source] = error
         self.warnings.append(f"{source}: {error.message}")
 
     def _warn_of_refusals(self) -> None:

@@ -188,9 +188,12 @@ def test_a_copy_steps_in_for_one_that_cannot_be_decoded(tmp_path: Path) -> None:
     first = instance(tmp_path / "1.dcm", SOPInstanceUID=image)
     instance(tmp_path / "2.dcm", SOPInstanceUID=image)
     first.write_bytes(first.read_bytes()[:-500])
-    found = study(tmp_path)
+    found, unreadable = read_studies([tmp_path])
+    assert isinstance(found, Study)
     assert found.view is not None
     assert found.view.info.source == f"{tmp_path}/2.dcm"
+    assert isinstance(unreadable, Failure)
+    assert unreadable.sources == (f"{tmp_path}/1.dcm",)
     assert any("1.dcm" in warning and "truncated" in warning for warning in found.warnings)
 
 
@@ -229,11 +232,14 @@ def test_the_next_frontal_view_replaces_a_damaged_one(tmp_path: Path) -> None:
     damaged = instance(tmp_path / "1.dcm", ViewPosition="PA")
     damaged.write_bytes(damaged.read_bytes()[:-500])
     instance(tmp_path / "2.dcm", ViewPosition="AP")
-    found = study(tmp_path)
+    found, unreadable = read_studies([tmp_path])
+    assert isinstance(found, Study)
     assert found.view is not None
     assert found.view.info.position is Position.AP
     assert found.other_views == ()
     assert "1.dcm" in found.warnings[0]
+    assert isinstance(unreadable, Failure)
+    assert unreadable.id == "1.dcm"
 
 
 def test_lateral_views_only(tmp_path: Path) -> None:

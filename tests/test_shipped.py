@@ -1,0 +1,105 @@
+"""The shipped bundle as a user meets it, on real images."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydicom.data import get_testdata_file
+
+from cxreport.bundle import find_bundle, load_manifest, verify_graphs
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared" / "data"
+needs_nih = pytest.mark.skipif(not (SHARED / "nih").is_dir(), reason=f"{SHARED / 'nih'} is not here")
+needs_openi = pytest.mark.skipif(not (SHARED / "openi").is_dir(), reason=f"{SHARED / 'openi'} is not here")
+
+
+def real(name: str) -> Path:
+    """A real file of pydicom or pydicom-data."""
+    found = get_testdata_file(name, download=False)
+    assert found, name
+    return Path(str(found))
+
+
+def generate(*arguments: object) -> tuple[int, list[dict]]:
+    """Run the command line in a process of its own."""
+    command = [sys.executable, "-m", "cxreport", "generate", "--json", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd="/", check=False)
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_the_bundle_is_whole_and_small():
+    folder = find_bundle(None)
+    verify_graphs(folder, load_manifest(folder))
+    assert sum(file.stat().st_size for file in folder.iterdir()) <= 50_000_000
+    assert "non-commercial" in load_manifest(folder).raw["licence"]
+
+
+def test_raw_and_lossless_forms_of_the_real_radiograph_read_alike():
+    records = [generate(real(name)) for name in ("RG1_UNCR.dcm", "RG1_J2KR.dcm")]
+    assert [code for code, _ in records] == [0, 0]
+    (raw,), (compressed,) = (found for _, found in records)
+    assert raw["findings"]
+    assert raw["impression"]
+    for key in ("tags", "plan", "findings", "impression"):
+        assert raw[key] == compressed[key]
+
+
+@pytest.mark.parametrize("name", ["RG3_UNCR.dcm", "RG3_J2KR.dcm", "CT_small.dcm", "MR_small.dcm", "US1_UNCR.dcm"])
+def test_what_is_no_chest_radiograph_is_refused(name):
+    code, (record,) = generate(real(name))
+    assert code == 3
+    assert record["error"]["code"] == "not-a-chest-radiograph"
+
+
+def test_a_mixed_folder(tmp_path):
+    for name in ("RG1_UNCR.dcm", "RG1_J2KR.dcm", "RG1_UNCI.dcm", "CT_small.dcm"):
+        shutil.copy(real(name), tmp_path)
+    shutil.copytree(ROOT / "examples" / "phantoms", tmp_path / "phantoms")
+    (tmp_path / "truncated.dcm").write_bytes(real("RG1_UNCR.dcm").read_bytes()[:100_000])
+    (tmp_path / "text.png").write_text("no picture")
+    Image.fromarray((np.arange(10_000, dtype=np.uint16) * 6).reshape(100, 100)).save(tmp_path / "deep.png")
+    code, records = generate(tmp_path)
+    assert code == 6
+    failed = {r["study"]["id"]: r["error"]["code"] for r in records if "error" in r}
+    assert sorted(failed.values()) == ["not-a-chest-radiograph", "unreadable", "unreadable"]
+    assert failed["text.png"] == failed["truncated.dcm"] == "unreadable"
+    drafted = {Path(r["study"]["views"]["used"][0]["source"]).name for r in records if "error" not in r}
+    assert "deep.png" in drafted
+    (real_one,) = [r for r in records if any("RG1" in source for source in r["study"]["sources"])]
+    assert any("repeats an image" in warning for warning in real_one["warnings"])
+    assert "error" not in real_one
+
+
+def _first(label: str) -> Path:
+    val = set((SHARED / "nih" / "val_list.txt").read_text().split())
+    with (SHARED / "nih" / "Data_Entry_2017.csv").open() as stream:
+        return next(
+            SHARED / "nih" / "images" / row["Image Index"]
+            for row in csv.DictReader(stream)
+            if row["Finding Labels"] == label and row["Image Index"] in val
+        )
+
+
+@needs_nih
+def test_reports_of_a_normal_and_an_effusion_image_differ():
+    code, (normal, effusion) = generate(_first("No Finding"), _first("Effusion"))
+    assert code == 0
+    assert normal["report"] != effusion["report"]
+
+
+@needs_openi
+def test_chexnet_predictions_are_read_as_they_are(tmp_path):
+    lines = (SHARED / "openi" / "chexnet_predictions.csv").read_text().splitlines()[:41]
+    (tmp_path / "head.csv").write_text("\n".join(lines))
+    code, records = generate("--from-tags", tmp_path / "head.csv", "--evidence", "chexnet")
+    assert code == 0
+    assert len(records) > 15
+    assert all(r["findings"] and r["study"]["id"].isdigit() for r in records)
