@@ -91,6 +91,8 @@ class DecodingDefaults:
     max_words: int
     planned: bool = True
     """Whether the decoder was trained with planned topics; without, all its topics are free, as in the papers."""
+    denials: int = 0
+    """How many of the likeliest negative tags the Findings deny by planned topics."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,6 +229,7 @@ def _parse(raw: dict[str, Any], sha256: str) -> Manifest:
             min_words=_of(int, decoding, "min_words"),
             max_words=_of(int, decoding, "max_words"),
             planned=_of(bool, decoding, "planned"),
+            denials=_of(int, decoding, "denials"),
         ),
         raw=raw,
     )

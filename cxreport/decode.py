@@ -63,14 +63,15 @@ class _Outline:
     def __init__(self, manifest: Manifest, plan: Plan, max_sentences: int) -> None:
         self.section = Section.FINDINGS
         self.done = False
-        planned = plan.tags if manifest.decoding.planned else ()
-        self._planned = deque(planned)
-        self._impression = deque(t for t in planned if manifest.reporting_tags[t].impression)
+        told = plan.tags if manifest.decoding.planned else ()
+        denied = plan.denied if manifest.decoding.planned else ()
+        self._planned = deque([*((t, 1.0) for t in told), *((t, -1.0) for t in denied)])
+        self._impression = deque((t, 1.0) for t in told if manifest.reporting_tags[t].impression)
         self._max_sentences = max_sentences
         self._written = 0
 
-    def next_planned(self) -> int | None:
-        """Tag that the next sentence is planned to tell; None for a free topic."""
+    def next_planned(self) -> tuple[int, float] | None:
+        """Tag that the next sentence is planned to tell (1) or to deny (-1); None for a free topic."""
         return self._planned[0] if self._planned else None
 
     def advance(self, stop: float, section_next: float) -> None:
@@ -132,10 +133,10 @@ def _unroll(
         planned = [outlines[i].next_planned() for i in group]
         has_image = np.array([encodings[i].patches is not None for i in group], np.float32)
         section = np.array([outlines[i].section is Section.IMPRESSION for i in group], np.int64)
-        step = model.sentence_step(patches, has_image, tags, _multi_hot(planned, tags.shape[1]), section, hidden, cell)
+        step = model.sentence_step(patches, has_image, tags, _plan_input(planned, tags.shape[1]), section, hidden, cell)
         for row, study in enumerate(group):
             attention = step.attention[row] if has_image[row] else None
-            topics.append(_Topic(study, outlines[study].section, planned[row], attention, step.topic[row]))
+            topics.append(_Topic(study, outlines[study].section, _told(planned[row]), attention, step.topic[row]))
             outlines[study].advance(step.stop[row], step.section_next[row])
         on = [row for row, study in enumerate(group) if not outlines[study].done]
         group = [group[row] for row in on]
@@ -157,13 +158,18 @@ def _positive(plans: list[Plan]) -> Floats:
     return tags
 
 
-def _multi_hot(planned: list[int | None], tags: int) -> Floats:
-    """(B, R) 1 for the planned tag; a row of zeros for a free topic."""
+def _plan_input(planned: list[tuple[int, float] | None], tags: int) -> Floats:
+    """(B, R) 1 for a tag to tell, -1 for one to deny; a row of zeros for a free topic."""
     plan = np.zeros((len(planned), tags), np.float32)
-    for row, tag in zip(plan, planned, strict=True):
-        if tag is not None:
-            row[tag] = 1
+    for row, topic in zip(plan, planned, strict=True):
+        if topic is not None:
+            row[topic[0]] = topic[1]
     return plan
+
+
+def _told(planned: tuple[int, float] | None) -> int | None:
+    """The tag that a topic is planned to tell."""
+    return planned[0] if planned is not None and planned[1] > 0 else None
 
 
 def _collect(study: int, topics: list[_Topic], sentences: list[Words]) -> Decoding:

@@ -17,7 +17,7 @@ _AS_THEY_ARE = 0.5
 def make_plan(
     manifest: Manifest, encoding: Encoding, source: str | None = None, threshold: float | None = None
 ) -> Plan:
-    """Decide which reporting tags are positive.
+    """Decide which reporting tags the report states, and which it denies.
 
     Args:
         manifest: of the bundle.
@@ -32,16 +32,22 @@ def make_plan(
     """
     if source is None:
         probabilities = _as_they_are(manifest, encoding.tags)
-        thresholds = np.full_like(probabilities, _AS_THEY_ARE)
+        thresholds, evident = np.full_like(probabilities, _AS_THEY_ARE), probabilities > 0
     elif source in manifest.evidence:
         evidence = manifest.evidence[source]
         probabilities, thresholds = _matched(evidence, source, encoding.tags), evidence.thresholds
+        evident = np.asarray(evidence.weights.any(1))
     else:
         known = ", ".join(sorted(manifest.evidence))
         raise UsageError(f"The bundle has no evidence for {source!r}; it knows {known}.")
     positive = probabilities >= (thresholds if threshold is None else threshold)
     by_probability = np.argsort(-probabilities, kind="stable")
-    return Plan(probabilities, tuple(int(r) for r in by_probability if positive[r]))
+    denied = [int(r) for r in by_probability if evident[r] and not positive[r]]
+    return Plan(
+        probabilities,
+        tuple(int(r) for r in by_probability if positive[r]),
+        tuple(denied[: manifest.decoding.denials]),
+    )
 
 
 def _as_they_are(manifest: Manifest, tags: dict[str, float]) -> Floats:

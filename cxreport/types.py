@@ -100,6 +100,8 @@ class Plan:
     """(R,) calibrated probability of each reporting tag."""
     tags: tuple[int, ...]
     """Indices of the positive reporting tags, most probable first: one planned topic each."""
+    denied: tuple[int, ...] = ()
+    """Indices of the likeliest negative ones, most probable first: planned topics of the Findings that deny them."""
 
 
 @dataclass(frozen=True)

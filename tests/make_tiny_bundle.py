@@ -165,7 +165,7 @@ def _description() -> BundleDescription:
         reporting_tags=tuple(ReportingTag(name, name != "Granuloma") for name in REPORTING),
         evidence={"head": _evidence(1.0, 0.5), "chexnet": _evidence(1.2, 0.4)},
         vocabulary=VOCABULARY,
-        decoding=DecodingDefaults(max_sentences=5, min_words=3, max_words=15),
+        decoding=DecodingDefaults(max_sentences=5, min_words=3, max_words=15, planned=True, denials=0),
         licence="Apache-2.0",
         intended_use="Tests of cxreport only.",
         provenance={"made_by": "tests/make_tiny_bundle.py"},

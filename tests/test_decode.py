@@ -105,6 +105,19 @@ def test_planned_topics_are_told_whatever_the_networks_and_the_cap_say(manifest:
     assert outline(script, 0, 1, 2, 3, 4, options=DecodeOptions(max_sentences=2)) == expected
 
 
+def test_denials_follow_what_is_told_and_stay_in_the_findings(manifest: Manifest) -> None:
+    script = Scripted(manifest, impression_after=0, stop_after=0)
+    planned = replace(plan(manifest, 1), denied=(3, 0))
+    (decoding,) = decode(script, [NO_IMAGE], [planned])  # type: ignore[arg-type]
+    topics = [(call[3][0].nonzero()[0].tolist(), float(call[3][0].sum())) for call in script.sentence_calls]
+    assert topics == [([1], 1.0), ([3], -1.0), ([0], -1.0), ([1], 1.0)]
+    assert [s.planned for s in decoding.sentences] == [1, None, 1]  # the script denies all tags in one word
+    plain = replace(manifest, decoding=replace(manifest.decoding, planned=False))
+    free = Scripted(plain, impression_after=0, stop_after=0)
+    decode(free, [NO_IMAGE], [planned])  # type: ignore[arg-type]
+    assert not any(call[3].any() for call in free.sentence_calls)
+
+
 def test_a_stop_in_the_findings_still_gives_an_impression(manifest: Manifest) -> None:
     assert outline(Scripted(manifest, stop_after=2)) == [(F, FREE + 1), (F, FREE + 2), (I, FREE + 3)]
 

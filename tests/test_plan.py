@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,17 @@ def test_tags_as_they_are(manifest: Manifest) -> None:
     assert names(manifest, *plan.tags) == ["Lung Opacity", "Pleural Effusion", "Granuloma"]
     assert plan.probabilities[manifest.reporting_names.index("Lung Opacity")] == pytest.approx(0.9)
     assert plan.probabilities[manifest.reporting_names.index("Cardiomegaly")] == 0
+
+
+def test_the_likeliest_negative_tags_with_evidence_are_denied(manifest: Manifest) -> None:
+    three = replace(manifest, decoding=replace(manifest.decoding, denials=3))
+    given = encoding(Effusion=0.6, Infiltration=0.3, Atelectasis=0.4, Granuloma=0.1, Cardiomegaly=0.2)
+    plan = make_plan(three, given)
+    assert names(manifest, *plan.tags) == ["Pleural Effusion"]
+    assert names(manifest, *plan.denied) == ["Atelectasis", "Lung Opacity", "Cardiomegaly"]
+    assert make_plan(manifest, given).denied == ()
+    head = make_plan(three, encoding(**dict.fromkeys(manifest.tag_names, 0.0)), "head")
+    assert manifest.reporting_names.index("Granuloma") not in head.denied  # no evidence: not a word
 
 
 def test_threshold_overrides(manifest: Manifest) -> None:

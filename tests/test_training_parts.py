@@ -76,6 +76,8 @@ def test_planned_sentences_come_first_and_tell_one_tag_each():
         (None, "no acute disease"),
     ]
     assert [s.impression for s in target.sentences] == [False, False, False, True]
+    clear = text.target_report(_report("No effusion or edema.", "No effusion."), plan=True, max_words=20)
+    assert [s.denied for s in clear.sentences] == [("Edema", "Pleural Effusion"), ()]
 
 
 def test_the_plain_form_keeps_the_order():
@@ -100,6 +102,12 @@ def test_evidence_adapter_finds_the_rule_and_its_threshold():
     assert (positive[:, 0] == targets[:, 0]).mean() > 0.97
     assert adapter.weights[0, 1] == 0
     assert not positive[:, 1].any()  # no evidence: stays negative
+
+
+def test_a_threshold_raises_few_false_alarms():
+    rng = np.random.default_rng(0)
+    scores, targets = rng.random(1000, dtype=np.float32), (rng.random(1000) < 0.05).astype(np.float32)
+    assert (scores >= evidence.best_f1_threshold(scores, targets)).sum() <= 1.5 * targets.sum()
 
 
 def test_rare_tags_get_a_cautious_threshold():

@@ -76,14 +76,16 @@ def greedy(decoder: Decoder, manifest: Manifest, encoding: Encoding, plan: Plan)
     patches = torch.from_numpy(encoding.patches)[None] if seen else torch.zeros(1, 1, decoder.sizes.patch_dim)
     tags = torch.zeros(1, decoder.sizes.tags)
     tags[0, list(plan.tags)] = torch.from_numpy(plan.probabilities[list(plan.tags)])
-    told = list(plan.tags) if manifest.decoding.planned else []
-    repeated = [t for t in told if manifest.reporting_tags[t].impression]
+    told = [(t, 1.0) for t in plan.tags] if manifest.decoding.planned else []
+    denied = [(t, -1.0) for t in plan.denied] if manifest.decoding.planned else []
+    repeated = [(t, sign) for t, sign in told if manifest.reporting_tags[t].impression]
     state, found = decoder.start(1), Ids()
-    for number, (section, planned) in enumerate(zip(Section, (told, repeated), strict=True)):
+    for number, (section, planned) in enumerate(zip(Section, (told + denied, repeated), strict=True)):
         written, going_on = 0, True
         while going_on:
             hot = torch.zeros_like(tags)
-            hot[0, planned[written : written + 1]] = 1
+            for tag, sign in planned[written : written + 1]:
+                hot[0, tag] = sign
             out = decoder.sentence(patches, torch.tensor([float(seen)]), tags, hot, torch.tensor([number]), state)
             state, written = out.state, written + 1
             ids = _greedy_words(decoder, manifest, out.topic)

@@ -16,6 +16,7 @@ from cxreport.train.config import DecoderConfig
 from cxreport.train.text import PAD, PlannedSentence, TargetReport, word_ids
 
 _MOST_WEIGHT = 6.0
+_DENIAL_SHARE = 0.8  # of the sentences that deny a tag, planned to do so; the others stay free topics
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,8 @@ class Batches:
             sentences = self._order(report, rng) if noise else list(report.sentences)
             for s, sentence in enumerate(sentences):
                 sections[b, s] = int(sentence.impression)
+                if sentence.denied and rng.random() < _DENIAL_SHARE:
+                    plans[b, s, self.tags[sentence.denied[int(rng.integers(len(sentence.denied)))]]] = -1
                 if sentence.tag is not None:
                     plans[b, s, self.tags[sentence.tag]] = 1
                     weight[b, s] = self.weights[sentence.tag] if noise else 1.0
@@ -95,8 +98,11 @@ class Batches:
         return Batch(patches, has_image, tags, plans, sections, words, real, last, weight)
 
     def _order(self, report: TargetReport, rng: np.random.Generator) -> list[PlannedSentence]:
-        """Planned sentences of a section in random order: at inference the most probable tag comes first."""
-        keys = [(s.impression, s.tag is None, rng.random() if s.tag else i) for i, s in enumerate(report.sentences)]
+        """As inference plans: what tells a tag, then what denies one, then the rest; the planned in random order."""
+        keys = [
+            (s.impression, s.tag is None, s.tag is None and not s.denied, rng.random() if s.tag or s.denied else i)
+            for i, s in enumerate(report.sentences)
+        ]
         return [report.sentences[i] for i in sorted(range(len(keys)), key=keys.__getitem__)]
 
     def _tags(self, report: TargetReport, rng: np.random.Generator, noise: bool) -> NDArray[np.float32]:

@@ -92,7 +92,7 @@ class SentenceStep(nn.Module):
             patches: (B, P, patch_dim) patch features; ignored where there is no image.
             has_image: (B,) 1 or 0; 0 puts the learned "no image" vector in place of every patch.
             tags: (B, R) probability of each reporting tag, 0 where negative.
-            plan: (B, R) 1 for the tags that this sentence is planned to tell; zeros for a free topic.
+            plan: (B, R) 1 for a tag that this sentence is planned to tell, -1 to deny; zeros for a free topic.
             section: (B,) int64, 0 for Findings, 1 for Impression.
             state: of the sentence LSTM; zeros at the start.
         """

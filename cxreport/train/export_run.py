@@ -27,7 +27,7 @@ _INTENDED_USE = (
     "Research on report generation from frontal chest radiographs of adults. Not a medical device: not for diagnosis, "
     "triage or any decision about a patient."
 )
-_MAX_SENTENCES, _MIN_WORDS = 7, 2
+_MAX_SENTENCES, _MIN_WORDS, _DENIALS = 7, 2, 3
 
 
 def export(run: Path, out: Path) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def _describe(config: TrainConfig, run: dict[str, Any]) -> BundleDescription:
         evidence={name: _evidence(raw) for name, raw in run["evidence"].items()},
         vocabulary=tuple(run["vocabulary"]),
         decoding=DecodingDefaults(
-            _MAX_SENTENCES, _MIN_WORDS, config.decoder.max_words, planned=config.decoder.plan == "tags"
+            _MAX_SENTENCES, _MIN_WORDS, config.decoder.max_words, config.decoder.plan == "tags", _DENIALS
         ),
         licence=_LICENCE,
         intended_use=_INTENDED_USE,

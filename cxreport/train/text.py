@@ -29,6 +29,8 @@ class PlannedSentence:
     impression: bool
     tag: str | None
     """None for a free sentence."""
+    denied: tuple[str, ...] = ()
+    """Tags that a free sentence of the Findings denies; its topic can be planned to deny one of them."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,11 @@ def _section(text: str, impression: bool, plan: bool, max_words: int) -> list[Pl
             if tag not in best or len(tags) < len(best[tag][1]):
                 best[tag] = (sentence, tags)
     planned = [PlannedSentence(tuple(tokenise(best[t][0])), impression, t) for t in sorted(best)]
-    free = [PlannedSentence(tuple(tokenise(s)), impression, None) for s, tags in affirmed if not tags]
+    free = [
+        PlannedSentence(tuple(tokenise(s)), impression, None, () if impression else tuple(sorted(lexicon.read_tags(s))))
+        for s, tags in affirmed
+        if not tags
+    ]
     return planned + list(dict.fromkeys(free))
 
 
