@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cxreport.bundle import EvidenceModel, Manifest
 from cxreport.errors import InvalidTagsError, UsageError
@@ -42,7 +43,8 @@ def make_plan(
         raise UsageError(f"The bundle has no evidence for {source!r}; it knows {known}.")
     positive = probabilities >= (thresholds if threshold is None else threshold)
     by_probability = np.argsort(-probabilities, kind="stable")
-    denied = [int(r) for r in by_probability if evident[r] and not positive[r]]
+    nearest = np.argsort(_log_odds(thresholds) - _log_odds(probabilities), kind="stable")
+    denied = [int(r) for r in nearest if evident[r] and not positive[r]]
     return Plan(
         probabilities,
         tuple(int(r) for r in by_probability if positive[r]),
@@ -66,7 +68,12 @@ def _matched(evidence: EvidenceModel, source: str, tags: dict[str, float]) -> Fl
     missing = [name for name in evidence.inputs if name not in tags]
     if missing:
         raise InvalidTagsError(f"Evidence {source!r} needs more tags: {', '.join(missing)}.")
-    given = np.clip(np.array([tags[name] for name in evidence.inputs], np.float64), _CLIP, 1 - _CLIP)
-    logits = evidence.bias + (evidence.weights * np.log(given / (1 - given))).sum(1)
+    given = np.array([tags[name] for name in evidence.inputs], np.float64)
+    logits = evidence.bias + (evidence.weights * _log_odds(given)).sum(1)
     probabilities: Floats = (1 / (1 + np.exp(-np.clip(logits, -80, 80)))).astype(np.float32)
     return probabilities
+
+
+def _log_odds(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+    clipped = np.clip(probabilities.astype(np.float64), _CLIP, 1 - _CLIP)
+    return np.asarray(np.log(clipped / (1 - clipped)))
