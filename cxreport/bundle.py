@@ -92,7 +92,7 @@ class DecodingDefaults:
     planned: bool = True
     """Whether the decoder was trained with planned topics; without, all its topics are free, as in the papers."""
     denials: int = 0
-    """How many of the likeliest negative tags the Findings deny by planned topics."""
+    """How many negative tags, those nearest to their thresholds, the Findings deny by planned topics."""
 
 
 @dataclass(frozen=True, eq=False)

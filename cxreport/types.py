@@ -101,7 +101,7 @@ class Plan:
     tags: tuple[int, ...]
     """Indices of the positive reporting tags, most probable first: one planned topic each."""
     denied: tuple[int, ...] = ()
-    """Indices of the likeliest negative ones, most probable first: planned topics of the Findings that deny them."""
+    """Indices of the negative ones nearest to their thresholds: planned topics of the Findings that deny them."""
 
 
 @dataclass(frozen=True)

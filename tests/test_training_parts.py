@@ -107,7 +107,7 @@ def test_evidence_adapter_finds_the_rule_and_its_threshold():
 def test_a_threshold_raises_few_false_alarms():
     rng = np.random.default_rng(0)
     scores, targets = rng.random(1000, dtype=np.float32), (rng.random(1000) < 0.05).astype(np.float32)
-    assert (scores >= evidence.best_f1_threshold(scores, targets)).sum() <= 1.5 * targets.sum()
+    assert (scores >= evidence.best_f1_threshold(scores, targets)).sum() <= 2 * targets.sum()
 
 
 def test_rare_tags_get_a_cautious_threshold():
