@@ -72,6 +72,7 @@ class Sentence(NamedTuple):
 
 def make(folder: Path, steps: int = 800) -> dict[str, Any]:
     """Write the bundle into a folder, its decoder taught for some steps; returns the figures of its export."""
+    torch.set_num_threads(1)  # sums of several threads come in any order, and the bundle is to be the same each time
     torch.manual_seed(20261124)
     encoder = Encoder(len(NIH), width=3 / 128).eval()
     _spread(encoder)

@@ -22,6 +22,15 @@ pytestmark = pytest.mark.slow
 OPENI = Path(__file__).parents[2] / "shared" / "data" / "openi"
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread():
+    """Sums of several threads come in any order; two runs are to be the same."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 class Quiet:
     """Collects epochs; stops the run as Ctrl-C would before a given one."""
 
