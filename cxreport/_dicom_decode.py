@@ -95,7 +95,7 @@ def require_complete(file: DicomFile) -> None:
     _, length = _enter_pixel_data(file)
     if file.transfer_syntax.is_encapsulated:
         _require_encapsulated(file.stream)
-    elif _on_disk(file.stream) and os.fstat(file.stream.fileno()).st_size - file.stream.tell() < length:
+    elif _present(file.stream, length) < length:
         raise UnreadableFileError("The pixel data is truncated.")
 
 
@@ -158,9 +158,13 @@ def _require_native(stream: BinaryIO, frame: int, length: int, options: dict[str
     if options["photometric_interpretation"] == "YBR_FULL_422":
         samples = samples // 3 * 2
     needed = -(-samples * options["bits_allocated"] * (frame + 1) // 8)
-    present = min(length, os.fstat(stream.fileno()).st_size - stream.tell()) if _on_disk(stream) else length
-    if present < needed:
+    if _present(stream, length) < needed:
         raise UnreadableFileError("The pixel data is truncated.")
+
+
+def _present(stream: BinaryIO, length: int) -> int:
+    """How many bytes of a native pixel element are there."""
+    return min(length, os.fstat(stream.fileno()).st_size - stream.tell()) if _on_disk(stream) else length
 
 
 def _require_encapsulated(stream: BinaryIO) -> None:

@@ -43,7 +43,7 @@ def make_plan(
         raise UsageError(f"The bundle has no evidence for {source!r}; it knows {known}.")
     positive = probabilities >= (thresholds if threshold is None else threshold)
     by_probability = np.argsort(-probabilities, kind="stable")
-    nearest = np.argsort(_log_odds(thresholds) - _log_odds(probabilities), kind="stable")
+    nearest = np.argsort(log_odds(thresholds) - log_odds(probabilities), kind="stable")
     denied = [int(r) for r in nearest if evident[r] and not positive[r]]
     return Plan(
         probabilities,
@@ -69,11 +69,12 @@ def _matched(evidence: EvidenceModel, source: str, tags: dict[str, float]) -> Fl
     if missing:
         raise InvalidTagsError(f"Evidence {source!r} needs more tags: {', '.join(missing)}.")
     given = np.array([tags[name] for name in evidence.inputs], np.float64)
-    logits = evidence.bias + (evidence.weights * _log_odds(given)).sum(1)
+    logits = evidence.bias + (evidence.weights * log_odds(given)).sum(1)
     probabilities: Floats = (1 / (1 + np.exp(-np.clip(logits, -80, 80)))).astype(np.float32)
     return probabilities
 
 
-def _log_odds(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+def log_odds(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Logits of probabilities, kept off 0 and 1 so that certain evidence stays finite."""
     clipped = np.clip(probabilities.astype(np.float64), _CLIP, 1 - _CLIP)
     return np.asarray(np.log(clipped / (1 - clipped)))

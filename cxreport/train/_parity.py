@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cxreport.bundle import END, PAD, UNK, Manifest
+from cxreport.bundle import END, NO_WORD, PAD, UNK, Manifest
 from cxreport.decode import decode
 from cxreport.encode import encode
 from cxreport.errors import ExportError
 from cxreport.preprocess import network_input
 from cxreport.session import Model
 from cxreport.train._graphs import rounded
-from cxreport.train.decoder import NO_WORD, Decoder
+from cxreport.train.decoder import Decoder
 from cxreport.train.encoder import Encoder
 from cxreport.types import Encoding, Grey, Plan, Section
 
@@ -135,7 +135,8 @@ def _image(generator: np.random.Generator, size: int) -> Grey:
 
 
 def _plan(generator: np.random.Generator, manifest: Manifest) -> Plan:
-    """Up to four positive tags."""
+    """Up to four positive tags, and as many denied as the bundle denies."""
     probabilities = generator.uniform(0.05, 0.95, len(manifest.reporting_tags)).astype(np.float32)
     positive = int(generator.integers(0, min(_MAX_POSITIVE, len(probabilities)) + 1))
-    return Plan(probabilities, tuple(int(t) for t in np.argsort(-probabilities, kind="stable")[:positive]))
+    ranked = [int(t) for t in np.argsort(-probabilities, kind="stable")]
+    return Plan(probabilities, tuple(ranked[:positive]), tuple(ranked[positive : positive + manifest.decoding.denials]))

@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cxreport.bundle import PAD
 from cxreport.train.config import DecoderConfig
-from cxreport.train.text import PAD, PlannedSentence, TargetReport, word_ids
+from cxreport.train.text import PlannedSentence, TargetReport, word_ids
 
 _MOST_WEIGHT = 6.0
 _DENIAL_SHARE = 0.8  # of the sentences that deny a tag, planned to do so; the others stay free topics

@@ -12,8 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-NO_WORD = -1
-"""Word id that stands for the topic as the word LSTM's first input."""
+from cxreport.bundle import NO_WORD
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-Floats = NDArray[np.float32]
+from cxreport.plan import log_odds
+from cxreport.types import Floats
 
 # Which of the 14 NIH findings speak for a reporting tag.
 NIH_EVIDENCE: dict[str, tuple[str, ...]] = {
@@ -46,10 +47,8 @@ class Adapter:
 
 
 def logit(probabilities: Floats) -> Floats:
-    """Log odds, with the clipping of inference."""
-    p = np.clip(probabilities, 1e-6, 1 - 1e-6).astype(np.float64)
-    odds: Floats = np.log(p / (1 - p)).astype(np.float32)
-    return odds
+    """Log odds as inference takes them, in single precision."""
+    return np.asarray(log_odds(probabilities), np.float32)
 
 
 def fit_adapter(

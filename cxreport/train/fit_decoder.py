@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cxreport.bundle import NO_WORD, PAD, UNK
+from cxreport.train import checkpoints
 from cxreport.train.batches import Batch, Batches, DecoderData, Images
 from cxreport.train.config import DecoderConfig
 from cxreport.train.decoder import Decoder
 from cxreport.train.progress import Progress
-from cxreport.train.text import PAD, UNK
 
 
 class _Losses(NamedTuple):
@@ -55,7 +56,7 @@ def fit_decoder(
     if last_path.exists():
         trainer.load(torch.load(last_path, weights_only=True))
     trainer.run(last_path)
-    torch.save(decoder.state_dict(), done_path)
+    checkpoints.save(decoder.state_dict(), done_path)
     last_path.unlink(missing_ok=True)
     return decoder.eval()
 
@@ -103,8 +104,7 @@ class _Trainer:
                 "schedule": self.schedule.state_dict(),
                 "epoch": self.epoch,
             }
-            torch.save(state, checkpoint.with_suffix(".tmp"))
-            checkpoint.with_suffix(".tmp").replace(checkpoint)
+            checkpoints.save(state, checkpoint)
 
     def _train_epoch(self) -> float:
         rng = np.random.default_rng((self.seed, self.epoch))
@@ -167,7 +167,7 @@ class _Trainer:
         for t in range(words.shape[1]):
             alive = int((lengths > t).sum())
             state = type(state)(state.hidden[:alive], state.cell[:alive])
-            previous = torch.full_like(words[:alive, 0], -1) if before is None else before[:alive]
+            previous = torch.full_like(words[:alive, 0], NO_WORD) if before is None else before[:alive]
             step, state = self.decoder.word(topics[:alive], previous, state)
             logits.append(step)
             targets.append(words[:alive, t])

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cxreport.train import checkpoints
 from cxreport.train.config import EncoderConfig, Phase
 from cxreport.train.encoder import Encoder, augment
 from cxreport.train.metrics import auc_per_tag
@@ -28,6 +29,8 @@ _CHECKPOINT_STEPS = 100
 class EncoderData:
     """``train`` and ``val`` at full size; ``small`` holds images whose originals are smaller than the network input."""
 
+    tags: tuple[str, ...]
+    """Names of the labels."""
     train: LabelledImages
     small: LabelledImages | None
     val: LabelledImages
@@ -36,7 +39,6 @@ class EncoderData:
 def fit_encoder(
     config: EncoderConfig,
     data: EncoderData,
-    tags: tuple[str, ...],
     imagenet: Path | None,
     run: Path,
     progress: Progress,
@@ -47,14 +49,13 @@ def fit_encoder(
     Args:
         config: the recipe's ``[encoder]``.
         data: images and labels.
-        tags: names of the labels.
         imagenet: convolutions to start from, or None for random ones.
         run: folder of checkpoints.
         progress: told of every step and epoch.
         seed: of shuffling, augmentation and initial values.
     """
     torch.manual_seed(seed)
-    encoder = Encoder(len(tags), width=config.width)
+    encoder = Encoder(len(data.tags), width=config.width)
     if imagenet is not None:
         encoder.load_imagenet(imagenet)
     done_path, last_path = run / "encoder.pt", run / "encoder.last.pt"
@@ -63,12 +64,12 @@ def fit_encoder(
         return encoder.eval()
     _start_head(encoder, data.train.labels)
     encoder.to(memory_format=torch.channels_last)
-    trainer = _Trainer(config, data, tags, encoder, progress, seed)
+    trainer = _Trainer(config, data, encoder, progress, seed)
     if last_path.exists():
         trainer.load(torch.load(last_path, weights_only=True))
     trainer.run(last_path)
     encoder.load_state_dict(trainer.average)
-    torch.save(encoder.state_dict(), done_path)
+    checkpoints.save(encoder.state_dict(), done_path)
     last_path.unlink(missing_ok=True)
     return encoder.eval()
 
@@ -88,12 +89,11 @@ class _Trainer:
         self,
         config: EncoderConfig,
         data: EncoderData,
-        tags: tuple[str, ...],
         encoder: Encoder,
         progress: Progress,
         seed: int,
     ) -> None:
-        self.config, self.data, self.tags, self.seed = config, data, tags, seed
+        self.config, self.data, self.seed = config, data, seed
         self.encoder, self.progress = encoder, progress
         groups = [
             {"params": list(encoder.features[: _BLOCKS[4]].parameters()), "lr": config.lr_low},
@@ -129,8 +129,7 @@ class _Trainer:
             "phase": self.phase,
             "step": self.step,
         }
-        torch.save(state, path.with_suffix(".tmp"))
-        path.with_suffix(".tmp").replace(path)
+        checkpoints.save(state, path)
 
     def run(self, checkpoint: Path) -> None:
         while self.phase < len(self.config.phases):
@@ -191,7 +190,7 @@ class _Trainer:
         val = self.data.val
         scores = tag_probabilities(self.encoder, val.pixels, self._config.size)
         self.encoder.load_state_dict(kept)
-        figures = auc_per_tag(scores, val.labels, self.tags)
+        figures = auc_per_tag(scores, val.labels, self.data.tags)
         return {"val_auc": {k: round(v, 4) for k, v in figures.items()}}
 
 

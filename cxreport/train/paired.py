@@ -14,25 +14,26 @@ from cxreport.study import ReadOptions, read_studies
 from cxreport.train.config import TrainConfig
 from cxreport.train.fit_encoder import EncoderData
 from cxreport.train.nih import LabelledImages
-from cxreport.train.openi import OpeniReport, image_files, mesh_tags, read_reports, split_reports
+from cxreport.train.openi import OpeniReport, image_files, mesh_tags
 from cxreport.train.text import TargetReport
 from cxreport.types import Failure
 
 
-def labelled_images(folder: Path, config: TrainConfig) -> tuple[tuple[str, ...], EncoderData]:
-    """Tags, and the images of both splits under their report's uid.
+def labelled_images(
+    train_reports: list[OpeniReport], val_reports: list[OpeniReport], folder: Path, config: TrainConfig
+) -> EncoderData:
+    """The images of both splits under their report's uid, with MeSH headings as tags.
 
     Raises:
         TrainingError: no image of the train or val reports is there, or no MeSH heading is frequent enough.
     """
-    train_reports, val_reports = split_reports(read_reports(folder), folder)
     tags = mesh_tags(train_reports, config.data.mesh_least)
     if not tags:
         raise TrainingError(f"{folder}: no MeSH heading in {config.data.mesh_least} reports (data.mesh_least).")
     images = [_read(reports, folder, tags, config.encoder.size) for reports in (train_reports, val_reports)]
     if not images[0] or not len(images[0]):
         raise TrainingError(f"{folder}/images: none of the train reports' images is there.")
-    return tags, EncoderData(images[0], None, images[1])
+    return EncoderData(tags, images[0], None, images[1])
 
 
 def _read(reports: list[OpeniReport], folder: Path, tags: tuple[str, ...], size: int) -> LabelledImages:

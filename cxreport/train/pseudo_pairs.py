@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cxreport.train.evidence import Adapter, logit, nih_mask, nih_targets
 from cxreport.train.nih import FINDINGS
 from cxreport.train.text import TargetReport
-
-Floats = NDArray[np.float32]
+from cxreport.types import Floats
 
 
 def pseudo_pairs(

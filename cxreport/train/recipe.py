@@ -14,7 +14,6 @@ import functools
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ from cxreport.train.evidence import Adapter
 from cxreport.train.fit_decoder import fit_decoder
 from cxreport.train.fit_encoder import EncoderData, encode_all, fit_encoder
 from cxreport.train.metrics import auc_per_tag
-from cxreport.train.openi import read_evidence, read_reports, split_reports
+from cxreport.train.openi import OpeniReport, read_evidence, read_reports, split_reports
 from cxreport.train.progress import Progress, RunLog
 from cxreport.train.pseudo_pairs import pseudo_pairs
 from cxreport.train.text import TargetReport, build_vocabulary, target_report
@@ -41,22 +40,6 @@ from cxreport.train.word2vec import tag_vectors
 
 RUN_FILE = "run.json"
 _IMPRESSION_SHARE = 0.4  # a tag belongs in the Impression when so many of its reports repeat it there
-
-
-@dataclass(frozen=True)
-class Reports:
-    """The decoder's targets from the reports of both splits, without those that have no usable sentence."""
-
-    train: list[TargetReport]
-    val: list[TargetReport]
-
-
-@dataclass(frozen=True)
-class ImageSource:
-    """What images the recipe has, and the names of their labels."""
-
-    tags: tuple[str, ...]
-    data: EncoderData
 
 
 def train(config_path: Path, data_root: Path, run: Path, progress: Progress) -> None:
@@ -78,15 +61,19 @@ def train(config_path: Path, data_root: Path, run: Path, progress: Progress) -> 
     _claim(run, config_path)
     log = RunLog(run, progress)
     try:
-        source = _images(config, data_root)
-        reports = _reports(config, data_root)
+        folder = data_root / config.data.openi
+        splits = split_reports(read_reports(folder), folder)
+        if config.pairing == "paired":
+            images = paired.labelled_images(*splits, folder, config)
+        else:
+            images = _nih_images(config, data_root)
     except FileNotFoundError as error:
         raise TrainingError(f"{error.filename or error}: not found.") from error
     imagenet = data_root / config.data.imagenet if config.data.imagenet else None
-    encoder = fit_encoder(config.encoder, source.data, source.tags, imagenet, run, log, config.seed)
-    data = decoder_data(config, reports)
+    encoder = fit_encoder(config.encoder, images, imagenet, run, log, config.seed)
+    data = decoder_data(config, splits)
     decoder = decode_from_tags(config, data, run, log)
-    _finish(config, data_root, run, log, source, reports, encoder, data, decoder)
+    _finish(config, folder, run, log, images, encoder, data, decoder)
 
 
 def _claim(run: Path, config_path: Path) -> None:
@@ -99,9 +86,7 @@ def _claim(run: Path, config_path: Path) -> None:
         raise TrainingError(f"{run}: holds a run of another recipe.", hint="Name a new run folder with --out.")
 
 
-def _images(config: TrainConfig, root: Path) -> ImageSource:
-    if config.pairing == "paired":
-        return ImageSource(*paired.labelled_images(root / config.data.openi, config))
+def _nih_images(config: TrainConfig, root: Path) -> EncoderData:
     size = config.encoder.size
 
     def read(folders: Sequence[str], split: str) -> nih.LabelledImages | None:
@@ -111,20 +96,15 @@ def _images(config: TrainConfig, root: Path) -> ImageSource:
     images, val = read(config.data.nih, "train"), read(config.data.nih[:1], "val")
     if images is None or val is None:
         raise TrainingError("The recipe names no NIH folder.")
-    return ImageSource(nih.FINDINGS, EncoderData(images, read(config.data.nih_small, "train"), val))
+    return EncoderData(nih.FINDINGS, images, read(config.data.nih_small, "train"), val)
 
 
-def _reports(config: TrainConfig, root: Path) -> Reports:
-    folder = root / config.data.openi
+def decoder_data(config: TrainConfig, splits: tuple[list[OpeniReport], list[OpeniReport]]) -> DecoderData:
+    """Targets of train and val, without reports that have no usable sentence, reporting tags and vocabulary."""
     plan, longest = config.decoder.plan == "tags", config.decoder.max_words
-    splits = split_reports(read_reports(folder), folder)
-    return Reports(*([t for r in split if (t := target_report(r, plan, longest))] for split in splits))
-
-
-def decoder_data(config: TrainConfig, reports: Reports) -> DecoderData:
-    """Targets, reporting tags and vocabulary of the decoder."""
-    vocabulary = build_vocabulary(reports.train, config.decoder.min_word_count)
-    return DecoderData(reports.train, reports.val, lexicon.reporting_tags(), vocabulary)
+    train, val = ([t for r in split if (t := target_report(r, plan, longest))] for split in splits)
+    vocabulary = build_vocabulary(train, config.decoder.min_word_count)
+    return DecoderData(train, val, lexicon.reporting_tags(), vocabulary)
 
 
 def decode_from_tags(config: TrainConfig, data: DecoderData, run: Path, log: RunLog) -> Decoder:
@@ -147,70 +127,67 @@ def decoder_sizes(config: TrainConfig, tags: int, words: int) -> DecoderSizes:
 
 def _finish(
     config: TrainConfig,
-    root: Path,
+    folder: Path,
     run: Path,
     log: RunLog,
-    source: ImageSource,
-    reports: Reports,
+    images: EncoderData,
     encoder: Encoder,
     data: DecoderData,
     decoder: Decoder,
 ) -> None:
     """Stage 3, and what the bundle needs beside the weights."""
-    images, val = source.data.train, source.data.val
+    val = images.val
     _, val_logits = encode_all(encoder, val.pixels)
-    head = _head_adapter(config, source, reports, val_logits.numpy())
+    head = _head_adapter(config, images, data, val_logits.numpy())
     adapters = {"head": head}
-    if config.pairing == "unpaired":
-        adapters["chexnet"] = chexnet_adapter(root / config.data.openi, reports, data.tags)
-    chosen = np.random.default_rng(config.seed).permutation(len(images))[: config.decoder.images]
-    patches, logits = encode_all(encoder, images.pixels[chosen])
+    chosen = np.random.default_rng(config.seed).permutation(len(images.train))[: config.decoder.images]
+    patches, logits = encode_all(encoder, images.train.pixels[chosen])
     if config.pairing == "paired":
-        partner = paired.own_images(reports.train, [images.names[i] for i in chosen])
+        partner = paired.own_images(data.train, [images.train.names[i] for i in chosen])
     else:
+        chexnet = read_evidence(folder)
+        adapters["chexnet"] = _chexnet_adapter(chexnet, data)
         partner = pseudo_pairs(
-            images.labels[chosen],
+            images.train.labels[chosen],
             head.probabilities(logits.numpy()),
-            reports.train,
+            data.train,
             data.tags,
-            read_evidence(root / config.data.openi),
+            chexnet,
             adapters["chexnet"],
             config.decoder.neighbours,
         )
     fit_decoder(config.decoder, data, decoder, Images(patches, partner), run, "decoder", log, config.seed + 1)
     scores = val_logits.sigmoid().numpy()
-    auc = auc_per_tag(scores, val.labels, source.tags)
-    log.epoch("tags", {"val_images": len(val), "val_auc": {k: round(v, 4) for k, v in auc.items()}})
+    auc = {k: round(v, 4) for k, v in auc_per_tag(scores, val.labels, images.tags).items()}
+    log.epoch("tags", {"val_images": len(val), "val_auc": auc})
     described: dict[str, Any] = {
-        "tags": list(source.tags),
+        "tags": list(images.tags),
         "tag_thresholds": [
-            round(evidence.best_f1_threshold(scores[:, i], val.labels[:, i]), 4) for i in range(len(source.tags))
+            round(evidence.best_f1_threshold(scores[:, i], val.labels[:, i]), 4) for i in range(len(images.tags))
         ],
         "reporting_tags": list(data.tags),
-        "impression": [impression_share(reports.train, t) >= _IMPRESSION_SHARE for t in data.tags],
+        "impression": [impression_share(data.train, t) >= _IMPRESSION_SHARE for t in data.tags],
         "vocabulary": list(data.vocabulary),
-        "evidence": {name: _as_json(adapter, source.tags) for name, adapter in adapters.items()},
-        "val_auc": {k: round(v, 4) for k, v in auc.items()},
-        "counts": {"train_images": len(images), "val_images": len(val), "train_reports": len(data.train)},
+        "evidence": {name: _as_json(adapter, images.tags) for name, adapter in adapters.items()},
+        "val_auc": auc,
+        "counts": {"train_images": len(images.train), "val_images": len(val), "train_reports": len(data.train)},
     }
     (run / RUN_FILE).write_text(json.dumps(described, indent=1) + "\n")
 
 
-def _head_adapter(config: TrainConfig, source: ImageSource, reports: Reports, logits: NDArray[np.float32]) -> Adapter:
+def _head_adapter(config: TrainConfig, images: EncoderData, data: DecoderData, logits: NDArray[np.float32]) -> Adapter:
     """From our own head's logits on val to reporting tags."""
-    names, val = lexicon.reporting_tags(), source.data.val
     if config.pairing == "paired":
-        return evidence.fit_adapter(logits, paired.report_targets(reports.val, val.names, names))
-    mask = evidence.nih_mask(names, source.tags)
-    return evidence.fit_adapter(logits, evidence.nih_targets(val.labels, names, source.tags), mask)
+        return evidence.fit_adapter(logits, paired.report_targets(data.val, images.val.names, data.tags))
+    mask = evidence.nih_mask(data.tags, images.tags)
+    return evidence.fit_adapter(logits, evidence.nih_targets(images.val.labels, data.tags, images.tags), mask)
 
 
-def chexnet_adapter(folder: Path, reports: Reports, tags: tuple[str, ...]) -> Adapter:
+def _chexnet_adapter(probabilities: dict[int, NDArray[np.float32]], data: DecoderData) -> Adapter:
     """From CheXNet's probabilities to the tags of the train reports."""
-    probabilities = read_evidence(folder)
-    known = [t for t in reports.train if t.uid in probabilities]
+    known = [t for t in data.train if t.uid in probabilities]
     logits = evidence.logit(np.stack([probabilities[t.uid] for t in known]))
-    targets = np.array([[tag in t.tags for tag in tags] for t in known], np.float32)
+    targets = np.array([[tag in t.tags for tag in data.tags] for t in known], np.float32)
     return evidence.fit_adapter(logits, targets)
 
 

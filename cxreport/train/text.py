@@ -8,10 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cxreport import lexicon
+from cxreport.bundle import END, SPECIAL_WORDS, UNK
 from cxreport.train.openi import OpeniReport
 
-PAD, END, UNK = 0, 1, 2
-SPECIAL = ("<pad>", "<end>", "<unk>")
 _TOKEN = re.compile(r"\d+(?:\.\d+)?%?|[a-z]+(?:[-'/][a-z]+)*|,")
 _DEIDENTIFIED = re.compile(r"x{3,}")
 
@@ -85,10 +84,10 @@ def _section(text: str, impression: bool, plan: bool, max_words: int) -> list[Pl
 
 
 def build_vocabulary(reports: Iterable[TargetReport], least: int) -> tuple[str, ...]:
-    """Words seen at least ``least`` times in the sentences, after `SPECIAL`, most frequent first."""
+    """Words seen at least ``least`` times in the sentences, after `SPECIAL_WORDS`, most frequent first."""
     counts = Counter(word for report in reports for sentence in set(report.sentences) for word in sentence.words)
     kept = sorted((w for w, n in counts.items() if n >= least), key=lambda w: (-counts[w], w))
-    return SPECIAL + tuple(kept)
+    return SPECIAL_WORDS + tuple(kept)
 
 
 def word_ids(words: tuple[str, ...], index: dict[str, int]) -> list[int]:
