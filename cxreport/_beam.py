@@ -59,7 +59,9 @@ class _Candidates:
         return _Candidates(self.row[chosen], self.word[chosen], self.total[chosen])
 
 
-def search(model: Model, topics: Floats, beam: int, min_words: int, max_words: int) -> list[Words]:
+def search(
+    model: Model, topics: Floats, banned: NDArray[np.bool_], beam: int, min_words: int, max_words: int
+) -> list[Words]:
     """Decode the sentence of every topic.
 
     Each step continues a sentence's unfinished rows by their ``beam`` likeliest words altogether; rows that end leave
@@ -69,6 +71,7 @@ def search(model: Model, topics: Floats, beam: int, min_words: int, max_words: i
     Args:
         model: a loaded bundle.
         topics: (N, H).
+        banned: (N, V) words that a sentence may not have.
         beam: width.
         min_words: words before which a sentence may not end.
         max_words: words at which it is cut.
@@ -81,6 +84,7 @@ def search(model: Model, topics: Floats, beam: int, min_words: int, max_words: i
             break
         last = rows.ids[:, -1] if length else np.full(len(rows.sentence), NO_WORD, np.int64)
         scores, hidden, cell = model.word_step(topics[rows.sentence], last, rows.hidden, rows.cell)
+        scores[banned[rows.sentence]] = -np.inf
         _forbid(scores, rows.ids, may_end=length >= min_words)
         best = _best_per_sentence(_best_per_row(scores, rows.total, beam), rows.sentence, beam)
         ends = best.word == END

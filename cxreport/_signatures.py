@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cxreport.bundle import Sizes
+from cxreport.types import Detail
 
 Shape = tuple[int | str, ...]
 """A name stands for a dimension that may have any length."""
@@ -49,6 +50,7 @@ def signatures(sizes: Sizes) -> dict[str, Signature]:
                 Port("has_image", ("B",)),
                 Port("tags", ("B", reporting)),
                 Port("plan", ("B", reporting)),
+                Port("detail", ("B", len(Detail))),
                 Port("section", ("B",), "int64"),
                 *state("B"),
             ),

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cxreport.errors import BundleError
-from cxreport.types import Floats
+from cxreport.types import Detail, Floats
 
 SCHEMA_VERSION = 1
 MANIFEST_FILE = "model.json"
@@ -27,6 +28,7 @@ NO_WORD = -1
 """Word id of the word step's first step, where the topic is the input."""
 
 _T = TypeVar("_T")
+_REPORTING_TAG: dict[str, type] = {"name": str, "impression": bool, "deniable": bool}
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,13 @@ class Tag:
 
 @dataclass(frozen=True)
 class ReportingTag:
-    """A tag that the decoder speaks; ``impression``: a positive one is planned in the Impression too."""
+    """A tag that the decoder speaks."""
 
     name: str
     impression: bool
+    """Whether a positive one is planned in the Impression too."""
+    deniable: bool
+    """Whether the training reports have sentences that deny it and little else."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +62,10 @@ class EvidenceModel:
     """(R,)"""
     thresholds: Floats
     """(R,) probability from which a reporting tag is positive."""
+    mild: Floats
+    """(R,) probability below which a positive one is told as mild."""
+    marked: Floats
+    """(R,) probability above which it is told as marked."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +121,8 @@ class Manifest:
     aliases: dict[str, str]
     """Other classifiers' names -> reporting tags."""
     vocabulary: tuple[str, ...]
+    detail_words: NDArray[np.bool_]
+    """(D, V): which words give which `Detail`; a sentence planned without the detail may not have them."""
     decoding: DecodingDefaults
     raw: dict[str, Any]
     """The whole of ``model.json``: licence, intended use, provenance."""
@@ -219,11 +230,14 @@ def _parse(raw: dict[str, Any], sha256: str) -> Manifest:
         graphs={n: _parse_graph(raw["graphs"][n]) for n in GRAPHS},
         tags=_each(raw, "tags", lambda t: Tag(_of(str, t, "name"), float(t["threshold"]))),
         reporting_tags=_each(
-            raw, "reporting_tags", lambda t: ReportingTag(_of(str, t, "name"), _of(bool, t, "impression"))
+            raw, "reporting_tags", lambda t: ReportingTag(*(_of(k, t, f) for f, k in _REPORTING_TAG.items()))
         ),
         evidence={source: _parse_evidence(e) for source, e in _of(dict, raw, "evidence").items()},
         aliases={str(k): str(v) for k, v in _of(dict, raw, "aliases").items()},
         vocabulary=_each(raw, "vocabulary", str),
+        detail_words=np.array(
+            [[w in raw["detail_words"][str(d)] for w in raw["vocabulary"]] for d in Detail], np.bool_
+        ),
         decoding=DecodingDefaults(
             max_sentences=_of(int, decoding, "max_sentences"),
             min_words=_of(int, decoding, "min_words"),
@@ -243,8 +257,8 @@ def _parse_graph(raw: dict[str, Any]) -> GraphFile:
 
 
 def _parse_evidence(raw: dict[str, Any]) -> EvidenceModel:
-    weights, bias, thresholds = (np.array(raw[k], np.float32) for k in ("weights", "bias", "thresholds"))
-    return EvidenceModel(_each(raw, "inputs", str), weights, bias, thresholds)
+    arrays = (np.array(raw[f.name], np.float32) for f in fields(EvidenceModel) if f.name != "inputs")
+    return EvidenceModel(_each(raw, "inputs", str), *arrays)
 
 
 def _cross_check(manifest: Manifest) -> None:
@@ -264,8 +278,8 @@ def _cross_check(manifest: Manifest) -> None:
     if not set(manifest.aliases.values()) <= set(manifest.reporting_names):
         raise ValueError("an alias names an unknown reporting tag")
     for source, evidence in manifest.evidence.items():
-        shapes = evidence.weights.shape, evidence.bias.shape, evidence.thresholds.shape
-        if shapes != ((reporting, len(evidence.inputs)), (reporting,), (reporting,)):
+        vectors = {v.shape for v in (evidence.bias, evidence.thresholds, evidence.mild, evidence.marked)}
+        if evidence.weights.shape != (reporting, len(evidence.inputs)) or vectors != {(reporting,)}:
             raise ValueError(f"evidence {source!r} does not fit the {reporting} reporting tags")
     if not 1 <= manifest.decoding.min_words <= manifest.decoding.max_words or manifest.decoding.max_sentences < 1:
         raise ValueError("the decoding lengths are out of range")

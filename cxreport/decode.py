@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cxreport._beam import Words, search
 from cxreport.bundle import Manifest
 from cxreport.errors import UsageError
-from cxreport.types import Decoding, Encoding, Floats, Plan, Section, SentenceIds
+from cxreport.types import Decoding, Detail, Encoding, Floats, Plan, Section, SentenceIds
 
 if TYPE_CHECKING:
     from cxreport.session import Model
@@ -49,6 +50,7 @@ class _Topic:
     study: int
     section: Section
     planned: int | None
+    details: Floats
     attention: Floats | None
     vector: Floats
 
@@ -116,7 +118,8 @@ def decode(
     if not topics:
         return []
     min_words, max_words = options.min_words or defaults.min_words, options.max_words or defaults.max_words
-    sentences = search(model, np.stack([t.vector for t in topics]), options.beam, min_words, max_words)
+    vectors, banned = np.stack([t.vector for t in topics]), _banned(model.manifest, topics)
+    sentences = search(model, vectors, banned, options.beam, min_words, max_words)
     return [_collect(study, topics, sentences) for study in range(len(encodings))]
 
 
@@ -133,10 +136,12 @@ def _unroll(
         planned = [outlines[i].next_planned() for i in group]
         has_image = np.array([encodings[i].patches is not None for i in group], np.float32)
         section = np.array([outlines[i].section is Section.IMPRESSION for i in group], np.int64)
-        step = model.sentence_step(patches, has_image, tags, _plan_input(planned, tags.shape[1]), section, hidden, cell)
+        plan, detail = _plan_input(planned, [plans[i] for i in group], tags.shape[1])
+        step = model.sentence_step(patches, has_image, tags, plan, detail, section, hidden, cell)
         for row, study in enumerate(group):
             attention = step.attention[row] if has_image[row] else None
-            topics.append(_Topic(study, outlines[study].section, _told(planned[row]), attention, step.topic[row]))
+            where = outlines[study].section
+            topics.append(_Topic(study, where, _told(planned[row]), detail[row], attention, step.topic[row]))
             outlines[study].advance(step.stop[row], step.section_next[row])
         on = [row for row, study in enumerate(group) if not outlines[study].done]
         group = [group[row] for row in on]
@@ -158,13 +163,21 @@ def _positive(plans: list[Plan]) -> Floats:
     return tags
 
 
-def _plan_input(planned: list[tuple[int, float] | None], tags: int) -> Floats:
-    """(B, R) 1 for a tag to tell, -1 for one to deny; a row of zeros for a free topic."""
-    plan = np.zeros((len(planned), tags), np.float32)
-    for row, topic in zip(plan, planned, strict=True):
+def _plan_input(planned: list[tuple[int, float] | None], plans: list[Plan], tags: int) -> tuple[Floats, Floats]:
+    """(B, R) 1 for a tag to tell, -1 for one to deny, and (B, D) how; rows of zeros for a free topic."""
+    plan, detail = np.zeros((len(planned), tags), np.float32), np.zeros((len(planned), len(Detail)), np.float32)
+    for row, (topic, whole) in enumerate(zip(planned, plans, strict=True)):
         if topic is not None:
-            row[topic[0]] = topic[1]
-    return plan
+            plan[row, topic[0]] = topic[1]
+            detail[row] = [topic[1] > 0 and d in whole.details.get(topic[0], ()) for d in Detail]
+    return plan, detail
+
+
+def _banned(manifest: Manifest, topics: list[_Topic]) -> NDArray[np.bool_]:
+    """(N, V) words that give details which their sentence was not planned with."""
+    unplanned = np.stack([t.details == 0 for t in topics])
+    banned: NDArray[np.bool_] = unplanned @ manifest.detail_words & manifest.decoding.planned
+    return banned
 
 
 def _told(planned: tuple[int, float] | None) -> int | None:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Literal
 
+from cxreport.types import Detail
+
 Status = Literal["present", "uncertain", "absent"]
 _RANK: dict[Status, int] = {"absent": 0, "uncertain": 1, "present": 2}
 
@@ -33,6 +35,7 @@ class _Rules:
     pseudo: re.Pattern[str]
     breaks: re.Pattern[str]
     uncertain: re.Pattern[str]
+    details: dict[Detail, re.Pattern[str]]
 
 
 def _any(patterns: Iterable[str]) -> re.Pattern[str]:
@@ -45,9 +48,10 @@ def _rules() -> _Rules:
     data: dict[str, Any] = tomllib.loads(text)
     scope = data["scope"]
     return _Rules(
-        {tag: _any(patterns) for tag, patterns in data["tags"].items()},
-        tuple(_Normal(_any(n["says"]), tuple(n["denies"])) for n in data["normal"]),
-        *(_any(scope[k]) for k in ("before", "after", "pseudo", "breaks", "uncertain")),
+        tags={tag: _any(patterns) for tag, patterns in data["tags"].items()},
+        normal=tuple(_Normal(_any(n["says"]), tuple(n["denies"])) for n in data["normal"]),
+        details={Detail(detail): _any(patterns) for detail, patterns in data["details"].items()},
+        **{k: _any(scope[k]) for k in ("before", "after", "pseudo", "breaks", "uncertain")},
     )
 
 
@@ -113,6 +117,13 @@ def _read_clause(clause: str, rules: _Rules) -> Iterable[tuple[str, Status]]:
 def affirmed(text: str) -> frozenset[str]:
     """Reporting tags that a text states, for certain or not."""
     return frozenset(tag for tag, status in read_tags(text).items() if status != "absent")
+
+
+def details(sentence: str) -> frozenset[Detail]:
+    """How a sentence tells its tags: sides (both for "bilateral"), place, degree, comparison, and whether it hedges."""
+    found = {detail for detail, pattern in _rules().details.items() if pattern.search(sentence.lower())}
+    hedged = "uncertain" in read_tags(sentence).values()
+    return frozenset(found | {Detail.UNCERTAIN} if hedged else found)
 
 
 def contradicts(sentence: str, tags: Sequence[str]) -> bool:

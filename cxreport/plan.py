@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from cxreport.bundle import EvidenceModel, Manifest
 from cxreport.errors import InvalidTagsError, UsageError
-from cxreport.types import Encoding, Floats, Plan
+from cxreport.types import Detail, Encoding, Floats, Plan
 
 HEAD = "head"
 """Evidence source of the bundle's own tag head."""
@@ -31,6 +31,7 @@ def make_plan(
         UsageError: no such source.
         InvalidTagsError: the study lacks tags that the source's evidence is made of.
     """
+    degrees: dict[Detail, NDArray[np.bool_]] = {}
     if source is None:
         probabilities = _as_they_are(manifest, encoding.tags)
         thresholds, evident = np.full_like(probabilities, _AS_THEY_ARE), probabilities > 0
@@ -38,18 +39,18 @@ def make_plan(
         evidence = manifest.evidence[source]
         probabilities, thresholds = _matched(evidence, source, encoding.tags), evidence.thresholds
         evident = np.asarray(evidence.weights.any(1))
+        degrees = {Detail.MILD: probabilities < evidence.mild, Detail.MARKED: probabilities > evidence.marked}
     else:
         known = ", ".join(sorted(manifest.evidence))
         raise UsageError(f"The bundle has no evidence for {source!r}; it knows {known}.")
     positive = probabilities >= (thresholds if threshold is None else threshold)
     by_probability = np.argsort(-probabilities, kind="stable")
     nearest = np.argsort(log_odds(thresholds) - log_odds(probabilities), kind="stable")
-    denied = [int(r) for r in nearest if evident[r] and not positive[r]]
-    return Plan(
-        probabilities,
-        tuple(int(r) for r in by_probability if positive[r]),
-        tuple(denied[: manifest.decoding.denials]),
-    )
+    deniable = [evident[r] and tag.deniable for r, tag in enumerate(manifest.reporting_tags)]
+    denied = [int(r) for r in nearest if deniable[r] and not positive[r]]
+    told = [int(r) for r in by_probability if positive[r]]
+    details = {r: frozenset(d for d, holds in degrees.items() if holds[r]) for r in told}
+    return Plan(probabilities, tuple(told), tuple(denied[: manifest.decoding.denials]), details)
 
 
 def _as_they_are(manifest: Manifest, tags: dict[str, float]) -> Floats:

@@ -39,7 +39,10 @@ def to_record(outcome: Outcome, manifest: Manifest) -> dict[str, Any]:
             {"name": tag.name, "probability": _rounded(tag.probability), "positive": bool(tag.positive)}
             for tag in outcome.tags
         ],
-        "plan": [{"tag": tag.tag, "probability": _rounded(tag.probability)} for tag in outcome.plan],
+        "plan": [
+            {"tag": tag.tag, "probability": _rounded(tag.probability), "details": list(tag.details)}
+            for tag in outcome.plan
+        ],
         "findings": list(outcome.findings),
         "impression": list(outcome.impression),
         "report": {"findings": " ".join(outcome.findings), "impression": " ".join(outcome.impression)},
@@ -95,7 +98,16 @@ def record_schema() -> dict[str, Any]:
         ),
         plan=_array(
             "Reporting tags that the report was planned from, most probable first.",
-            _object("A planned tag.", tag={"type": "string"}, probability=_PROBABILITY),
+            _object(
+                "A planned tag.",
+                tag={"type": "string"},
+                probability=_PROBABILITY,
+                details={
+                    "type": "array",
+                    "items": {"type": "string"},
+                    "description": "How it is told where the evidence says so: left, right, upper, lower, mild, marked.",
+                },
+            ),
         ),
         findings=_texts("Sentences of the Findings section."),
         impression=_texts("Sentences of the Impression section."),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from cxreport import lexicon
 from cxreport.bundle import Manifest
-from cxreport.types import Decoding, Encoding, Plan, PlannedTag, Report, Section, Study, TagResult
+from cxreport.types import Decoding, Detail, Encoding, Plan, PlannedTag, Report, Section, Study, TagResult
 
 _AS_GIVEN = 0.5
 """Threshold of tags that come from elsewhere."""
@@ -19,6 +19,7 @@ _SPACING = (
     (re.compile(r"(?<=[(\[]) "), ""),
     (re.compile(r" ([-/]) "), r"\1"),
     (re.compile(r" (?='s\b)"), ""),
+    (re.compile(r"\ba(?= [aeio])"), "an"),
 )
 
 
@@ -46,9 +47,10 @@ def write_report(
     sections, own_warnings = {}, []
     for section in Section:
         written = [(s.planned, sentence_text(manifest, s.ids)) for s in decoding.sentences if s.section is section]
-        guarded = manifest.decoding.planned  # without planned topics, it is the free sentences that tell the tags
-        kept = [text for planned, text in written if not guarded or _fits(text, planned is not None, told)]
-        sections[section] = tuple(dict.fromkeys(kept))
+        if manifest.decoding.planned:  # without planned topics, it is the free sentences that tell the tags
+            written = _keep_to_plan(written, told)
+        kept = tuple(dict.fromkeys(text for _, text in written))
+        sections[section] = kept
         if decoding.sentences and not kept:
             own_warnings.append(f"The {section} section is empty: no sentence fits the findings.")
     if decoding.sentences:
@@ -57,11 +59,32 @@ def write_report(
     return Report(
         study=study,
         tags=_tag_results(manifest, encoding, threshold),
-        plan=tuple(PlannedTag(manifest.reporting_names[t], float(plan.probabilities[t])) for t in plan.tags),
+        plan=tuple(
+            PlannedTag(
+                manifest.reporting_names[t],
+                float(plan.probabilities[t]),
+                tuple(d for d in Detail if d in plan.details.get(t, ())),
+            )
+            for t in plan.tags
+        ),
         findings=sections[Section.FINDINGS],
         impression=sections[Section.IMPRESSION],
         warnings=(*study.warnings, *warnings, *own_warnings),
     )
+
+
+def _keep_to_plan(written: list[tuple[int | None, str]], told: Sequence[str]) -> list[tuple[int | None, str]]:
+    """A section without what does not fit its plan, and without sentences that deny again what is denied."""
+    kept, denied = [], set[str]()
+    for planned, text in written:
+        if not _fits(text, planned is not None, told):
+            continue
+        tags = lexicon.read_tags(text)
+        if planned is None and tags and tags.keys() <= denied:
+            continue
+        denied |= {tag for tag, status in tags.items() if status == "absent"}
+        kept.append((planned, text))
+    return kept
 
 
 def _fits(text: str, planned: bool, told: Sequence[str]) -> bool:

@@ -153,6 +153,7 @@ class Model:
         has_image: Floats,
         tags: Floats,
         plan: Floats,
+        detail: Floats,
         section: NDArray[np.int64],
         hidden: Floats,
         cell: Floats,
@@ -163,12 +164,15 @@ class Model:
             patches: (B, P, D); zeros (B, 1, D) without images.
             has_image: (B,) 1 or 0.
             tags: (B, R) probability of each positive reporting tag, 0 where negative.
-            plan: (B, R) 1 for the tags that this sentence tells; zeros for a free topic.
+            plan: (B, R) 1 for the tags that this sentence tells, -1 for those it denies; zeros for a free topic.
+            detail: (B, D) 1 for each `Detail` of how it tells them.
             section: (B,) of this sentence, 0 Findings, 1 Impression.
             hidden: (B, H) state of the sentence LSTM; zeros at the start.
             cell: (B, H) likewise.
         """
-        return SentenceOutput(*self._run("sentence_step", [patches, has_image, tags, plan, section, hidden, cell]))
+        return SentenceOutput(
+            *self._run("sentence_step", [patches, has_image, tags, plan, detail, section, hidden, cell])
+        )
 
     def word_step(self, topic: Floats, word: NDArray[np.int64], hidden: Floats, cell: Floats) -> WordOutput:
         """Score the next word of every sentence.

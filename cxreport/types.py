@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,6 +34,20 @@ class Section(enum.StrEnum):
 
     FINDINGS = "findings"
     IMPRESSION = "impression"
+
+
+class Detail(enum.StrEnum):
+    """How a sentence tells its tag. One planned without a detail does without it, so that nothing is made up."""
+
+    LEFT = "left"
+    RIGHT = "right"
+    UPPER = "upper"
+    LOWER = "lower"
+    MILD = "mild"
+    MARKED = "marked"
+    UNCERTAIN = "uncertain"
+    PRIOR = "prior"
+    """Compared with an earlier examination, which the model never sees."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +117,8 @@ class Plan:
     """Indices of the positive reporting tags, most probable first: one planned topic each."""
     denied: tuple[int, ...] = ()
     """Indices of the negative ones nearest to their thresholds: planned topics of the Findings that deny them."""
+    details: Mapping[int, frozenset[Detail]] = field(default_factory=dict)
+    """How the positive ones are told."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +158,8 @@ class PlannedTag:
 
     tag: str
     probability: float
+    details: tuple[str, ...] = ()
+    """Names of the `Detail` values that it was planned with."""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from cxreport.bundle import END, PAD, SPECIAL_WORDS, DecodingDefaults, EvidenceM
 from cxreport.train.decoder import Decoder, DecoderSizes
 from cxreport.train.encoder import Encoder
 from cxreport.train.export import BundleDescription, write_bundle
+from cxreport.types import Detail
 
 FOLDER = Path(__file__).parent / "data" / "tiny_bundle"
 IMAGE_SIZE = 32
@@ -36,19 +37,19 @@ REPORTING = {
     "Granuloma": (),
 }
 FINDINGS = {
-    "Pleural Effusion": "there is a small left pleural effusion",
-    "Cardiomegaly": "the heart is mildly enlarged",
-    "Atelectasis": "there is bibasilar atelectasis",
-    "Lung Opacity": "there is a focal opacity in the right lower lobe",
-    "Pneumothorax": "there is a large right pneumothorax",
+    "Pleural Effusion": "there is a pleural effusion",
+    "Cardiomegaly": "the heart is enlarged",
+    "Atelectasis": "there is patchy atelectasis",
+    "Lung Opacity": "there is a focal opacity",
+    "Pneumothorax": "there is a pneumothorax",
     "Granuloma": "there is a calcified granuloma of 5 mm",
 }
 IMPRESSION = {
-    "Pleural Effusion": "small left effusion",
-    "Cardiomegaly": "mild cardiomegaly",
-    "Atelectasis": "bibasilar atelectasis",
-    "Lung Opacity": "right lower lobe opacity",
-    "Pneumothorax": "large right pneumothorax",
+    "Pleural Effusion": "pleural effusion is present",
+    "Cardiomegaly": "cardiomegaly is present",
+    "Atelectasis": "patchy atelectasis is present",
+    "Lung Opacity": "focal opacity is present",
+    "Pneumothorax": "pneumothorax is present",
 }
 NORMAL = (
     "the heart , mediastinum and hila are normal",
@@ -126,6 +127,7 @@ def _loss(decoder: Decoder, outlines: list[list[Sentence]]) -> Tensor:
     """Losses of a batch of reports, half of them with patch features that mean nothing."""
     batch, length, tags = len(outlines), max(map(len, outlines)), decoder.sizes.tags
     plans, sections = torch.zeros(batch, length, tags), torch.zeros(batch, length, dtype=torch.int64)
+    details = (torch.rand(batch, length, len(Detail)) < 0.3).float()  # all the same to these sentences
     stop, following = torch.full((2, batch, length), -1.0)
     texts = []
     for b, outline in enumerate(outlines):
@@ -137,7 +139,7 @@ def _loss(decoder: Decoder, outlines: list[list[Sentence]]) -> Tensor:
             texts.append(torch.tensor([*(VOCABULARY.index(word) for word in text.split()), END]))
     shown = plans.amax(1) * (torch.rand(batch, tags) * 0.5 + 0.5)
     patches, has_image = torch.randn(batch, 4, decoder.sizes.patch_dim), (torch.rand(batch) < 0.5).float()
-    topics, stops, nexts = decoder.topics(patches, has_image, shown, plans, sections)
+    topics, stops, nexts = decoder.topics(patches, has_image, shown, plans, details, sections)
     real = stop >= 0
     words = nn.utils.rnn.pad_sequence(texts, batch_first=True, padding_value=PAD)
     return (
@@ -163,7 +165,7 @@ def _description() -> BundleDescription:
         version="0",
         image_size=IMAGE_SIZE,
         tags=tuple(Tag(name, 0.5) for name in NIH),
-        reporting_tags=tuple(ReportingTag(name, name != "Granuloma") for name in REPORTING),
+        reporting_tags=tuple(ReportingTag(name, name != "Granuloma", name != "Granuloma") for name in REPORTING),
         evidence={"head": _evidence(1.0, 0.5), "chexnet": _evidence(1.2, 0.4)},
         vocabulary=VOCABULARY,
         decoding=DecodingDefaults(max_sentences=5, min_words=3, max_words=15, planned=True, denials=0),
@@ -177,7 +179,8 @@ def _description() -> BundleDescription:
 def _evidence(weight: float, threshold: float) -> EvidenceModel:
     weights = np.array([[weight * (n in inputs) for n in NIH] for inputs in REPORTING.values()], np.float32)
     bias = np.array([0.3 * len(inputs) if inputs else -20 for inputs in REPORTING.values()], np.float32)
-    return EvidenceModel(tuple(NIH), weights, bias, np.full(len(REPORTING), threshold, np.float32))
+    vectors = (np.full(len(REPORTING), p, np.float32) for p in (threshold, 0.6, 0.9))
+    return EvidenceModel(tuple(NIH), weights, bias, *vectors)
 
 
 if __name__ == "__main__":

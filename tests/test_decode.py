@@ -15,7 +15,7 @@ from cxreport.errors import UsageError
 from cxreport.plan import make_plan
 from cxreport.preprocess import network_input
 from cxreport.session import Model, SentenceOutput, WordOutput
-from cxreport.types import Decoding, Encoding, Plan, Section
+from cxreport.types import Decoding, Detail, Encoding, Plan, Section
 
 FREE = 20
 """The scripted model's word for its n-th sentence, if free, is `FREE` + n; for a planned one it is 3 + tag."""
@@ -43,7 +43,7 @@ class Scripted:
         self.word_rows: list[int] = []
 
     def sentence_step(self, *inputs: np.ndarray) -> SentenceOutput:
-        patches, _, _, plan, _, hidden, cell = inputs
+        patches, _, _, plan, _, _, hidden, cell = inputs
         self.sentence_calls.append(inputs)
         number = hidden[:, 0] + 1
         topic = np.zeros_like(hidden)
@@ -91,7 +91,7 @@ def test_planned_topics_come_first_in_both_sections(manifest: Manifest) -> None:
     assert outline(script, granuloma, 1) == [
         (F, 3 + granuloma), (F, 4), (F, FREE + 3), (F, FREE + 4), (I, 4), (I, FREE + 6), (I, FREE + 7)
     ]  # fmt: skip
-    sections = [int(call[4][0]) for call in script.sentence_calls]
+    sections = [int(call[5][0]) for call in script.sentence_calls]
     assert sections == [0, 0, 0, 0, 1, 1, 1]
     shown = np.zeros(6, np.float32)
     shown[[granuloma, 1]] = 0.9
@@ -116,6 +116,32 @@ def test_denials_follow_what_is_told_and_stay_in_the_findings(manifest: Manifest
     free = Scripted(plain, impression_after=0, stop_after=0)
     decode(free, [NO_IMAGE], [planned])  # type: ignore[arg-type]
     assert not any(call[3].any() for call in free.sentence_calls)
+
+
+def test_details_are_planned_in_both_sections_and_for_their_tag_alone(manifest: Manifest) -> None:
+    script = Scripted(manifest, impression_after=0, stop_after=0)
+    planned = replace(plan(manifest, 0, 1), denied=(3,), details={1: frozenset({Detail.LEFT, Detail.MILD})})
+    decode(script, [NO_IMAGE], [planned])  # type: ignore[arg-type]
+    how = [[d for d, hot in zip(Detail, call[4][0], strict=True) if hot] for call in script.sentence_calls]
+    assert how == [[], [Detail.LEFT, Detail.MILD], [], [], [Detail.LEFT, Detail.MILD]]
+
+
+@pytest.mark.parametrize("beam", [1, 3])
+def test_words_of_details_that_are_not_planned_are_not_written(manifest: Manifest, beam: int) -> None:
+    words = np.zeros((len(Detail), len(manifest.vocabulary)), np.bool_)
+    words[[list(Detail).index(Detail.LEFT), list(Detail).index(Detail.RIGHT)], 4] = True  # the word of tag 1: bilateral
+
+    def first(*details: Detail, planned: bool = True) -> int:
+        decoding = replace(manifest.decoding, planned=planned)
+        script = Scripted(replace(manifest, detail_words=words, decoding=decoding), 0, 0)
+        how = replace(plan(manifest, 1), details={1: frozenset(details)})
+        topics = decode(script, [NO_IMAGE], [how], DecodeOptions(beam=beam))[0].sentences  # type: ignore[arg-type]
+        return topics[0].ids[0]
+
+    assert first(Detail.LEFT, Detail.RIGHT) == 4
+    assert first() != 4
+    assert first(Detail.LEFT, Detail.MILD) != 4
+    assert first(planned=False) == FREE + 1
 
 
 def test_a_stop_in_the_findings_still_gives_an_impression(manifest: Manifest) -> None:
@@ -173,7 +199,8 @@ def chain(manifest: Manifest, words: int, seed: int) -> Chain:
 
 
 def run(chain: Chain, beam: int, low: int, high: int) -> tuple[tuple[int, ...], float]:
-    (words,) = search(chain, np.zeros((1, 24), np.float32), beam, low, high)  # type: ignore[arg-type]
+    topic, nothing = np.zeros((1, 24), np.float32), np.zeros((1, len(chain.manifest.vocabulary)), np.bool_)
+    (words,) = search(chain, topic, nothing, beam, low, high)  # type: ignore[arg-type]
     return words.ids, words.log_probability
 
 

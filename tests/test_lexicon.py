@@ -2,7 +2,7 @@
 
 import pytest
 
-from cxreport.lexicon import affirmed, contradicts, read_tags, reporting_tags, split_sentences
+from cxreport.lexicon import affirmed, contradicts, details, read_tags, reporting_tags, split_sentences
 
 
 @pytest.mark.parametrize(
@@ -58,6 +58,21 @@ def test_the_most_affirmative_mention_wins():
 )
 def test_contradicts(sentence, plan, expected):
     assert contradicts(sentence, plan) is expected
+
+
+@pytest.mark.parametrize(
+    ("sentence", "expected"),
+    [
+        ("There is a small left effusion.", {"left", "mild"}),
+        ("Bibasilar atelectasis, unchanged.", {"left", "right", "lower", "prior"}),
+        ("A large right apical pneumothorax.", {"right", "upper", "marked"}),
+        ("Possible pneumonia in the middle lobe.", {"right", "uncertain"}),
+        ("Degenerative changes of the spine.", set()),
+        ("The heart is normal.", set()),
+    ],
+)
+def test_details(sentence, expected):
+    assert details(sentence) == expected
 
 
 def test_sentences_lose_list_numbers_and_keep_decimals():

@@ -10,7 +10,7 @@ import pytest
 from cxreport.bundle import Manifest, load_manifest
 from cxreport.errors import InvalidTagsError, UsageError
 from cxreport.plan import make_plan
-from cxreport.types import Encoding
+from cxreport.types import Detail, Encoding
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +68,25 @@ def test_the_likeliest_negative_tags_with_evidence_are_denied(manifest: Manifest
     assert make_plan(manifest, given).denied == ()
     head = make_plan(three, encoding(**dict.fromkeys(manifest.tag_names, 0.0)), "head")
     assert manifest.reporting_names.index("Granuloma") not in head.denied  # no evidence: not a word
+
+
+def test_degrees_follow_the_probability(manifest: Manifest) -> None:
+    given = dict.fromkeys(manifest.tag_names, 0.02) | {"Effusion": 0.5, "Cardiomegaly": 0.8, "Pneumothorax": 0.99}
+    plan = make_plan(manifest, encoding(**given), "head")
+    found = {manifest.reporting_names[t]: plan.details[t] for t in plan.tags}
+    assert found == {
+        "Pneumothorax": {Detail.MARKED},
+        "Cardiomegaly": frozenset(),
+        "Pleural Effusion": {Detail.MILD},
+    }
+    assert not any(make_plan(manifest, encoding(Effusion=0.99)).details.values())  # no cuts for tags of unknown source
+
+
+def test_tags_that_no_training_sentence_denies_are_not_denied(manifest: Manifest) -> None:
+    tags = tuple(replace(t, deniable=t.name != "Atelectasis") for t in manifest.reporting_tags)
+    some = replace(manifest, reporting_tags=tags, decoding=replace(manifest.decoding, denials=9))
+    plan = make_plan(some, encoding(**dict.fromkeys(manifest.tag_names, 0.01)), "head")
+    assert sorted(names(manifest, *plan.denied)) == ["Cardiomegaly", "Lung Opacity", "Pleural Effusion", "Pneumothorax"]
 
 
 def test_threshold_overrides(manifest: Manifest) -> None:

@@ -10,7 +10,7 @@ import pytest
 from cxreport.bundle import load_manifest
 from cxreport.errors import CxreportError, StudyError
 from cxreport.record import record_schema, to_record
-from cxreport.types import Failure, PlannedTag, Position, Report, Study, TagResult, View, ViewInfo
+from cxreport.types import Detail, Failure, PlannedTag, Position, Report, Study, TagResult, View, ViewInfo
 
 REPORT = Report(
     study=Study(
@@ -20,7 +20,7 @@ REPORT = Report(
         other_views=(ViewInfo("in/b.dcm", 1, Position.LATERAL),),
     ),
     tags=(TagResult("Effusion", float(np.float32(0.61234567)), True), TagResult("Mass", 1e-9, False)),
-    plan=(PlannedTag("pleural effusion", float(np.float32(0.7))),),
+    plan=(PlannedTag("pleural effusion", float(np.float32(0.7)), (Detail.MILD,)),),
     findings=("There is an effusion.", "The heart is normal."),
     impression=("Effusion.",),
     warnings=("No View Position.",),
@@ -53,7 +53,7 @@ def test_report(tiny_bundle, validator) -> None:
             {"name": "Effusion", "probability": 0.6123, "positive": True},
             {"name": "Mass", "probability": 0.0, "positive": False},
         ],
-        "plan": [{"tag": "pleural effusion", "probability": 0.7}],
+        "plan": [{"tag": "pleural effusion", "probability": 0.7, "details": ["mild"]}],
         "findings": ["There is an effusion.", "The heart is normal."],
         "impression": ["Effusion."],
         "report": {"findings": "There is an effusion. The heart is normal.", "impression": "Effusion."},

@@ -8,7 +8,7 @@ import pytest
 
 from cxreport.bundle import SPECIAL_WORDS, Manifest, load_manifest
 from cxreport.report import sentence_text, write_report
-from cxreport.types import Decoding, Encoding, Plan, PlannedTag, Section, SentenceIds, Study, TagResult
+from cxreport.types import Decoding, Detail, Encoding, Plan, PlannedTag, Section, SentenceIds, Study, TagResult
 
 STUDY = Study("id", ("a.png",), None, warnings=("The image is small.",))
 TAGS = Encoding({"Effusion": 0.55, "Hernia": 0.4}, None, None)
@@ -47,6 +47,7 @@ def plan(manifest: Manifest, *tags: int) -> Plan:
         ("normal ,", "Normal."),
         ("pneumonia ?", "Pneumonia?"),
         ("the patient 's picc", "The patient's PICC."),
+        ("a opacity is a nodule", "An opacity is a nodule."),
     ],
 )
 def test_spacing_and_case(manifest: Manifest, words: str, text: str) -> None:
@@ -58,15 +59,15 @@ def test_spacing_and_case(manifest: Manifest, words: str, text: str) -> None:
 def test_report(manifest: Manifest) -> None:
     decoding = Decoding(
         (
-            sentence(manifest, Section.FINDINGS, "there is a small left pleural effusion", 0),
+            sentence(manifest, Section.FINDINGS, "there is a pleural effusion", 0),
             sentence(manifest, Section.FINDINGS, "the visualized bony structures are intact"),
-            sentence(manifest, Section.IMPRESSION, "small left effusion", 0),
+            sentence(manifest, Section.IMPRESSION, "pleural effusion is present", 0),
         )
     )
     report = write_report(manifest, STUDY, TAGS, plan(manifest, 0), decoding, warnings=["Beware."])
     assert report.study is STUDY
-    assert report.findings == ("There is a small left pleural effusion.", "The visualized bony structures are intact.")
-    assert report.impression == ("Small left effusion.",)
+    assert report.findings == ("There is a pleural effusion.", "The visualized bony structures are intact.")
+    assert report.impression == ("Pleural effusion is present.",)
     assert report.plan == (PlannedTag("Pleural Effusion", 0.75),)
     assert report.tags == (TagResult("Effusion", 0.55, True), TagResult("Hernia", 0.4, False))
     assert report.warnings == ("The image is small.", "Beware.")
@@ -89,14 +90,14 @@ def test_thresholds(manifest: Manifest) -> None:
 def test_free_sentences_do_not_contradict_the_plan(manifest: Manifest) -> None:
     decoding = Decoding(
         (
-            sentence(manifest, Section.FINDINGS, "there is a large right pneumothorax", 4),
+            sentence(manifest, Section.FINDINGS, "there is a pneumothorax", 4),
             sentence(manifest, Section.FINDINGS, "no pneumothorax or pleural effusion"),
-            sentence(manifest, Section.FINDINGS, "the heart is mildly enlarged"),
+            sentence(manifest, Section.FINDINGS, "the heart is enlarged"),
             sentence(manifest, Section.IMPRESSION, "no pneumothorax"),
         )
     )
     report = write_report(manifest, STUDY, TAGS, plan(manifest, 4), decoding)
-    assert report.findings == ("There is a large right pneumothorax.",)
+    assert report.findings == ("There is a pneumothorax.",)
     assert report.impression == ()
     assert "impression" in report.warnings[-1]
 
@@ -104,21 +105,41 @@ def test_free_sentences_do_not_contradict_the_plan(manifest: Manifest) -> None:
 def test_a_planned_sentence_states_planned_tags_only(manifest: Manifest) -> None:
     decoding = Decoding(
         (
-            sentence(manifest, Section.FINDINGS, "there is a small left pleural effusion", 4),
-            sentence(manifest, Section.FINDINGS, "the heart is mildly enlarged", 1),
+            sentence(manifest, Section.FINDINGS, "there is a pleural effusion", 4),
+            sentence(manifest, Section.FINDINGS, "the heart is enlarged", 1),
             sentence(manifest, Section.FINDINGS, "the visualized bony structures are intact", 4),
         )
     )
     report = write_report(manifest, STUDY, TAGS, plan(manifest, 4, 1), decoding)
-    assert report.findings == ("The heart is mildly enlarged.",)
+    assert report.findings == ("The heart is enlarged.",)
     assert report.warnings[-1] == "Planned, but no sentence tells it: Pneumothorax."
+
+
+def test_nothing_is_denied_twice(manifest: Manifest) -> None:
+    decoding = Decoding(
+        (
+            sentence(manifest, Section.FINDINGS, "no pneumothorax or pleural effusion"),
+            sentence(manifest, Section.FINDINGS, "no pneumothorax"),
+            sentence(manifest, Section.FINDINGS, "the visualized bony structures are intact"),
+            sentence(manifest, Section.IMPRESSION, "no pneumothorax"),
+        )
+    )
+    report = write_report(manifest, STUDY, TAGS, plan(manifest), decoding)
+    assert report.findings == ("No pneumothorax or pleural effusion.", "The visualized bony structures are intact.")
+    assert report.impression == ("No pneumothorax.",)
+
+
+def test_the_plan_says_how_a_tag_is_told(manifest: Manifest) -> None:
+    planned = replace(plan(manifest, 0), details={0: frozenset({Detail.MARKED, Detail.LEFT})})
+    report = write_report(manifest, STUDY, TAGS, planned, Decoding(()))
+    assert report.plan == (PlannedTag("Pleural Effusion", 0.75, (Detail.LEFT, Detail.MARKED)),)
 
 
 def test_without_planned_topics_free_sentences_tell_the_tags(manifest: Manifest) -> None:
     plain = replace(manifest, decoding=replace(manifest.decoding, planned=False))
-    decoding = Decoding((sentence(manifest, Section.FINDINGS, "the heart is mildly enlarged"),))
+    decoding = Decoding((sentence(manifest, Section.FINDINGS, "the heart is enlarged"),))
     report = write_report(plain, STUDY, TAGS, plan(manifest, 4), decoding)
-    assert report.findings == ("The heart is mildly enlarged.",)
+    assert report.findings == ("The heart is enlarged.",)
 
 
 def test_tags_only(manifest: Manifest) -> None:

@@ -9,29 +9,15 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 
 from training_data import make_nih, make_openi, write_recipe  # noqa: E402
 
+from cxreport import lexicon  # noqa: E402
 from cxreport.errors import TrainingError  # noqa: E402
 from cxreport.train import evidence, nih, openi, text  # noqa: E402
 from cxreport.train.config import load_config  # noqa: E402
 from cxreport.train.metrics import auc, auc_per_tag  # noqa: E402
 from cxreport.train.pseudo_pairs import pseudo_pairs  # noqa: E402
-from cxreport.train.winograd import conv3x3  # noqa: E402
+from cxreport.train.variants import plainer  # noqa: E402
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.mark.parametrize(("height", "width"), [(8, 8), (6, 6), (5, 7)])
-def test_winograd_is_the_convolution(height, width):
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(2, 4, height, width, generator=generator, requires_grad=True)
-    weight = torch.randn(3, 4, 3, 3, generator=generator, requires_grad=True)
-    bias = torch.randn(3, generator=generator, requires_grad=True)
-    grad = torch.randn(2, 3, height, width, generator=generator)
-    results = []
-    for convolution in (conv3x3, lambda *args: torch.nn.functional.conv2d(*args, padding=1)):
-        y = convolution(x, weight, bias)
-        results.append((y, *torch.autograd.grad(y, (x, weight, bias), grad)))
-    for ours, reference in zip(*results, strict=True):
-        torch.testing.assert_close(ours, reference, rtol=1e-4, atol=1e-4)
 
 
 def test_nih_split_and_labels(tmp_path):
@@ -80,6 +66,32 @@ def test_planned_sentences_come_first_and_tell_one_tag_each():
     assert [s.denied for s in clear.sentences] == [("Edema", "Pleural Effusion"), ()]
 
 
+@pytest.mark.parametrize(
+    ("sentence", "plainest", "forms"),
+    [
+        ("there is a small left upper lobe nodule", "there is a nodule", 5),
+        ("an enlarging left effusion", "an enlarging effusion", 1),
+        ("patchy opacity in the right lower lobe", "patchy opacity", 2),
+        ("bibasilar atelectasis is seen", "atelectasis is seen", 2),
+        ("mild to moderate cardiomegaly", "mild to moderate cardiomegaly", 0),
+        ("the left and right lungs are clear", "the left and right lungs are clear", 0),
+        ("the heart is normal", "the heart is normal", 0),
+    ],
+)
+def test_plainer_forms(sentence, plainest, forms):
+    found = {" ".join(words): details for words, details in plainer(tuple(sentence.split()))}
+    assert len(found) == forms
+    assert min([sentence, *found], key=len) == plainest
+    for words, left in found.items():
+        assert left == lexicon.details(words) < lexicon.details(sentence)
+
+
+def test_numbers_are_left_out():
+    report = _report("A 7 mm nodule is seen. There is an old fracture of the 4th rib. T12 is intact. Clear lungs.", "")
+    target = text.target_report(report, plan=True, max_words=20)
+    assert [" ".join(s.words) for s in target.sentences] == ["a nodule is seen", "clear lungs"]
+
+
 def test_the_plain_form_keeps_the_order():
     target = text.target_report(_report("Lungs are clear. The heart is enlarged.", ""), plan=False, max_words=20)
     assert [s.tag for s in target.sentences] == [None, None]
@@ -108,6 +120,17 @@ def test_a_threshold_raises_few_false_alarms():
     rng = np.random.default_rng(0)
     scores, targets = rng.random(1000, dtype=np.float32), (rng.random(1000) < 0.05).astype(np.float32)
     assert (scores >= evidence.best_f1_threshold(scores, targets)).sum() <= 2 * targets.sum()
+
+
+def test_degrees_are_as_frequent_as_in_the_reports():
+    adapter = evidence.Adapter(np.eye(2, dtype=np.float32), np.zeros(2, np.float32), np.array([0.5, 1], np.float32))
+    logits = np.random.default_rng(0).normal(size=(2000, 2)).astype(np.float32)
+    mild, marked = evidence.degree_cuts(adapter, logits, np.array([[0.5, 0.1], [0.5, 0.1]], np.float32))
+    positive = adapter.probabilities(logits)[:, 0]
+    positive = positive[positive >= 0.5]
+    assert (positive < mild[0]).mean() == pytest.approx(0.5, abs=0.01)
+    assert (positive > marked[0]).mean() == pytest.approx(0.1, abs=0.01)
+    assert (mild[1], marked[1]) == (0, 1)  # no image has the tag
 
 
 def test_rare_tags_get_a_cautious_threshold():
@@ -144,7 +167,7 @@ def test_pseudo_pairs_share_their_tags(tmp_path):
 
 def test_config_refuses_unknown_keys(tmp_path):
     path = write_recipe(tmp_path / "r.toml", "unpaired")
-    assert load_config(path).encoder.phases[0].from_block == 1
+    assert load_config(path).encoder.phases[0].mixup == 0.2
     path.write_text(path.read_text().replace("seed = 7", "seed = 7\nsed = 8"))
     with pytest.raises(ValueError, match="sed"):
         load_config(path)

@@ -106,7 +106,7 @@ width = 0.0625
 size = {size}
 images = {images}
 small = false
-from_block = 1
+mixup = 0.2
 [decoder]
 plan = "{plan}"
 top_tags = 4

@@ -73,12 +73,13 @@ class SentenceGraph(nn.Module):
         has_image: Tensor,
         tags: Tensor,
         plan: Tensor,
+        detail: Tensor,
         section: Tensor,
         hidden: Tensor,
         cell: Tensor,
     ) -> tuple[Tensor, ...]:
         """As `SentenceStep.forward`."""
-        out = self.step(patches, has_image, tags, plan, section, State(hidden, cell))
+        out = self.step(patches, has_image, tags, plan, detail, section, State(hidden, cell))
         return out.topic, out.stop.sigmoid(), out.section.sigmoid(), out.attention, *out.state
 
 

@@ -17,7 +17,7 @@ from cxreport.session import Model
 from cxreport.train._graphs import rounded
 from cxreport.train.decoder import Decoder
 from cxreport.train.encoder import Encoder
-from cxreport.types import Encoding, Grey, Plan, Section
+from cxreport.types import Detail, Encoding, Grey, Plan, Section
 
 TOLERANCE = 1e-3
 """Largest relative difference of features and probabilities."""
@@ -26,6 +26,7 @@ INPUTS = 52
 _SEED = 7
 _LIKELY = 0.5
 _MAX_POSITIVE = 4
+_DETAIL_SHARE = 0.3
 _SMALL = 1e-4
 """Differences of smaller probabilities are relative to this: ONNX Runtime's sigmoid ends at 1e-8."""
 
@@ -83,12 +84,14 @@ def greedy(decoder: Decoder, manifest: Manifest, encoding: Encoding, plan: Plan)
     for number, (section, planned) in enumerate(zip(Section, (told + denied, repeated), strict=True)):
         written, going_on = 0, True
         while going_on:
-            hot = torch.zeros_like(tags)
+            hot, detail = torch.zeros_like(tags), torch.zeros(1, len(Detail))
             for tag, sign in planned[written : written + 1]:
                 hot[0, tag] = sign
-            out = decoder.sentence(patches, torch.tensor([float(seen)]), tags, hot, torch.tensor([number]), state)
+                detail[0] = torch.tensor([float(sign > 0 and d in plan.details.get(tag, ())) for d in Detail])
+            image, part = torch.tensor([float(seen)]), torch.tensor([number])
+            out = decoder.sentence(patches, image, tags, hot, detail, part, state)
             state, written = out.state, written + 1
-            ids = _greedy_words(decoder, manifest, out.topic)
+            ids = _greedy_words(decoder, manifest, out.topic, detail)
             if ids and (section, ids) not in found:
                 found.append((section, ids))
             ends = bool(out.stop.sigmoid() > _LIKELY) or (number == 0 and bool(out.section.sigmoid() > _LIKELY))
@@ -96,15 +99,17 @@ def greedy(decoder: Decoder, manifest: Manifest, encoding: Encoding, plan: Plan)
     return found
 
 
-def _greedy_words(decoder: Decoder, manifest: Manifest, topic: Tensor) -> tuple[int, ...]:
-    """Decode the sentence of one topic (1, hidden)."""
+def _greedy_words(decoder: Decoder, manifest: Manifest, topic: Tensor, detail: Tensor) -> tuple[int, ...]:
+    """Decode the sentence of one topic (1, hidden) without words of details (1, D) that it does not have."""
+    unplanned = [d for d in range(len(Detail)) if manifest.decoding.planned and not detail[0, d]]
+    banned = np.flatnonzero(manifest.detail_words[unplanned].any(0)).tolist()
     state, word, ids = decoder.start(1), NO_WORD, list[int]()
     while len(ids) < manifest.decoding.max_words:
         logits, state = decoder.word(topic, torch.tensor([word]), state)
         trigrams = set(zip(ids, ids[1:], ids[2:], strict=False))
         repeating = [c for a, b, c in trigrams if [a, b] == ids[-2:]]
         early = [END] if len(ids) < manifest.decoding.min_words else []
-        logits[0, [PAD, UNK, *repeating, *early]] = -torch.inf
+        logits[0, [PAD, UNK, *banned, *repeating, *early]] = -torch.inf
         word = int(logits.argmax())
         if word == END:
             break
@@ -135,8 +140,10 @@ def _image(generator: np.random.Generator, size: int) -> Grey:
 
 
 def _plan(generator: np.random.Generator, manifest: Manifest) -> Plan:
-    """Up to four positive tags, and as many denied as the bundle denies."""
+    """Up to four positive tags, told in any way, and as many denied as the bundle denies."""
     probabilities = generator.uniform(0.05, 0.95, len(manifest.reporting_tags)).astype(np.float32)
     positive = int(generator.integers(0, min(_MAX_POSITIVE, len(probabilities)) + 1))
     ranked = [int(t) for t in np.argsort(-probabilities, kind="stable")]
-    return Plan(probabilities, tuple(ranked[:positive]), tuple(ranked[positive : positive + manifest.decoding.denials]))
+    told, denied = ranked[:positive], ranked[positive : positive + manifest.decoding.denials]
+    details = {t: frozenset(d for d in Detail if generator.random() < _DETAIL_SHARE) for t in told}
+    return Plan(probabilities, tuple(told), tuple(denied), details)

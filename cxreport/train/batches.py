@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -15,9 +15,12 @@ from torch import Tensor
 from cxreport.bundle import PAD
 from cxreport.train.config import DecoderConfig
 from cxreport.train.text import PlannedSentence, TargetReport, word_ids
+from cxreport.types import Detail
 
-_MOST_WEIGHT = 6.0
-_DENIAL_SHARE = 0.8  # of the sentences that deny a tag, planned to do so; the others stay free topics
+_MOST_WEIGHT = 8.0
+_DENIAL_SHARE = 0.8  # of the sentences that deny tags, planned to do so; the others stay free topics
+_AS_WRITTEN = 0.5  # of the sentences that could do without a detail
+_ALL_DENIED = 0.7  # of those, planned to deny all that they deny; the others one of it
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class Batch(NamedTuple):
     has_image: Tensor  # (B,)
     tags: Tensor  # (B, R)
     plans: Tensor  # (B, S, R)
+    details: Tensor  # (B, S, D)
     sections: Tensor  # (B, S) int64
     words: Tensor  # (B, S, T) int64
     real: Tensor  # (B, S) bool: there is such a sentence
@@ -73,20 +77,23 @@ class Batches:
             noise: off for measuring: the reports' own tags, and all sentences alike.
         """
         r, longest = len(self.data.tags), max(len(t.sentences) for t in reports)
-        plans = torch.zeros(len(reports), longest, r)
+        plans, details = torch.zeros(len(reports), longest, r), torch.zeros(len(reports), longest, len(Detail))
         sections = torch.zeros(len(reports), longest, dtype=torch.int64)
         last, weight = torch.zeros(len(reports), longest), torch.ones(len(reports), longest)
         real = torch.zeros(len(reports), longest, dtype=torch.bool)
         ids: list[list[list[int]]] = []
         for b, report in enumerate(reports):
-            sentences = self._order(report, rng) if noise else list(report.sentences)
+            sentences = [_plainer(s, rng) for s in self._order(report, rng)] if noise else list(report.sentences)
             for s, sentence in enumerate(sentences):
                 sections[b, s] = int(sentence.impression)
+                details[b, s] = torch.tensor([float(d in sentence.details) for d in Detail])
+                weight[b, s] = self.weights.get(_kind(sentence), 1.0) if noise else 1.0
                 if sentence.denied and rng.random() < _DENIAL_SHARE:
-                    plans[b, s, self.tags[sentence.denied[int(rng.integers(len(sentence.denied)))]]] = -1
+                    one = sentence.denied[int(rng.integers(len(sentence.denied)))]
+                    denied = sentence.denied if rng.random() < _ALL_DENIED else (one,)
+                    plans[b, s, [self.tags[t] for t in denied]] = -1
                 if sentence.tag is not None:
                     plans[b, s, self.tags[sentence.tag]] = 1
-                    weight[b, s] = self.weights[sentence.tag] if noise else 1.0
             real[b, : len(sentences)] = True
             last[b, len(sentences) - 1] = 1
             ids.append([word_ids(s.words, self.words) for s in sentences])
@@ -96,7 +103,7 @@ class Batches:
                 words[b, s, : len(row)] = torch.tensor(row)
         tags = torch.from_numpy(np.stack([self._tags(t, rng, noise) for t in reports]))
         patches, has_image = self._patches(pictures)
-        return Batch(patches, has_image, tags, plans, sections, words, real, last, weight)
+        return Batch(patches, has_image, tags, plans, details, sections, words, real, last, weight)
 
     def _order(self, report: TargetReport, rng: np.random.Generator) -> list[PlannedSentence]:
         """As inference plans: what tells a tag, then what denies one, then the rest; the planned in random order."""
@@ -122,8 +129,21 @@ class Batches:
         return self.images.patches[[max(p, 0) for p in pictures]].float(), has_image
 
 
-def _sentence_weights(reports: list[TargetReport], power: float) -> dict[str, float]:
-    """Weight of each tag's planned sentences: (most frequent / its own count) ** power, at most `_MOST_WEIGHT`."""
-    counts = Counter(s.tag for r in reports for s in r.sentences if s.tag is not None)
-    most = max(counts.values(), default=1)
-    return {tag: min(_MOST_WEIGHT, (most / n) ** power) for tag, n in counts.items()}
+def _plainer(sentence: PlannedSentence, rng: np.random.Generator) -> PlannedSentence:
+    """The sentence or one of its plainer forms."""
+    if not sentence.plainer or rng.random() < _AS_WRITTEN:
+        return sentence
+    words, details = sentence.plainer[int(rng.integers(len(sentence.plainer)))]
+    return replace(sentence, words=words, details=details)
+
+
+def _kind(sentence: PlannedSentence) -> tuple[str | tuple[str, ...], bool]:
+    """What a sentence tells, or denies, and in which section."""
+    return sentence.tag or sentence.denied, sentence.impression
+
+
+def _sentence_weights(reports: list[TargetReport], power: float) -> dict[tuple[str | tuple[str, ...], bool], float]:
+    """Weight of each kind of planned sentence: (most frequent / its own count) ** power, at most `_MOST_WEIGHT`."""
+    counts = Counter(_kind(s) for r in reports for s in r.sentences if s.tag or s.denied)
+    most = max((n for (told, _), n in counts.items() if isinstance(told, str)), default=1)
+    return {kind: min(_MOST_WEIGHT, max(1.0, most / n) ** power) for kind, n in counts.items()}

@@ -33,8 +33,8 @@ class Phase:
     """How many are drawn; more than there are means several passes."""
     small: bool
     """Whether the upsampled small images take part."""
-    from_block: int
-    """The first of VGG-19's five blocks that is tuned; those below are kept as they are."""
+    mixup: float = 0.0
+    """Two images are blended at a share drawn from Beta(mixup, mixup) (Zhang et al. 2018); 0: none are."""
 
 
 @dataclass(frozen=True)

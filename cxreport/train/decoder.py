@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from cxreport.bundle import NO_WORD
+from cxreport.types import Detail
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class SentenceStep(nn.Module):
         self.sizes = sizes
         self.tag_embedding = nn.Embedding(sizes.tags, sizes.hidden)
         self.section_embedding = nn.Embedding(2, sizes.hidden)
+        self.detail_embedding = nn.Embedding(len(Detail), sizes.hidden)
         self.patch_norm = nn.LayerNorm(sizes.patch_dim)
         self.no_image = nn.Parameter(torch.zeros(sizes.patch_dim))
         self.visual = Attention(sizes.patch_dim, sizes.hidden, sizes.attention)
@@ -83,7 +85,14 @@ class SentenceStep(nn.Module):
         self.control = nn.Linear(sizes.hidden, 2)
 
     def forward(
-        self, patches: Tensor, has_image: Tensor, tags: Tensor, plan: Tensor, section: Tensor, state: State
+        self,
+        patches: Tensor,
+        has_image: Tensor,
+        tags: Tensor,
+        plan: Tensor,
+        detail: Tensor,
+        section: Tensor,
+        state: State,
     ) -> SentenceOutput:
         """Make the next topic.
 
@@ -92,6 +101,7 @@ class SentenceStep(nn.Module):
             has_image: (B,) 1 or 0; 0 puts the learned "no image" vector in place of every patch.
             tags: (B, R) probability of each reporting tag, 0 where negative.
             plan: (B, R) 1 for a tag that this sentence is planned to tell, -1 to deny; zeros for a free topic.
+            detail: (B, D) 1 for each `Detail` of how it tells it.
             section: (B,) int64, 0 for Findings, 1 for Impression.
             state: of the sentence LSTM; zeros at the start.
         """
@@ -100,7 +110,7 @@ class SentenceStep(nn.Module):
         visual, attention = self.visual(items, state.hidden)
         strongest, chosen = tags.topk(min(self.sizes.top_tags, self.sizes.tags), dim=1)
         semantic, _ = self.semantic(self.tag_embedding(chosen) * strongest.unsqueeze(-1), state.hidden)
-        planned = plan @ self.tag_embedding.weight
+        planned = plan @ self.tag_embedding.weight + detail @ self.detail_embedding.weight
         context = self.context(visual) + semantic + planned + self.section_embedding(section)
         hidden, cell = self.lstm(torch.tanh(context), state)
         stop, next_section = self.control(hidden).unbind(1)
@@ -148,6 +158,7 @@ class Decoder(nn.Module):
         self.word = WordStep(sizes)
         nn.init.normal_(self.word.embedding.weight, std=0.1)
         nn.init.normal_(self.sentence.tag_embedding.weight, std=0.5)
+        nn.init.normal_(self.sentence.detail_embedding.weight, std=0.5)
 
     def start(self, batch: int) -> State:
         """Zero state for a batch of either LSTM."""
@@ -155,7 +166,7 @@ class Decoder(nn.Module):
         return State(zeros, zeros)
 
     def topics(
-        self, patches: Tensor, has_image: Tensor, tags: Tensor, plans: Tensor, sections: Tensor
+        self, patches: Tensor, has_image: Tensor, tags: Tensor, plans: Tensor, details: Tensor, sections: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Unroll the sentence LSTM under teacher forcing.
 
@@ -164,6 +175,7 @@ class Decoder(nn.Module):
             has_image: (B,).
             tags: (B, R).
             plans: (B, S, R).
+            details: (B, S, D).
             sections: (B, S) int64.
 
         Returns:
@@ -171,7 +183,7 @@ class Decoder(nn.Module):
         """
         state, outputs = self.start(len(tags)), []
         for s in range(plans.shape[1]):
-            output = self.sentence(patches, has_image, tags, plans[:, s], sections[:, s], state)
+            output = self.sentence(patches, has_image, tags, plans[:, s], details[:, s], sections[:, s], state)
             state = output.state
             outputs.append(output)
         return (

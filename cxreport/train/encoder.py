@@ -8,22 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cxreport.train.winograd import conv3x3
-
 # torchvision's vgg19().features up to relu5_4: output channels of each convolution, 0 = max pooling.
 _LAYERS = (64, 64, 0, 128, 128, 0, 256, 256, 256, 256, 0, 512, 512, 512, 512, 0, 512, 512, 512, 512)
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PATCH_DIM = 512
-
-
-class Conv3x3(nn.Conv2d):
-    """A 3x3 convolution; wide ones train through Winograd's algorithm on the CPU (see `winograd`)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, Cin, H, W) -> (B, Cout, H, W)."""
-        if self.training and x.device.type == "cpu" and self.in_channels >= 128 and self.bias is not None:
-            return conv3x3(x, self.weight, self.bias)
-        return super().forward(x)
 
 
 def vgg19_features(width: float = 1.0) -> nn.Sequential:
@@ -35,7 +23,7 @@ def vgg19_features(width: float = 1.0) -> nn.Sequential:
             layers.append(nn.MaxPool2d(2, 2))
         else:
             out = max(1, int(out * width))
-            layers += [Conv3x3(channels, out, 3, padding=1), nn.ReLU(inplace=True)]
+            layers += [nn.Conv2d(channels, out, 3, padding=1), nn.ReLU(inplace=True)]
             channels = out
     return nn.Sequential(*layers)
 
@@ -69,7 +57,7 @@ class Encoder(nn.Module):
             patch features (B, (S/16)^2, 512), tag logits (B, tags), image embedding (B, 512): the mean patch.
         """
         x = ((grey / 255.0).expand(-1, 3, -1, -1) - self.mean) / self.std
-        patches = self.features(x.contiguous(memory_format=torch.channels_last)).flatten(2).transpose(1, 2)
+        patches = self.features(x.contiguous(memory_format=torch.channels_last)).flatten(2).transpose(1, 2).float()
         embedding = patches.mean(1)
         return patches, self.tag_head(self.dropout(self.norm(embedding))), embedding
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from cxreport import lexicon
 from cxreport._signatures import signatures
 from cxreport.bundle import (
     GRAPHS,
@@ -29,6 +30,7 @@ from cxreport.train._graphs import EncoderGraph, SentenceGraph, WordGraph, make_
 from cxreport.train._parity import check_parity
 from cxreport.train.decoder import Decoder
 from cxreport.train.encoder import Encoder
+from cxreport.types import Detail
 
 MAX_BYTES = 50_000_000
 ARCHITECTURE = "vgg19-coattention-lstm"
@@ -144,12 +146,15 @@ def _manifest(description: BundleDescription, sizes: Sizes, graphs: dict[str, An
                 "weights": _numbers(evidence.weights),
                 "bias": _numbers(evidence.bias),
                 "thresholds": _numbers(evidence.thresholds),
+                "mild": _numbers(evidence.mild),
+                "marked": _numbers(evidence.marked),
             }
             for source, evidence in description.evidence.items()
         },
         "decoding": asdict(description.decoding),
         "provenance": description.provenance,
         "vocabulary": list(description.vocabulary),
+        "detail_words": {str(d): [w for w in description.vocabulary if d in lexicon.details(w)] for d in Detail},
     }
 
 

@@ -67,7 +67,7 @@ def _describe(config: TrainConfig, run: dict[str, Any]) -> BundleDescription:
         version=config.version,
         image_size=config.encoder.size,
         tags=tuple(map(Tag, run["tags"], run["tag_thresholds"])),
-        reporting_tags=tuple(map(ReportingTag, run["reporting_tags"], run["impression"])),
+        reporting_tags=tuple(map(ReportingTag, run["reporting_tags"], run["impression"], run["deniable"])),
         evidence={name: _evidence(raw) for name, raw in run["evidence"].items()},
         vocabulary=tuple(run["vocabulary"]),
         decoding=DecodingDefaults(
@@ -88,5 +88,5 @@ def _describe(config: TrainConfig, run: dict[str, Any]) -> BundleDescription:
 
 
 def _evidence(raw: dict[str, Any]) -> EvidenceModel:
-    arrays = (np.array(raw[key], np.float32) for key in ("weights", "bias", "thresholds"))
+    arrays = (np.array(raw[key], np.float32) for key in ("weights", "bias", "thresholds", "mild", "marked"))
     return EvidenceModel(tuple(raw["inputs"]), *arrays)

@@ -144,7 +144,7 @@ class _Trainer:
     def _losses(self, batch: Batch) -> _Losses:
         """Words, stop and section, each per decision."""
         topics, stop, section = self.decoder.topics(
-            batch.patches, batch.has_image, batch.tags, batch.plans, batch.sections
+            batch.patches, batch.has_image, batch.tags, batch.plans, batch.details, batch.sections
         )
         words, real = batch.words[batch.real], batch.real.float()
         lengths = (words != PAD).sum(1)

@@ -21,7 +21,7 @@ from cxreport.train.metrics import auc_per_tag
 from cxreport.train.nih import LabelledImages
 from cxreport.train.progress import Progress
 
-_BLOCKS = {1: 0, 2: 5, 3: 10, 4: 19, 5: 28}  # first convolution of each block in vgg19().features
+_BLOCK_4 = 19  # its first convolution in vgg19().features
 _CHECKPOINT_STEPS = 100
 
 
@@ -96,8 +96,8 @@ class _Trainer:
         self.config, self.data, self.seed = config, data, seed
         self.encoder, self.progress = encoder, progress
         groups = [
-            {"params": list(encoder.features[: _BLOCKS[4]].parameters()), "lr": config.lr_low},
-            {"params": list(encoder.features[_BLOCKS[4] :].parameters()), "lr": config.lr},
+            {"params": list(encoder.features[:_BLOCK_4].parameters()), "lr": config.lr_low},
+            {"params": list(encoder.features[_BLOCK_4:].parameters()), "lr": config.lr},
             {"params": list(encoder.tag_head.parameters()), "lr": config.lr_head},
         ]
         self.optimiser = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
@@ -109,6 +109,7 @@ class _Trainer:
         )
         self.average = {k: v.clone() for k, v in encoder.state_dict().items()}
         self.phase, self.step = 0, 0
+        self.bf16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()  # without such units it would be emulated, slowly
 
     def _images(self, phase: Phase) -> LabelledImages:
         return self.data.train + self.data.small if phase.small and self.data.small else self.data.train
@@ -146,8 +147,6 @@ class _Trainer:
 
     def _train_phase(self, checkpoint: Path) -> float:
         images, batch = self._images(self._config), self.config.batch
-        for i, layer in enumerate(self.encoder.features):
-            layer.requires_grad_(i >= _BLOCKS[self._config.from_block])
         rng = np.random.default_rng((self.seed, self.phase))
         passes = -(-self._config.images // len(images))
         order = np.concatenate([rng.permutation(len(images)) for _ in range(passes)])
@@ -157,7 +156,11 @@ class _Trainer:
             rows = order[self.step * batch : (self.step + 1) * batch]
             generator = torch.Generator().manual_seed(self.seed + self.phase * 1_000_003 + self.step)
             grey = torch.from_numpy(images.pixels[rows]).float().unsqueeze(1)
-            loss = self._update(augment(grey, self._config.size, generator), torch.from_numpy(images.labels[rows]))
+            grey, labels = augment(grey, self._config.size, generator), torch.from_numpy(images.labels[rows])
+            if (alpha := self._config.mixup) > 0:
+                share = np.random.default_rng((self.seed, self.phase, self.step)).beta(alpha, alpha)
+                grey, labels = grey.lerp(grey.flip(0), share), labels.lerp(labels.flip(0), share)
+            loss = self._update(grey, labels)
             self.step += 1
             mean_loss += (loss - mean_loss) * max(1 / (self.step - first), 0.005)
             self.progress.step("encoder", sum(self.steps[: self.phase]) + self.step, sum(self.steps), mean_loss)
@@ -166,7 +169,8 @@ class _Trainer:
         return mean_loss
 
     def _update(self, grey: Tensor, labels: Tensor) -> float:
-        _, logits, _ = self.encoder(grey)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+            _, logits, _ = self.encoder(grey)
         loss = F.binary_cross_entropy_with_logits(logits, labels)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

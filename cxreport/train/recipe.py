@@ -37,8 +37,11 @@ from cxreport.train.progress import Progress, RunLog
 from cxreport.train.pseudo_pairs import pseudo_pairs
 from cxreport.train.text import TargetReport, build_vocabulary, target_report
 from cxreport.train.word2vec import tag_vectors
+from cxreport.types import Detail, Floats
 
 RUN_FILE = "run.json"
+_DENIALS = 40  # sentences that deny a tag and hardly anything else, for the decoder to have learned it
+_DEGREES = 10  # sentences that give a tag a degree, likewise
 _IMPRESSION_SHARE = 0.4  # a tag belongs in the Impression when so many of its reports repeat it there
 
 
@@ -139,7 +142,7 @@ def _finish(
     val = images.val
     _, val_logits = encode_all(encoder, val.pixels)
     head = _head_adapter(config, images, data, val_logits.numpy())
-    adapters = {"head": head}
+    adapters = {"head": (head, val_logits.numpy())}
     chosen = np.random.default_rng(config.seed).permutation(len(images.train))[: config.decoder.images]
     patches, logits = encode_all(encoder, images.train.pixels[chosen])
     if config.pairing == "paired":
@@ -147,13 +150,14 @@ def _finish(
     else:
         chexnet = read_evidence(folder)
         adapters["chexnet"] = _chexnet_adapter(chexnet, data)
+        chexnet_adapter, _ = adapters["chexnet"]
         partner = pseudo_pairs(
             images.train.labels[chosen],
             head.probabilities(logits.numpy()),
             data.train,
             data.tags,
             chexnet,
-            adapters["chexnet"],
+            chexnet_adapter,
             config.decoder.neighbours,
         )
     fit_decoder(config.decoder, data, decoder, Images(patches, partner), run, "decoder", log, config.seed + 1)
@@ -167,8 +171,12 @@ def _finish(
         ],
         "reporting_tags": list(data.tags),
         "impression": [impression_share(data.train, t) >= _IMPRESSION_SHARE for t in data.tags],
+        "deniable": [plain_denials(data.train, t) >= _DENIALS for t in data.tags],
         "vocabulary": list(data.vocabulary),
-        "evidence": {name: _as_json(adapter, images.tags) for name, adapter in adapters.items()},
+        "evidence": {
+            name: _as_json(adapter, images.tags, *evidence.degree_cuts(adapter, logits, degree_shares(data)))
+            for name, (adapter, logits) in adapters.items()
+        },
         "val_auc": auc,
         "counts": {"train_images": len(images.train), "val_images": len(val), "train_reports": len(data.train)},
     }
@@ -183,12 +191,12 @@ def _head_adapter(config: TrainConfig, images: EncoderData, data: DecoderData, l
     return evidence.fit_adapter(logits, evidence.nih_targets(images.val.labels, data.tags, images.tags), mask)
 
 
-def _chexnet_adapter(probabilities: dict[int, NDArray[np.float32]], data: DecoderData) -> Adapter:
-    """From CheXNet's probabilities to the tags of the train reports."""
+def _chexnet_adapter(probabilities: dict[int, Floats], data: DecoderData) -> tuple[Adapter, Floats]:
+    """From CheXNet's probabilities to the tags of the train reports; the adapter and the logits of these reports."""
     known = [t for t in data.train if t.uid in probabilities]
     logits = evidence.logit(np.stack([probabilities[t.uid] for t in known]))
     targets = np.array([[tag in t.tags for tag in data.tags] for t in known], np.float32)
-    return evidence.fit_adapter(logits, targets)
+    return evidence.fit_adapter(logits, targets), logits
 
 
 def impression_share(targets: list[TargetReport], tag: str) -> float:
@@ -198,10 +206,26 @@ def impression_share(targets: list[TargetReport], tag: str) -> float:
     return repeated / len(both) if both else 0.0
 
 
-def _as_json(adapter: Adapter, inputs: tuple[str, ...]) -> dict[str, Any]:
+def plain_denials(targets: list[TargetReport], tag: str) -> int:
+    """How many sentences deny a tag and at most one other."""
+    return sum(tag in s.denied and len(s.denied) <= 2 for t in targets for s in t.sentences)
+
+
+def degree_shares(data: DecoderData) -> Floats:
+    """(R, 2): of the sentences that tell a tag, the share that calls it mild and no more, and marked; 0 for a few."""
+    shares = np.zeros((len(data.tags), 2), np.float32)
+    for r, tag in enumerate(data.tags):
+        told = [s.details for t in data.train for s in t.sentences if s.tag == tag]
+        mild = sum(Detail.MILD in d and Detail.MARKED not in d for d in told)
+        marked = sum(Detail.MARKED in d for d in told)
+        shares[r] = [n / len(told) if n >= _DEGREES else 0 for n in (mild, marked)]
+    return shares
+
+
+def _as_json(adapter: Adapter, inputs: tuple[str, ...], mild: Floats, marked: Floats) -> dict[str, Any]:
+    vectors = {"bias": adapter.bias, "thresholds": adapter.thresholds, "mild": mild, "marked": marked}
     return {
         "inputs": list(inputs),
         "weights": [[round(float(w), 5) for w in row] for row in adapter.weights],
-        "bias": [round(float(b), 5) for b in adapter.bias],
-        "thresholds": [round(float(t), 5) for t in adapter.thresholds],
+        **{name: [round(float(x), 5) for x in vector] for name, vector in vectors.items()},
     }

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from cxreport import lexicon
 from cxreport.bundle import END, SPECIAL_WORDS, UNK
 from cxreport.train.openi import OpeniReport
+from cxreport.train.variants import plainer
+from cxreport.types import Detail
 
 _TOKEN = re.compile(r"\d+(?:\.\d+)?%?|[a-z]+(?:[-'/][a-z]+)*|,")
+_MEASURE = re.compile(r"\b\d+(?:\.\d+)?(?: ?(?:x|by) ?\d+(?:\.\d+)?)* ?-?(?:mm|cm)s?\b ?", re.IGNORECASE)
 _DEIDENTIFIED = re.compile(r"x{3,}")
 
 
@@ -29,7 +32,11 @@ class PlannedSentence:
     tag: str | None
     """None for a free sentence."""
     denied: tuple[str, ...] = ()
-    """Tags that a free sentence of the Findings denies; its topic can be planned to deny one of them."""
+    """Tags that a free sentence of the Findings denies; its topic can be planned to deny them."""
+    details: frozenset[Detail] = frozenset()
+    """How the sentence tells what it tells."""
+    plainer: tuple[tuple[tuple[str, ...], frozenset[Detail]], ...] = ()
+    """The words without some of the details, and the details left."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,8 @@ class TargetReport:
 def target_report(report: OpeniReport, plan: bool, max_words: int) -> TargetReport | None:
     """Read a report's tags and lay its sentences out for the decoder; None if nothing usable is left.
 
-    Sentences with de-identification marks (``XXXX``) are left out: without the missing word they are not English.
+    Sentences with de-identification marks (``XXXX``) are left out: without the missing word they are not English. So
+    are numbers, which no tag tells: sizes are cut, other sentences with numbers left out.
 
     Args:
         report: the report.
@@ -63,8 +71,8 @@ def target_report(report: OpeniReport, plan: bool, max_words: int) -> TargetRepo
 def _section(text: str, impression: bool, plan: bool, max_words: int) -> list[PlannedSentence]:
     usable = [
         s
-        for s in lexicon.split_sentences(text)
-        if not _DEIDENTIFIED.search(s.lower()) and 1 < len(tokenise(s)) <= max_words
+        for s in (_MEASURE.sub("", s) for s in lexicon.split_sentences(text))
+        if not _DEIDENTIFIED.search(s.lower()) and not re.search(r"\d", s) and 1 < len(tokenise(s)) <= max_words
     ]
     if not plan:
         return [PlannedSentence(tuple(tokenise(s)), impression, None) for s in usable]
@@ -74,13 +82,18 @@ def _section(text: str, impression: bool, plan: bool, max_words: int) -> list[Pl
         for tag in tags:
             if tag not in best or len(tags) < len(best[tag][1]):
                 best[tag] = (sentence, tags)
-    planned = [PlannedSentence(tuple(tokenise(best[t][0])), impression, t) for t in sorted(best)]
+    planned = [_sentence(best[t][0], impression, t) for t in sorted(best)]
     free = [
-        PlannedSentence(tuple(tokenise(s)), impression, None, () if impression else tuple(sorted(lexicon.read_tags(s))))
+        _sentence(s, impression, None, () if impression else tuple(sorted(lexicon.read_tags(s))))
         for s, tags in affirmed
         if not tags
     ]
     return planned + list(dict.fromkeys(free))
+
+
+def _sentence(text: str, impression: bool, tag: str | None = None, denied: tuple[str, ...] = ()) -> PlannedSentence:
+    words = tuple(tokenise(text))
+    return PlannedSentence(words, impression, tag, denied, lexicon.details(text), plainer(words))
 
 
 def build_vocabulary(reports: Iterable[TargetReport], least: int) -> tuple[str, ...]:

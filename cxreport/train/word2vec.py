@@ -31,10 +31,11 @@ def tag_vectors(sentences: Iterable[Iterable[str]], tags: tuple[str, ...], dim: 
         [list(s) for s in sentences], vector_size=dim, window=5, min_count=3, sg=1, epochs=10, seed=seed, workers=1
     )
     random = np.random.default_rng(seed)
-    vectors = random.normal(size=(len(tags), dim)).astype(np.float32)
+    vectors = random.normal(size=(len(tags), dim)) / dim**0.5
     for i, tag in enumerate(tags):
         known = [model.wv[w] for w in re.findall(r"[a-z]+", tag.lower()) if w in model.wv]
         if known:
             mean = np.mean(known, axis=0)
-            vectors[i] = (mean - mean.mean()) / (mean.std() + 1e-6)
-    return vectors
+            vectors[i] = mean / np.linalg.norm(mean)
+    vectors -= vectors.mean(0)  # all words of chest reports resemble each other; what tells the tags apart is the rest
+    return np.asarray(vectors / (vectors.std(1, keepdims=True) + 1e-6), np.float32)
