@@ -66,6 +66,10 @@ class EvidenceModel:
     """(R,) probability below which a positive one is told as mild."""
     marked: Floats
     """(R,) probability above which it is told as marked."""
+    usual: Floats
+    """(R,) mean log odds among typical images."""
+    spread: Floats
+    """(R,) their standard deviation, positive."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ class DecodingDefaults:
     planned: bool = True
     """Whether the decoder was trained with planned topics; without, all its topics are free, as in the papers."""
     denials: int = 0
-    """How many negative tags, those nearest to their thresholds, the Findings deny by planned topics."""
+    """How many negative tags, those with the most unusual evidence, the Findings deny by planned topics."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -278,9 +282,11 @@ def _cross_check(manifest: Manifest) -> None:
     if not set(manifest.aliases.values()) <= set(manifest.reporting_names):
         raise ValueError("an alias names an unknown reporting tag")
     for source, evidence in manifest.evidence.items():
-        vectors = {v.shape for v in (evidence.bias, evidence.thresholds, evidence.mild, evidence.marked)}
+        vectors = {v.shape for f, v in vars(evidence).items() if f not in ("inputs", "weights")}
         if evidence.weights.shape != (reporting, len(evidence.inputs)) or vectors != {(reporting,)}:
             raise ValueError(f"evidence {source!r} does not fit the {reporting} reporting tags")
+        if not (evidence.spread > 0).all():
+            raise ValueError(f"evidence {source!r} has a spread that is not positive")
     if not 1 <= manifest.decoding.min_words <= manifest.decoding.max_words or manifest.decoding.max_sentences < 1:
         raise ValueError("the decoding lengths are out of range")
     preprocessing = manifest.raw["preprocessing"]

@@ -18,7 +18,7 @@ _AS_THEY_ARE = 0.5
 def make_plan(
     manifest: Manifest, encoding: Encoding, source: str | None = None, threshold: float | None = None
 ) -> Plan:
-    """Decide which reporting tags the report states, and which it denies.
+    """Decide which reporting tags the report states, and which it denies: those that were most in question.
 
     Args:
         manifest: of the bundle.
@@ -35,19 +35,20 @@ def make_plan(
     if source is None:
         probabilities = _as_they_are(manifest, encoding.tags)
         thresholds, evident = np.full_like(probabilities, _AS_THEY_ARE), probabilities > 0
+        unusual = log_odds(probabilities)
     elif source in manifest.evidence:
         evidence = manifest.evidence[source]
         probabilities, thresholds = _matched(evidence, source, encoding.tags), evidence.thresholds
         evident = np.asarray(evidence.weights.any(1))
+        unusual = (log_odds(probabilities) - evidence.usual) / evidence.spread
         degrees = {Detail.MILD: probabilities < evidence.mild, Detail.MARKED: probabilities > evidence.marked}
     else:
         known = ", ".join(sorted(manifest.evidence))
         raise UsageError(f"The bundle has no evidence for {source!r}; it knows {known}.")
     positive = probabilities >= (thresholds if threshold is None else threshold)
     by_probability = np.argsort(-probabilities, kind="stable")
-    nearest = np.argsort(log_odds(thresholds) - log_odds(probabilities), kind="stable")
     deniable = [evident[r] and tag.deniable for r, tag in enumerate(manifest.reporting_tags)]
-    denied = [int(r) for r in nearest if deniable[r] and not positive[r]]
+    denied = [int(r) for r in np.argsort(-unusual, kind="stable") if deniable[r] and not positive[r]]
     told = [int(r) for r in by_probability if positive[r]]
     details = {r: frozenset(d for d, holds in degrees.items() if holds[r]) for r in told}
     return Plan(probabilities, tuple(told), tuple(denied[: manifest.decoding.denials]), details)

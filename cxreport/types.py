@@ -116,7 +116,7 @@ class Plan:
     tags: tuple[int, ...]
     """Indices of the positive reporting tags, most probable first: one planned topic each."""
     denied: tuple[int, ...] = ()
-    """Indices of the negative ones nearest to their thresholds: planned topics of the Findings that deny them."""
+    """Indices of the negative ones to deny, the most unusual evidence first: planned topics of the Findings."""
     details: Mapping[int, frozenset[Detail]] = field(default_factory=dict)
     """How the positive ones are told."""
 

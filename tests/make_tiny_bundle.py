@@ -179,7 +179,7 @@ def _description() -> BundleDescription:
 def _evidence(weight: float, threshold: float) -> EvidenceModel:
     weights = np.array([[weight * (n in inputs) for n in NIH] for inputs in REPORTING.values()], np.float32)
     bias = np.array([0.3 * len(inputs) if inputs else -20 for inputs in REPORTING.values()], np.float32)
-    vectors = (np.full(len(REPORTING), p, np.float32) for p in (threshold, 0.6, 0.9))
+    vectors = (np.full(len(REPORTING), p, np.float32) for p in (threshold, 0.6, 0.9, -2, 1.5))
     return EvidenceModel(tuple(NIH), weights, bias, *vectors)
 
 

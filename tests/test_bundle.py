@@ -79,6 +79,7 @@ def test_find_bundle(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.Monk
         (lambda raw: raw["evidence"]["chexnet"]["inputs"].pop(), "evidence 'chexnet' does not fit"),
         (lambda raw: raw["evidence"]["head"].update(weights=[[1], [2, 3]]), "model.json: "),
         (lambda raw: raw["evidence"]["head"]["marked"].pop(), "evidence 'head' does not fit"),
+        (lambda raw: raw["evidence"]["head"]["spread"].__setitem__(2, 0), "spread that is not positive"),
         (lambda raw: raw["detail_words"].pop("prior"), "'prior' is missing"),
         (lambda raw: raw["reporting_tags"][0].update(deniable="yes"), "'deniable' has a value of the wrong kind"),
         (lambda raw: raw["decoding"].update(min_words=99), "decoding lengths"),

@@ -59,6 +59,14 @@ def test_tags_as_they_are(manifest: Manifest) -> None:
     assert plan.probabilities[manifest.reporting_names.index("Cardiomegaly")] == 0
 
 
+def test_the_most_unusual_evidence_is_denied_first(manifest: Manifest) -> None:
+    usual = np.array([0, -6, 0, 0, 0, 0], np.float32)  # of cardiomegaly, the second tag, there is next to no sign
+    head = replace(manifest.evidence["head"], usual=usual)
+    odd = replace(manifest, evidence={"head": head}, decoding=replace(manifest.decoding, denials=2))
+    given = dict.fromkeys(manifest.tag_names, 0.05) | {"Cardiomegaly": 0.1, "Pneumothorax": 0.2}
+    assert names(manifest, *make_plan(odd, encoding(**given), "head").denied) == ["Cardiomegaly", "Pneumothorax"]
+
+
 def test_the_likeliest_negative_tags_with_evidence_are_denied(manifest: Manifest) -> None:
     three = replace(manifest, decoding=replace(manifest.decoding, denials=3))
     given = encoding(Effusion=0.6, Infiltration=0.3, Atelectasis=0.4, Granuloma=0.1, Cardiomegaly=0.2)

@@ -30,6 +30,7 @@ NIH_EVIDENCE: dict[str, tuple[str, ...]] = {
 }
 _LEAST_POSITIVES = 10
 _MOST_ALARMS = 2.0
+_LEAST_SPREAD = 1e-3
 _NEVER = -20.0  # bias of a tag without evidence
 
 
@@ -113,6 +114,12 @@ def best_f1_threshold(scores: Floats, targets: Floats) -> float:
     alarms = max(1, int(_MOST_ALARMS * positives))
     best = float(scores[order[int(np.argmax(f1[:alarms]))]])
     return max(best, float(np.quantile(scores, 0.99))) if positives < _LEAST_POSITIVES else best
+
+
+def usual_evidence(adapter: Adapter, logits: Floats) -> tuple[Floats, Floats]:
+    """Mean and standard deviation (R,) of the reporting tags' log odds among typical images, of logits (N, T)."""
+    odds = log_odds(adapter.probabilities(logits))
+    return odds.mean(0).astype(np.float32), np.maximum(odds.std(0), _LEAST_SPREAD).astype(np.float32)
 
 
 def degree_cuts(adapter: Adapter, logits: Floats, shares: Floats) -> tuple[Floats, Floats]:

@@ -141,14 +141,7 @@ def _manifest(description: BundleDescription, sizes: Sizes, graphs: dict[str, An
         "reporting_tags": [asdict(t) for t in description.reporting_tags],
         "aliases": description.aliases,
         "evidence": {
-            source: {
-                "inputs": list(evidence.inputs),
-                "weights": _numbers(evidence.weights),
-                "bias": _numbers(evidence.bias),
-                "thresholds": _numbers(evidence.thresholds),
-                "mild": _numbers(evidence.mild),
-                "marked": _numbers(evidence.marked),
-            }
+            source: {f: list(v) if f == "inputs" else _numbers(v) for f, v in vars(evidence).items()}
             for source, evidence in description.evidence.items()
         },
         "decoding": asdict(description.decoding),

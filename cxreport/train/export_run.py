@@ -88,5 +88,5 @@ def _describe(config: TrainConfig, run: dict[str, Any]) -> BundleDescription:
 
 
 def _evidence(raw: dict[str, Any]) -> EvidenceModel:
-    arrays = (np.array(raw[key], np.float32) for key in ("weights", "bias", "thresholds", "mild", "marked"))
-    return EvidenceModel(tuple(raw["inputs"]), *arrays)
+    arrays = {key: np.array(value, np.float32) for key, value in raw.items() if key != "inputs"}
+    return EvidenceModel(tuple(raw["inputs"]), **arrays)

@@ -174,7 +174,7 @@ def _finish(
         "deniable": [plain_denials(data.train, t) >= _DENIALS for t in data.tags],
         "vocabulary": list(data.vocabulary),
         "evidence": {
-            name: _as_json(adapter, images.tags, *evidence.degree_cuts(adapter, logits, degree_shares(data)))
+            name: _as_json(adapter, images.tags, logits, degree_shares(data))
             for name, (adapter, logits) in adapters.items()
         },
         "val_auc": auc,
@@ -222,8 +222,11 @@ def degree_shares(data: DecoderData) -> Floats:
     return shares
 
 
-def _as_json(adapter: Adapter, inputs: tuple[str, ...], mild: Floats, marked: Floats) -> dict[str, Any]:
-    vectors = {"bias": adapter.bias, "thresholds": adapter.thresholds, "mild": mild, "marked": marked}
+def _as_json(adapter: Adapter, inputs: tuple[str, ...], logits: Floats, shares: Floats) -> dict[str, Any]:
+    """A source of evidence as ``run.json`` keeps it; ``logits`` (N, T) of typical images, ``shares`` of degrees."""
+    vectors = {"bias": adapter.bias, "thresholds": adapter.thresholds}
+    vectors |= zip(("mild", "marked"), evidence.degree_cuts(adapter, logits, shares), strict=True)
+    vectors |= zip(("usual", "spread"), evidence.usual_evidence(adapter, logits), strict=True)
     return {
         "inputs": list(inputs),
         "weights": [[round(float(w), 5) for w in row] for row in adapter.weights],
