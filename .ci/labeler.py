@@ -4,7 +4,7 @@ python .ci/labeler.py ../shared/data/openi
 
 The folder holds ``ecgen-radiology/<uid>.xml`` and ``chexbert_labels.csv`` (uid and 14 classes: 1, -1, 0). The rules
 were written with the first half of the reports in sight; the second half was only scored. Both halves are printed: F1
-of "not 0" against 0, so uncertain counts as positive, and below it F1 of "1" against the rest. Needs the train extra.
+of "not 0" against 0, so uncertain counts as positive, and below it F1 of "1" against the rest. Needs no extra.
 """
 
 from __future__ import annotations

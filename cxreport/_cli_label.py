@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def label(
     file: Annotated[
-        str, typer.Argument(metavar="FILE|-", help="JSON Lines of {id, text}, or `cxreport generate --json`'s.")
+        str, typer.Argument(metavar="FILE", help="JSON Lines of {id, text}, or `generate --json`'s; - is stdin.")
     ],
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Add tracebacks on stderr.")] = False,
 ) -> None:
