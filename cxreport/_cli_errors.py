@@ -8,13 +8,14 @@ import signal
 import sys
 import traceback
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 import typer
 
-from cxreport.errors import CxreportError, ExitCode
+from cxreport.errors import CxreportError, ExitCode, StudyError
 
 
 def say(text: str) -> None:
@@ -50,6 +51,15 @@ def errors_handled(verbose: bool = False) -> Iterator[None]:
         say(f"error: unexpected {type(error).__name__}{reason}\nhint: {CxreportError.hint} --verbose shows where.")
         _show_traceback(verbose)
         raise typer.Exit(ExitCode.UNEXPECTED) from None
+
+
+def exit_code(tally: Counter[ExitCode]) -> ExitCode:
+    """Sum up a run: all done, some failed, none could be read, or none was done for another reason."""
+    if set(tally) == {ExitCode.OK}:
+        return ExitCode.OK
+    if tally[ExitCode.OK]:
+        return ExitCode.SOME_FAILED
+    return ExitCode.NOTHING_READABLE if set(tally) == {StudyError.exit_code} else ExitCode.UNEXPECTED
 
 
 @contextmanager

@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.progress import Progress as Bar
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from cxreport._cli_errors import say
+from cxreport._cli_errors import exit_code, say
 from cxreport._cli_output import Format, Writer, make_writer
 from cxreport.bundle import Manifest
-from cxreport.errors import ExitCode, NothingReadableError, StudyError
+from cxreport.errors import ExitCode, NothingReadableError
 from cxreport.types import Failure, Outcome
 
 DISCLAIMER = "Research use only: a drafted report is no diagnosis and must not guide care."
@@ -84,7 +84,7 @@ def write_all(
             raise NothingReadableError("No study among the inputs.")
     if not quiet and tally.total() > 1:
         say(f"{tally.total()} studies: {tally[ExitCode.OK]} drafted, {tally.total() - tally[ExitCode.OK]} failed.")
-    return _exit_code(tally)
+    return exit_code(tally)
 
 
 @contextmanager
@@ -107,12 +107,3 @@ def _tell(outcome: Outcome) -> None:
         return
     for warning in outcome.warnings:
         say(f"warning: {outcome.study.id}: {warning}")
-
-
-def _exit_code(tally: Counter[ExitCode]) -> ExitCode:
-    """Sum up: all done, some failed, none could be read, or none was drafted for another reason."""
-    if set(tally) == {ExitCode.OK}:
-        return ExitCode.OK
-    if tally[ExitCode.OK]:
-        return ExitCode.SOME_FAILED
-    return ExitCode.NOTHING_READABLE if set(tally) == {StudyError.exit_code} else ExitCode.UNEXPECTED

@@ -11,6 +11,7 @@ import typer
 from cxreport import __version__
 from cxreport._cli_generate import generate
 from cxreport._cli_info import info, schema
+from cxreport._cli_label import label
 from cxreport._cli_train import export, train
 
 __all__ = ["app", "main"]
@@ -22,6 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(generate)
+app.command()(label)
 app.command()(info)
 app.command()(schema)
 app.command()(train)

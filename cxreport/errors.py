@@ -97,6 +97,13 @@ class InvalidTagsError(StudyError):
     hint = "Probabilities are numbers from 0 to 1, one column per tag of `cxreport info --json`."
 
 
+class InvalidTextError(StudyError):
+    """A line of texts to label is unusable."""
+
+    code = "invalid-text"
+    hint = "A line is an object with id and text, or a record of `cxreport generate --json` with a report."
+
+
 class NothingReadableError(CxreportError):
     """No study among the inputs."""
 

@@ -7,9 +7,10 @@ rules lie in ``lexicon.toml``.
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Literal
@@ -17,28 +18,54 @@ from typing import Any, Literal
 from cxreport.types import Detail
 
 Status = Literal["present", "uncertain", "absent"]
+_NOTHING = re.compile(r"(?!)")
 _RANK: dict[Status, int] = {"absent": 0, "uncertain": 1, "present": 2}
 
 
 @dataclass(frozen=True)
+class _Terms:
+    """How one tag or class is mentioned."""
+
+    plain: re.Pattern[str]
+    hedged: re.Pattern[str] = _NOTHING
+    """Mentions that are never more than uncertain."""
+    never: re.Pattern[str] = _NOTHING
+    """Words that are passed over."""
+
+
+@dataclass(frozen=True)
 class _Normal:
+    """A phrase that denies several tags at once."""
+
     says: re.Pattern[str]
     denies: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class _Rules:
-    tags: dict[str, re.Pattern[str]]
-    normal: tuple[_Normal, ...]
-    before: re.Pattern[str]
-    after: re.Pattern[str]
-    pseudo: re.Pattern[str]
+class _Scope:
+    """Cues for denial and uncertainty, and what ends their reach; see ``lexicon.toml``."""
+
+    denies_after: re.Pattern[str]
+    denies_before: re.Pattern[str]
+    pseudo_denials: re.Pattern[str]
+    hedges_after: re.Pattern[str]
+    hedges_before: re.Pattern[str]
+    alternatives: re.Pattern[str]
     breaks: re.Pattern[str]
-    uncertain: re.Pattern[str]
+
+
+@dataclass(frozen=True)
+class _Rules:
+    scope: _Scope
     details: dict[Detail, re.Pattern[str]]
+    tags: dict[str, _Terms]
+    classes: dict[str, _Terms]
+    normal: tuple[_Normal, ...]
 
 
-def _any(patterns: Iterable[str]) -> re.Pattern[str]:
+def _any(patterns: Sequence[str]) -> re.Pattern[str]:
+    if not patterns:
+        return _NOTHING
     return re.compile(r"(?<![\w-])(?:" + "|".join(f"(?:{p})" for p in patterns) + r")(?![\w-])")
 
 
@@ -46,13 +73,19 @@ def _any(patterns: Iterable[str]) -> re.Pattern[str]:
 def _rules() -> _Rules:
     text = resources.files("cxreport").joinpath("lexicon.toml").read_text(encoding="utf-8")
     data: dict[str, Any] = tomllib.loads(text)
-    scope = data["scope"]
     return _Rules(
-        tags={tag: _any(patterns) for tag, patterns in data["tags"].items()},
-        normal=tuple(_Normal(_any(n["says"]), tuple(n["denies"])) for n in data["normal"]),
+        scope=_Scope(**{name: _any(cues) for name, cues in data["scope"].items()}),
         details={Detail(detail): _any(patterns) for detail, patterns in data["details"].items()},
-        **{k: _any(scope[k]) for k in ("before", "after", "pseudo", "breaks", "uncertain")},
+        tags={tag: _Terms(_any(terms)) for tag, terms in data["tags"].items()},
+        classes={name: _class_terms(name, own, data["tags"]) for name, own in data["classes"].items()},
+        normal=tuple(_Normal(_any(n["says"]), tuple(n["denies"])) for n in data["normal"]),
     )
+
+
+def _class_terms(name: str, own: dict[str, list[str]], tags: dict[str, list[str]]) -> _Terms:
+    shared = [term for tag in own.get("tags", [name]) for term in tags[tag]]
+    also, hedged, never = (own.get(key, []) for key in ("also", "hedged", "never"))
+    return _Terms(_any([*own.get("says", shared), *also]), _any(hedged), _any(never))
 
 
 def reporting_tags() -> tuple[str, ...]:
@@ -76,42 +109,70 @@ def read_tags(text: str) -> dict[str, Status]:
     Returns:
         Tag -> ``present``, ``uncertain`` or ``absent``; the most affirmative mention wins.
     """
+    return _read(text, _rules().tags)
+
+
+def read_classes(text: str) -> dict[str, Status]:
+    """What a text says of each of CheXpert's classes that it mentions or denies; as `read_tags`, but for No Finding.
+
+    A class is read by the terms of the tag of the same name and by those that CheXpert's convention adds.
+    """
+    return _read(text, _rules().classes)
+
+
+def _read(text: str, vocabulary: Mapping[str, _Terms]) -> dict[str, Status]:
     found: dict[str, Status] = {}
     for sentence in split_sentences(text.lower()):
-        for tag, status in _read_sentence(sentence).items():
-            if tag not in found or _RANK[status] > _RANK[found[tag]]:
-                found[tag] = status
+        for name, status in _read_sentence(sentence, vocabulary):
+            if name not in found or _RANK[status] > _RANK[found[name]]:
+                found[name] = status
     return found
 
 
-def _read_sentence(sentence: str) -> dict[str, Status]:
+def _read_sentence(sentence: str, vocabulary: Mapping[str, _Terms]) -> Iterator[tuple[str, Status]]:
     rules = _rules()
-    found: dict[str, Status] = {}
     for normal in rules.normal:
         if normal.says.search(sentence):
-            for tag in normal.denies:
-                found[tag] = "absent"
-    neutral = rules.pseudo.sub(lambda m: "~" * len(m.group()), sentence)
-    start = 0
-    for end in [m.start() for m in rules.breaks.finditer(neutral)] + [len(neutral)]:
-        for tag, status in _read_clause(neutral[start:end], rules):
-            if _RANK[status] >= _RANK[found.get(tag, "absent")]:
-                found[tag] = status
-        start = end
-    hedged = rules.uncertain.search(sentence) is not None
-    return {t: "uncertain" if s == "present" and hedged else s for t, s in found.items()}
+            yield from ((name, "absent") for name in normal.denies if name in vocabulary)
+    neutral = rules.scope.pseudo_denials.sub(_blot, sentence)
+    bounds = [0, *(m.start() for m in rules.scope.breaks.finditer(neutral)), len(sentence)]
+    for start, end in itertools.pairwise(bounds):
+        yield from _read_clause(sentence[start:end], neutral[start:end], vocabulary)
 
 
-def _read_clause(clause: str, rules: _Rules) -> Iterable[tuple[str, Status]]:
-    cue = rules.before.search(clause)
-    denied_from = cue.end() if cue else len(clause) + 1
-    for tag, pattern in rules.tags.items():
-        statuses: list[Status] = []
-        for mention in pattern.finditer(clause):
-            denied = mention.end() > denied_from or rules.after.search(clause, mention.end()) is not None
-            statuses.append("absent" if denied else "present")
-        if statuses:
-            yield tag, max(statuses, key=_RANK.__getitem__)
+def _read_clause(clause: str, neutral: str, vocabulary: Mapping[str, _Terms]) -> Iterator[tuple[str, Status]]:
+    """Mentions of a clause; denials are looked for where pseudo-denials are blotted out."""
+    for name, terms in vocabulary.items():
+        words = terms.never.sub(_blot, clause)
+        for mention in terms.plain.finditer(words):
+            yield name, _status(clause, neutral, mention)
+        for mention in terms.hedged.finditer(words):
+            status = _status(clause, neutral, mention)
+            yield name, "uncertain" if status == "present" else status
+
+
+def _status(clause: str, neutral: str, mention: re.Match[str]) -> Status:
+    scope = _rules().scope
+    start, end = mention.span()
+    if scope.denies_after.search(neutral, 0, end) or scope.denies_before.search(neutral, end):
+        return "absent"
+    if scope.hedges_after.search(clause, 0, end) or scope.hedges_before.search(clause, end):
+        return "uncertain"
+    if _joined(scope.alternatives, clause[:start], clause[end:]):
+        return "uncertain"
+    return "present"
+
+
+def _joined(alternatives: re.Pattern[str], before: str, after: str) -> bool:
+    """Whether an alternative stands next to a mention: up to three words before it, or two after it."""
+    return any(
+        alternatives.search(" ".join(words))
+        for words in (before.rpartition(",")[2].split()[-4:], after.partition(",")[0].split()[:3])
+    )
+
+
+def _blot(match: re.Match[str]) -> str:
+    return "~" * len(match.group())
 
 
 def affirmed(text: str) -> frozenset[str]:

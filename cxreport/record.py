@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cxreport.bundle import Manifest
+    from cxreport.errors import CxreportError
     from cxreport.types import Outcome, Report, ViewInfo
 
-__all__ = ["SCHEMA_VERSION", "record_schema", "to_record"]
+__all__ = ["SCHEMA_VERSION", "error_record", "record_schema", "to_record"]
 
 SCHEMA_VERSION = 1
 
@@ -26,11 +27,10 @@ def to_record(outcome: Outcome, manifest: Manifest) -> dict[str, Any]:
     from cxreport.types import Failure
 
     if isinstance(outcome, Failure):
-        error = outcome.error
         return {
             "schema_version": SCHEMA_VERSION,
             "study": {"id": outcome.id, "sources": list(outcome.sources)},
-            "error": {"code": error.code, "message": error.message, "hint": error.hint},
+            "error": error_record(outcome.error),
         }
     return {
         "schema_version": SCHEMA_VERSION,
@@ -50,6 +50,11 @@ def to_record(outcome: Outcome, manifest: Manifest) -> dict[str, Any]:
         "warnings": list(outcome.warnings),
         "timing_ms": {stage: round(float(spent), 2) for stage, spent in outcome.timing_ms.items()},
     }
+
+
+def error_record(error: CxreportError) -> dict[str, str]:
+    """Say why something failed: a stable code, a message and the next step."""
+    return {"code": error.code, "message": error.message, "hint": error.hint}
 
 
 def _study(report: Report) -> dict[str, Any]:
@@ -105,7 +110,8 @@ def record_schema() -> dict[str, Any]:
                 details={
                     "type": "array",
                     "items": {"type": "string"},
-                    "description": "How it is told if evidence says so: left, right, upper, lower, mild, marked.",
+                    "description": "How it is told, where the evidence says so: left, right, upper, lower, mild, "
+                    "marked.",
                 },
             ),
         ),

@@ -30,7 +30,9 @@ def loaded_by(code: str, *arguments: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["generate", "--help"], ["train", "--help"], ["--version"], ["schema"]], ids=" ".join
+    "arguments",
+    [["--help"], ["generate", "--help"], ["label", "--help"], ["train", "--help"], ["--version"], ["schema"]],
+    ids=" ".join,
 )
 def test_answering_needs_no_heavy_module(arguments: list[str]) -> None:
     code = "from cxreport.cli import main\ntry: main()\nexcept SystemExit: pass"
