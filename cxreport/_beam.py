@@ -85,7 +85,7 @@ def search(
         last = rows.ids[:, -1] if length else np.full(len(rows.sentence), NO_WORD, np.int64)
         scores, hidden, cell = model.word_step(topics[rows.sentence], last, rows.hidden, rows.cell)
         scores[banned[rows.sentence]] = -np.inf
-        _forbid(scores, rows.ids, may_end=length >= min_words)
+        _forbid(scores, rows.ids, model.manifest.long_words, may_end=length >= min_words)
         best = _best_per_sentence(_best_per_row(scores, rows.total, beam), rows.sentence, beam)
         ends = best.word == END
         _finish(finished, rows, best.take(ends))
@@ -97,11 +97,13 @@ def search(
     return [max(found, key=lambda words: words.score, default=Words((), 0.0)) for found in finished]
 
 
-def _forbid(scores: Floats, ids: Ints, may_end: bool) -> None:
-    """Rule out, in place, marks that are no words, an early end, and a trigram that the sentence already has."""
+def _forbid(scores: Floats, ids: Ints, long_words: NDArray[np.bool_], may_end: bool) -> None:
+    """Rule out, in place, marks that are no words, an early end, and the long words and trigrams of the sentence."""
     scores[:, [PAD, UNK]] = -np.inf
     if not may_end:
         scores[:, END] = -np.inf
+    row, position = np.nonzero(long_words[ids])
+    scores[row, ids[row, position]] = -np.inf
     if ids.shape[1] > 2:
         seen = (ids[:, :-2] == ids[:, -2:-1]) & (ids[:, 1:-1] == ids[:, -1:])
         row, position = np.nonzero(seen)

@@ -6,6 +6,7 @@ onnxruntime nor torch, so that `cxreport info` answers at once.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable
@@ -28,6 +29,7 @@ NO_WORD = -1
 """Word id of the word step's first step, where the topic is the input."""
 
 _T = TypeVar("_T")
+_SHORT = 5  # letters: "the", "and", "lobe", "right"
 _REPORTING_TAG: dict[str, type] = {"name": str, "impression": bool, "deniable": bool}
 
 
@@ -130,6 +132,11 @@ class Manifest:
     decoding: DecodingDefaults
     raw: dict[str, Any]
     """The whole of ``model.json``: licence, intended use, provenance."""
+
+    @functools.cached_property
+    def long_words(self) -> NDArray[np.bool_]:
+        """(V,) words that no sentence has twice: those of more than 5 letters."""
+        return np.array([len(word) > _SHORT for word in self.vocabulary])
 
     @property
     def image_size(self) -> int:

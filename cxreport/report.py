@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from cxreport import lexicon
+from cxreport._sentence import sentence_text
 from cxreport.bundle import Manifest
 from cxreport.types import Decoding, Detail, Encoding, Plan, PlannedTag, Report, Section, Study, TagResult
 
 _AS_GIVEN = 0.5
 """Threshold of tags that come from elsewhere."""
-_ABBREVIATIONS = frozenset({"ap", "cabg", "chf", "copd", "ct", "mri", "pa", "picc", "svc", "tb"})
-_LEVEL = re.compile(r"[ctl]\d{1,2}")
-_SPACING = (
-    (re.compile(r"(\d) ([.:]) (?=\d)"), r"\1\2"),
-    (re.compile(r" (?=[,.;:?!%)\]])"), ""),
-    (re.compile(r"(?<=[(\[]) "), ""),
-    (re.compile(r" ([-/]) "), r"\1"),
-    (re.compile(r" (?='s\b)"), ""),
-    (re.compile(r"\ba(?= [aeio])"), "an"),
-)
 
 
 def write_report(
@@ -93,16 +83,6 @@ def _fits(text: str, planned: bool, told: Sequence[str]) -> bool:
         stated = lexicon.affirmed(text)
         return bool(stated) and stated <= set(told)
     return not lexicon.contradicts(text, told)
-
-
-def sentence_text(manifest: Manifest, ids: Sequence[int]) -> str:
-    """Write word ids as a sentence: spacing, abbreviations, a capital first letter and a full stop."""
-    words = [manifest.vocabulary[i] for i in ids]
-    text = " ".join(w.upper() if w in _ABBREVIATIONS or _LEVEL.fullmatch(w) else w for w in words)
-    for pattern, replacement in _SPACING:
-        text = pattern.sub(replacement, text)
-    text = text.strip(" ,;:-")
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else ".")
 
 
 def _tag_results(manifest: Manifest, encoding: Encoding, threshold: float | None) -> tuple[TagResult, ...]:

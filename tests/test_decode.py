@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cxreport._beam import search
-from cxreport.bundle import END, NO_WORD, PAD, UNK, DecodingDefaults, Manifest, load_manifest
+from cxreport.bundle import END, NO_WORD, PAD, SPECIAL_WORDS, UNK, DecodingDefaults, Manifest, load_manifest
 from cxreport.decode import DecodeOptions, decode
 from cxreport.encode import encode
 from cxreport.errors import UsageError
@@ -144,6 +144,17 @@ def test_words_of_details_that_are_not_planned_are_not_written(manifest: Manifes
     assert first(planned=False) == FREE + 1
 
 
+def test_long_words_do_not_come_twice(manifest: Manifest) -> None:
+    vocabulary = (*SPECIAL_WORDS, "the", "atelectasis")
+    words = len(vocabulary)
+    again = np.full((words + 1, words), -9.0)
+    again[0, 4] = again[4 + 1, 3] = again[3 + 1, 4] = 0.0  # atelectasis the atelectasis the ...
+    again[:, END] = -5.0
+    found, _ = run(Chain(replace(manifest, vocabulary=vocabulary), again), 1, 1, 9)
+    assert found[:2] == (4, 3)
+    assert found.count(4) == 1
+
+
 def test_a_stop_in_the_findings_still_gives_an_impression(manifest: Manifest) -> None:
     assert outline(Scripted(manifest, stop_after=2)) == [(F, FREE + 1), (F, FREE + 2), (I, FREE + 3)]
 
@@ -225,6 +236,7 @@ def test_a_beam_of_one_takes_the_likeliest_word(manifest: Manifest, seed: int) -
     while len(ids) < 8:
         scores = model.scores[word + 1].copy()
         scores[[PAD, UNK] + [END] * (len(ids) < 2)] = -np.inf
+        scores[[i for i in ids if len(model.manifest.vocabulary[i]) > 5]] = -np.inf
         for a, b, c in zip(ids, ids[1:], ids[2:], strict=False):
             if [a, b] == ids[-2:]:
                 scores[c] = -np.inf

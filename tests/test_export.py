@@ -20,7 +20,7 @@ from cxreport.train._graphs import EncoderGraph, rounded  # noqa: E402
 from cxreport.train.encoder import Encoder  # noqa: E402
 
 pytestmark = pytest.mark.slow
-STEPS = 40  # hardly taught: sentences of many kinds
+STEPS = 400  # taught halfway: sentences of many kinds
 
 
 @pytest.fixture(autouse=True)

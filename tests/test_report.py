@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cxreport._sentence import sentence_text
 from cxreport.bundle import SPECIAL_WORDS, Manifest, load_manifest
-from cxreport.report import sentence_text, write_report
+from cxreport.report import write_report
 from cxreport.types import Decoding, Detail, Encoding, Plan, PlannedTag, Section, SentenceIds, Study, TagResult
 
 STUDY = Study("id", ("a.png",), None, warnings=("The image is small.",))
@@ -48,6 +49,13 @@ def plan(manifest: Manifest, *tags: int) -> Plan:
         ("pneumonia ?", "Pneumonia?"),
         ("the patient 's picc", "The patient's PICC."),
         ("a opacity is a nodule", "An opacity is a nodule."),
+        ("there is a interstitial opacities", "There are interstitial opacities."),
+        ("there is diffuse opacities in the lung", "There are diffuse opacities in the lung."),
+        ("there are a nodular opacity in the lungs", "There is a nodular opacity in the lungs."),
+        ("there is a nodule in the lungs", "There is a nodule in the lungs."),
+        ("there is an atelectasis", "There is atelectasis."),
+        ("there is a small airspace disease", "There is small airspace disease."),
+        ("there is mass effect on the ribs", "There is mass effect on the ribs."),
     ],
 )
 def test_spacing_and_case(manifest: Manifest, words: str, text: str) -> None:

@@ -129,7 +129,7 @@ attention = 16
 
 
 def write_recipe(
-    path: Path, pairing: str, plan: str = "tags", size: int = 64, images: int = 1600, epochs: int = 12
+    path: Path, pairing: str, plan: str = "tags", size: int = 64, images: int = 1600, epochs: int = 20
 ) -> Path:
     """A recipe for the generated data."""
     path.write_text(RECIPE.format(pairing=pairing, plan=plan, size=size, images=images, epochs=epochs))

@@ -108,6 +108,7 @@ def _greedy_words(decoder: Decoder, manifest: Manifest, topic: Tensor, detail: T
         logits, state = decoder.word(topic, torch.tensor([word]), state)
         trigrams = set(zip(ids, ids[1:], ids[2:], strict=False))
         repeating = [c for a, b, c in trigrams if [a, b] == ids[-2:]]
+        repeating += [i for i in ids if manifest.long_words[i]]
         early = [END] if len(ids) < manifest.decoding.min_words else []
         logits[0, [PAD, UNK, *banned, *repeating, *early]] = -torch.inf
         word = int(logits.argmax())

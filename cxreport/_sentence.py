@@ -1,0 +1,45 @@
+"""Word ids to a written sentence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from cxreport.bundle import Manifest
+
+_ABBREVIATIONS = frozenset({"ap", "cabg", "chf", "copd", "ct", "mri", "pa", "picc", "svc", "tb"})
+_LEVEL = re.compile(r"[ctl]\d{1,2}")
+_SPACING = (
+    (re.compile(r"(\d) ([.:]) (?=\d)"), r"\1\2"),
+    (re.compile(r" (?=[,.;:?!%)\]])"), ""),
+    (re.compile(r"(?<=[(\[]) "), ""),
+    (re.compile(r" ([-/]) "), r"\1"),
+    (re.compile(r" (?='s\b)"), ""),
+    (re.compile(r"\ba(?= [aeio])"), "an"),
+)
+
+_STOPS = "in|of|at|on|with|and|or|to|no|the|is|are|seen|noted|within|which|that"
+_NOUN_PHRASE = rf"((?:(?!(?:{_STOPS})\b)[a-z-]+ )*?{{}}(?![a-z-]))(?=$|,| (?:{_STOPS})\b)"
+_PLURAL, _SINGULAR, _UNCOUNTABLE = (
+    r"[a-z]+(?<![isu])s",
+    r"[a-z]+(?:[isu]s|[^s\W])",
+    "(?:atelectasis|disease|scarring|edema)",
+)
+_AGREEMENT = tuple(
+    (re.compile(f"^{before} {_NOUN_PHRASE.format(noun)}"), after)
+    for before, noun, after in (
+        ("there is(?: an?)?", _PLURAL, r"there are \1"),
+        ("there are (an?)", _SINGULAR, r"there is \1 \2"),
+        ("there is an?", _UNCOUNTABLE, r"there is \1"),
+    )
+)
+
+
+def sentence_text(manifest: Manifest, ids: Sequence[int]) -> str:
+    """Write word ids as a sentence: agreement, spacing, abbreviations, a capital first letter and a full stop."""
+    words = [manifest.vocabulary[i] for i in ids]
+    text = " ".join(w.upper() if w in _ABBREVIATIONS or _LEVEL.fullmatch(w) else w for w in words)
+    for pattern, replacement in _AGREEMENT + _SPACING:
+        text = pattern.sub(replacement, text)
+    text = text.strip(" ,;:-")
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else ".")
