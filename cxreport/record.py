@@ -105,7 +105,7 @@ def record_schema() -> dict[str, Any]:
                 details={
                     "type": "array",
                     "items": {"type": "string"},
-                    "description": "How it is told where the evidence says so: left, right, upper, lower, mild, marked.",
+                    "description": "How it is told if evidence says so: left, right, upper, lower, mild, marked.",
                 },
             ),
         ),
