@@ -52,8 +52,8 @@ def f1_statistics(truth: Stated, told: Stated) -> Statistics:
 
 def micro_f1_statistics(name: str, truth: Stated, told: Stated) -> Statistics:
     """Micro F1 over all the classes given (N, C)."""
-    counts = confusion(truth, told)
-    return Statistics((name,), counts, lambda sums: f1(sums.reshape(len(sums), 3, -1).sum(2))[:, None])
+    shape = 3, truth.shape[1]
+    return Statistics((name,), confusion(truth, told), lambda sums: f1(sums.reshape(-1, *shape).sum(2))[:, None])
 
 
 def per_class(truth: Stated, told: Stated) -> dict[str, ClassFigures]:
