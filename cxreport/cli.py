@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from cxreport import __version__
+from cxreport._cli_evaluate import evaluate
 from cxreport._cli_generate import generate
 from cxreport._cli_info import info, schema
 from cxreport._cli_label import label
@@ -28,6 +29,7 @@ app.command()(info)
 app.command()(schema)
 app.command()(train)
 app.command()(export)
+app.command()(evaluate)
 
 
 def _version(wanted: bool) -> None:

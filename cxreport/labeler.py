@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,10 @@ from cxreport import lexicon
 from cxreport.errors import InvalidTextError
 from cxreport.types import Failure
 
-__all__ = ["CLASSES", "ReportText", "label", "read_texts"]
+__all__ = ["CLASSES", "ReportText", "label", "label_tags", "read_texts"]
 
 _NO_FINDING, _SUPPORT_DEVICES = "No Finding", "Support Devices"
+_LOW_VOLUMES = "Low Lung Volumes"  # says how the image was taken
 CLASSES: tuple[str, ...] = (
     _NO_FINDING,
     "Enlarged Cardiomediastinum",
@@ -50,6 +51,12 @@ def label(text: str) -> dict[str, int]:
     stated = {name for name, status in statuses.items() if status != "absent"}
     labels = {name: _VALUES[statuses.get(name, "absent")] for name in CLASSES}
     return labels | {_NO_FINDING: int(stated <= {_SUPPORT_DEVICES})}
+
+
+def label_tags(tags: Collection[str]) -> dict[str, int]:
+    """Labels of a text that states these reporting tags and nothing else, as `label` has them."""
+    abnormal = set(tags) - {_SUPPORT_DEVICES, _LOW_VOLUMES}
+    return {name: int(name in tags) for name in CLASSES} | {_NO_FINDING: int(not abnormal)}
 
 
 @dataclass(frozen=True)

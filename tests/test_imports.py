@@ -31,7 +31,12 @@ def loaded_by(code: str, *arguments: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["generate", "--help"], ["label", "--help"], ["train", "--help"], ["--version"], ["schema"]],
+    [
+        ["--help"],
+        *([command, "--help"] for command in ("generate", "label", "evaluate", "train")),
+        ["--version"],
+        ["schema"],
+    ],
     ids=" ".join,
 )
 def test_answering_needs_no_heavy_module(arguments: list[str]) -> None:
@@ -45,10 +50,11 @@ def test_importing_the_package_loads_only_the_standard_library() -> None:
 
 
 def test_only_session_loads_onnxruntime() -> None:
-    """The pipeline is the one other module that needs session, and loads onnxruntime through it."""
-    others = [name for name in MODULES if name not in ("cxreport.session", "cxreport.pipeline", "cxreport._cli_run")]
+    """The pipeline, and the evaluation that runs it, need session and load onnxruntime through it."""
+    through = ("cxreport.session", "cxreport.pipeline", "cxreport._cli_run", "cxreport.evaluate.")
+    others = [name for name in MODULES if not name.startswith(through)]
     assert "onnxruntime" not in loaded_by(f"import {', '.join(others)}")
-    sources = {path.stem: path.read_text() for path in PACKAGE.glob("*.py")}
+    sources = {path.stem: path.read_text() for path in PACKAGE.rglob("*.py")}
     assert [stem for stem, text in sources.items() if re.search(r"^\s*(import|from) onnxruntime", text, re.M)] == [
         "session"
     ]

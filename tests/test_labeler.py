@@ -170,3 +170,18 @@ def test_lines_are_read_one_at_a_time() -> None:
     texts = read_texts(lines, "-")
     assert next(texts) == ReportText(1, "Edema.")
     assert next(lines).startswith(b'{"id": 2')
+
+
+@pytest.mark.parametrize(
+    ("tag", "text"),
+    [
+        ("Pleural Effusion", "There is a pleural effusion."),
+        ("Support Devices", "A pacemaker is seen."),
+        ("Low Lung Volumes", "Low lung volumes."),
+        ("Degenerative Change", "Degenerative changes of the spine."),
+        ("Hernia", "Hiatal hernia."),
+    ],
+)
+def test_tags_get_the_labels_of_a_text_that_states_them(tag: str, text: str) -> None:
+    assert label_tags({tag}) == label(text)
+    assert label_tags(()) == label("The lungs are clear.")

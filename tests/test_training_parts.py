@@ -158,7 +158,7 @@ def test_pseudo_pairs_share_their_tags(tmp_path):
     adapter = evidence.fit_adapter(logits, truth)
     labels = np.zeros((8, 14), np.float32)
     labels[4:, nih.FINDINGS.index("Effusion")] = 1
-    probabilities = evidence.nih_targets(labels, tags, nih.FINDINGS)
+    probabilities = nih.nih_targets(labels, tags, nih.FINDINGS)
     draw = pseudo_pairs(labels, probabilities, targets, tags, chexnet, adapter, neighbours=4)
     for report, image in zip(targets, draw(np.random.default_rng(0)), strict=True):
         if report.tags <= {"Pleural Effusion"}:

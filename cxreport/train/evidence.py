@@ -12,22 +12,6 @@ from torch.nn import functional as F
 from cxreport.plan import log_odds
 from cxreport.types import Floats
 
-# Which of the 14 NIH findings speak for a reporting tag.
-NIH_EVIDENCE: dict[str, tuple[str, ...]] = {
-    "Cardiomegaly": ("Cardiomegaly",),
-    "Lung Opacity": ("Infiltration", "Consolidation"),
-    "Lung Lesion": ("Mass", "Nodule"),
-    "Edema": ("Edema",),
-    "Consolidation": ("Consolidation",),
-    "Pneumonia": ("Pneumonia",),
-    "Atelectasis": ("Atelectasis",),
-    "Pneumothorax": ("Pneumothorax",),
-    "Pleural Effusion": ("Effusion",),
-    "Pleural Other": ("Pleural_Thickening",),
-    "Emphysema": ("Emphysema",),
-    "Fibrosis": ("Fibrosis",),
-    "Hernia": ("Hernia",),
-}
 _LEAST_POSITIVES = 10
 _MOST_ALARMS = 2.0
 _LEAST_SPREAD = 1e-3
@@ -143,13 +127,3 @@ def degree_cuts(adapter: Adapter, logits: Floats, shares: Floats) -> tuple[Float
         if len(positive) >= _LEAST_POSITIVES:
             mild[r], marked[r] = np.quantile(positive, [low, 1 - high])
     return mild, marked
-
-
-def nih_mask(tags: tuple[str, ...], findings: tuple[str, ...]) -> NDArray[np.bool_]:
-    """(R, T): which findings speak for which reporting tag."""
-    return np.array([[f in NIH_EVIDENCE.get(t, ()) for f in findings] for t in tags])
-
-
-def nih_targets(labels: Floats, tags: tuple[str, ...], findings: tuple[str, ...]) -> Floats:
-    """(N, T) NIH labels -> (N, R): a reporting tag is positive when one of its findings is."""
-    return (labels @ nih_mask(tags, findings).T.astype(np.float32) > 0).astype(np.float32)

@@ -14,8 +14,8 @@ from cxreport.errors import ExportError
 from cxreport.train.config import TrainConfig, load_config
 from cxreport.train.decoder import Decoder
 from cxreport.train.encoder import Encoder
-from cxreport.train.evidence import NIH_EVIDENCE
 from cxreport.train.export import BundleDescription, write_bundle
+from cxreport.train.nih import NIH_EVIDENCE
 from cxreport.train.progress import LOG_FILE
 from cxreport.train.recipe import RUN_FILE, decoder_sizes
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cxreport.preprocess import network_input
+from cxreport.types import Floats
 
 FINDINGS = (
     "Atelectasis",
@@ -28,6 +29,22 @@ FINDINGS = (
     "Pleural_Thickening",
     "Hernia",
 )
+NIH_EVIDENCE: dict[str, tuple[str, ...]] = {
+    "Cardiomegaly": ("Cardiomegaly",),
+    "Lung Opacity": ("Infiltration", "Consolidation"),
+    "Lung Lesion": ("Mass", "Nodule"),
+    "Edema": ("Edema",),
+    "Consolidation": ("Consolidation",),
+    "Pneumonia": ("Pneumonia",),
+    "Atelectasis": ("Atelectasis",),
+    "Pneumothorax": ("Pneumothorax",),
+    "Pleural Effusion": ("Effusion",),
+    "Pleural Other": ("Pleural_Thickening",),
+    "Emphysema": ("Emphysema",),
+    "Fibrosis": ("Fibrosis",),
+    "Hernia": ("Hernia",),
+}
+"""Which of the findings speak for a reporting tag."""
 
 
 @dataclass(frozen=True)
@@ -83,3 +100,13 @@ def read_split(folder: Path, split: str, size: int) -> LabelledImages:
         with Image.open(folder / "images" / name) as image:
             pixels[i] = network_input(np.asarray(image.convert("L")), size)
     return LabelledImages(pixels, np.stack([labels[n] for n in names]), tuple(names))
+
+
+def nih_mask(tags: tuple[str, ...], findings: tuple[str, ...]) -> NDArray[np.bool_]:
+    """(R, T): which findings speak for which reporting tag."""
+    return np.array([[f in NIH_EVIDENCE.get(t, ()) for f in findings] for t in tags])
+
+
+def nih_targets(labels: Floats, tags: tuple[str, ...], findings: tuple[str, ...]) -> Floats:
+    """(N, T) NIH labels -> (N, R): a reporting tag is positive when one of its findings is."""
+    return (labels @ nih_mask(tags, findings).T.astype(np.float32) > 0).astype(np.float32)

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from cxreport.errors import TrainingError
 from cxreport.train.nih import FINDINGS
 
+SPLIT_FILE = "r2gen_split.json"
+
 
 @dataclass(frozen=True)
 class OpeniReport:
@@ -67,7 +69,7 @@ def split_reports(reports: list[OpeniReport], folder: Path) -> tuple[list[OpeniR
 
     Without the file every tenth report is val.
     """
-    path = folder / "r2gen_split.json"
+    path = folder / SPLIT_FILE
     val = set(json.loads(path.read_text())["val"]) if path.exists() else {r.uid for r in reports[9::10]}
     return [r for r in reports if r.uid not in val], [r for r in reports if r.uid in val]
 

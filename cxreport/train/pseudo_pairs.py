@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cxreport.train.evidence import Adapter, logit, nih_mask, nih_targets
-from cxreport.train.nih import FINDINGS
+from cxreport.train.evidence import Adapter, logit
+from cxreport.train.nih import FINDINGS, nih_mask, nih_targets
 from cxreport.train.text import TargetReport
 from cxreport.types import Floats
 

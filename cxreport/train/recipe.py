@@ -187,8 +187,8 @@ def _head_adapter(config: TrainConfig, images: EncoderData, data: DecoderData, l
     """From our own head's logits on val to reporting tags."""
     if config.pairing == "paired":
         return evidence.fit_adapter(logits, paired.report_targets(data.val, images.val.names, data.tags))
-    mask = evidence.nih_mask(data.tags, images.tags)
-    return evidence.fit_adapter(logits, evidence.nih_targets(images.val.labels, data.tags, images.tags), mask)
+    mask = nih.nih_mask(data.tags, images.tags)
+    return evidence.fit_adapter(logits, nih.nih_targets(images.val.labels, data.tags, images.tags), mask)
 
 
 def _chexnet_adapter(probabilities: dict[int, Floats], data: DecoderData) -> tuple[Adapter, Floats]:

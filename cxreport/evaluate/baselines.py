@@ -1,0 +1,68 @@
+"""Reports without a model: what the figures of one have to be compared with."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxreport.evaluate.captions import bleu
+from cxreport.plan import log_odds
+
+_SEED = 20200716
+_ORDER = 4
+
+
+def best_constant(train: Sequence[str]) -> int:
+    """Index of the train text with the best corpus BLEU-4 when it is written for every train study.
+
+    All texts are tried, exactly: with one text for all, the correct n-grams are a sum over its n-grams of how many
+    references have each at least once, twice and so on, which one pass over the train texts counts.
+
+    Args:
+        train: M prepared texts.
+    """
+    counts = [_ngrams(text.split()) for text in train]
+    at_least: defaultdict[tuple[str, ...], Counter[int]] = defaultdict(Counter)
+    for some in counts:
+        for ngram, times in some.items():
+            at_least[ngram].update(range(1, times + 1))
+    lengths = np.array([len(text.split()) for text in train], np.float64)
+    sums = np.zeros((len(train), 2 + 2 * _ORDER))
+    sums[:, 0], sums[:, 1] = lengths * len(train), lengths.sum()
+    for n in range(_ORDER):
+        sums[:, 2 + n] = np.maximum(lengths - n, 0) * len(train)
+    for i, some in enumerate(counts):
+        for ngram, times in some.items():
+            sums[i, 1 + _ORDER + len(ngram)] += sum(at_least[ngram][k] for k in range(1, times + 1))
+    return int(np.argmax(bleu(sums)[:, -1]))
+
+
+def most_frequent(train: Sequence[str]) -> int:
+    """Index of the first of the train texts that comes most often."""
+    return list(train).index(Counter(train).most_common(1)[0][0])
+
+
+def random_reports(studies: int, train: int) -> NDArray[np.int64]:
+    """(studies,) indices of train texts drawn at random, the same each time."""
+    return np.random.default_rng(_SEED).integers(0, train, studies)
+
+
+def nearest_neighbours(studies: NDArray[np.float32], train: NDArray[np.float32]) -> NDArray[np.int64]:
+    """For each study the train study with the nearest evidence, by Euclidean distance between logits.
+
+    Args:
+        studies: (N, T) a classifier's probabilities.
+        train: (M, T) likewise.
+
+    Returns:
+        (N,) indices into ``train``.
+    """
+    a, b = log_odds(studies), log_odds(train)
+    return np.array([np.argmin(((b - row) ** 2).sum(1)) for row in a], np.int64)
+
+
+def _ngrams(words: list[str]) -> Counter[tuple[str, ...]]:
+    return Counter(tuple(words[i : i + n]) for n in range(1, _ORDER + 1) for i in range(len(words) - n + 1))

@@ -1,0 +1,99 @@
+"""Text metrics of pycocoevalcap, the code that the field reports its figures with, kept per study."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import numpy as np
+from pycocoevalcap.bleu.bleu_scorer import BleuScorer
+from pycocoevalcap.cider.cider import Cider
+from pycocoevalcap.meteor.meteor import METEOR_JAR, Meteor
+from pycocoevalcap.rouge.rouge import Rouge
+
+from cxreport.evaluate.bootstrap import Rows, Statistics, mean_statistics
+
+METRICS = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr")
+_ORDER = 4
+_SMALL, _TINY = 1e-9, 1e-15  # BleuScorer's own guards against a division by zero
+_METEOR_ALPHA, _METEOR_BETA, _METEOR_GAMMA, _METEOR_DELTA = 0.85, 0.2, 0.6, 0.75  # METEOR 1.5's own for English
+_METEOR_WEIGHTS = (1.0, 0.6, 0.8, 0.6)
+_CHUNKS = 20  # their place among METEOR's 23 counts
+
+
+class CaptionMetrics:
+    """The metrics, with METEOR's Java program kept running if there is a Java to run it."""
+
+    def __init__(self) -> None:
+        self._meteor = Meteor() if shutil.which("java") else None
+
+    @property
+    def signature(self) -> str:
+        """Versions of what measures."""
+        meteor = METEOR_JAR.removesuffix(".jar") if self._meteor else "no METEOR (no Java)"
+        return f"pycocoevalcap-{version('pycocoevalcap')}, {meteor}"
+
+    def measure(self, references: Sequence[str], texts: Sequence[str]) -> list[Statistics]:
+        """Measure texts against one reference each.
+
+        BLEU and METEOR are corpus scores, ROUGE-L and CIDEr means over studies, as pycocoevalcap gives them. CIDEr
+        weighs n-grams by how many of these references have them, also in the resamples.
+
+        Args:
+            references: N prepared texts.
+            texts: N prepared texts.
+        """
+        gts, res = ({i: [text] for i, text in enumerate(side)} for side in (references, texts))
+        means = {"ROUGE-L": Rouge(), "CIDEr": Cider()}
+        rows = np.column_stack([metric.compute_score(gts, res)[1] for metric in means.values()])
+        statistics = [_bleu(references, texts), mean_statistics(tuple(means), rows)]
+        if self._meteor is not None:
+            lines = [self._meteor._stat(text, [ref]) for text, ref in zip(texts, references, strict=True)]
+            rows = meteor_rows(np.array([line.split() for line in lines], np.float64))
+            statistics.append(Statistics(("METEOR",), rows, lambda sums: meteor(sums)[:, None]))
+        return statistics
+
+
+def _bleu(references: Sequence[str], texts: Sequence[str]) -> Statistics:
+    """BLEU-1 to -4 (Papineni et al. 2002) from lengths and n-gram counts: text, reference, guessed, correct."""
+    scorer = BleuScorer(n=_ORDER)
+    for reference, text in zip(references, texts, strict=True):
+        scorer += (text, [reference])
+    rows = [[c["testlen"], *c["reflen"], *c["guess"], *c["correct"]] for c in scorer.ctest]
+    return Statistics(METRICS[:_ORDER], np.array(rows, np.float64), bleu)
+
+
+def bleu(sums: Rows) -> Rows:
+    """(B, 10) sums of text length, reference length, 4 guessed and 4 correct -> (B, 4), as BleuScorer does it."""
+    length, reference, guessed, correct = sums[:, 0], sums[:, 1], sums[:, 2 : 2 + _ORDER], sums[:, 2 + _ORDER :]
+    precisions = np.cumprod((correct + _TINY) / (guessed + _SMALL), axis=1)
+    ratio = (length + _TINY) / (reference + _SMALL)
+    brevity = np.exp(np.minimum(0, 1 - 1 / ratio))
+    return np.asarray(precisions ** (1 / np.arange(1, _ORDER + 1)) * brevity[:, None])
+
+
+def meteor_rows(counts: Rows) -> Rows:
+    """The counts of each study as METEOR adds them up: a text that is its reference counts as free of fragments.
+
+    Args:
+        counts: (N, 23), of METEOR's Java program: text and reference length, their function words; per matcher (exact,
+            stem, synonym, paraphrase) matched content words of text and reference, matched function words of both;
+            chunks, matched words of both.
+    """
+    chunks = counts[:, _CHUNKS]
+    whole = (counts[:, :2] == counts[:, _CHUNKS + 1 :]).all(1) & (chunks == 1)
+    return np.column_stack([counts[:, :_CHUNKS], np.where(whole, 0, chunks), counts[:, _CHUNKS + 1 :]])
+
+
+def meteor(sums: Rows) -> Rows:
+    """METEOR 1.5 (Denkowski & Lavie 2014) from sums (B, 23) of `meteor_rows`; its Java program scores no resamples."""
+    sizes, matched = sums[:, :4], sums[:, 4:_CHUNKS].reshape(len(sums), 4, 4)
+    weighted = np.einsum("bms,m->bs", matched, _METEOR_WEIGHTS)
+    parts = np.array([_METEOR_DELTA, 1 - _METEOR_DELTA])
+    found = weighted.reshape(-1, 2, 2).transpose(0, 2, 1) @ parts
+    possible = np.stack([sizes[:, :2] - sizes[:, 2:], sizes[:, 2:]], axis=2) @ parts
+    precision, recall = (found / np.maximum(possible, _SMALL)).T
+    mean = precision * recall / np.maximum(_METEOR_ALPHA * precision + (1 - _METEOR_ALPHA) * recall, _SMALL)
+    fragments = sums[:, _CHUNKS] / np.maximum(sums[:, _CHUNKS + 1 :].mean(1), _SMALL)
+    return np.asarray(mean * (1 - _METEOR_GAMMA * fragments**_METEOR_BETA))

@@ -1,0 +1,59 @@
+"""Drafting the reports that are to be measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from cxreport.errors import UsageError
+from cxreport.pipeline import GenerateOptions, generate
+from cxreport.session import Model
+from cxreport.types import Failure, Report, Study
+
+_BATCH = 32
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """How much is measured."""
+
+    bootstrap: int = 1000
+    """Resamples of the intervals; 0 gives none."""
+    limit: int | None = None
+    """Only so many studies of a split, the first ones."""
+    samples: int = 0
+    """Images whose reports are kept as examples."""
+    drafted: Callable[[int], None] = lambda studies: None
+    """Is told how many reports of a split are drafted."""
+
+
+def draft(
+    model: Model, studies: Iterable[Study | Failure], options: EvaluateOptions, evidence: str | None = None
+) -> list[Report]:
+    """Draft the reports of all studies.
+
+    Raises:
+        CxreportError: that of the first study that failed, as figures over the others would flatter.
+    """
+    reports = []
+    for outcome in generate(model, studies, GenerateOptions(_BATCH, evidence=evidence)):
+        if isinstance(outcome, Failure):
+            raise outcome.error
+        reports.append(outcome)
+        options.drafted(len(reports))
+    return reports
+
+
+@contextmanager
+def missing_data_told() -> Iterator[None]:
+    """Tell the user which file of a data folder is not there.
+
+    Raises:
+        UsageError: in place of a FileNotFoundError.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        message = f"{error.filename}: not found." if error.filename else f"{error}."
+        raise UsageError(message, hint="The README describes the layouts of the data folders.") from error

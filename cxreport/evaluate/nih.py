@@ -1,0 +1,173 @@
+"""Reports drafted from images of NIH ChestX-ray14, and the tags behind them, against the labels of the images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from pathlib import Path
+
+import numpy as np
+
+from cxreport import lexicon
+from cxreport.errors import UsageError
+from cxreport.evaluate import clinical, tags
+from cxreport.evaluate.bootstrap import Draws, Figure, draw_studies
+from cxreport.evaluate.drafting import EvaluateOptions, draft, missing_data_told
+from cxreport.evaluate.guards import Agreement, GuardCounts, count_guards, measure_agreement, planned_tags
+from cxreport.evaluate.text import JING_REPORT, SectionTexts
+from cxreport.evaluate.variety import variety
+from cxreport.labeler import CLASSES
+from cxreport.session import Model
+from cxreport.train.nih import FINDINGS, NIH_EVIDENCE, LabelledImages, nih_targets, read_split
+from cxreport.types import Position, Report, Study, View, ViewInfo
+
+_SAMPLED = ("Effusion", "Cardiomegaly", "Pneumothorax", "Emphysema", "No Finding", *FINDINGS)
+
+
+@dataclass(frozen=True)
+class ImageFigures:
+    """Everything measured on one folder, or on several together."""
+
+    name: str
+    images: int
+    means: dict[str, Figure]
+    """Of AUC, AP and ECE over the findings with enough positives."""
+    findings: dict[str, tags.FindingFigures]
+    agreement: tuple[Agreement, ...]
+    variety: dict[str, Figure]
+    sentences: float
+    """Mean number in a report."""
+    guards: GuardCounts
+    ms_per_study: float
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The report of an image, as an example."""
+
+    image: str
+    label: str
+    plan: dict[str, float]
+    """Planned tag -> its probability."""
+    findings: str
+    impression: str
+
+
+@dataclass(frozen=True)
+class NihFigures:
+    """The first folder alone, and all of them together where there are several."""
+
+    sets: tuple[ImageFigures, ...]
+    reliability: dict[str, tags.ReliabilityBins]
+    """Of all images together."""
+    samples: tuple[Sample, ...]
+    """The first images, of the first folder, that have one label alone, whatever their reports are like."""
+
+
+def evaluate_nih(model: Model, folders: Sequence[Path], options: EvaluateOptions) -> NihFigures:
+    """Draft the val images and measure tags and reports.
+
+    Args:
+        model: a bundle whose tag head knows findings of NIH ChestX-ray14.
+        folders: of its layout, each with a ``val_list.txt``.
+        options: how much is measured.
+
+    Raises:
+        UsageError: a file is missing, or the tag head knows other findings.
+    """
+    if not set(FINDINGS) & set(model.manifest.tag_names):
+        raise UsageError("The bundle's tags are not the findings of NIH ChestX-ray14.")
+    with missing_data_told():
+        splits = [_first(read_split(folder, "val", model.manifest.image_size), options.limit) for folder in folders]
+    drafted = [draft(model, _studies(split), options) for split in splits]
+    sets = [_measure(model, folders[0].name, drafted[0], splits[0].labels, options)]
+    everything = reduce(add, drafted), reduce(add, splits)
+    if len(folders) > 1:
+        name = " + ".join(folder.name for folder in folders)
+        sets.append(_measure(model, name, everything[0], everything[1].labels, options))
+    scores, labels, names, _ = _aligned(model, everything[0], everything[1].labels)
+    bins = {name: tags.reliability_bins(scores[:, i], labels[:, i]) for i, name in enumerate(names)}
+    return NihFigures(tuple(sets), bins, _samples(drafted[0], splits[0].labels, options.samples))
+
+
+def _first(split: LabelledImages, limit: int | None) -> LabelledImages:
+    return LabelledImages(split.pixels[:limit], split.labels[:limit], split.names[:limit])
+
+
+def _studies(images: LabelledImages) -> list[Study]:
+    return [
+        Study(name, (name,), View(ViewInfo(name, 0, Position.UNKNOWN), pixels))
+        for name, pixels in zip(images.names, images.pixels, strict=True)
+    ]
+
+
+def _aligned(
+    model: Model, reports: Sequence[Report], labels: tags.Scores
+) -> tuple[tags.Scores, tags.Scores, tuple[str, ...], tags.Scores]:
+    """Probabilities, labels, names and thresholds of the findings that both the bundle and the labels have."""
+    own = {tag.name: i for i, tag in enumerate(model.manifest.tags)}
+    names = tuple(name for name in FINDINGS if name in own)
+    columns = [own[name] for name in names]
+    scores = np.array([[tag.probability for tag in report.tags] for report in reports], np.float32)
+    thresholds = np.array([tag.threshold for tag in model.manifest.tags], np.float32)
+    return scores[:, columns], labels[:, [FINDINGS.index(name) for name in names]], names, thresholds[columns]
+
+
+def _measure(
+    model: Model, name: str, reports: Sequence[Report], labels: tags.Scores, options: EvaluateOptions
+) -> ImageFigures:
+    draws = draw_studies(len(reports), options.bootstrap)
+    texts = [JING_REPORT.text(SectionTexts.of(report)) for report in reports]
+    scores, truth, names, thresholds = _aligned(model, reports, labels)
+    return ImageFigures(
+        name,
+        len(reports),
+        tags.measure_means(scores, truth, draws),
+        tags.measure_findings(scores, truth, names, thresholds, draws),
+        _agreement(reports, texts, labels, draws),
+        variety(texts, labels.sum(1) > 0),
+        float(np.mean([len(report.findings + report.impression) for report in reports])),
+        count_guards(reports),
+        float(np.mean([sum(report.timing_ms.values()) for report in reports])),
+    )
+
+
+def _agreement(
+    reports: Sequence[Report], texts: Sequence[str], labels: tags.Scores, draws: Draws
+) -> tuple[Agreement, ...]:
+    """Read the texts with the labeler, and with the lexicon, which knows more of the NIH findings."""
+    plans = [planned_tags(report) for report in reports]
+    shared = tuple(name for name in CLASSES if name in NIH_EVIDENCE)
+    columns = [CLASSES.index(name) for name in shared]
+    affirmed = [lexicon.affirmed(text) for text in texts]
+    readers = {
+        "labeler": (shared, clinical.read_classes(texts)[:, columns]),
+        "lexicon": (tuple(NIH_EVIDENCE), np.array([[n in some for n in NIH_EVIDENCE] for some in affirmed])),
+    }
+    return tuple(
+        measure_agreement(
+            reader,
+            classes,
+            nih_targets(labels, classes, FINDINGS) > 0,
+            told,
+            np.array([[name in plan for name in classes] for plan in plans]),
+            draws,
+        )
+        for reader, (classes, told) in readers.items()
+    )
+
+
+def _samples(reports: Sequence[Report], labels: tags.Scores, count: int) -> tuple[Sample, ...]:
+    """Take the first image of each of some labels."""
+    samples: list[Sample] = []
+    for finding in tuple(dict.fromkeys(_SAMPLED)):
+        alone = np.array([finding == name for name in FINDINGS], np.float32)
+        found = np.flatnonzero((labels == alone).all(1))
+        if len(found) and len(samples) < count:
+            report = reports[int(found[0])]
+            text = SectionTexts.of(report)
+            plan = {planned.tag: planned.probability for planned in report.plan}
+            samples.append(Sample(report.study.id, finding, plan, text.findings, text.impression))
+    return tuple(samples)

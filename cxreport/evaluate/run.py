@@ -1,0 +1,76 @@
+"""All that `cxreport evaluate` measures, with a signature that says how, and as JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cxreport import __version__
+from cxreport.evaluate.drafting import EvaluateOptions
+from cxreport.evaluate.nih import NihFigures, evaluate_nih
+from cxreport.evaluate.openi import OpeniFigures, evaluate_openi
+from cxreport.session import Model
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything that was measured of a bundle."""
+
+    signature: str
+    openi: OpeniFigures | None
+    nih: NihFigures | None
+
+
+def evaluate(model: Model, openi: Path | None, nih: Sequence[Path], options: EvaluateOptions) -> Evaluation:
+    """Measure a bundle on one collection or both.
+
+    Args:
+        model: a loaded bundle.
+        openi: folder of Open-I.
+        nih: folders of NIH ChestX-ray14.
+        options: how much is measured.
+
+    Raises:
+        CxreportError: data are missing, the bundle does not fit them, or a study failed.
+    """
+    texts = evaluate_openi(model, openi, options) if openi else None
+    images = evaluate_nih(model, nih, options) if nih else None
+    return Evaluation(_signature(model, texts, images, options), texts, images)
+
+
+def _signature(model: Model, texts: OpeniFigures | None, images: NihFigures | None, options: EvaluateOptions) -> str:
+    """What has to be the same for two evaluations to compare, in one line."""
+    parts = []
+    if texts:
+        ways = "; ".join(f"{text.convention} ({text.studies}): {text.signature}" for text in texts.texts)
+        parts += [f"openi {texts.split}", ways, texts.metrics, "labels lexicon rules, uncertain positive"]
+    if images:
+        parts.append("nih val " + ", ".join(f"{some.name} ({some.images})" for some in images.sets))
+    limit = f", first {options.limit} only" if options.limit else ""
+    manifest = model.manifest
+    return " | ".join(
+        [
+            *parts,
+            f"95 % of {options.bootstrap} resamples{limit}",
+            f"cxreport {__version__}",
+            f"{manifest.name} {manifest.version} sha256:{manifest.sha256}",
+        ]
+    )
+
+
+def to_json(value: Any) -> Any:
+    """Dataclasses, arrays and numbers as what JSON has; nan as null."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_json(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, dict):
+        return {key: to_json(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return to_json(value.tolist())
+    if isinstance(value, list | tuple):
+        return [to_json(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,149 @@
+"""An evaluation as tables for the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from cxreport.evaluate import captions, clinical, tags, variety
+from cxreport.evaluate.bootstrap import Figure
+from cxreport.evaluate.guards import GuardCounts
+from cxreport.evaluate.nih import ImageFigures, NihFigures, Sample
+from cxreport.evaluate.openi import MODEL, OpeniFigures, TextFigures
+from cxreport.evaluate.run import Evaluation
+from cxreport.evaluate.tags import LEAST_POSITIVES, FindingFigures
+
+_COUNTS = ("vocabulary", "mean words")
+_NONE = "-"
+
+
+def render(evaluation: Evaluation) -> Group:
+    """Lay out everything that was measured, the signature last."""
+    parts: list[RenderableType] = []
+    if evaluation.openi:
+        parts += _openi(evaluation.openi)
+    if evaluation.nih:
+        parts += _nih(evaluation.nih)
+    return Group(*parts, Text(evaluation.signature, style="dim"))
+
+
+def _openi(figures: OpeniFigures) -> Iterator[RenderableType]:
+    for text in figures.texts:
+        yield _texts(text)
+    yield _classes(figures.texts[0])
+    yield _guards({"Open-I": figures.guards})
+
+
+def _nih(figures: NihFigures) -> Iterator[RenderableType]:
+    for images in figures.sets:
+        yield _findings(images)
+    yield _reports(figures.sets)
+    yield _guards({images.name: images.guards for images in figures.sets})
+    yield from map(_sample, figures.samples)
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column(columns[0], no_wrap=True)
+    for column in columns[1:]:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _texts(text: TextFigures) -> Table:
+    """Metrics down, who wrote across; the interval is the model's."""
+    table = _table(f"\n{text.title}: {text.studies} studies, {text.abnormal} abnormal", "", MODEL, "95 %")
+    others = [name for name in text.systems if name != MODEL]
+    for name in others:
+        table.add_column(name, justify="right")
+    for group in (captions.METRICS, clinical.METRICS, variety.METRICS):
+        for metric in group:
+            own, *rest = (text.systems[name].get(metric) for name in (MODEL, *others))
+            if own is not None:
+                table.add_row(metric, _value(own, metric), _interval(own), *(_value(f, metric) for f in rest))
+    return table
+
+
+def _classes(text: TextFigures) -> Table:
+    table = _table(f"\nWhat the reports state, {text.title}", "class", "references", "precision", "recall", "F1")
+    for name, figures in text.classes.items():
+        table.add_row(name, str(figures.positives), *map(_number, (figures.precision, figures.recall, figures.f1)))
+    return table
+
+
+def _findings(images: ImageFigures) -> Table:
+    columns = ("finding", "n", "AUC", "95 %", "AP", "ECE", "threshold", "sens.", "spec.")
+    table = _table(f"\nTag head, {images.name}: {images.images} images", *columns)
+    for name, finding in images.findings.items():
+        table.add_row(name, str(finding.positives), *_discrimination(finding.figures), *_operation(finding))
+    table.add_row(f"mean, n >= {LEAST_POSITIVES}", "", *_discrimination(images.means))
+    return table
+
+
+def _discrimination(figures: dict[str, Figure]) -> Iterator[str]:
+    auc, ap, ece = (figures[name] for name in tags.METRICS)
+    yield from (_number(auc.value), _interval(auc), _number(ap.value), _number(ece.value))
+
+
+def _operation(finding: FindingFigures) -> Iterator[str]:
+    yield from map(_number, (finding.threshold, finding.sensitivity, finding.specificity))
+
+
+def _reports(sets: tuple[ImageFigures, ...]) -> Table:
+    """What the reports of images state against the labels, and how they differ."""
+    table = _table("\nReports of images against the NIH labels", "", *(images.name for images in sets))
+    for agreements in zip(*(images.agreement for images in sets), strict=True):
+        reader = f"{agreements[0].reader}, {len(agreements[0].classes)} classes"
+        for answer in agreements[0].micro_f1:
+            figures = [agreement.micro_f1[answer] for agreement in agreements]
+            table.add_row(f"F1 micro, {reader}: {answer}", *(f"{_number(f.value)} {_interval(f)}" for f in figures))
+        table.add_row(f"planned told, {reader}", *(_number(agreement.planned_told) for agreement in agreements))
+        table.add_row(f"told unplanned, {reader}", *(_number(agreement.told_unplanned) for agreement in agreements))
+    for metric in variety.METRICS:
+        table.add_row(metric, *(_value(images.variety[metric], metric) for images in sets))
+    table.add_row("sentences", *(f"{images.sentences:.1f}" for images in sets))
+    table.add_row("ms per study", *(f"{images.ms_per_study:.0f}" for images in sets))
+    return table
+
+
+def _guards(counts: dict[str, GuardCounts]) -> Table:
+    table = _table("\nGuards: number of reports that", "", *counts)
+    rows = {
+        "affirm a tag that was not planned": "unplanned",
+        "leave a planned tag untold": "untold",
+        "have an empty section": "empty_section",
+        "have no planned tag": "no_plan",
+        "were drafted": "reports",
+    }
+    for title, field in rows.items():
+        table.add_row(title, *(str(getattr(some, field)) for some in counts.values()))
+    return table
+
+
+def _sample(sample: Sample) -> Text:
+    plan = ", ".join(f"{tag} {probability:.2f}" for tag, probability in sample.plan.items()) or "none"
+    return Text(
+        f"\n{sample.image}, label {sample.label}; plan: {plan}\n"
+        f"Findings: {sample.findings}\nImpression: {sample.impression}"
+    )
+
+
+def _value(figure: Figure | None, metric: str) -> str:
+    if figure is None:
+        return _NONE
+    return f"{figure.value:.0f}" if metric in _COUNTS else _number(figure.value)
+
+
+def _interval(figure: Figure) -> str:
+    if figure.low is None or figure.high is None or math.isnan(figure.low):
+        return ""
+    return f"{_number(figure.low)}-{_number(figure.high)}"
+
+
+def _number(value: float) -> str:
+    """Three places without a leading zero."""
+    return _NONE if math.isnan(value) else f"{value:.3f}".replace("0.", ".", 1)

@@ -1,0 +1,144 @@
+"""`cxreport evaluate` from end to end, on generated data with the tiny bundle."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from training_data import make_nih, make_openi
+
+from cxreport.evaluate.clinical import CLASSES
+from cxreport.train.nih import FINDINGS
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def openi(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_openi(tmp_path_factory.mktemp("openi") / "openi", reports=60, size=32)
+
+
+@pytest.fixture(scope="module")
+def nih(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_nih(tmp_path_factory.mktemp("nih") / "nih", images=4, val=44, size=32)
+
+
+@pytest.fixture
+def evaluate(run_cli: Callable, tiny_bundle: Path) -> Callable:
+    def run(*arguments: object):
+        return run_cli("evaluate", "--model", tiny_bundle, "--bootstrap", 20, *arguments)
+
+    return run
+
+
+def test_openi(evaluate: Callable, openi: Path) -> None:
+    done = evaluate("--openi", openi, "--json")
+    assert done.exit_code == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["nih"] is None
+    assert [text["convention"] for text in found["openi"]["texts"]] == ["findings", "impression", "report"]
+    text = found["openi"]["texts"][0]
+    assert (text["studies"], text["abnormal"]) == (11, 8)
+    assert set(text["systems"]) == {"model", "constant", "frequent", "random", "nearest", "tags alone", "references"}
+    assert set(text["systems"]["tags alone"]) == {"F1-14 micro", "F1-14 macro", "F1-5 micro", "F1-5 macro"}
+    model, references = text["systems"]["model"], text["systems"]["references"]
+    assert model["BLEU-1"]["low"] <= model["BLEU-1"]["value"] <= model["BLEU-1"]["high"]
+    assert text["systems"]["constant"]["distinct"]["value"] == pytest.approx(1 / 11)
+    assert references["distinct"]["value"] > 1 / 11
+    # the evidence tells the two findings apart without error, so the nearest report states the same ones
+    assert text["systems"]["nearest"]["F1-14 micro"]["value"] == 1
+    assert tuple(text["classes"]) == CLASSES
+    assert text["classes"]["Cardiomegaly"]["positives"] + text["classes"]["Pleural Effusion"]["positives"] > 8
+    assert found["openi"]["guards"]["reports"] == 11
+    for part in ("r2gen val", "r2gen_words", "60 words", "pycocoevalcap-", "20 resamples", "tiny 0 sha256:"):
+        assert part in found["signature"]
+
+
+def test_the_same_figures_each_time(evaluate: Callable, openi: Path, nih: Path) -> None:
+    def figures() -> dict:
+        found = json.loads(evaluate("--openi", openi, "--nih", nih, "--json").stdout)
+        for images in found["nih"]["sets"]:
+            del images["ms_per_study"]
+        return found
+
+    assert figures() == figures()
+
+
+def test_nih(evaluate: Callable, nih: Path, tmp_path: Path) -> None:
+    plot, out = tmp_path / "plot.png", tmp_path / "out.json"
+    done = evaluate("--nih", nih, "--nih", nih, "--plot", plot, "--json", "--out", out, "--samples", 2)
+    assert (done.exit_code, done.stdout) == (0, "")
+    found = json.loads(out.read_text())["nih"]
+    alone, both = found["sets"]
+    assert (alone["images"], both["images"], both["name"]) == (44, 88, "nih + nih")
+    assert alone["findings"]["Effusion"]["positives"] == 22
+    assert alone["findings"]["Hernia"]["figures"]["AUC"]["value"] is None
+    # the same images twice: nothing that is measured changes but the counts
+    assert (
+        both["findings"]["Effusion"]["figures"]["AUC"]["value"]
+        == alone["findings"]["Effusion"]["figures"]["AUC"]["value"]
+    )
+    labeler, lexicon = alone["agreement"]
+    assert (len(labeler["classes"]), len(lexicon["classes"])) == (10, 13)
+    # 22 effusions and 22 enlarged hearts among 44 images; saying all 10 classes of all has 44 hits in 440
+    assert labeler["micro_f1"]["always all"]["value"] == pytest.approx(2 * 44 / (440 + 44))
+    assert labeler["micro_f1"]["always none"]["value"] == 0
+    assert [sample["label"] for sample in found["samples"]] == ["Effusion", "Cardiomegaly"]
+    assert set(found["reliability"]) == set(FINDINGS)
+    assert Image.open(plot).format == "PNG"
+
+
+def test_tables(evaluate: Callable, openi: Path, nih: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    done = evaluate("--openi", openi, "--nih", nih, "--samples", 1, "--limit", 8)
+    assert done.exit_code == 0, done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= 100
+    for part in (
+        "Findings, as R2Gen: 8 studies",
+        "BLEU-4",
+        "tags alone",
+        "Pleural Effusion",
+        "Tag head, nih: 8 images",
+    ):
+        assert part in done.stdout
+    assert "label Effusion; plan:" in done.stdout
+    assert "first 8 only" in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize("arguments", [[], ["--plot", "x.png", "--openi", "."], ["--samples", 1, "--openi", "."]])
+def test_usage(evaluate: Callable, arguments: list) -> None:
+    done = evaluate(*arguments)
+    assert done.exit_code == 2
+    assert "hint:" in done.stderr
+
+
+def test_missing_data(evaluate: Callable, openi: Path, tmp_path: Path) -> None:
+    assert "not found" in evaluate("--nih", tmp_path).stderr
+    assert "no ecgen-radiology" in evaluate("--openi", tmp_path).stderr
+    (tmp_path / "ecgen-radiology").symlink_to(openi / "ecgen-radiology")
+    done = evaluate("--openi", tmp_path)
+    assert done.exit_code == 2
+    assert "chexnet_predictions.csv: not found." in done.stderr
+
+
+def test_one_failed_study_ends_the_evaluation(evaluate: Callable, openi: Path, tmp_path: Path) -> None:
+    (tmp_path / "ecgen-radiology").symlink_to(openi / "ecgen-radiology")
+    lines = (openi / "chexnet_predictions.csv").read_text().splitlines()
+    damaged = [line.replace(",0.", ",7.", 1) if line.startswith("10,") else line for line in lines]
+    (tmp_path / "chexnet_predictions.csv").write_text("\n".join(damaged))
+    done = evaluate("--openi", tmp_path)
+    assert done.exit_code == 6
+    assert "Row 11" in done.stderr
+    assert not done.stdout
+
+
+def test_without_the_extra(evaluate: Callable, openi: Path, nih: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    done = evaluate("--openi", openi)
+    assert done.exit_code == 5
+    assert "cxreport[evaluate]" in done.stderr
+    assert evaluate("--nih", nih, "--limit", 2).exit_code == 0
