@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from cxreport.labeler import CLASSES, ReportText, label, read_texts
+from cxreport.labeler import CLASSES, ReportText, label, label_tags, read_texts
 from cxreport.types import Failure
 
 NONE = {"No Finding": 1}
