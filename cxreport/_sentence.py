@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from cxreport.bundle import Manifest
-
 _ABBREVIATIONS = frozenset({"ap", "cabg", "chf", "copd", "ct", "mri", "pa", "picc", "svc", "tb"})
 _LEVEL = re.compile(r"[ctl]\d{1,2}")
 _SPACING = (
@@ -35,9 +33,9 @@ _AGREEMENT = tuple(
 )
 
 
-def sentence_text(manifest: Manifest, ids: Sequence[int]) -> str:
+def sentence_text(vocabulary: Sequence[str], ids: Sequence[int]) -> str:
     """Write word ids as a sentence: agreement, spacing, abbreviations, a capital first letter and a full stop."""
-    words = [manifest.vocabulary[i] for i in ids]
+    words = [vocabulary[i] for i in ids]
     text = " ".join(w.upper() if w in _ABBREVIATIONS or _LEVEL.fullmatch(w) else w for w in words)
     for pattern, replacement in _AGREEMENT + _SPACING:
         text = pattern.sub(replacement, text)

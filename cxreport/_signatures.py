@@ -49,6 +49,7 @@ def signatures(sizes: Sizes) -> dict[str, Signature]:
                 Port("patches", ("B", "P", features)),
                 Port("has_image", ("B",)),
                 Port("tags", ("B", reporting)),
+                Port("unusual", ("B", reporting)),
                 Port("plan", ("B", reporting)),
                 Port("detail", ("B", len(Detail))),
                 Port("section", ("B",), "int64"),

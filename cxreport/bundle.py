@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,7 +30,7 @@ NO_WORD = -1
 
 _T = TypeVar("_T")
 _SHORT = 5  # letters: "the", "and", "lobe", "right"
-_REPORTING_TAG: dict[str, type] = {"name": str, "impression": bool, "deniable": bool}
+_REPORTING_TAG: dict[str, type] = {"name": str, "impression": bool, "deniable": bool, "place": float}
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,8 @@ class ReportingTag:
     """Whether a positive one is planned in the Impression too."""
     deniable: bool
     """Whether the training reports have sentences that deny it and little else."""
+    place: float
+    """Where Findings speak of it on average: 0 is their start, 1 their end."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +138,12 @@ class Manifest:
     @functools.cached_property
     def long_words(self) -> NDArray[np.bool_]:
         """(V,) words that no sentence has twice: those of more than 5 letters."""
-        return np.array([len(word) > _SHORT for word in self.vocabulary])
+        return long_words(self.vocabulary)
+
+    @functools.cached_property
+    def places(self) -> dict[str, float]:
+        """Where Findings speak of each reporting tag."""
+        return {tag.name: tag.place for tag in self.reporting_tags}
 
     @property
     def image_size(self) -> int:
@@ -152,6 +159,11 @@ class Manifest:
     def reporting_names(self) -> tuple[str, ...]:
         """Names of the reporting tags."""
         return tuple(t.name for t in self.reporting_tags)
+
+
+def long_words(vocabulary: Sequence[str]) -> NDArray[np.bool_]:
+    """(V,) which words are long."""
+    return np.array([len(word) > _SHORT for word in vocabulary])
 
 
 def find_bundle(model: str | Path | None) -> Path:

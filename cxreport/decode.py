@@ -7,7 +7,6 @@ The ids of a study do not depend on the batch that it travels in (see `session`)
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,14 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxreport._beam import Words, search
+from cxreport._outline import Outline
 from cxreport.bundle import Manifest
 from cxreport.errors import UsageError
 from cxreport.types import Decoding, Detail, Encoding, Floats, Plan, Section, SentenceIds
 
 if TYPE_CHECKING:
     from cxreport.session import Model
-
-_LIKELY = 0.5
 
 
 @dataclass(frozen=True)
@@ -55,44 +53,12 @@ class _Topic:
     vector: Floats
 
 
-class _Outline:
-    """How far the report of one study has come.
-
-    In each section the planned topics come first, the most probable tag before the others; while some remain, the
-    networks' stop and section outputs are not asked.
-    """
-
-    def __init__(self, manifest: Manifest, plan: Plan, max_sentences: int) -> None:
-        self.section = Section.FINDINGS
-        self.done = False
-        told = plan.tags if manifest.decoding.planned else ()
-        denied = plan.denied if manifest.decoding.planned else ()
-        self._planned = deque([*((t, 1.0) for t in told), *((t, -1.0) for t in denied)])
-        self._impression = deque((t, 1.0) for t in told if manifest.reporting_tags[t].impression)
-        self._max_sentences = max_sentences
-        self._written = 0
-
-    def next_planned(self) -> tuple[int, float] | None:
-        """Tag that the next sentence is planned to tell (1) or to deny (-1); None for a free topic."""
-        return self._planned[0] if self._planned else None
-
-    def advance(self, stop: float, section_next: float) -> None:
-        """Go on to the next sentence, the next section or the end.
-
-        Args:
-            stop: probability that the report ends here.
-            section_next: probability that the Impression follows.
-        """
-        self._written += 1
-        if self._planned:
-            self._planned.popleft()
-        if self._planned:
-            return
-        full = self._written >= self._max_sentences
-        if self.section is Section.IMPRESSION:
-            self.done = full or stop > _LIKELY
-        elif full or section_next > _LIKELY or stop > _LIKELY:
-            self.section, self._planned, self._written = Section.IMPRESSION, self._impression, 0
+def _outline(manifest: Manifest, plan: Plan, max_sentences: int) -> Outline:
+    """The outline of a study; without planned topics all are free."""
+    if not manifest.decoding.planned:
+        return Outline((), (), (), max_sentences)
+    impression = [t for t in plan.tags if manifest.reporting_tags[t].impression]
+    return Outline(plan.tags, plan.denied, impression, max_sentences)
 
 
 def decode(
@@ -129,15 +95,17 @@ def _unroll(
     """Run the sentence LSTM for studies that all have images, or all have none, until the last report ends."""
     manifest = model.manifest
     topics: list[_Topic] = []
-    outlines = {i: _Outline(manifest, plans[i], max_sentences) for i in group}
-    patches, tags = _patches(manifest, [encodings[i] for i in group]), _positive([plans[i] for i in group])
+    outlines = {i: _outline(manifest, plans[i], max_sentences) for i in group}
+    patches = _patches(manifest, [encodings[i] for i in group])
+    tags = _positive([plans[i] for i in group])
+    unusual = np.stack([plans[i].unusual for i in group] or [np.zeros(len(manifest.reporting_tags), np.float32)])
     hidden = cell = np.zeros((len(group), manifest.sizes.hidden), np.float32)
     while group:
         planned = [outlines[i].next_planned() for i in group]
         has_image = np.array([encodings[i].patches is not None for i in group], np.float32)
         section = np.array([outlines[i].section is Section.IMPRESSION for i in group], np.int64)
         plan, detail = _plan_input(planned, [plans[i] for i in group], tags.shape[1])
-        step = model.sentence_step(patches, has_image, tags, plan, detail, section, hidden, cell)
+        step = model.sentence_step(patches, has_image, tags, unusual, plan, detail, section, hidden, cell)
         for row, study in enumerate(group):
             attention = step.attention[row] if has_image[row] else None
             where = outlines[study].section
@@ -145,7 +113,8 @@ def _unroll(
             outlines[study].advance(step.stop[row], step.section_next[row])
         on = [row for row, study in enumerate(group) if not outlines[study].done]
         group = [group[row] for row in on]
-        patches, tags, hidden, cell = patches[on], tags[on], step.hidden[on], step.cell[on]
+        patches, tags, unusual = patches[on], tags[on], unusual[on]
+        hidden, cell = step.hidden[on], step.cell[on]
     return topics
 
 

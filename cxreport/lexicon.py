@@ -59,6 +59,7 @@ class _Rules:
     scope: _Scope
     details: dict[Detail, re.Pattern[str]]
     tags: dict[str, _Terms]
+    plain: dict[str, str]
     classes: dict[str, _Terms]
     normal: tuple[_Normal, ...]
 
@@ -77,6 +78,7 @@ def _rules() -> _Rules:
         scope=_Scope(**{name: _any(cues) for name, cues in data["scope"].items()}),
         details={Detail(detail): _any(patterns) for detail, patterns in data["details"].items()},
         tags={tag: _Terms(_any(terms)) for tag, terms in data["tags"].items()},
+        plain=data["plain"],
         classes={name: _class_terms(name, own, data["tags"]) for name, own in data["classes"].items()},
         normal=tuple(_Normal(_any(n["says"]), tuple(n["denies"])) for n in data["normal"]),
     )
@@ -91,6 +93,11 @@ def _class_terms(name: str, own: dict[str, list[str]], tags: dict[str, list[str]
 def reporting_tags() -> tuple[str, ...]:
     """Names of the reporting tags in their fixed order."""
     return tuple(_rules().tags)
+
+
+def plain_sentence(tag: str) -> str:
+    """A sentence that states a reporting tag and nothing else."""
+    return _rules().plain.get(tag, f"There is {tag.lower()}.")
 
 
 def split_sentences(text: str) -> list[str]:
@@ -109,6 +116,12 @@ def read_tags(text: str) -> dict[str, Status]:
     Returns:
         Tag -> ``present``, ``uncertain`` or ``absent``; the most affirmative mention wins.
     """
+    return dict(_tags(text))
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _tags(text: str) -> dict[str, Status]:
+    """As `read_tags`, once for each text: drafted reports share most of their sentences."""
     return _read(text, _rules().tags)
 
 
@@ -185,9 +198,3 @@ def details(sentence: str) -> frozenset[Detail]:
     found = {detail for detail, pattern in _rules().details.items() if pattern.search(sentence.lower())}
     hedged = "uncertain" in read_tags(sentence).values()
     return frozenset(found | {Detail.UNCERTAIN} if hedged else found)
-
-
-def contradicts(sentence: str, tags: Sequence[str]) -> bool:
-    """Whether a sentence denies a planned tag or states one that is not planned."""
-    planned = set(tags)
-    return any((status == "absent") == (tag in planned) for tag, status in read_tags(sentence).items())

@@ -13,6 +13,7 @@ HEAD = "head"
 """Evidence source of the bundle's own tag head."""
 _CLIP = 1e-6
 _AS_THEY_ARE = 0.5
+_MOST_UNUSUAL = 3.0
 
 
 def make_plan(
@@ -31,27 +32,60 @@ def make_plan(
         UsageError: no such source.
         InvalidTagsError: the study lacks tags that the source's evidence is made of.
     """
-    degrees: dict[Detail, NDArray[np.bool_]] = {}
+    deniable = np.array([tag.deniable for tag in manifest.reporting_tags])
+    denials = manifest.decoding.denials
     if source is None:
         probabilities = _as_they_are(manifest, encoding.tags)
-        thresholds, evident = np.full_like(probabilities, _AS_THEY_ARE), probabilities > 0
-        unusual = log_odds(probabilities)
-    elif source in manifest.evidence:
-        evidence = manifest.evidence[source]
-        probabilities, thresholds = _matched(evidence, source, encoding.tags), evidence.thresholds
-        evident = np.asarray(evidence.weights.any(1))
-        unusual = (log_odds(probabilities) - evidence.usual) / evidence.spread
-        degrees = {Detail.MILD: probabilities < evidence.mild, Detail.MARKED: probabilities > evidence.marked}
-    else:
+        positive = probabilities >= (_AS_THEY_ARE if threshold is None else threshold)
+        deniable &= probabilities > 0
+        unusual = np.zeros_like(probabilities)
+        told, denied = _told_and_denied(probabilities, positive, deniable, probabilities, denials)
+        return Plan(probabilities, unusual, told, denied)
+    if source not in manifest.evidence:
         known = ", ".join(sorted(manifest.evidence))
         raise UsageError(f"The bundle has no evidence for {source!r}; it knows {known}.")
-    positive = probabilities >= (thresholds if threshold is None else threshold)
-    by_probability = np.argsort(-probabilities, kind="stable")
-    deniable = [evident[r] and tag.deniable for r, tag in enumerate(manifest.reporting_tags)]
-    denied = [int(r) for r in np.argsort(-unusual, kind="stable") if deniable[r] and not positive[r]]
-    told = [int(r) for r in by_probability if positive[r]]
+    evidence = manifest.evidence[source]
+    return plan_from_evidence(evidence, _matched(evidence, source, encoding.tags), deniable, denials, threshold)
+
+
+def plan_from_evidence(
+    evidence: EvidenceModel,
+    probabilities: Floats,
+    deniable: NDArray[np.bool_],
+    denials: int,
+    threshold: float | None = None,
+) -> Plan:
+    """Plan with a source of evidence, for a bundle or for a decoder in training.
+
+    Args:
+        evidence: the source.
+        probabilities: (R,) of the reporting tags, by that source.
+        deniable: (R,) which tags can be denied.
+        denials: how many are.
+        threshold: in place of the source's thresholds.
+    """
+    positive = probabilities >= (evidence.thresholds if threshold is None else threshold)
+    unusual = unusual_evidence(evidence, probabilities)
+    deniable = deniable & evidence.weights.any(1)
+    told, denied = _told_and_denied(probabilities, positive, deniable, unusual, denials)
+    degrees = {Detail.MILD: probabilities < evidence.mild, Detail.MARKED: probabilities > evidence.marked}
     details = {r: frozenset(d for d, holds in degrees.items() if holds[r]) for r in told}
-    return Plan(probabilities, tuple(told), tuple(denied[: manifest.decoding.denials]), details)
+    return Plan(probabilities, unusual, told, denied, details)
+
+
+def unusual_evidence(evidence: EvidenceModel, probabilities: Floats) -> Floats:
+    """(R,) probabilities -> how many standard deviations they lie above the usual; 0 for tags without evidence."""
+    unusual = ((log_odds(probabilities) - evidence.usual) / evidence.spread).clip(-_MOST_UNUSUAL, _MOST_UNUSUAL)
+    return np.where(evidence.weights.any(1), unusual, 0).astype(np.float32)
+
+
+def _told_and_denied(
+    probabilities: Floats, positive: NDArray[np.bool_], deniable: NDArray[np.bool_], unusual: Floats, denials: int
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The positive tags, most probable first, and the negative ones that are most unusual."""
+    told = [int(r) for r in np.argsort(-probabilities, kind="stable") if positive[r]]
+    denied = [int(r) for r in np.argsort(-unusual, kind="stable") if deniable[r] and not positive[r]]
+    return tuple(told), tuple(denied[:denials])
 
 
 def _as_they_are(manifest: Manifest, tags: dict[str, float]) -> Floats:

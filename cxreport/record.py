@@ -47,6 +47,7 @@ def to_record(outcome: Outcome, manifest: Manifest) -> dict[str, Any]:
         "impression": list(outcome.impression),
         "report": {"findings": " ".join(outcome.findings), "impression": " ".join(outcome.impression)},
         "model": {"name": manifest.name, "version": manifest.version, "sha256": manifest.sha256},
+        "repairs": {"removed": outcome.repairs.removed, "added": outcome.repairs.added},
         "warnings": list(outcome.warnings),
         "timing_ms": {stage: round(float(spent), 2) for stage, spent in outcome.timing_ms.items()},
     }
@@ -123,6 +124,11 @@ def record_schema() -> dict[str, Any]:
             name={"type": "string"},
             version={"type": "string"},
             sha256={"type": "string", "pattern": "^[0-9a-f]{64}$"},
+        ),
+        repairs=_object(
+            "What was done so that the text keeps to the plan.",
+            removed={"type": "integer", "minimum": 0, "description": "Contradicting sentences left out."},
+            added={"type": "integer", "minimum": 0, "description": "Plain sentences for planned tags left untold."},
         ),
         warnings=_texts("What the reader of the report should know."),
         timing_ms={

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cxreport import lexicon
 from cxreport._sentence import sentence_text
 from cxreport.bundle import Manifest
-from cxreport.types import Decoding, Detail, Encoding, Plan, PlannedTag, Report, Section, Study, TagResult
+from cxreport.types import Decoding, Detail, Encoding, Plan, PlannedTag, Repairs, Report, Section, Study, TagResult
 
 _AS_GIVEN = 0.5
 """Threshold of tags that come from elsewhere."""
@@ -34,13 +34,21 @@ def write_report(
         warnings: to be added to the study's.
     """
     told = [manifest.reporting_names[t] for t in plan.tags]
-    sections, own_warnings = {}, []
+    repeated = [manifest.reporting_names[t] for t in plan.tags if manifest.reporting_tags[t].impression]
+    sections, own_warnings, repairs = {}, [], []
     for section in Section:
-        written = [(s.planned, sentence_text(manifest, s.ids)) for s in decoding.sentences if s.section is section]
-        if manifest.decoding.planned:  # without planned topics, it is the free sentences that tell the tags
-            written = _keep_to_plan(written, told)
-        kept = tuple(dict.fromkeys(text for _, text in written))
-        sections[section] = kept
+        written = [
+            (s.planned is not None, sentence_text(manifest.vocabulary, s.ids))
+            for s in decoding.sentences
+            if s.section is section
+        ]
+        if manifest.decoding.planned and written:  # without planned topics, it is the free sentences that tell the tags
+            findings = section is Section.FINDINGS
+            kept, repair = _mended(written, told, told if findings else repeated, manifest.places if findings else None)
+            repairs.append(repair)
+        else:
+            kept = [text for _, text in written]
+        sections[section] = tuple(dict.fromkeys(kept))
         if decoding.sentences and not kept:
             own_warnings.append(f"The {section} section is empty: no sentence fits the findings.")
     if decoding.sentences:
@@ -60,29 +68,57 @@ def write_report(
         findings=sections[Section.FINDINGS],
         impression=sections[Section.IMPRESSION],
         warnings=(*study.warnings, *warnings, *own_warnings),
+        repairs=Repairs(sum(r.removed for r in repairs), sum(r.added for r in repairs)),
     )
 
 
-def _keep_to_plan(written: list[tuple[int | None, str]], told: Sequence[str]) -> list[tuple[int | None, str]]:
-    """A section without what does not fit its plan, and without sentences that deny again what is denied."""
-    kept, denied = [], set[str]()
-    for planned, text in written:
-        if not _fits(text, planned is not None, told):
-            continue
+def _mended(
+    written: list[tuple[bool, str]], told: Sequence[str], due: Sequence[str], places: Mapping[str, float] | None
+) -> tuple[list[str], Repairs]:
+    """The sentences of a section that keeps to its plan: none contradicts it, and all tags that are due are told."""
+    kept = arrange(written, told, places)
+    stated = lexicon.affirmed(" ".join(written[i][1] for i in kept))
+    added = [(True, lexicon.plain_sentence(tag)) for tag in due if tag not in stated]
+    left_out = (written[i] for i in range(len(written)) if i not in kept)
+    removed = sum(not _fits(lexicon.read_tags(text), planned, told) for planned, text in left_out)
+    if added:
+        written = written + added
+        kept = arrange(written, told, places)
+    return [written[i][1] for i in kept], Repairs(removed, len(added))
+
+
+def arrange(
+    written: Sequence[tuple[bool, str]], told: Sequence[str], places: Mapping[str, float] | None = None
+) -> Sequence[int]:
+    """Choose the sentences of a section, and their order.
+
+    What does not fit the plan is left out, and so is what denies again what is denied.
+
+    Args:
+        written: whether a sentence was planned to tell a tag, and its text.
+        told: tags that the report is planned to tell.
+        places: of the tags that a sentence mentions, the first says where it stands; None keeps the order.
+
+    Returns:
+        indices of the sentences that are kept, in the order in which they are read.
+    """
+    kept: dict[int, float] = {}
+    denied = set[str]()
+    for i, (planned, text) in enumerate(written):
         tags = lexicon.read_tags(text)
-        if planned is None and tags and tags.keys() <= denied:
+        if not _fits(tags, planned, told) or (not planned and tags and tags.keys() <= denied):
             continue
         denied |= {tag for tag, status in tags.items() if status == "absent"}
-        kept.append((planned, text))
-    return kept
+        kept[i] = min((places[tag] for tag in tags if tag in places), default=1.0) if places else 0.0
+    return sorted(kept, key=kept.__getitem__)
 
 
-def _fits(text: str, planned: bool, told: Sequence[str]) -> bool:
+def _fits(tags: Mapping[str, lexicon.Status], planned: bool, told: Sequence[str]) -> bool:
     """Whether a sentence keeps to the plan: a planned one states planned tags only, a free one contradicts none."""
+    stated = {tag for tag, status in tags.items() if status != "absent"}
     if planned:
-        stated = lexicon.affirmed(text)
         return bool(stated) and stated <= set(told)
-    return not lexicon.contradicts(text, told)
+    return not stated - set(told) and not (tags.keys() - stated) & set(told)
 
 
 def _tag_results(manifest: Manifest, encoding: Encoding, threshold: float | None) -> tuple[TagResult, ...]:

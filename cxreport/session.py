@@ -152,6 +152,7 @@ class Model:
         patches: Floats,
         has_image: Floats,
         tags: Floats,
+        unusual: Floats,
         plan: Floats,
         detail: Floats,
         section: NDArray[np.int64],
@@ -164,6 +165,7 @@ class Model:
             patches: (B, P, D); zeros (B, 1, D) without images.
             has_image: (B,) 1 or 0.
             tags: (B, R) probability of each positive reporting tag, 0 where negative.
+            unusual: (B, R) how unusual the evidence of each reporting tag is, in standard deviations.
             plan: (B, R) 1 for the tags that this sentence tells, -1 for those it denies; zeros for a free topic.
             detail: (B, D) 1 for each `Detail` of how it tells them.
             section: (B,) of this sentence, 0 Findings, 1 Impression.
@@ -171,7 +173,7 @@ class Model:
             cell: (B, H) likewise.
         """
         return SentenceOutput(
-            *self._run("sentence_step", [patches, has_image, tags, plan, detail, section, hidden, cell])
+            *self._run("sentence_step", [patches, has_image, tags, unusual, plan, detail, section, hidden, cell])
         )
 
     def word_step(self, topic: Floats, word: NDArray[np.int64], hidden: Floats, cell: Floats) -> WordOutput:

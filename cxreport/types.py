@@ -113,6 +113,8 @@ class Plan:
 
     probabilities: Floats
     """(R,) calibrated probability of each reporting tag."""
+    unusual: Floats
+    """(R,) how many standard deviations its evidence lies above the usual, -3 to 3; 0 where the usual is unknown."""
     tags: tuple[int, ...]
     """Indices of the positive reporting tags, most probable first: one planned topic each."""
     denied: tuple[int, ...] = ()
@@ -163,6 +165,16 @@ class PlannedTag:
 
 
 @dataclass(frozen=True)
+class Repairs:
+    """What was done to a report so that it keeps to its plan."""
+
+    removed: int = 0
+    """Sentences left out because they contradicted it."""
+    added: int = 0
+    """Plain sentences for planned tags that no sentence of a section told."""
+
+
+@dataclass(frozen=True)
 class Report:
     """The drafted report of one study, in words."""
 
@@ -172,6 +184,7 @@ class Report:
     findings: tuple[str, ...]
     impression: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    repairs: Repairs = Repairs()
     timing_ms: dict[str, float] = field(default_factory=dict)
     """Milliseconds per stage, the share of this study in its batch."""
 

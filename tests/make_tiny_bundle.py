@@ -36,6 +36,14 @@ REPORTING = {
     "Pneumothorax": ("Pneumothorax",),
     "Granuloma": (),
 }
+PLACES = {
+    "Pleural Effusion": 0.6,
+    "Cardiomegaly": 0.2,
+    "Atelectasis": 0.4,
+    "Lung Opacity": 0.3,
+    "Pneumothorax": 0.5,
+    "Granuloma": 0.7,
+}
 FINDINGS = {
     "Pleural Effusion": "there is a pleural effusion",
     "Cardiomegaly": "the heart is enlarged",
@@ -80,7 +88,7 @@ def make(folder: Path, steps: int = 800) -> dict[str, Any]:
     sizes = DecoderSizes(
         tags=len(REPORTING),
         words=len(VOCABULARY),
-        patch_dim=encoder.tag_head.in_features,
+        patch_dim=encoder.patch_dim,
         hidden=24,
         word_dim=16,
         attention=8,
@@ -100,12 +108,14 @@ def _spread(encoder: Encoder) -> None:
             nn.init.normal_(module.bias, std=0.1)
     clouds = F.interpolate(torch.rand(64, 1, 5, 5), size=IMAGE_SIZE, mode="bilinear")
     pictures = (clouds + torch.randn(64, 1, IMAGE_SIZE, IMAGE_SIZE) * torch.rand(64, 1, 1, 1) * 0.1).clamp(0, 1) * 255
-    last = encoder.features[-2]
+    last = encoder.blocks[-1][-2]
     deviation = encoder(pictures)[2].std(0).clamp(min=1e-3)
     last.weight.div_(deviation.view(-1, 1, 1, 1))
     last.bias.div_(deviation)
-    encoder.norm.running_mean.copy_(encoder(pictures)[2].mean(0))
-    nn.init.normal_(encoder.tag_head.weight, std=0.7)
+    encoder.norm.momentum = 1.0
+    encoder.norm.train()(encoder.pooled(encoder.maps(pictures)))
+    encoder.norm.eval()
+    nn.init.normal_(encoder.tag_head.weight, std=0.4)
     nn.init.constant_(encoder.tag_head.bias, -1.5)
 
 
@@ -139,7 +149,8 @@ def _loss(decoder: Decoder, outlines: list[list[Sentence]]) -> Tensor:
             texts.append(torch.tensor([*(VOCABULARY.index(word) for word in text.split()), END]))
     shown = plans.amax(1) * (torch.rand(batch, tags) * 0.5 + 0.5)
     patches, has_image = torch.randn(batch, 4, decoder.sizes.patch_dim), (torch.rand(batch) < 0.5).float()
-    topics, stops, nexts = decoder.topics(patches, has_image, shown, plans, details, sections)
+    unusual = torch.randn(batch, tags)
+    topics, stops, nexts = decoder.topics(patches, has_image, shown, unusual, plans, details, sections)
     real = stop >= 0
     words = nn.utils.rnn.pad_sequence(texts, batch_first=True, padding_value=PAD)
     return (
@@ -165,7 +176,9 @@ def _description() -> BundleDescription:
         version="0",
         image_size=IMAGE_SIZE,
         tags=tuple(Tag(name, 0.5) for name in NIH),
-        reporting_tags=tuple(ReportingTag(name, name != "Granuloma", name != "Granuloma") for name in REPORTING),
+        reporting_tags=tuple(
+            ReportingTag(name, name != "Granuloma", name != "Granuloma", PLACES[name]) for name in REPORTING
+        ),
         evidence={"head": _evidence(1.0, 0.5), "chexnet": _evidence(1.2, 0.4)},
         vocabulary=VOCABULARY,
         decoding=DecodingDefaults(max_sentences=5, min_words=3, max_words=15, planned=True, denials=0),

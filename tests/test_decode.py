@@ -43,7 +43,7 @@ class Scripted:
         self.word_rows: list[int] = []
 
     def sentence_step(self, *inputs: np.ndarray) -> SentenceOutput:
-        patches, _, _, plan, _, _, hidden, cell = inputs
+        patches, _, _, _, plan, _, _, hidden, cell = inputs
         self.sentence_calls.append(inputs)
         number = hidden[:, 0] + 1
         topic = np.zeros_like(hidden)
@@ -73,7 +73,7 @@ class Chain:
 def plan(manifest: Manifest, *tags: int) -> Plan:
     probabilities = np.full(len(manifest.reporting_tags), 0.1, np.float32)
     probabilities[list(tags)] = 0.9
-    return Plan(probabilities, tags)
+    return Plan(probabilities, np.zeros_like(probabilities), tags)
 
 
 def written(decoding: Decoding) -> list[tuple[Section, tuple[int, ...]]]:
@@ -91,7 +91,7 @@ def test_planned_topics_come_first_in_both_sections(manifest: Manifest) -> None:
     assert outline(script, granuloma, 1) == [
         (F, 3 + granuloma), (F, 4), (F, FREE + 3), (F, FREE + 4), (I, 4), (I, FREE + 6), (I, FREE + 7)
     ]  # fmt: skip
-    sections = [int(call[5][0]) for call in script.sentence_calls]
+    sections = [int(call[6][0]) for call in script.sentence_calls]
     assert sections == [0, 0, 0, 0, 1, 1, 1]
     shown = np.zeros(6, np.float32)
     shown[[granuloma, 1]] = 0.9
@@ -109,20 +109,20 @@ def test_denials_follow_what_is_told_and_stay_in_the_findings(manifest: Manifest
     script = Scripted(manifest, impression_after=0, stop_after=0)
     planned = replace(plan(manifest, 1), denied=(3, 0))
     (decoding,) = decode(script, [NO_IMAGE], [planned])  # type: ignore[arg-type]
-    topics = [(call[3][0].nonzero()[0].tolist(), float(call[3][0].sum())) for call in script.sentence_calls]
+    topics = [(call[4][0].nonzero()[0].tolist(), float(call[4][0].sum())) for call in script.sentence_calls]
     assert topics == [([1], 1.0), ([3], -1.0), ([0], -1.0), ([1], 1.0)]
     assert [s.planned for s in decoding.sentences] == [1, None, 1]  # the script denies all tags in one word
     plain = replace(manifest, decoding=replace(manifest.decoding, planned=False))
     free = Scripted(plain, impression_after=0, stop_after=0)
     decode(free, [NO_IMAGE], [planned])  # type: ignore[arg-type]
-    assert not any(call[3].any() for call in free.sentence_calls)
+    assert not any(call[4].any() for call in free.sentence_calls)
 
 
 def test_details_are_planned_in_both_sections_and_for_their_tag_alone(manifest: Manifest) -> None:
     script = Scripted(manifest, impression_after=0, stop_after=0)
     planned = replace(plan(manifest, 0, 1), denied=(3,), details={1: frozenset({Detail.LEFT, Detail.MILD})})
     decode(script, [NO_IMAGE], [planned])  # type: ignore[arg-type]
-    how = [[d for d, hot in zip(Detail, call[4][0], strict=True) if hot] for call in script.sentence_calls]
+    how = [[d for d, hot in zip(Detail, call[5][0], strict=True) if hot] for call in script.sentence_calls]
     assert how == [[], [Detail.LEFT, Detail.MILD], [], [], [Detail.LEFT, Detail.MILD]]
 
 

@@ -9,7 +9,7 @@ import pytest
 from cxreport._sentence import sentence_text
 from cxreport.bundle import SPECIAL_WORDS, Manifest, load_manifest
 from cxreport.report import write_report
-from cxreport.types import Decoding, Detail, Encoding, Plan, PlannedTag, Section, SentenceIds, Study, TagResult
+from cxreport.types import Decoding, Detail, Encoding, Plan, PlannedTag, Repairs, Section, SentenceIds, Study, TagResult
 
 STUDY = Study("id", ("a.png",), None, warnings=("The image is small.",))
 TAGS = Encoding({"Effusion": 0.55, "Hernia": 0.4}, None, None)
@@ -31,7 +31,7 @@ def sentence(manifest: Manifest, section: Section, text: str, planned: int | Non
 def plan(manifest: Manifest, *tags: int) -> Plan:
     probabilities = np.zeros(len(manifest.reporting_tags), np.float32)
     probabilities[list(tags)] = 0.75
-    return Plan(probabilities, tags)
+    return Plan(probabilities, np.zeros_like(probabilities), tags)
 
 
 @pytest.mark.parametrize(
@@ -60,8 +60,7 @@ def plan(manifest: Manifest, *tags: int) -> Plan:
 )
 def test_spacing_and_case(manifest: Manifest, words: str, text: str) -> None:
     vocabulary = (*SPECIAL_WORDS, *dict.fromkeys(words.split()))
-    spoken = replace(manifest, vocabulary=vocabulary)
-    assert sentence_text(spoken, ids(spoken, words)) == text
+    assert sentence_text(vocabulary, [vocabulary.index(word) for word in words.split()]) == text
 
 
 def test_report(manifest: Manifest) -> None:
@@ -106,6 +105,19 @@ def test_free_sentences_do_not_contradict_the_plan(manifest: Manifest) -> None:
     )
     report = write_report(manifest, STUDY, TAGS, plan(manifest, 4), decoding)
     assert report.findings == ("There is a pneumothorax.",)
+    assert report.impression == ("There is a pneumothorax.",)
+    assert report.repairs == Repairs(removed=3, added=1)
+    assert report.warnings == STUDY.warnings
+
+
+def test_a_section_that_nothing_fits_is_empty(manifest: Manifest) -> None:
+    decoding = Decoding(
+        (
+            sentence(manifest, Section.FINDINGS, "the lungs are clear"),
+            sentence(manifest, Section.IMPRESSION, "pneumothorax is present"),
+        )
+    )
+    report = write_report(manifest, STUDY, TAGS, plan(manifest), decoding)
     assert report.impression == ()
     assert "impression" in report.warnings[-1]
 
@@ -119,8 +131,9 @@ def test_a_planned_sentence_states_planned_tags_only(manifest: Manifest) -> None
         )
     )
     report = write_report(manifest, STUDY, TAGS, plan(manifest, 4, 1), decoding)
-    assert report.findings == ("The heart is enlarged.",)
-    assert report.warnings[-1] == "Planned, but no sentence tells it: Pneumothorax."
+    assert report.findings == ("The heart is enlarged.", "There is a pneumothorax.")
+    assert report.repairs == Repairs(removed=2, added=1)
+    assert report.impression == ()  # it had no sentence to begin with
 
 
 def test_nothing_is_denied_twice(manifest: Manifest) -> None:

@@ -27,6 +27,14 @@ class GuardCounts:
     untold: int
     """Reports that leave a planned tag untold."""
     empty_section: int
+    contradicting: int
+    """Reports from which sentences that contradicted the plan were left out ..."""
+    removed: int
+    """... and how many such sentences."""
+    repaired: int
+    """Reports that got a plain sentence because none told a planned tag ..."""
+    added: int
+    """... and how many such sentences."""
     no_plan: int
     """Reports without any planned tag."""
 
@@ -58,6 +66,10 @@ def count_guards(reports: Sequence[Report]) -> GuardCounts:
         sum(bool(told - planned) for told, planned in pairs),
         sum(bool(planned - told) for told, planned in pairs),
         sum(not r.findings or not r.impression for r in reports),
+        sum(r.repairs.removed > 0 for r in reports),
+        sum(r.repairs.removed for r in reports),
+        sum(r.repairs.added > 0 for r in reports),
+        sum(r.repairs.added for r in reports),
         sum(not r.plan for r in reports),
     )
 

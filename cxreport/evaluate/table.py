@@ -116,6 +116,10 @@ def _guards(counts: dict[str, GuardCounts]) -> Table:
         "affirm a tag that was not planned": "unplanned",
         "leave a planned tag untold": "untold",
         "have an empty section": "empty_section",
+        "lost sentences that contradicted the plan": "contradicting",
+        "    such sentences": "removed",
+        "got plain sentences for planned tags left untold": "repaired",
+        "    such sentences ": "added",
         "have no planned tag": "no_plan",
         "were drafted": "reports",
     }

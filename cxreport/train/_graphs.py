@@ -72,6 +72,7 @@ class SentenceGraph(nn.Module):
         patches: Tensor,
         has_image: Tensor,
         tags: Tensor,
+        unusual: Tensor,
         plan: Tensor,
         detail: Tensor,
         section: Tensor,
@@ -79,7 +80,7 @@ class SentenceGraph(nn.Module):
         cell: Tensor,
     ) -> tuple[Tensor, ...]:
         """As `SentenceStep.forward`."""
-        out = self.step(patches, has_image, tags, plan, detail, section, State(hidden, cell))
+        out = self.step(patches, has_image, tags, unusual, plan, detail, section, State(hidden, cell))
         return out.topic, out.stop.sigmoid(), out.section.sigmoid(), out.attention, *out.state
 
 

@@ -77,6 +77,7 @@ def greedy(decoder: Decoder, manifest: Manifest, encoding: Encoding, plan: Plan)
     patches = torch.from_numpy(encoding.patches)[None] if seen else torch.zeros(1, 1, decoder.sizes.patch_dim)
     tags = torch.zeros(1, decoder.sizes.tags)
     tags[0, list(plan.tags)] = torch.from_numpy(plan.probabilities[list(plan.tags)])
+    unusual = torch.zeros_like(tags) if plan.unusual is None else torch.from_numpy(plan.unusual)[None]
     told = [(t, 1.0) for t in plan.tags] if manifest.decoding.planned else []
     denied = [(t, -1.0) for t in plan.denied] if manifest.decoding.planned else []
     repeated = [(t, sign) for t, sign in told if manifest.reporting_tags[t].impression]
@@ -89,7 +90,7 @@ def greedy(decoder: Decoder, manifest: Manifest, encoding: Encoding, plan: Plan)
                 hot[0, tag] = sign
                 detail[0] = torch.tensor([float(sign > 0 and d in plan.details.get(tag, ())) for d in Detail])
             image, part = torch.tensor([float(seen)]), torch.tensor([number])
-            out = decoder.sentence(patches, image, tags, hot, detail, part, state)
+            out = decoder.sentence(patches, image, tags, unusual, hot, detail, part, state)
             state, written = out.state, written + 1
             ids = _greedy_words(decoder, manifest, out.topic, detail)
             if ids and (section, ids) not in found:
@@ -147,4 +148,5 @@ def _plan(generator: np.random.Generator, manifest: Manifest) -> Plan:
     ranked = [int(t) for t in np.argsort(-probabilities, kind="stable")]
     told, denied = ranked[:positive], ranked[positive : positive + manifest.decoding.denials]
     details = {t: frozenset(d for d in Detail if generator.random() < _DETAIL_SHARE) for t in told}
-    return Plan(probabilities, tuple(told), tuple(denied), details)
+    unusual = generator.normal(size=len(ranked)).astype(np.float32)
+    return Plan(probabilities, unusual, tuple(told), tuple(denied), details)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -15,12 +15,11 @@ from torch import Tensor
 from cxreport.bundle import PAD
 from cxreport.train.config import DecoderConfig
 from cxreport.train.text import PlannedSentence, TargetReport, word_ids
-from cxreport.types import Detail
+from cxreport.types import Detail, Floats
 
 _MOST_WEIGHT = 8.0
-_DENIAL_SHARE = 0.8  # of the sentences that deny tags, planned to do so; the others stay free topics
 _AS_WRITTEN = 0.5  # of the sentences that could do without a detail
-_ALL_DENIED = 0.7  # of those, planned to deny all that they deny; the others one of it
+_NO_EVIDENCE = 0.2  # of the reports, written without knowing how unusual the evidence is
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,8 @@ class DecoderData:
     val: list[TargetReport]
     tags: tuple[str, ...]
     vocabulary: tuple[str, ...]
+    unusual: Mapping[int, Floats] = field(default_factory=dict)
+    """By uid, (R,) how unusual a classifier's evidence is, for the reports that have some."""
 
 
 class Batch(NamedTuple):
@@ -47,6 +48,7 @@ class Batch(NamedTuple):
     patches: Tensor  # (B, P, D)
     has_image: Tensor  # (B,)
     tags: Tensor  # (B, R)
+    unusual: Tensor  # (B, R)
     plans: Tensor  # (B, S, R)
     details: Tensor  # (B, S, D)
     sections: Tensor  # (B, S) int64
@@ -83,32 +85,41 @@ class Batches:
         real = torch.zeros(len(reports), longest, dtype=torch.bool)
         ids: list[list[list[int]]] = []
         for b, report in enumerate(reports):
-            sentences = [_plainer(s, rng) for s in self._order(report, rng)] if noise else list(report.sentences)
+            planned = self._denied(report, rng)
+            sentences = self._order(report, planned, rng) if noise else list(report.sentences)
             for s, sentence in enumerate(sentences):
                 sections[b, s] = int(sentence.impression)
-                details[b, s] = torch.tensor([float(d in sentence.details) for d in Detail])
                 weight[b, s] = self.weights.get(_kind(sentence), 1.0) if noise else 1.0
-                if sentence.denied and rng.random() < _DENIAL_SHARE:
-                    one = sentence.denied[int(rng.integers(len(sentence.denied)))]
-                    denied = sentence.denied if rng.random() < _ALL_DENIED else (one,)
-                    plans[b, s, [self.tags[t] for t in denied]] = -1
+                if sentence in planned:
+                    plans[b, s, self.tags[planned[sentence]]] = -1
                 if sentence.tag is not None:
                     plans[b, s, self.tags[sentence.tag]] = 1
             real[b, : len(sentences)] = True
             last[b, len(sentences) - 1] = 1
-            ids.append([word_ids(s.words, self.words) for s in sentences])
+            written = [_plainer(s, rng) for s in sentences] if noise else sentences
+            details[b, : len(written)] = torch.tensor([[float(d in s.details) for d in Detail] for s in written])
+            ids.append([word_ids(s.words, self.words) for s in written])
         words = torch.full((len(reports), longest, max(len(s) for report in ids for s in report)), PAD)
         for b, rows in enumerate(ids):
             for s, row in enumerate(rows):
                 words[b, s, : len(row)] = torch.tensor(row)
         tags = torch.from_numpy(np.stack([self._tags(t, rng, noise) for t in reports]))
-        patches, has_image = self._patches(pictures)
-        return Batch(patches, has_image, tags, plans, details, sections, words, real, last, weight)
+        patches, has_image = self.patches(pictures)
+        unusual = torch.from_numpy(np.stack([self._unusual(t, rng, noise) for t in reports]))
+        return Batch(patches, has_image, tags, unusual, plans, details, sections, words, real, last, weight)
 
-    def _order(self, report: TargetReport, rng: np.random.Generator) -> list[PlannedSentence]:
-        """As inference plans: what tells a tag, then what denies one, then the rest; the planned in random order."""
+    def _denied(self, report: TargetReport, rng: np.random.Generator) -> dict[PlannedSentence, str]:
+        """Sentences that are planned to deny a tag, and the tag: some of those that deny any."""
+        able = [s for s in report.sentences if s.denied and s.tag is None]
+        chosen = rng.permutation(len(able))[: rng.integers(0, self.config.denials + 1)]
+        return {able[i]: able[i].denied[int(rng.integers(len(able[i].denied)))] for i in chosen}
+
+    def _order(
+        self, report: TargetReport, denied: Collection[PlannedSentence], rng: np.random.Generator
+    ) -> list[PlannedSentence]:
+        """As inference plans: what tells a tag, then what has to deny one, then the rest; the planned in any order."""
         keys = [
-            (s.impression, s.tag is None, s.tag is None and not s.denied, rng.random() if s.tag or s.denied else i)
+            (s.impression, s.tag is None, s not in denied, rng.random() if s.tag or s in denied else i)
             for i, s in enumerate(report.sentences)
         ]
         return [report.sentences[i] for i in sorted(range(len(keys)), key=keys.__getitem__)]
@@ -122,7 +133,14 @@ class Batches:
         strength = rng.uniform(0.2, 1.0, len(present)) if noise else np.full(len(present), 0.6)
         return np.asarray(present * strength, np.float32)
 
-    def _patches(self, pictures: list[int]) -> tuple[Tensor, Tensor]:
+    def _unusual(self, report: TargetReport, rng: np.random.Generator, noise: bool) -> Floats:
+        known = self.data.unusual.get(report.uid)
+        if known is None or (noise and rng.random() < _NO_EVIDENCE):
+            return np.zeros(len(self.data.tags), np.float32)
+        return known
+
+    def patches(self, pictures: list[int]) -> tuple[Tensor, Tensor]:
+        """Patch features (B, P, D) of the pictures, and whether there is one (B,)."""
         has_image = torch.tensor([float(p >= 0) for p in pictures])
         if self.images is None:
             return torch.zeros(len(pictures), 1, self.patch_dim), has_image

@@ -51,6 +51,12 @@ class EncoderConfig:
     ema: float
     phases: tuple[Phase, ...]
     width: float = 1.0
+    frozen_blocks: int = 0
+    """The first of VGG-19's five blocks, which keep their ImageNet weights."""
+    norms: bool = False
+    """Batch norms while training, in the blocks that are tuned; folded into the convolutions at the end."""
+    rare_finding_power: float = 0.0
+    """The loss of a finding weighs (mean prevalence / its own) ** power; 0 weighs all alike."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,18 @@ class DecoderConfig:
     min_word_count: int
     rare_tag_power: float = 0.0
     """Words of a planned sentence weigh (most frequent tag / its tag) ** power; 0 weighs all alike."""
+    denials: int = 0
+    """How many negative tags the Findings deny by planned topics: those with the most unusual evidence."""
+    critical_epochs: int = 0
+    """Self-critical training, on the plans that inference makes; 0 leaves the decoder as it was."""
+    critical_batch: int = 16
+    critical_samples: int = 5
+    """Reports that are drawn of each study."""
+    critical_lr: float = 1e-4
+    critical_anchor: float = 0.0
+    """Weight of the loss on the reports as they were written."""
+    bleu_reward: float = 1.0
+    rouge_reward: float = 3.0
     neighbours: int = 20
     """Unpaired: reports among which an image's partner is drawn anew each epoch."""
     hidden: int = 512

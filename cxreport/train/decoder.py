@@ -80,6 +80,7 @@ class SentenceStep(nn.Module):
         self.visual = Attention(sizes.patch_dim, sizes.hidden, sizes.attention)
         self.semantic = Attention(sizes.hidden, sizes.hidden, sizes.attention)
         self.context = nn.Linear(sizes.patch_dim, sizes.hidden)
+        self.unusual = nn.Linear(sizes.tags, sizes.hidden, bias=False)
         self.lstm = nn.LSTMCell(sizes.hidden, sizes.hidden)
         self.topic = nn.Linear(sizes.hidden, sizes.hidden)
         self.control = nn.Linear(sizes.hidden, 2)
@@ -89,6 +90,7 @@ class SentenceStep(nn.Module):
         patches: Tensor,
         has_image: Tensor,
         tags: Tensor,
+        unusual: Tensor,
         plan: Tensor,
         detail: Tensor,
         section: Tensor,
@@ -100,6 +102,7 @@ class SentenceStep(nn.Module):
             patches: (B, P, patch_dim) patch features; ignored where there is no image.
             has_image: (B,) 1 or 0; 0 puts the learned "no image" vector in place of every patch.
             tags: (B, R) probability of each reporting tag, 0 where negative.
+            unusual: (B, R) how unusual the evidence of each reporting tag is, in standard deviations; 0 if unknown.
             plan: (B, R) 1 for a tag that this sentence is planned to tell, -1 to deny; zeros for a free topic.
             detail: (B, D) 1 for each `Detail` of how it tells it.
             section: (B,) int64, 0 for Findings, 1 for Impression.
@@ -111,7 +114,7 @@ class SentenceStep(nn.Module):
         strongest, chosen = tags.topk(min(self.sizes.top_tags, self.sizes.tags), dim=1)
         semantic, _ = self.semantic(self.tag_embedding(chosen) * strongest.unsqueeze(-1), state.hidden)
         planned = plan @ self.tag_embedding.weight + detail @ self.detail_embedding.weight
-        context = self.context(visual) + semantic + planned + self.section_embedding(section)
+        context = self.context(visual) + semantic + planned + self.unusual(unusual) + self.section_embedding(section)
         hidden, cell = self.lstm(torch.tanh(context), state)
         stop, next_section = self.control(hidden).unbind(1)
         topic = torch.tanh(self.topic(hidden) + planned)
@@ -166,7 +169,14 @@ class Decoder(nn.Module):
         return State(zeros, zeros)
 
     def topics(
-        self, patches: Tensor, has_image: Tensor, tags: Tensor, plans: Tensor, details: Tensor, sections: Tensor
+        self,
+        patches: Tensor,
+        has_image: Tensor,
+        tags: Tensor,
+        unusual: Tensor,
+        plans: Tensor,
+        details: Tensor,
+        sections: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Unroll the sentence LSTM under teacher forcing.
 
@@ -174,6 +184,7 @@ class Decoder(nn.Module):
             patches: (B, P, patch_dim).
             has_image: (B,).
             tags: (B, R).
+            unusual: (B, R).
             plans: (B, S, R).
             details: (B, S, D).
             sections: (B, S) int64.
@@ -183,7 +194,7 @@ class Decoder(nn.Module):
         """
         state, outputs = self.start(len(tags)), []
         for s in range(plans.shape[1]):
-            output = self.sentence(patches, has_image, tags, plans[:, s], details[:, s], sections[:, s], state)
+            output = self.sentence(patches, has_image, tags, unusual, plans[:, s], details[:, s], sections[:, s], state)
             state = output.state
             outputs.append(output)
         return (

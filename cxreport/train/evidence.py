@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from cxreport.bundle import EvidenceModel
 from cxreport.plan import log_odds
 from cxreport.types import Floats
 
 _LEAST_POSITIVES = 10
 _MOST_ALARMS = 2.0
 _LEAST_SPREAD = 1e-3
+_LEAST_SLOPE = 0.05
 _NEVER = -20.0  # bias of a tag without evidence
 
 
@@ -98,6 +100,37 @@ def best_f1_threshold(scores: Floats, targets: Floats) -> float:
     alarms = max(1, int(_MOST_ALARMS * positives))
     best = float(scores[order[int(np.argmax(f1[:alarms]))]])
     return max(best, float(np.quantile(scores, 0.99))) if positives < _LEAST_POSITIVES else best
+
+
+def calibrate(logits: Floats, labels: Floats) -> Adapter:
+    """Platt's scaling (1999) of every tag by itself; a tag with too few positives to fit one keeps its probabilities.
+
+    Args:
+        logits: (N, T) of the tag head on images that it was not trained on.
+        labels: (N, T) 0 or 1.
+    """
+    own = np.eye(labels.shape[1], dtype=bool)
+    adapter = fit_adapter(logits, labels, own, penalty=1e-3)
+    few = labels.sum(0) < _LEAST_POSITIVES
+    slope = np.where(few, 1, np.maximum(np.diag(adapter.weights), _LEAST_SLOPE))
+    bias = np.where(few, 0, adapter.bias)
+    kept = Adapter((own * slope).astype(np.float32), bias.astype(np.float32), adapter.thresholds)
+    scores = kept.probabilities(logits)
+    own_thresholds = [best_f1_threshold(scores[:, t], labels[:, t]) for t in range(labels.shape[1])]
+    return replace(kept, thresholds=np.where(few, own_thresholds, adapter.thresholds).astype(np.float32))
+
+
+def source(adapter: Adapter, inputs: tuple[str, ...], logits: Floats, shares: Floats) -> EvidenceModel:
+    """What the bundle needs of an adapter.
+
+    Args:
+        adapter: fitted.
+        inputs: the classifier's tag names.
+        logits: (N, T) of typical images.
+        shares: (R, 2) of the sentences that call a tag mild, and marked.
+    """
+    cuts, usual = degree_cuts(adapter, logits, shares), usual_evidence(adapter, logits)
+    return EvidenceModel(inputs, adapter.weights, adapter.bias, adapter.thresholds, *cuts, *usual)
 
 
 def usual_evidence(adapter: Adapter, logits: Floats) -> tuple[Floats, Floats]:

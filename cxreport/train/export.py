@@ -12,7 +12,6 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from cxreport import lexicon
 from cxreport._signatures import signatures
 from cxreport.bundle import (
     GRAPHS,
@@ -30,6 +29,7 @@ from cxreport.train._graphs import EncoderGraph, SentenceGraph, WordGraph, make_
 from cxreport.train._parity import check_parity
 from cxreport.train.decoder import Decoder
 from cxreport.train.encoder import Encoder
+from cxreport.train.text import detail_words
 from cxreport.types import Detail
 
 MAX_BYTES = 50_000_000
@@ -96,7 +96,7 @@ def _sizes(encoder: Encoder, decoder: Decoder, description: BundleDescription) -
     sizes = Sizes(
         image=description.image_size,
         patches=(description.image_size // _STRIDE) ** 2,
-        patch_dim=encoder.tag_head.in_features,
+        patch_dim=encoder.patch_dim,
         hidden=decoder.sizes.hidden,
         tags=encoder.tag_head.out_features,
         reporting_tags=decoder.sizes.tags,
@@ -147,7 +147,10 @@ def _manifest(description: BundleDescription, sizes: Sizes, graphs: dict[str, An
         "decoding": asdict(description.decoding),
         "provenance": description.provenance,
         "vocabulary": list(description.vocabulary),
-        "detail_words": {str(d): [w for w in description.vocabulary if d in lexicon.details(w)] for d in Detail},
+        "detail_words": {
+            str(detail): [word for word, gives in zip(description.vocabulary, row, strict=True) if gives]
+            for detail, row in zip(Detail, detail_words(description.vocabulary), strict=True)
+        },
     }
 
 

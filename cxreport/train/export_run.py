@@ -17,7 +17,7 @@ from cxreport.train.encoder import Encoder
 from cxreport.train.export import BundleDescription, write_bundle
 from cxreport.train.nih import NIH_EVIDENCE
 from cxreport.train.progress import LOG_FILE
-from cxreport.train.recipe import RUN_FILE, decoder_sizes
+from cxreport.train.recipe import MAX_SENTENCES, MIN_WORDS, RUN_FILE, decoder_sizes
 
 _LICENCE = (
     "Weights trained on Open-I reports (CC BY-NC-ND 4.0) and NIH ChestX-ray14 images: non-commercial research only. "
@@ -27,7 +27,6 @@ _INTENDED_USE = (
     "Research on report generation from frontal chest radiographs of adults. Not a medical device: not for diagnosis, "
     "triage or any decision about a patient."
 )
-_MAX_SENTENCES, _MIN_WORDS, _DENIALS = 7, 2, 5
 
 
 def export(run: Path, out: Path) -> dict[str, Any]:
@@ -48,8 +47,10 @@ def export(run: Path, out: Path) -> dict[str, Any]:
         described = json.loads((run / RUN_FILE).read_text())
         encoder = Encoder(len(described["tags"]), width=config.encoder.width)
         encoder.load_state_dict(torch.load(run / "encoder.pt", weights_only=True))
+        encoder.calibrate(*(torch.tensor(described["calibration"][k]) for k in ("slope", "bias")))
+        stage = "critical.pt" if config.decoder.critical_epochs else "decoder.pt"
         decoder = Decoder(decoder_sizes(config, len(described["reporting_tags"]), len(described["vocabulary"])))
-        decoder.load_state_dict(torch.load(run / "decoder.pt", weights_only=True))
+        decoder.load_state_dict(torch.load(run / stage, weights_only=True))
     except OSError as error:
         raise ExportError(
             f"{run}: not a finished training run ({Path(error.filename or '').name} is missing).",
@@ -67,11 +68,13 @@ def _describe(config: TrainConfig, run: dict[str, Any]) -> BundleDescription:
         version=config.version,
         image_size=config.encoder.size,
         tags=tuple(map(Tag, run["tags"], run["tag_thresholds"])),
-        reporting_tags=tuple(map(ReportingTag, run["reporting_tags"], run["impression"], run["deniable"])),
+        reporting_tags=tuple(
+            map(ReportingTag, run["reporting_tags"], run["impression"], run["deniable"], run["places"])
+        ),
         evidence={name: _evidence(raw) for name, raw in run["evidence"].items()},
         vocabulary=tuple(run["vocabulary"]),
         decoding=DecodingDefaults(
-            _MAX_SENTENCES, _MIN_WORDS, config.decoder.max_words, config.decoder.plan == "tags", _DENIALS
+            MAX_SENTENCES, MIN_WORDS, config.decoder.max_words, config.decoder.plan == "tags", config.decoder.denials
         ),
         licence=_LICENCE,
         intended_use=_INTENDED_USE,

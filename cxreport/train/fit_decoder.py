@@ -20,7 +20,9 @@ from cxreport.train.decoder import Decoder
 from cxreport.train.progress import Progress
 
 
-class _Losses(NamedTuple):
+class Losses(NamedTuple):
+    """Of the words, the stop decisions and the sections."""
+
     words: Tensor
     stop: Tensor
     section: Tensor
@@ -117,7 +119,8 @@ class _Trainer:
             rows = order[step * self.config.batch : (step + 1) * self.config.batch]
             hidden = rng.random(len(rows)) < self.config.visual_dropout
             pictures = [-1 if h else partner[i] for i, h in zip(rows, hidden, strict=True)]
-            losses = self._losses(self.batches.make([self.data.train[i] for i in rows], pictures, rng))
+            batch = self.batches.make([self.data.train[i] for i in rows], pictures, rng)
+            losses = sentence_losses(self.decoder, batch, self.config.label_smoothing)
             loss = losses.words + losses.stop + losses.section
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -136,41 +139,54 @@ class _Trainer:
         batches = range(0, len(self.data.val), self.config.batch)
         for i in batches:
             reports = self.data.val[i : i + self.config.batch]
-            losses = self._losses(self.batches.make(reports, [-1] * len(reports), rng, noise=False))
+            batch = self.batches.make(reports, [-1] * len(reports), rng, noise=False)
+            losses = sentence_losses(self.decoder, batch, 0.0)
             sums += [float(x) for x in losses]
         words, stop, section = (sums / max(1, len(batches))).round(4)
         return {"val_words": float(words), "val_stop": float(stop), "val_section": float(section)}
 
-    def _losses(self, batch: Batch) -> _Losses:
-        """Words, stop and section, each per decision."""
-        topics, stop, section = self.decoder.topics(
-            batch.patches, batch.has_image, batch.tags, batch.plans, batch.details, batch.sections
-        )
-        words, real = batch.words[batch.real], batch.real.float()
-        lengths = (words != PAD).sum(1)
-        order = lengths.argsort(descending=True)
-        logits, targets, rows = self._word_logits(topics[batch.real][order], words[order], lengths[order])
-        smoothing = self.config.label_smoothing if self.decoder.training else 0.0
-        known = targets != UNK
-        each = F.cross_entropy(logits[known], targets[known], label_smoothing=smoothing, reduction="none")
-        weight = batch.weight[batch.real][order][rows[known]]
-        word_loss = (each * weight).sum() / weight.sum()
-        stop_loss = F.binary_cross_entropy_with_logits(stop, batch.last, real)
-        inner = real[:, 1:]  # the section of the next sentence, where there is one
-        next_section = F.binary_cross_entropy_with_logits(section[:, :-1], batch.sections[:, 1:].float(), inner)
-        return _Losses(word_loss, stop_loss, next_section if inner.numel() else stop_loss * 0)
 
-    def _word_logits(self, topics: Tensor, words: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Unroll rows sorted by falling length, leaving finished ones out: logits (L, V), targets (L,), rows (L,)."""
-        state, before = self.decoder.start(len(topics)), None
-        logits, targets, rows = [], [], []
-        for t in range(words.shape[1]):
-            alive = int((lengths > t).sum())
-            state = type(state)(state.hidden[:alive], state.cell[:alive])
-            previous = torch.full_like(words[:alive, 0], NO_WORD) if before is None else before[:alive]
-            step, state = self.decoder.word(topics[:alive], previous, state)
-            logits.append(step)
-            targets.append(words[:alive, t])
-            rows.append(torch.arange(alive))
-            before = words[:, t]
-        return torch.cat(logits), torch.cat(targets), torch.cat(rows)
+def sentence_losses(decoder: Decoder, batch: Batch, label_smoothing: float) -> Losses:
+    """Losses of a batch of written reports, each per decision."""
+    topics, stop, section = decoder.topics(
+        batch.patches, batch.has_image, batch.tags, batch.unusual, batch.plans, batch.details, batch.sections
+    )
+    real = batch.real.float()
+    logits, targets, rows = unroll_words(decoder, topics[batch.real], batch.words[batch.real])
+    smoothing = label_smoothing if decoder.training else 0.0
+    known = targets != UNK
+    each = F.cross_entropy(logits[known], targets[known], label_smoothing=smoothing, reduction="none")
+    weight = batch.weight[batch.real][rows[known]]
+    word_loss = (each * weight).sum() / weight.sum()
+    stop_loss = F.binary_cross_entropy_with_logits(stop, batch.last, real)
+    inner = real[:, 1:]  # the section of the next sentence, where there is one
+    next_section = F.binary_cross_entropy_with_logits(section[:, :-1], batch.sections[:, 1:].float(), inner)
+    return Losses(word_loss, stop_loss, next_section if inner.numel() else stop_loss * 0)
+
+
+def unroll_words(decoder: Decoder, topics: Tensor, words: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Unroll the word LSTM under teacher forcing, leaving out sentences that have ended.
+
+    Args:
+        decoder: whose word LSTM it is.
+        topics: (N, hidden).
+        words: (N, T) int64, filled up with `PAD`.
+
+    Returns:
+        logits (L, V), targets (L,) and rows (L,) of the L words that are no filling.
+    """
+    lengths = (words != PAD).sum(1)
+    order = lengths.argsort(descending=True)
+    topics, words, lengths = topics[order], words[order], lengths[order]
+    state, before = decoder.start(len(topics)), None
+    logits, targets, rows = [], [], []
+    for t in range(int(lengths[0])):
+        alive = int((lengths > t).sum())
+        state = type(state)(state.hidden[:alive], state.cell[:alive])
+        previous = torch.full_like(words[:alive, 0], NO_WORD) if before is None else before[:alive]
+        step, state = decoder.word(topics[:alive], previous, state)
+        logits.append(step)
+        targets.append(words[:alive, t])
+        rows.append(order[:alive])
+        before = words[:, t]
+    return torch.cat(logits), torch.cat(targets), torch.cat(rows)

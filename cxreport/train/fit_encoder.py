@@ -21,8 +21,11 @@ from cxreport.train.metrics import auc_per_tag
 from cxreport.train.nih import LabelledImages
 from cxreport.train.progress import Progress
 
-_BLOCK_4 = 19  # its first convolution in vgg19().features
+_BLOCK_4 = 3
 _CHECKPOINT_STEPS = 100
+_MEASURE_STEPS = 400
+_NORM_IMAGES = 256
+_MOST_WEIGHT = 4.0
 
 
 @dataclass(frozen=True)
@@ -56,19 +59,26 @@ def fit_encoder(
     """
     torch.manual_seed(seed)
     encoder = Encoder(len(data.tags), width=config.width)
-    if imagenet is not None:
-        encoder.load_imagenet(imagenet)
     done_path, last_path = run / "encoder.pt", run / "encoder.last.pt"
     if done_path.exists():
         encoder.load_state_dict(torch.load(done_path, weights_only=True))
         return encoder.eval()
+    if imagenet is not None:
+        encoder.load_imagenet(imagenet)
     _start_head(encoder, data.train.labels)
+    encoder.frozen = config.frozen_blocks
+    encoder.blocks[: encoder.frozen].requires_grad_(False)
+    if config.norms:
+        chosen = np.random.default_rng(seed).permutation(len(data.train))[:_NORM_IMAGES]
+        grey = torch.from_numpy(data.train.pixels[chosen]).float().unsqueeze(1)
+        encoder.insert_norms(augment(grey, config.phases[0].size, torch.Generator().manual_seed(seed)))
     encoder.to(memory_format=torch.channels_last)
     trainer = _Trainer(config, data, encoder, progress, seed)
     if last_path.exists():
         trainer.load(torch.load(last_path, weights_only=True))
     trainer.run(last_path)
     encoder.load_state_dict(trainer.average)
+    encoder.fold_norms()
     checkpoints.save(encoder.state_dict(), done_path)
     last_path.unlink(missing_ok=True)
     return encoder.eval()
@@ -96,8 +106,8 @@ class _Trainer:
         self.config, self.data, self.seed = config, data, seed
         self.encoder, self.progress = encoder, progress
         groups = [
-            {"params": list(encoder.features[:_BLOCK_4].parameters()), "lr": config.lr_low},
-            {"params": list(encoder.features[_BLOCK_4:].parameters()), "lr": config.lr},
+            {"params": list(encoder.blocks[config.frozen_blocks : _BLOCK_4].parameters()), "lr": config.lr_low},
+            {"params": list(encoder.blocks[_BLOCK_4:].parameters()), "lr": config.lr},
             {"params": list(encoder.tag_head.parameters()), "lr": config.lr_head},
         ]
         self.optimiser = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
@@ -109,6 +119,9 @@ class _Trainer:
         )
         self.average = {k: v.clone() for k, v in encoder.state_dict().items()}
         self.phase, self.step = 0, 0
+        prevalence = torch.from_numpy(data.train.labels.mean(0)).clamp(min=1e-3)
+        weight = (prevalence / prevalence.mean()) ** -config.rare_finding_power
+        self.weight = (weight / weight.mean()).clamp(max=_MOST_WEIGHT)
         self.bf16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()  # without such units it would be emulated, slowly
 
     def _images(self, phase: Phase) -> LabelledImages:
@@ -164,6 +177,8 @@ class _Trainer:
             self.step += 1
             mean_loss += (loss - mean_loss) * max(1 / (self.step - first), 0.005)
             self.progress.step("encoder", sum(self.steps[: self.phase]) + self.step, sum(self.steps), mean_loss)
+            if self.step % _MEASURE_STEPS == 0:
+                self.progress.epoch("encoder", {"phase": self.phase + 1, "step": self.step} | self._measure())
             if self.step % _CHECKPOINT_STEPS == 0:
                 self._save(checkpoint)
         return mean_loss
@@ -171,7 +186,8 @@ class _Trainer:
     def _update(self, grey: Tensor, labels: Tensor) -> float:
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
             _, logits, _ = self.encoder(grey)
-        loss = F.binary_cross_entropy_with_logits(logits, labels)
+        each = F.binary_cross_entropy_with_logits(logits.float(), labels, reduction="none")
+        loss = (each * self.weight).mean()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.encoder.parameters(), 1.0)
@@ -185,22 +201,23 @@ class _Trainer:
                     average.lerp_(value, 1 - decay)
                 else:
                     average.copy_(value)
-        return float(loss.detach())
+        return float(each.detach().mean())
 
     def _measure(self) -> dict[str, Any]:
         """AUC of the averaged weights on val, at the size of the phase."""
         kept = {k: v.clone() for k, v in self.encoder.state_dict().items()}
         self.encoder.load_state_dict(self.average)
         val = self.data.val
-        scores = tag_probabilities(self.encoder, val.pixels, self._config.size)
+        scores = tag_probabilities(self.encoder, val.pixels, self._config.size, bf16=self.bf16)
         self.encoder.load_state_dict(kept)
+        self.encoder.train()
         figures = auc_per_tag(scores, val.labels, self.data.tags)
         return {"val_auc": {k: round(v, 4) for k, v in figures.items()}}
 
 
 @torch.inference_mode()
 def encode_all(
-    encoder: Encoder, pixels: NDArray[np.uint8], size: int | None = None, batch: int = 32
+    encoder: Encoder, pixels: NDArray[np.uint8], size: int | None = None, batch: int = 32, bf16: bool = False
 ) -> tuple[Tensor, Tensor]:
     """Encode many images, shrunk to ``size`` if given: patch features (N, P, 512) in half precision, logits (N, T)."""
     encoder.eval()
@@ -209,13 +226,16 @@ def encode_all(
         grey = torch.from_numpy(pixels[i : i + batch]).float().unsqueeze(1)
         if size and size < grey.shape[-1]:
             grey = F.interpolate(grey, size=(size, size), mode="area")
-        features, tag_logits, _ = encoder(grey)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            features, tag_logits, _ = encoder(grey)
         patches.append(features.half())
-        logits.append(tag_logits)
+        logits.append(tag_logits.float())
     return torch.cat(patches), torch.cat(logits)
 
 
-def tag_probabilities(encoder: Encoder, pixels: NDArray[np.uint8], size: int | None = None) -> NDArray[np.float32]:
+def tag_probabilities(
+    encoder: Encoder, pixels: NDArray[np.uint8], size: int | None = None, *, bf16: bool = False
+) -> NDArray[np.float32]:
     """Tag probabilities (N, 14) of (N, S, S) images."""
-    _, logits = encode_all(encoder, pixels, size)
+    _, logits = encode_all(encoder, pixels, size, bf16=bf16)
     return logits.sigmoid().numpy()

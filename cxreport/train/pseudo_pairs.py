@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cxreport.train.evidence import Adapter, logit
 from cxreport.train.nih import FINDINGS, nih_mask, nih_targets
 from cxreport.train.text import TargetReport
 from cxreport.types import Floats
@@ -17,8 +16,7 @@ def pseudo_pairs(
     probabilities: Floats,
     reports: list[TargetReport],
     tags: tuple[str, ...],
-    chexnet: dict[int, Floats],
-    adapter: Adapter,
+    evident: dict[int, Floats],
     neighbours: int,
 ) -> Callable[[np.random.Generator], list[int]]:
     """Find the images that could have had each report.
@@ -31,8 +29,7 @@ def pseudo_pairs(
         probabilities: (N, R) reporting tags predicted for the images.
         reports: the decoder's targets.
         tags: the R reporting tags.
-        chexnet: probabilities (14,) by uid.
-        adapter: from CheXNet's logits to reporting tags.
+        evident: probabilities (R,) of the reporting tags by uid, from a CheXNet.
         neighbours: how many of the nearest images a report draws from.
 
     Returns:
@@ -42,8 +39,8 @@ def pseudo_pairs(
     images = (nih_targets(labels, tags, FINDINGS) + probabilities)[:, shared] / 2
     texts = np.array([[t in r.tags for t in tags] for r in reports], np.float32)
     for i, report in enumerate(reports):
-        if report.uid in chexnet:
-            texts[i] = (texts[i] + adapter.probabilities(logit(chexnet[report.uid])[None])[0]) / 2
+        if report.uid in evident:
+            texts[i] = (texts[i] + evident[report.uid]) / 2
     texts = texts[:, shared]
     scale = 1 / np.sqrt(texts.var(0) + 1e-3)
     distances = (

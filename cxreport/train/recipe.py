@@ -14,6 +14,7 @@ import functools
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,27 +23,32 @@ import torch
 from numpy.typing import NDArray
 
 from cxreport import lexicon
+from cxreport.bundle import EvidenceModel, long_words
 from cxreport.errors import TrainingError
+from cxreport.plan import plan_from_evidence, unusual_evidence
 from cxreport.train import evidence, nih, paired
 from cxreport.train.batches import DecoderData, Images
-from cxreport.train.config import TrainConfig, load_config
+from cxreport.train.config import DecoderConfig, TrainConfig, load_config
 from cxreport.train.decoder import Decoder, DecoderSizes
 from cxreport.train.encoder import PATCH_DIM, Encoder
 from cxreport.train.evidence import Adapter
+from cxreport.train.fit_critical import Critic, PlannedReport, fit_critical
 from cxreport.train.fit_decoder import fit_decoder
 from cxreport.train.fit_encoder import EncoderData, encode_all, fit_encoder
 from cxreport.train.metrics import auc_per_tag
 from cxreport.train.openi import OpeniReport, read_evidence, read_reports, split_reports
 from cxreport.train.progress import Progress, RunLog
 from cxreport.train.pseudo_pairs import pseudo_pairs
-from cxreport.train.text import TargetReport, build_vocabulary, target_report
+from cxreport.train.reward import Reference
+from cxreport.train.rollout import Rules
+from cxreport.train.tag_facts import TagFacts, degree_shares, tag_facts
+from cxreport.train.text import build_vocabulary, detail_words, target_report
 from cxreport.train.word2vec import tag_vectors
-from cxreport.types import Detail, Floats
+from cxreport.types import Floats, Section
 
 RUN_FILE = "run.json"
-_DENIALS = 40  # sentences that deny a tag and hardly anything else, for the decoder to have learned it
-_DEGREES = 10  # sentences that give a tag a degree, likewise
-_IMPRESSION_SHARE = 0.4  # a tag belongs in the Impression when so many of its reports repeat it there
+CHEXNET = "chexnet"
+MAX_SENTENCES, MIN_WORDS = 7, 2
 
 
 def train(config_path: Path, data_root: Path, run: Path, progress: Progress) -> None:
@@ -74,9 +80,13 @@ def train(config_path: Path, data_root: Path, run: Path, progress: Progress) -> 
         raise TrainingError(f"{error.filename or error}: not found.") from error
     imagenet = data_root / config.data.imagenet if config.data.imagenet else None
     encoder = fit_encoder(config.encoder, images, imagenet, run, log, config.seed)
-    data = decoder_data(config, splits)
+    data, sources = decoder_data(config, splits), dict[str, EvidenceModel]()
+    evident: dict[int, Floats] = {}
+    if config.pairing == "unpaired":
+        sources[CHEXNET], evident = chexnet_source(read_evidence(folder), data)
+        data = replace(data, unusual=_unusual(sources[CHEXNET], evident))
     decoder = decode_from_tags(config, data, run, log)
-    _finish(config, folder, run, log, images, encoder, data, decoder)
+    _finish(config, run, log, images, encoder, data, decoder, sources, evident, splits[0])
 
 
 def _claim(run: Path, config_path: Path) -> None:
@@ -130,57 +140,84 @@ def decoder_sizes(config: TrainConfig, tags: int, words: int) -> DecoderSizes:
 
 def _finish(
     config: TrainConfig,
-    folder: Path,
     run: Path,
     log: RunLog,
     images: EncoderData,
     encoder: Encoder,
     data: DecoderData,
     decoder: Decoder,
+    sources: dict[str, EvidenceModel],
+    evident: dict[int, Floats],
+    reports: Sequence[OpeniReport],
 ) -> None:
-    """Stage 3, and what the bundle needs beside the weights."""
+    """Stages 3 and 4, and what the bundle needs beside the weights."""
     val = images.val
     _, val_logits = encode_all(encoder, val.pixels)
+    calibration = evidence.calibrate(val_logits.numpy(), val.labels)
+    slope = np.diag(calibration.weights)
+    encoder.calibrate(torch.from_numpy(slope), torch.from_numpy(calibration.bias))
+    val_logits = val_logits * torch.from_numpy(slope) + torch.from_numpy(calibration.bias)
     head = _head_adapter(config, images, data, val_logits.numpy())
-    adapters = {"head": (head, val_logits.numpy())}
+    sources = {"head": evidence.source(head, images.tags, val_logits.numpy(), degree_shares(data)), **sources}
     chosen = np.random.default_rng(config.seed).permutation(len(images.train))[: config.decoder.images]
     patches, logits = encode_all(encoder, images.train.pixels[chosen])
     if config.pairing == "paired":
         partner = paired.own_images(data.train, [images.train.names[i] for i in chosen])
     else:
-        chexnet = read_evidence(folder)
-        adapters["chexnet"] = _chexnet_adapter(chexnet, data)
-        chexnet_adapter, _ = adapters["chexnet"]
-        partner = pseudo_pairs(
-            images.train.labels[chosen],
-            head.probabilities(logits.numpy()),
-            data.train,
-            data.tags,
-            chexnet,
-            chexnet_adapter,
-            config.decoder.neighbours,
-        )
-    fit_decoder(config.decoder, data, decoder, Images(patches, partner), run, "decoder", log, config.seed + 1)
+        seen = images.train.labels[chosen], head.probabilities(logits.numpy())
+        partner = pseudo_pairs(*seen, data.train, data.tags, evident, config.decoder.neighbours)
+    partners = Images(patches, partner)
+    fit_decoder(config.decoder, data, decoder, partners, run, "decoder", log, config.seed + 1)
+    told = tag_facts(data, reports)
+    if config.decoder.critical_epochs:
+        critic = make_critic(config.decoder, data, told, sources[CHEXNET], evident, reports)
+        fit_critical(config.decoder, data, critic, decoder, partners, run, log, config.seed + 2)
     scores = val_logits.sigmoid().numpy()
     auc = {k: round(v, 4) for k, v in auc_per_tag(scores, val.labels, images.tags).items()}
     log.epoch("tags", {"val_images": len(val), "val_auc": auc})
     described: dict[str, Any] = {
         "tags": list(images.tags),
-        "tag_thresholds": [
-            round(evidence.best_f1_threshold(scores[:, i], val.labels[:, i]), 4) for i in range(len(images.tags))
-        ],
+        "tag_thresholds": [round(float(t), 4) for t in calibration.thresholds],
+        "calibration": {"slope": slope.astype(float).tolist(), "bias": calibration.bias.astype(float).tolist()},
         "reporting_tags": list(data.tags),
-        "impression": [impression_share(data.train, t) >= _IMPRESSION_SHARE for t in data.tags],
-        "deniable": [plain_denials(data.train, t) >= _DENIALS for t in data.tags],
+        **asdict(told),
         "vocabulary": list(data.vocabulary),
-        "evidence": {
-            name: _as_json(adapter, images.tags, logits, degree_shares(data))
-            for name, (adapter, logits) in adapters.items()
-        },
+        "evidence": {name: _as_json(source) for name, source in sources.items()},
         "val_auc": auc,
         "counts": {"train_images": len(images.train), "val_images": len(val), "train_reports": len(data.train)},
     }
     (run / RUN_FILE).write_text(json.dumps(described, indent=1) + "\n")
+
+
+def make_critic(
+    config: DecoderConfig,
+    data: DecoderData,
+    facts: TagFacts,
+    source: EvidenceModel,
+    evident: dict[int, Floats],
+    reports: Sequence[OpeniReport],
+) -> Critic:
+    """The train studies with evidence, planned as inference plans them, and the rules that decoding keeps to."""
+    texts = {r.uid: {Section.FINDINGS: r.findings, Section.IMPRESSION: r.impression} for r in reports}
+    deniable = np.array(facts.deniable)
+    studies = [
+        PlannedReport(
+            i,
+            plan_from_evidence(source, evident[t.uid], deniable, config.denials),
+            {section: Reference(text) for section, text in texts[t.uid].items() if text},
+        )
+        for i, t in enumerate(data.train)
+        if t.uid in evident
+    ]
+    rules = Rules(
+        facts.impression,
+        detail_words(data.vocabulary),
+        long_words(data.vocabulary),
+        MAX_SENTENCES,
+        MIN_WORDS,
+        config.max_words,
+    )
+    return Critic(studies, rules, dict(zip(data.tags, facts.places, strict=True)))
 
 
 def _head_adapter(config: TrainConfig, images: EncoderData, data: DecoderData, logits: NDArray[np.float32]) -> Adapter:
@@ -191,44 +228,22 @@ def _head_adapter(config: TrainConfig, images: EncoderData, data: DecoderData, l
     return evidence.fit_adapter(logits, nih.nih_targets(images.val.labels, data.tags, images.tags), mask)
 
 
-def _chexnet_adapter(probabilities: dict[int, Floats], data: DecoderData) -> tuple[Adapter, Floats]:
-    """From CheXNet's probabilities to the tags of the train reports; the adapter and the logits of these reports."""
+def chexnet_source(probabilities: dict[int, Floats], data: DecoderData) -> tuple[EvidenceModel, dict[int, Floats]]:
+    """Evidence from CheXNet's probabilities, fitted to the tags of the train reports, and what it gives each study."""
     known = [t for t in data.train if t.uid in probabilities]
     logits = evidence.logit(np.stack([probabilities[t.uid] for t in known]))
-    targets = np.array([[tag in t.tags for tag in data.tags] for t in known], np.float32)
-    return evidence.fit_adapter(logits, targets), logits
+    targets = np.array([[tag in t.stated for tag in data.tags] for t in known], np.float32)
+    adapter = evidence.fit_adapter(logits, targets)
+    given = adapter.probabilities(evidence.logit(np.stack(list(probabilities.values()))))
+    found = evidence.source(adapter, nih.FINDINGS, logits, degree_shares(data))
+    return found, dict(zip(probabilities, given, strict=True))
 
 
-def impression_share(targets: list[TargetReport], tag: str) -> float:
-    """Of the reports with both sections that affirm a tag, how many do so in the Impression."""
-    both = [t for t in targets if tag in t.tags and len({s.impression for s in t.sentences}) == 2]
-    repeated = sum(any(s.impression and s.tag == tag for s in t.sentences) for t in both)
-    return repeated / len(both) if both else 0.0
+def _unusual(source: EvidenceModel, evident: dict[int, Floats]) -> dict[int, Floats]:
+    return {uid: unusual_evidence(source, probabilities) for uid, probabilities in evident.items()}
 
 
-def plain_denials(targets: list[TargetReport], tag: str) -> int:
-    """How many sentences deny a tag and at most one other."""
-    return sum(tag in s.denied and len(s.denied) <= 2 for t in targets for s in t.sentences)
-
-
-def degree_shares(data: DecoderData) -> Floats:
-    """(R, 2): of the sentences that tell a tag, the share that calls it mild and no more, and marked; 0 for a few."""
-    shares = np.zeros((len(data.tags), 2), np.float32)
-    for r, tag in enumerate(data.tags):
-        told = [s.details for t in data.train for s in t.sentences if s.tag == tag]
-        mild = sum(Detail.MILD in d and Detail.MARKED not in d for d in told)
-        marked = sum(Detail.MARKED in d for d in told)
-        shares[r] = [n / len(told) if n >= _DEGREES else 0 for n in (mild, marked)]
-    return shares
-
-
-def _as_json(adapter: Adapter, inputs: tuple[str, ...], logits: Floats, shares: Floats) -> dict[str, Any]:
-    """A source of evidence as ``run.json`` keeps it; ``logits`` (N, T) of typical images, ``shares`` of degrees."""
-    vectors = {"bias": adapter.bias, "thresholds": adapter.thresholds}
-    vectors |= zip(("mild", "marked"), evidence.degree_cuts(adapter, logits, shares), strict=True)
-    vectors |= zip(("usual", "spread"), evidence.usual_evidence(adapter, logits), strict=True)
-    return {
-        "inputs": list(inputs),
-        "weights": [[round(float(w), 5) for w in row] for row in adapter.weights],
-        **{name: [round(float(x), 5) for x in vector] for name, vector in vectors.items()},
-    }
+def _as_json(source: EvidenceModel) -> dict[str, Any]:
+    """A source of evidence as ``run.json`` keeps it."""
+    arrays = {k: v.astype(float).round(5).tolist() for k, v in vars(source).items() if k != "inputs"}
+    return {"inputs": list(source.inputs), **arrays}

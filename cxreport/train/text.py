@@ -7,8 +7,12 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cxreport import lexicon
 from cxreport.bundle import END, SPECIAL_WORDS, UNK
+from cxreport.labeler import CLASSES, label
 from cxreport.train.openi import OpeniReport
 from cxreport.train.variants import plainer
 from cxreport.types import Detail
@@ -48,6 +52,8 @@ class TargetReport:
     """Reporting tags that the text affirms, in either section."""
     sentences: tuple[PlannedSentence, ...]
     """Findings then Impression; within each the planned ones first."""
+    stated: frozenset[str] = frozenset()
+    """As ``tags``, but by CheXpert's convention where a tag is one of its classes, as reports are measured."""
 
 
 def target_report(report: OpeniReport, plan: bool, max_words: int) -> TargetReport | None:
@@ -65,7 +71,10 @@ def target_report(report: OpeniReport, plan: bool, max_words: int) -> TargetRepo
     sentences = [s for i, text in enumerate(sections) for s in _section(text, bool(i), plan, max_words)]
     if not sentences:
         return None
-    return TargetReport(report.uid, frozenset().union(*map(lexicon.affirmed, sections)), tuple(sentences))
+    tags = frozenset().union(*map(lexicon.affirmed, sections))
+    labels = label(" ".join(sections))
+    stated = {tag for tag in lexicon.reporting_tags() if (labels[tag] if tag in CLASSES else tag in tags)}
+    return TargetReport(report.uid, tags, tuple(sentences), frozenset(stated))
 
 
 def _section(text: str, impression: bool, plan: bool, max_words: int) -> list[PlannedSentence]:
@@ -101,6 +110,12 @@ def build_vocabulary(reports: Iterable[TargetReport], least: int) -> tuple[str, 
     counts = Counter(word for report in reports for sentence in set(report.sentences) for word in sentence.words)
     kept = sorted((w for w, n in counts.items() if n >= least), key=lambda w: (-counts[w], w))
     return SPECIAL_WORDS + tuple(kept)
+
+
+def detail_words(vocabulary: Iterable[str]) -> NDArray[np.bool_]:
+    """(D, V): which words give which `Detail` by themselves."""
+    found = [lexicon.details(word) for word in vocabulary]
+    return np.array([[detail in some for some in found] for detail in Detail])
 
 
 def word_ids(words: tuple[str, ...], index: dict[str, int]) -> list[int]:
