@@ -58,6 +58,7 @@ def test_report(tiny_bundle, validator) -> None:
         "impression": ["Effusion."],
         "report": {"findings": "There is an effusion. The heart is normal.", "impression": "Effusion."},
         "model": {"name": manifest.name, "version": manifest.version, "sha256": manifest.sha256},
+        "repairs": {"removed": 0, "added": 0},
         "warnings": ["No View Position."],
         "timing_ms": {"read": 1.23, "encode": 2.0},
     }

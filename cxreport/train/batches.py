@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cxreport.bundle import PAD
 from cxreport.train.config import DecoderConfig
-from cxreport.train.text import PlannedSentence, TargetReport, word_ids
+from cxreport.train.text import ConsensusReport, PlannedSentence, TargetReport, word_ids
 from cxreport.types import Detail, Floats
 
 _MOST_WEIGHT = 8.0
@@ -58,6 +58,20 @@ class Batch(NamedTuple):
     weight: Tensor  # (B, S) of the words: sentences of rare tags count more
 
 
+@dataclass(frozen=True, eq=False)
+class _Row:
+    """A report on its way into a batch."""
+
+    sentences: list[PlannedSentence]
+    planned: list[tuple[str, int] | None]
+    """Of each sentence the tag that its topic is planned to tell (1) or to deny (-1)."""
+    weights: list[float]
+    tags: Floats
+    """(R,)"""
+    unusual: Floats
+    """(R,)"""
+
+
 class Batches:
     """Makes batches: the order of planned sentences, a classifier's errors, images."""
 
@@ -70,7 +84,7 @@ class Batches:
     def make(
         self, reports: list[TargetReport], pictures: list[int], rng: np.random.Generator, noise: bool = True
     ) -> Batch:
-        """Put reports together.
+        """Put reports together as they were written.
 
         Args:
             reports: B of them.
@@ -78,40 +92,56 @@ class Batches:
             rng: of order and noise.
             noise: off for measuring: the reports' own tags, and all sentences alike.
         """
-        r, longest = len(self.data.tags), max(len(t.sentences) for t in reports)
-        plans, details = torch.zeros(len(reports), longest, r), torch.zeros(len(reports), longest, len(Detail))
-        sections = torch.zeros(len(reports), longest, dtype=torch.int64)
-        last, weight = torch.zeros(len(reports), longest), torch.ones(len(reports), longest)
-        real = torch.zeros(len(reports), longest, dtype=torch.bool)
-        ids: list[list[list[int]]] = []
-        for b, report in enumerate(reports):
-            planned = self._denied(report, rng)
-            sentences = self._order(report, planned, rng) if noise else list(report.sentences)
-            for s, sentence in enumerate(sentences):
-                sections[b, s] = int(sentence.impression)
-                weight[b, s] = self.weights.get(_kind(sentence), 1.0) if noise else 1.0
-                if sentence in planned:
-                    plans[b, s, self.tags[planned[sentence]]] = -1
-                if sentence.tag is not None:
-                    plans[b, s, self.tags[sentence.tag]] = 1
-            real[b, : len(sentences)] = True
-            last[b, len(sentences) - 1] = 1
+        rows = []
+        for report in reports:
+            denied = self._denied(report, rng)
+            sentences = self._order(report, denied, rng) if noise else list(report.sentences)
+            weights = [self.weights.get(_kind(s), 1.0) if noise else 1.0 for s in sentences]
+            planned = [(s.tag, 1) if s.tag else (denied[s], -1) if s in denied else None for s in sentences]
             written = [_plainer(s, rng) for s in sentences] if noise else sentences
-            details[b, : len(written)] = torch.tensor([[float(d in s.details) for d in Detail] for s in written])
-            ids.append([word_ids(s.words, self.words) for s in written])
-        words = torch.full((len(reports), longest, max(len(s) for report in ids for s in report)), PAD)
-        for b, rows in enumerate(ids):
-            for s, row in enumerate(rows):
-                words[b, s, : len(row)] = torch.tensor(row)
-        tags = torch.from_numpy(np.stack([self._tags(t, rng, noise) for t in reports]))
-        patches, has_image = self.patches(pictures)
-        unusual = torch.from_numpy(np.stack([self._unusual(t, rng, noise) for t in reports]))
+            tags, unusual = self._tags(report, rng, noise), self._unusual(report, rng, noise)
+            rows.append(_Row(written, planned, weights, tags, unusual))
+        return self._assemble(rows, pictures)
+
+    def make_planned(self, reports: list[ConsensusReport], pictures: list[int]) -> Batch:
+        """Put reports together whose sentences are laid out as inference plans them."""
+        rows = []
+        for report in reports:
+            planned = [(s.tag, 1) if s.tag else (s.denied[0], -1) if s.denied else None for s in report.sentences]
+            tags = np.zeros(len(self.data.tags), np.float32)
+            told = list(report.plan.tags)
+            tags[told] = report.plan.probabilities[told]
+            rows.append(_Row(list(report.sentences), planned, [1.0] * len(planned), tags, report.plan.unusual))
+        return self._assemble(rows, pictures)
+
+    def _assemble(self, rows: list[_Row], pictures: list[int]) -> Batch:
+        r, longest = len(self.data.tags), max(len(row.sentences) for row in rows)
+        plans, details = torch.zeros(len(rows), longest, r), torch.zeros(len(rows), longest, len(Detail))
+        sections = torch.zeros(len(rows), longest, dtype=torch.int64)
+        last, weight = torch.zeros(len(rows), longest), torch.ones(len(rows), longest)
+        real = torch.zeros(len(rows), longest, dtype=torch.bool)
+        ids: list[list[int]] = []
+        for b, row in enumerate(rows):
+            count = len(row.sentences)
+            for s, (sentence, planned) in enumerate(zip(row.sentences, row.planned, strict=True)):
+                sections[b, s] = int(sentence.impression)
+                details[b, s] = torch.tensor([float(d in sentence.details) for d in Detail])
+                if planned is not None:
+                    plans[b, s, self.tags[planned[0]]] = planned[1]
+            weight[b, :count] = torch.tensor(row.weights)
+            real[b, :count] = True
+            last[b, count - 1] = 1
+            ids += [word_ids(s.words, self.words) for s in row.sentences]
+        words = torch.full((len(rows), longest, max(map(len, ids))), PAD)
+        words[real] = torch.nn.utils.rnn.pad_sequence([torch.tensor(i) for i in ids], True, PAD)
+        tags, unusual = (torch.from_numpy(np.stack([getattr(row, f) for row in rows])) for f in ("tags", "unusual"))
+        patches, has_image = self._patches(pictures)
         return Batch(patches, has_image, tags, unusual, plans, details, sections, words, real, last, weight)
 
     def _denied(self, report: TargetReport, rng: np.random.Generator) -> dict[PlannedSentence, str]:
         """Sentences that are planned to deny a tag, and the tag: some of those that deny any."""
         able = [s for s in report.sentences if s.denied and s.tag is None]
-        chosen = rng.permutation(len(able))[: rng.integers(0, self.config.denials + 1)]
+        chosen = rng.permutation(len(able))[: rng.integers(0, len(self.config.denied) + 1)]
         return {able[i]: able[i].denied[int(rng.integers(len(able[i].denied)))] for i in chosen}
 
     def _order(
@@ -139,8 +169,7 @@ class Batches:
             return np.zeros(len(self.data.tags), np.float32)
         return known
 
-    def patches(self, pictures: list[int]) -> tuple[Tensor, Tensor]:
-        """Patch features (B, P, D) of the pictures, and whether there is one (B,)."""
+    def _patches(self, pictures: list[int]) -> tuple[Tensor, Tensor]:
         has_image = torch.tensor([float(p >= 0) for p in pictures])
         if self.images is None:
             return torch.zeros(len(pictures), 1, self.patch_dim), has_image

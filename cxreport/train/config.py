@@ -87,18 +87,14 @@ class DecoderConfig:
     min_word_count: int
     rare_tag_power: float = 0.0
     """Words of a planned sentence weigh (most frequent tag / its tag) ** power; 0 weighs all alike."""
-    denials: int = 0
-    """How many negative tags the Findings deny by planned topics: those with the most unusual evidence."""
-    critical_epochs: int = 0
-    """Self-critical training, on the plans that inference makes; 0 leaves the decoder as it was."""
-    critical_batch: int = 16
-    critical_samples: int = 5
-    """Reports that are drawn of each study."""
-    critical_lr: float = 1e-4
-    critical_anchor: float = 0.0
-    """Weight of the loss on the reports as they were written."""
-    bleu_reward: float = 1.0
-    rouge_reward: float = 3.0
+    denied: tuple[str, ...] = ()
+    """Reporting tags that the Findings deny by planned topics where they are negative."""
+    consensus_epochs: int = 0
+    """On consensus reports, as inference plans them; 0 leaves the decoder as it was."""
+    consensus_neighbours: int = 80
+    """How many of the nearest studies say what a consensus report is expected to be."""
+    consensus_sentences: int = 80
+    """How many of a section's most frequent sentences may be written without a plan."""
     neighbours: int = 20
     """Unpaired: reports among which an image's partner is drawn anew each epoch."""
     hidden: int = 512

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from cxreport.bundle import EvidenceModel
-from cxreport.plan import log_odds
+from cxreport.plan import log_odds, unusual_evidence
 from cxreport.types import Floats
 
 _LEAST_POSITIVES = 10
@@ -31,6 +31,22 @@ class Adapter:
     def probabilities(self, logits: Floats) -> Floats:
         """(N, T) logits -> (N, R) probabilities."""
         return np.asarray(1 / (1 + np.exp(-(logits @ self.weights.T + self.bias))), np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class ReportEvidence:
+    """What a classifier says of the images of reports, by uid."""
+
+    source: EvidenceModel
+    logits: dict[int, Floats]
+    """(T,) of the classifier's tags."""
+    probabilities: dict[int, Floats]
+    """(R,) of the reporting tags."""
+
+    @property
+    def unusual(self) -> dict[int, Floats]:
+        """(R,) how unusual the evidence is."""
+        return {uid: unusual_evidence(self.source, p) for uid, p in self.probabilities.items()}
 
 
 def logit(probabilities: Floats) -> Floats:

@@ -48,7 +48,7 @@ def export(run: Path, out: Path) -> dict[str, Any]:
         encoder = Encoder(len(described["tags"]), width=config.encoder.width)
         encoder.load_state_dict(torch.load(run / "encoder.pt", weights_only=True))
         encoder.calibrate(*(torch.tensor(described["calibration"][k]) for k in ("slope", "bias")))
-        stage = "critical.pt" if config.decoder.critical_epochs else "decoder.pt"
+        stage = "consensus.pt" if config.decoder.consensus_epochs and config.pairing == "unpaired" else "decoder.pt"
         decoder = Decoder(decoder_sizes(config, len(described["reporting_tags"]), len(described["vocabulary"])))
         decoder.load_state_dict(torch.load(run / stage, weights_only=True))
     except OSError as error:
@@ -63,6 +63,7 @@ def export(run: Path, out: Path) -> dict[str, Any]:
 
 
 def _describe(config: TrainConfig, run: dict[str, Any]) -> BundleDescription:
+    decoder = config.decoder
     return BundleDescription(
         name=config.name,
         version=config.version,
@@ -74,7 +75,7 @@ def _describe(config: TrainConfig, run: dict[str, Any]) -> BundleDescription:
         evidence={name: _evidence(raw) for name, raw in run["evidence"].items()},
         vocabulary=tuple(run["vocabulary"]),
         decoding=DecodingDefaults(
-            MAX_SENTENCES, MIN_WORDS, config.decoder.max_words, config.decoder.plan == "tags", config.decoder.denials
+            MAX_SENTENCES, MIN_WORDS, decoder.max_words, decoder.plan == "tags", len(decoder.denied)
         ),
         licence=_LICENCE,
         intended_use=_INTENDED_USE,

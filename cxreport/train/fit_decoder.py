@@ -1,9 +1,10 @@
-"""Stages 2 and 3: the decoder, from tags alone and then with patch features."""
+"""Stages 2 to 4: the decoder, from tags alone, with patch features, and on consensus reports."""
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from cxreport.train.batches import Batch, Batches, DecoderData, Images
 from cxreport.train.config import DecoderConfig
 from cxreport.train.decoder import Decoder
 from cxreport.train.progress import Progress
+from cxreport.train.text import ConsensusReport
 
 
 class Losses(NamedTuple):
@@ -37,6 +39,7 @@ def fit_decoder(
     stage: str,
     progress: Progress,
     seed: int,
+    consensus: Sequence[ConsensusReport] = (),
 ) -> Decoder:
     """Train the decoder for one stage, or go on where ``run/<stage>.last.pt`` stopped; the result is ``<stage>.pt``.
 
@@ -49,12 +52,13 @@ def fit_decoder(
         stage: name of the files and of the log lines.
         progress: told of every step and epoch.
         seed: of shuffling and noise.
+        consensus: reports to write in place of the radiologists'.
     """
     done_path, last_path = run / f"{stage}.pt", run / f"{stage}.last.pt"
     if done_path.exists():
         decoder.load_state_dict(torch.load(done_path, weights_only=True))
         return decoder.eval()
-    trainer = _Trainer(config, data, decoder, images, stage, progress, seed)
+    trainer = _Trainer(config, data, decoder, images, stage, progress, seed, consensus)
     if last_path.exists():
         trainer.load(torch.load(last_path, weights_only=True))
     trainer.run(last_path)
@@ -73,13 +77,17 @@ class _Trainer:
         stage: str,
         progress: Progress,
         seed: int,
+        consensus: Sequence[ConsensusReport],
     ) -> None:
         self.config, self.data, self.decoder, self.images = config, data, decoder, images
+        self.consensus = consensus
         self.batches = Batches(config, data, images, decoder.sizes.patch_dim)
         self.stage, self.progress, self.seed = stage, progress, seed
-        self.epochs = config.image_epochs if images else config.epochs
-        self.steps = math.ceil(len(data.train) / config.batch)
-        lr = config.lr / 3 if images else config.lr
+        if consensus:
+            self.epochs, lr = config.consensus_epochs, config.lr / 2
+        else:
+            self.epochs, lr = (config.image_epochs, config.lr / 3) if images else (config.epochs, config.lr)
+        self.steps = math.ceil(len(consensus or data.train) / config.batch)
         self.optimiser = torch.optim.AdamW(decoder.parameters(), lr, weight_decay=config.weight_decay)
         total = self.epochs * self.steps
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -111,15 +119,19 @@ class _Trainer:
     def _train_epoch(self) -> float:
         rng = np.random.default_rng((self.seed, self.epoch))
         torch.manual_seed(self.seed + self.epoch)
-        order = rng.permutation(len(self.data.train))
+        order = rng.permutation(len(self.consensus or self.data.train))
         partner = self.images.partner(rng) if self.images else [-1] * len(self.data.train)
         self.decoder.train()
         mean = 0.0
         for step in range(self.steps):
             rows = order[step * self.config.batch : (step + 1) * self.config.batch]
             hidden = rng.random(len(rows)) < self.config.visual_dropout
-            pictures = [-1 if h else partner[i] for i, h in zip(rows, hidden, strict=True)]
-            batch = self.batches.make([self.data.train[i] for i in rows], pictures, rng)
+            reports = [self.consensus[i].index for i in rows] if self.consensus else rows
+            pictures = [-1 if h else partner[i] for i, h in zip(reports, hidden, strict=True)]
+            if self.consensus:
+                batch = self.batches.make_planned([self.consensus[i] for i in rows], pictures)
+            else:
+                batch = self.batches.make([self.data.train[i] for i in rows], pictures, rng)
             losses = sentence_losses(self.decoder, batch, self.config.label_smoothing)
             loss = losses.words + losses.stop + losses.section
             self.optimiser.zero_grad(set_to_none=True)

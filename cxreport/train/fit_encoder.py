@@ -19,6 +19,7 @@ from cxreport.train.config import EncoderConfig, Phase
 from cxreport.train.encoder import Encoder, augment
 from cxreport.train.metrics import auc_per_tag
 from cxreport.train.nih import LabelledImages
+from cxreport.train.precision import autocast, has_bf16
 from cxreport.train.progress import Progress
 
 _BLOCK_4 = 3
@@ -122,7 +123,7 @@ class _Trainer:
         prevalence = torch.from_numpy(data.train.labels.mean(0)).clamp(min=1e-3)
         weight = (prevalence / prevalence.mean()) ** -config.rare_finding_power
         self.weight = (weight / weight.mean()).clamp(max=_MOST_WEIGHT)
-        self.bf16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()  # without such units it would be emulated, slowly
+        self.bf16 = has_bf16()
 
     def _images(self, phase: Phase) -> LabelledImages:
         return self.data.train + self.data.small if phase.small and self.data.small else self.data.train
@@ -184,7 +185,7 @@ class _Trainer:
         return mean_loss
 
     def _update(self, grey: Tensor, labels: Tensor) -> float:
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+        with autocast():
             _, logits, _ = self.encoder(grey)
         each = F.binary_cross_entropy_with_logits(logits.float(), labels, reduction="none")
         loss = (each * self.weight).mean()

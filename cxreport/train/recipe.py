@@ -2,7 +2,8 @@
 
 1. encoder and tag head on labelled images;
 2. decoder from the reports' own tags, without images;
-3. evidence adapters, and the decoder again with the patch features of its images.
+3. evidence adapters, and the decoder again with the patch features of its images;
+4. the decoder on consensus reports, planned as inference plans them.
 
 Paired, the images are the reports' own and the tags their MeSH headings (Jing et al. 2018). Unpaired, images and
 reports come from different collections and meet in the tags.
@@ -23,31 +24,27 @@ import torch
 from numpy.typing import NDArray
 
 from cxreport import lexicon
-from cxreport.bundle import EvidenceModel, long_words
+from cxreport.bundle import EvidenceModel
 from cxreport.errors import TrainingError
-from cxreport.plan import plan_from_evidence, unusual_evidence
 from cxreport.train import evidence, nih, paired
 from cxreport.train.batches import DecoderData, Images
-from cxreport.train.config import DecoderConfig, TrainConfig, load_config
+from cxreport.train.config import TrainConfig, load_config
+from cxreport.train.consensus import consensus_reports
 from cxreport.train.decoder import Decoder, DecoderSizes
 from cxreport.train.encoder import PATCH_DIM, Encoder
-from cxreport.train.evidence import Adapter
-from cxreport.train.fit_critical import Critic, PlannedReport, fit_critical
+from cxreport.train.evidence import Adapter, ReportEvidence
 from cxreport.train.fit_decoder import fit_decoder
 from cxreport.train.fit_encoder import EncoderData, encode_all, fit_encoder
 from cxreport.train.metrics import auc_per_tag
 from cxreport.train.openi import OpeniReport, read_evidence, read_reports, split_reports
 from cxreport.train.progress import Progress, RunLog
 from cxreport.train.pseudo_pairs import pseudo_pairs
-from cxreport.train.reward import Reference
-from cxreport.train.rollout import Rules
-from cxreport.train.tag_facts import TagFacts, degree_shares, tag_facts
-from cxreport.train.text import build_vocabulary, detail_words, target_report
+from cxreport.train.tag_facts import degree_shares, tag_facts
+from cxreport.train.text import build_vocabulary, target_report
 from cxreport.train.word2vec import tag_vectors
-from cxreport.types import Floats, Section
+from cxreport.types import Floats
 
 RUN_FILE = "run.json"
-CHEXNET = "chexnet"
 MAX_SENTENCES, MIN_WORDS = 7, 2
 
 
@@ -80,13 +77,12 @@ def train(config_path: Path, data_root: Path, run: Path, progress: Progress) -> 
         raise TrainingError(f"{error.filename or error}: not found.") from error
     imagenet = data_root / config.data.imagenet if config.data.imagenet else None
     encoder = fit_encoder(config.encoder, images, imagenet, run, log, config.seed)
-    data, sources = decoder_data(config, splits), dict[str, EvidenceModel]()
-    evident: dict[int, Floats] = {}
-    if config.pairing == "unpaired":
-        sources[CHEXNET], evident = chexnet_source(read_evidence(folder), data)
-        data = replace(data, unusual=_unusual(sources[CHEXNET], evident))
+    data = decoder_data(config, splits)
+    chexnet = chexnet_evidence(read_evidence(folder), data) if config.pairing == "unpaired" else None
+    if chexnet is not None:
+        data = replace(data, unusual=chexnet.unusual)
     decoder = decode_from_tags(config, data, run, log)
-    _finish(config, run, log, images, encoder, data, decoder, sources, evident, splits[0])
+    _finish(config, run, log, images, encoder, data, decoder, chexnet, splits[0])
 
 
 def _claim(run: Path, config_path: Path) -> None:
@@ -146,8 +142,7 @@ def _finish(
     encoder: Encoder,
     data: DecoderData,
     decoder: Decoder,
-    sources: dict[str, EvidenceModel],
-    evident: dict[int, Floats],
+    chexnet: ReportEvidence | None,
     reports: Sequence[OpeniReport],
 ) -> None:
     """Stages 3 and 4, and what the bundle needs beside the weights."""
@@ -158,20 +153,21 @@ def _finish(
     encoder.calibrate(torch.from_numpy(slope), torch.from_numpy(calibration.bias))
     val_logits = val_logits * torch.from_numpy(slope) + torch.from_numpy(calibration.bias)
     head = _head_adapter(config, images, data, val_logits.numpy())
-    sources = {"head": evidence.source(head, images.tags, val_logits.numpy(), degree_shares(data)), **sources}
+    sources = {"head": evidence.source(head, images.tags, val_logits.numpy(), degree_shares(data))}
     chosen = np.random.default_rng(config.seed).permutation(len(images.train))[: config.decoder.images]
     patches, logits = encode_all(encoder, images.train.pixels[chosen])
-    if config.pairing == "paired":
+    if chexnet is None:
         partner = paired.own_images(data.train, [images.train.names[i] for i in chosen])
     else:
+        sources["chexnet"] = chexnet.source
         seen = images.train.labels[chosen], head.probabilities(logits.numpy())
-        partner = pseudo_pairs(*seen, data.train, data.tags, evident, config.decoder.neighbours)
+        partner = pseudo_pairs(*seen, data.train, data.tags, chexnet.probabilities, config.decoder.neighbours)
     partners = Images(patches, partner)
     fit_decoder(config.decoder, data, decoder, partners, run, "decoder", log, config.seed + 1)
-    told = tag_facts(data, reports)
-    if config.decoder.critical_epochs:
-        critic = make_critic(config.decoder, data, told, sources[CHEXNET], evident, reports)
-        fit_critical(config.decoder, data, critic, decoder, partners, run, log, config.seed + 2)
+    told = tag_facts(data, reports, config.decoder.denied)
+    if chexnet is not None and config.decoder.consensus_epochs:
+        wanted = consensus_reports(config.decoder, data, told, chexnet, reports)
+        fit_decoder(config.decoder, data, decoder, partners, run, "consensus", log, config.seed + 2, wanted)
     scores = val_logits.sigmoid().numpy()
     auc = {k: round(v, 4) for k, v in auc_per_tag(scores, val.labels, images.tags).items()}
     log.epoch("tags", {"val_images": len(val), "val_auc": auc})
@@ -189,37 +185,6 @@ def _finish(
     (run / RUN_FILE).write_text(json.dumps(described, indent=1) + "\n")
 
 
-def make_critic(
-    config: DecoderConfig,
-    data: DecoderData,
-    facts: TagFacts,
-    source: EvidenceModel,
-    evident: dict[int, Floats],
-    reports: Sequence[OpeniReport],
-) -> Critic:
-    """The train studies with evidence, planned as inference plans them, and the rules that decoding keeps to."""
-    texts = {r.uid: {Section.FINDINGS: r.findings, Section.IMPRESSION: r.impression} for r in reports}
-    deniable = np.array(facts.deniable)
-    studies = [
-        PlannedReport(
-            i,
-            plan_from_evidence(source, evident[t.uid], deniable, config.denials),
-            {section: Reference(text) for section, text in texts[t.uid].items() if text},
-        )
-        for i, t in enumerate(data.train)
-        if t.uid in evident
-    ]
-    rules = Rules(
-        facts.impression,
-        detail_words(data.vocabulary),
-        long_words(data.vocabulary),
-        MAX_SENTENCES,
-        MIN_WORDS,
-        config.max_words,
-    )
-    return Critic(studies, rules, dict(zip(data.tags, facts.places, strict=True)))
-
-
 def _head_adapter(config: TrainConfig, images: EncoderData, data: DecoderData, logits: NDArray[np.float32]) -> Adapter:
     """From our own head's logits on val to reporting tags."""
     if config.pairing == "paired":
@@ -228,19 +193,16 @@ def _head_adapter(config: TrainConfig, images: EncoderData, data: DecoderData, l
     return evidence.fit_adapter(logits, nih.nih_targets(images.val.labels, data.tags, images.tags), mask)
 
 
-def chexnet_source(probabilities: dict[int, Floats], data: DecoderData) -> tuple[EvidenceModel, dict[int, Floats]]:
-    """Evidence from CheXNet's probabilities, fitted to the tags of the train reports, and what it gives each study."""
-    known = [t for t in data.train if t.uid in probabilities]
-    logits = evidence.logit(np.stack([probabilities[t.uid] for t in known]))
+def chexnet_evidence(probabilities: dict[int, Floats], data: DecoderData) -> ReportEvidence:
+    """What a CheXNet says of the reports' images, its adapter fitted to the tags of the train reports."""
+    logits = {uid: evidence.logit(p) for uid, p in probabilities.items()}
+    known = [t for t in data.train if t.uid in logits]
     targets = np.array([[tag in t.stated for tag in data.tags] for t in known], np.float32)
-    adapter = evidence.fit_adapter(logits, targets)
-    given = adapter.probabilities(evidence.logit(np.stack(list(probabilities.values()))))
-    found = evidence.source(adapter, nih.FINDINGS, logits, degree_shares(data))
-    return found, dict(zip(probabilities, given, strict=True))
-
-
-def _unusual(source: EvidenceModel, evident: dict[int, Floats]) -> dict[int, Floats]:
-    return {uid: unusual_evidence(source, probabilities) for uid, probabilities in evident.items()}
+    typical = np.stack([logits[t.uid] for t in known])
+    adapter = evidence.fit_adapter(typical, targets)
+    source = evidence.source(adapter, nih.FINDINGS, typical, degree_shares(data))
+    given = dict(zip(logits, adapter.probabilities(np.stack(list(logits.values()))), strict=True))
+    return ReportEvidence(source, logits, given)
 
 
 def _as_json(source: EvidenceModel) -> dict[str, Any]:

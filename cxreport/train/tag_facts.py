@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,12 +28,12 @@ class TagFacts:
     places: tuple[float, ...]
 
 
-def tag_facts(data: DecoderData, reports: Sequence[OpeniReport]) -> TagFacts:
-    """Read the train reports, and their targets."""
+def tag_facts(data: DecoderData, reports: Sequence[OpeniReport], denied: Collection[str]) -> TagFacts:
+    """Read the train reports, and their targets; of the tags ``denied``, those can be that enough sentences deny."""
     places = _places(reports)
     return TagFacts(
         tuple(impression_share(data.train, t) >= _IMPRESSION_SHARE for t in data.tags),
-        tuple(plain_denials(data.train, t) >= _DENIALS for t in data.tags),
+        tuple(t in denied and plain_denials(data.train, t) >= _DENIALS for t in data.tags),
         tuple(round(places.get(t, 1.0), 3) for t in data.tags),
     )
 

@@ -15,7 +15,7 @@ from cxreport.bundle import END, SPECIAL_WORDS, UNK
 from cxreport.labeler import CLASSES, label
 from cxreport.train.openi import OpeniReport
 from cxreport.train.variants import plainer
-from cxreport.types import Detail
+from cxreport.types import Detail, Plan
 
 _TOKEN = re.compile(r"\d+(?:\.\d+)?%?|[a-z]+(?:[-'/][a-z]+)*|,")
 _MEASURE = re.compile(r"\b\d+(?:\.\d+)?(?: ?(?:x|by) ?\d+(?:\.\d+)?)* ?-?(?:mm|cm)s?\b ?", re.IGNORECASE)
@@ -54,6 +54,17 @@ class TargetReport:
     """Findings then Impression; within each the planned ones first."""
     stated: frozenset[str] = frozenset()
     """As ``tags``, but by CheXpert's convention where a tag is one of its classes, as reports are measured."""
+
+
+@dataclass(frozen=True, eq=False)
+class ConsensusReport:
+    """A report to be learned as inference plans it."""
+
+    index: int
+    """Of the study's own report among the train reports, which says what images go with it."""
+    plan: Plan
+    sentences: tuple[PlannedSentence, ...]
+    """In the order of decoding: of each section what is told, then what is denied, then the free ones."""
 
 
 def target_report(report: OpeniReport, plan: bool, max_words: int) -> TargetReport | None:
