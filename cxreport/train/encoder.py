@@ -56,8 +56,21 @@ class Encoder(nn.Module):
         Returns:
             patch features (B, (S/16)^2, 512), tag logits (B, tags), image embedding (B, 512): the mean patch.
         """
+        return self.read(self.maps(grey))
+
+    def maps(self, grey: Tensor) -> list[Tensor]:
+        """(B, 1, S, S) as in `forward` -> relu1_2, relu2_2, relu3_4, relu4_4 and relu5_4, (B, C, H, W) each."""
         x = ((grey / 255.0).expand(-1, 3, -1, -1) - self.mean) / self.std
-        patches = self.features(x.contiguous(memory_format=torch.channels_last)).flatten(2).transpose(1, 2).float()
+        x, maps = x.contiguous(memory_format=torch.channels_last), []
+        for layer in self.features:
+            if isinstance(layer, nn.MaxPool2d):
+                maps.append(x)
+            x = layer(x)
+        return [*maps, x]
+
+    def read(self, maps: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """What `forward` returns, from the images' `maps`."""
+        patches = maps[-1].flatten(2).transpose(1, 2).float()
         embedding = patches.mean(1)
         return patches, self.tag_head(self.dropout(self.norm(embedding))), embedding
 

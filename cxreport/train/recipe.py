@@ -14,6 +14,7 @@ import functools
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 
 from cxreport import lexicon
 from cxreport.errors import TrainingError
-from cxreport.train import evidence, nih, paired
+from cxreport.train import checkpoints, evidence, nih, paired
 from cxreport.train.batches import DecoderData, Images
 from cxreport.train.config import TrainConfig, load_config
 from cxreport.train.decoder import Decoder, DecoderSizes
@@ -36,6 +37,7 @@ from cxreport.train.openi import OpeniReport, read_evidence, read_reports, split
 from cxreport.train.progress import Progress, RunLog
 from cxreport.train.pseudo_pairs import pseudo_pairs
 from cxreport.train.text import TargetReport, build_vocabulary, target_report
+from cxreport.train.typicality import TYPICALITY_FILE, distance_limits, fit_typicality, measure_distances
 from cxreport.train.word2vec import tag_vectors
 from cxreport.types import Detail, Floats
 
@@ -177,10 +179,20 @@ def _finish(
             name: _as_json(adapter, images.tags, logits, degree_shares(data))
             for name, (adapter, logits) in adapters.items()
         },
+        "typicality": fit_distance(run, images, encoder, log),
         "val_auc": auc,
         "counts": {"train_images": len(images.train), "val_images": len(val), "train_reports": len(data.train)},
     }
     (run / RUN_FILE).write_text(json.dumps(described, indent=1) + "\n")
+
+
+def fit_distance(run: Path, images: EncoderData, encoder: Encoder, log: RunLog) -> dict[str, Any]:
+    """Fit what tells images unlike the training images into the run folder; its limits, from the val images."""
+    typicality = fit_typicality(encoder, images.train.pixels)
+    checkpoints.save(typicality.state_dict(), run / TYPICALITY_FILE)
+    limits, figures = distance_limits(measure_distances(encoder, typicality, images.val.pixels))
+    log.epoch("typicality", {**asdict(limits), **figures})
+    return asdict(limits)
 
 
 def _head_adapter(config: TrainConfig, images: EncoderData, data: DecoderData, logits: NDArray[np.float32]) -> Adapter:
