@@ -70,7 +70,7 @@ FREE = "the visualized bony structures are intact"
 NOTHING = "no acute cardiopulmonary disease"
 SENTENCES = (*FINDINGS.values(), *IMPRESSION.values(), *NORMAL, FREE, NOTHING)
 WORDS = sorted({word for sentence in SENTENCES for word in sentence.split()})
-WARN, REFUSE = 4.0, 7.0  # drawings and flat grey stay below, noise is beyond
+WARN, REFUSE = 4.0, 6.0  # drawings and flat grey stay below, noise is beyond
 VOCABULARY = (*SPECIAL_WORDS, *WORDS)
 
 

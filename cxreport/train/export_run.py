@@ -75,7 +75,7 @@ def _describe(config: TrainConfig, run: dict[str, Any]) -> BundleDescription:
         decoding=DecodingDefaults(
             _MAX_SENTENCES, _MIN_WORDS, config.decoder.max_words, config.decoder.plan == "tags", _DENIALS
         ),
-        typicality=DistanceLimits(run["typicality"]["warn"], run["typicality"]["refuse"]),
+        typicality=DistanceLimits(**run["typicality"]),
         licence=_LICENCE,
         intended_use=_INTENDED_USE,
         provenance={
@@ -84,6 +84,7 @@ def _describe(config: TrainConfig, run: dict[str, Any]) -> BundleDescription:
             "plan": config.decoder.plan,
             "seed": config.seed,
             "val_auc": run["val_auc"],
+            "val_false_alarms": run["val_false_alarms"],
             **run["counts"],
         },
         aliases={finding: tag for tag, findings in NIH_EVIDENCE.items() for finding in findings},

@@ -23,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 from cxreport import lexicon
+from cxreport.bundle import DistanceLimits
 from cxreport.errors import TrainingError
 from cxreport.train import checkpoints, evidence, nih, paired
 from cxreport.train.batches import DecoderData, Images
@@ -165,6 +166,8 @@ def _finish(
     fit_decoder(config.decoder, data, decoder, Images(patches, partner), run, "decoder", log, config.seed + 1)
     scores = val_logits.sigmoid().numpy()
     auc = {k: round(v, 4) for k, v in auc_per_tag(scores, val.labels, images.tags).items()}
+    limits, false_alarms = fit_distance(run, images, encoder)
+    log.epoch("typicality", {**asdict(limits), **false_alarms})
     log.epoch("tags", {"val_images": len(val), "val_auc": auc})
     described: dict[str, Any] = {
         "tags": list(images.tags),
@@ -179,20 +182,19 @@ def _finish(
             name: _as_json(adapter, images.tags, logits, degree_shares(data))
             for name, (adapter, logits) in adapters.items()
         },
-        "typicality": fit_distance(run, images, encoder, log),
+        "typicality": asdict(limits),
+        "val_false_alarms": false_alarms,
         "val_auc": auc,
         "counts": {"train_images": len(images.train), "val_images": len(val), "train_reports": len(data.train)},
     }
     (run / RUN_FILE).write_text(json.dumps(described, indent=1) + "\n")
 
 
-def fit_distance(run: Path, images: EncoderData, encoder: Encoder, log: RunLog) -> dict[str, Any]:
-    """Fit what tells images unlike the training images into the run folder; its limits, from the val images."""
+def fit_distance(run: Path, images: EncoderData, encoder: Encoder) -> tuple[DistanceLimits, dict[str, float]]:
+    """Fit what tells images unlike the training images, into the run folder; its limits come from the val images."""
     typicality = fit_typicality(encoder, images.train.pixels)
     checkpoints.save(typicality.state_dict(), run / TYPICALITY_FILE)
-    limits, figures = distance_limits(measure_distances(encoder, typicality, images.val.pixels))
-    log.epoch("typicality", {**asdict(limits), **figures})
-    return asdict(limits)
+    return distance_limits(measure_distances(encoder, typicality, images.val.pixels))
 
 
 def _head_adapter(config: TrainConfig, images: EncoderData, data: DecoderData, logits: NDArray[np.float32]) -> Adapter:
