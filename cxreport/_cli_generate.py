@@ -69,7 +69,10 @@ Grouping = Annotated[
     GroupBy, _input(metavar="|".join(GroupBy), help="'folder' makes a study of all images of a folder.")
 ]
 MaxMegapixels = Annotated[float, _input(metavar="N", min=0.001, help="Refuse larger frames.")]
-Force = Annotated[bool, _input("--force", help="Accept other modalities, body parts, and lateral views.")]
+Force = Annotated[
+    bool,
+    _input("--force", help="Accept other modalities, body parts, lateral views, and images unlike a chest radiograph."),
+]
 FormatOption = Annotated[
     Format | None,
     _output(
@@ -138,7 +141,7 @@ def generate(
                 studies = study.read_studies(inputs, limits)
             else:
                 studies = tag_table.read_tag_table(from_tags, _tag_names(loaded.manifest, evidence))
-            options = pipeline.GenerateOptions(batch_size, beam, tags_only, threshold, evidence)
+            options = pipeline.GenerateOptions(batch_size, beam, tags_only, threshold, evidence, force)
             outcomes = pipeline.generate(loaded, studies, options)
             code = _cli_run.write_all(outcomes, loaded.manifest, chosen, out, progress, quiet)
         raise typer.Exit(code)

@@ -42,6 +42,7 @@ def signatures(sizes: Sizes) -> dict[str, Signature]:
                 Port("patches", ("B", sizes.patches, features)),
                 Port("probabilities", ("B", sizes.tags)),
                 Port("embedding", ("B", features)),
+                Port("distance", ("B",)),
             ),
         ),
         "sentence_step": Signature(

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from cxreport.errors import BundleError
 from cxreport.types import Detail, Floats
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MANIFEST_FILE = "model.json"
 GRAPHS = ("encoder", "sentence_step", "word_step")
 SPECIAL_WORDS = ("<pad>", "<end>", "<unk>")
@@ -100,6 +100,14 @@ class Sizes:
 
 
 @dataclass(frozen=True)
+class DistanceLimits:
+    """Distances from the training images: beyond ``warn`` a report has a warning, beyond ``refuse`` there is none."""
+
+    warn: float
+    refuse: float
+
+
+@dataclass(frozen=True)
 class DecodingDefaults:
     """Lengths: free sentences end a section at ``max_sentences``; a sentence has ``min_words`` to ``max_words``."""
 
@@ -132,6 +140,7 @@ class Manifest:
     detail_words: NDArray[np.bool_]
     """(D, V): which words give which `Detail`; a sentence planned without the detail may not have them."""
     decoding: DecodingDefaults
+    typicality: DistanceLimits
     raw: dict[str, Any]
     """The whole of ``model.json``: licence, intended use, provenance."""
 
@@ -243,7 +252,7 @@ def verify_graphs(folder: Path, manifest: Manifest) -> None:
 
 
 def _parse(raw: dict[str, Any], sha256: str) -> Manifest:
-    sizes, decoding = raw["sizes"], raw["decoding"]
+    sizes, decoding, typicality = raw["sizes"], raw["decoding"], raw["typicality"]
     return Manifest(
         name=_of(str, raw, "name"),
         version=_of(str, raw, "version"),
@@ -268,6 +277,7 @@ def _parse(raw: dict[str, Any], sha256: str) -> Manifest:
             planned=_of(bool, decoding, "planned"),
             denials=_of(int, decoding, "denials"),
         ),
+        typicality=DistanceLimits(_of(float, typicality, "warn"), _of(float, typicality, "refuse")),
         raw=raw,
     )
 
@@ -308,6 +318,8 @@ def _cross_check(manifest: Manifest) -> None:
             raise ValueError(f"evidence {source!r} has a spread that is not positive")
     if not 1 <= manifest.decoding.min_words <= manifest.decoding.max_words or manifest.decoding.max_sentences < 1:
         raise ValueError("the decoding lengths are out of range")
+    if not 0 < manifest.typicality.warn <= manifest.typicality.refuse:
+        raise ValueError("the limits of typicality are out of range")
     preprocessing = manifest.raw["preprocessing"]
     if preprocessing["size"] != sizes.image or preprocessing["channels"] != 1:
         raise ValueError("the preprocessing does not fit the encoder")

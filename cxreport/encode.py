@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cxreport.bundle import Manifest
-from cxreport.errors import InvalidTagsError
+from cxreport.errors import InvalidTagsError, NotAChestRadiographError
 from cxreport.types import Encoding, Grey
 
 if TYPE_CHECKING:
@@ -27,9 +27,33 @@ def encode(model: Model, images: list[Grey]) -> list[Encoding]:
     output = model.encode_batch(np.stack(images)[:, None])
     names = model.manifest.tag_names
     return [
-        Encoding(dict(zip(names, map(float, probabilities), strict=True)), patches, embedding)
-        for patches, probabilities, embedding in zip(*output, strict=True)
+        Encoding(dict(zip(names, map(float, probabilities), strict=True)), patches, embedding, float(distance))
+        for patches, probabilities, embedding, distance in zip(*output, strict=True)
     ]
+
+
+def check_typical(manifest: Manifest, encoding: Encoding, force: bool = False) -> tuple[str, ...]:
+    """Compare an image's distance from the training images with the bundle's limits.
+
+    Args:
+        manifest: of the bundle.
+        encoding: of the study; one without an image passes.
+        force: only warn of what would be refused.
+
+    Returns:
+        warnings for the reader of the report.
+
+    Raises:
+        NotAChestRadiographError: too far for a report to mean anything.
+    """
+    limits, distance = manifest.typicality, encoding.distance
+    if distance is None or distance <= limits.warn:
+        return ()
+    if distance <= limits.refuse:
+        return ("The image is unlike the training images: the report may mean nothing.",)
+    if force:
+        return ("The image does not look like a frontal chest radiograph: the report means nothing.",)
+    raise NotAChestRadiographError("The image does not look like a frontal chest radiograph.")
 
 
 def encode_tags(manifest: Manifest, tags: dict[str, float]) -> Encoding:

@@ -77,7 +77,7 @@ class TooLargeError(StudyError):
 
 
 class NotAChestRadiographError(StudyError):
-    """Modality or body part say that this is something else."""
+    """Modality, body part or the pixels say that this is something else."""
 
     code = "not-a-chest-radiograph"
     hint = "Use --force to draft a report all the same."

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from cxreport._batching import Read, Stopwatch, batches, draft_safely
 from cxreport.decode import DecodeOptions, decode
-from cxreport.encode import encode, encode_tags
+from cxreport.encode import check_typical, encode, encode_tags
 from cxreport.plan import make_plan
 from cxreport.report import write_report
 from cxreport.session import Model
@@ -29,6 +29,8 @@ class GenerateOptions:
     """One threshold for all tags instead of the bundle's own."""
     evidence: str | None = None
     """For studies that come as tag probabilities: the classifier they are from; None takes them as they are."""
+    force: bool = False
+    """Draft also from images that do not look like a chest radiograph."""
 
 
 def generate(
@@ -62,6 +64,7 @@ def _draft(model: Model, options: GenerateOptions, batch: list[Read]) -> Iterato
     manifest, studies = model.manifest, [item.study for item in batch]
     with watch.stage("encode"):
         encodings = _encode(model, studies)
+        warnings = [check_typical(manifest, encoding, options.force) for encoding in encodings]
     with watch.stage("plan"):
         plans = [
             make_plan(manifest, encoding, "head" if study.view else options.evidence, options.threshold)
@@ -74,8 +77,10 @@ def _draft(model: Model, options: GenerateOptions, batch: list[Read]) -> Iterato
             decodings = decode(model, encodings, plans, DecodeOptions(beam=options.beam))
     with watch.stage("report"):
         reports = [
-            write_report(manifest, *parts, options.threshold)
-            for parts in zip(studies, encodings, plans, decodings, strict=True)
+            write_report(manifest, study, encoding, plan, decoding, options.threshold, doubts)
+            for study, encoding, plan, decoding, doubts in zip(
+                studies, encodings, plans, decodings, warnings, strict=True
+            )
         ]
     shared = {stage: spent / len(batch) for stage, spent in watch.timing_ms.items()}
     for item, report in zip(batch, reports, strict=True):

@@ -52,6 +52,8 @@ class EncoderOutput(NamedTuple):
     """(B, T)"""
     embedding: Floats
     """(B, D)"""
+    distance: Floats
+    """(B,) from the training images."""
 
 
 class SentenceOutput(NamedTuple):
@@ -144,7 +146,7 @@ class Model:
         return model
 
     def encode_batch(self, image: Grey) -> EncoderOutput:
-        """(B, 1, S, S) uint8 -> patch features, tag probabilities, embeddings."""
+        """(B, 1, S, S) uint8 -> patch features, tag probabilities, embeddings, distances."""
         return EncoderOutput(*self._run("encoder", [image]))
 
     def sentence_step(

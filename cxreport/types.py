@@ -105,6 +105,8 @@ class Encoding:
     """(P, 512) patch features; None without an image."""
     embedding: Floats | None
     """(512,) image embedding; None without an image."""
+    distance: float | None = None
+    """How unlike the training images the image is, 1 for a typical one; None without an image."""
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cxreport.bundle import END, PAD, SPECIAL_WORDS, DecodingDefaults, EvidenceModel, ReportingTag, Tag
+from cxreport.bundle import (
+    END,
+    PAD,
+    SPECIAL_WORDS,
+    DecodingDefaults,
+    DistanceLimits,
+    EvidenceModel,
+    ReportingTag,
+    Tag,
+)
 from cxreport.train.decoder import Decoder, DecoderSizes
 from cxreport.train.encoder import Encoder
 from cxreport.train.export import BundleDescription, write_bundle
+from cxreport.train.typicality import fit_typicality
 from cxreport.types import Detail
 
 FOLDER = Path(__file__).parent / "data" / "tiny_bundle"
@@ -68,6 +78,7 @@ FREE = "the visualized bony structures are intact"
 NOTHING = "no acute cardiopulmonary disease"
 SENTENCES = (*FINDINGS.values(), *IMPRESSION.values(), *NORMAL, FREE, NOTHING)
 WORDS = sorted({word for sentence in SENTENCES for word in sentence.split()})
+WARN, REFUSE = 4.0, 6.0  # drawings and flat grey stay below, noise is beyond
 VOCABULARY = (*SPECIAL_WORDS, *WORDS)
 
 
@@ -84,7 +95,9 @@ def make(folder: Path, steps: int = 800) -> dict[str, Any]:
     torch.set_num_threads(1)  # sums of several threads come in any order, and the bundle is to be the same each time
     torch.manual_seed(20261124)
     encoder = Encoder(len(NIH), width=3 / 128).eval()
-    _spread(encoder)
+    pictures = _pictures()
+    _spread(encoder, pictures)
+    typicality = fit_typicality(encoder, pictures.squeeze(1).to(torch.uint8).numpy())
     sizes = DecoderSizes(
         tags=len(REPORTING),
         words=len(VOCABULARY),
@@ -96,18 +109,22 @@ def make(folder: Path, steps: int = 800) -> dict[str, Any]:
     )
     decoder = Decoder(sizes)
     _teach(decoder, steps)
-    return write_bundle(folder, encoder, decoder.eval(), _description())
+    return write_bundle(folder, encoder, decoder.eval(), typicality, _description())
+
+
+def _pictures() -> Tensor:
+    """Clouds with more or less noise, (64, 1, S, S)."""
+    clouds = F.interpolate(torch.rand(64, 1, 5, 5), size=IMAGE_SIZE, mode="bilinear")
+    return (clouds + torch.randn(64, 1, IMAGE_SIZE, IMAGE_SIZE) * torch.rand(64, 1, 1, 1) * 0.1).clamp(0, 1) * 255
 
 
 @torch.no_grad()
-def _spread(encoder: Encoder) -> None:
+def _spread(encoder: Encoder, pictures: Tensor) -> None:
     """Scale the weights so that pictures differ in their features and some tags are positive."""
     for module in encoder.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
             nn.init.normal_(module.bias, std=0.1)
-    clouds = F.interpolate(torch.rand(64, 1, 5, 5), size=IMAGE_SIZE, mode="bilinear")
-    pictures = (clouds + torch.randn(64, 1, IMAGE_SIZE, IMAGE_SIZE) * torch.rand(64, 1, 1, 1) * 0.1).clamp(0, 1) * 255
     last = encoder.blocks[-1][-2]
     deviation = encoder(pictures)[2].std(0).clamp(min=1e-3)
     last.weight.div_(deviation.view(-1, 1, 1, 1))
@@ -182,6 +199,7 @@ def _description() -> BundleDescription:
         evidence={"head": _evidence(1.0, 0.5), "chexnet": _evidence(1.2, 0.4)},
         vocabulary=VOCABULARY,
         decoding=DecodingDefaults(max_sentences=5, min_words=3, max_words=15, planned=True, denials=0),
+        typicality=DistanceLimits(warn=WARN, refuse=REFUSE),
         licence="Apache-2.0",
         intended_use="Tests of cxreport only.",
         provenance={"made_by": "tests/make_tiny_bundle.py"},

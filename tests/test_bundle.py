@@ -65,7 +65,7 @@ def test_find_bundle(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda raw: raw.update(schema_version=2), "schema version 2"),
+        (lambda raw: raw.update(schema_version=1), "schema version 1"),
         (lambda raw: raw.pop("vocabulary"), "'vocabulary' is missing"),
         (lambda raw: raw["graphs"].pop("word_step"), "'word_step' is missing"),
         (lambda raw: raw.update(name=3), "'name' has a value of the wrong kind"),
@@ -83,6 +83,10 @@ def test_find_bundle(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.Monk
         (lambda raw: raw["detail_words"].pop("prior"), "'prior' is missing"),
         (lambda raw: raw["reporting_tags"][0].update(deniable="yes"), "'deniable' has a value of the wrong kind"),
         (lambda raw: raw["decoding"].update(min_words=99), "decoding lengths"),
+        (lambda raw: raw.pop("typicality"), "'typicality' is missing"),
+        (lambda raw: raw["typicality"].update(warn=8.0), "limits of typicality"),
+        (lambda raw: raw["typicality"].update(refuse=float("nan")), "limits of typicality"),
+        (lambda raw: raw["typicality"].update(warn="4"), "'warn' has a value of the wrong kind"),
         (lambda raw: raw["preprocessing"].update(size=64), "preprocessing does not fit"),
         (lambda raw: raw["graphs"]["encoder"].update(file="../encoder.onnx"), "outside the bundle"),
         (lambda raw: raw.update(sizes=None), "model.json: "),

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import jsonschema
+import numpy as np
 import pytest
+from PIL import Image
 
 from cxreport import __version__, pipeline
 from cxreport.record import record_schema
@@ -246,6 +248,18 @@ def test_limits_and_force_reach_the_reader(generate, phantoms) -> None:
     lateral = phantoms / "j2k-lateral.dcm"
     assert records(generate("--json", lateral).stdout)[0]["error"]["code"] == "no-frontal-view"
     assert "findings" in records(generate("--json", "--force", lateral).stdout)[0]
+
+
+def test_pixels_of_something_else_are_refused_without_force(generate, tmp_path) -> None:
+    path = tmp_path / "noise.png"
+    Image.fromarray(np.random.default_rng(5).integers(0, 256, (32, 32), np.uint8)).save(path)
+    result = generate("--json", path)
+    assert result.exit_code == 3
+    (record,) = records(result.stdout)
+    assert record["error"]["code"] == "not-a-chest-radiograph"
+    assert "--force" in record["error"]["hint"]
+    (record,) = records(generate("--json", "--force", path).stdout)
+    assert any("does not look like" in warning for warning in record["warnings"])
 
 
 def test_folders_as_studies(generate, phantoms, tmp_path) -> None:

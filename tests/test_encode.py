@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from cxreport.bundle import load_manifest
-from cxreport.encode import encode, encode_tags
-from cxreport.errors import InvalidTagsError
+from cxreport.encode import check_typical, encode, encode_tags
+from cxreport.errors import InvalidTagsError, NotAChestRadiographError
+from cxreport.preprocess import network_input
 from cxreport.session import Model
+from cxreport.types import Encoding
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +40,34 @@ def test_an_image_is_encoded_the_same_in_any_batch(model: Model) -> None:
         (alone,) = encode(model, [image])
         assert alone.tags == encoding.tags
         assert np.array_equal(alone.patches, encoding.patches)
+        assert alone.distance == encoding.distance
+
+
+def test_noise_is_far_from_the_training_images_and_clouds_are_near(model: Model) -> None:
+    random = np.random.default_rng(2)
+    clouds = [network_input(random.integers(0, 256, (5, 5), np.uint8), 32) for _ in range(6)]
+    noise = list(random.integers(0, 256, (6, 32, 32), np.uint8))
+    near, far = ([e.distance for e in encode(model, images)] for images in (clouds, noise))
+    limits = model.manifest.typicality
+    assert max(near) < limits.warn
+    assert min(far) > limits.refuse
+
+
+def test_limits_of_distance(tiny_bundle: Path) -> None:
+    manifest = load_manifest(tiny_bundle)
+    limits = manifest.typicality
+
+    def told(distance: float | None, force: bool = False) -> tuple[str, ...]:
+        return check_typical(manifest, Encoding({}, None, None, distance), force)
+
+    assert told(None) == told(limits.warn) == told(limits.warn, force=True) == ()
+    (doubt,) = told(limits.warn * 1.01)
+    assert told(limits.refuse) == told(limits.refuse, force=True) == (doubt,)
+    for beyond in (limits.refuse * 1.01, float("inf"), float("nan")):
+        with pytest.raises(NotAChestRadiographError, match="does not look like"):
+            told(beyond)
+        (warning,) = told(beyond, force=True)
+        assert warning != doubt
 
 
 def test_encode_tags_orders_the_known_ones_first(tiny_bundle: Path) -> None:
@@ -46,6 +76,7 @@ def test_encode_tags_orders_the_known_ones_first(tiny_bundle: Path) -> None:
     assert list(encoding.tags.items()) == [("Atelectasis", 0.5), ("Hernia", 0), ("Lung Opacity", 0.2), ("Other", 1)]
     assert encoding.patches is None
     assert encoding.embedding is None
+    assert encoding.distance is None
 
 
 @pytest.mark.parametrize("tags", [{}, {"Other": 0.3}, {"Hernia": 1.2}, {"Hernia": float("nan")}, {"Hernia": -0.1}])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from training_data import make_nih, make_openi
+from training_data import LATERALS, make_nih, make_openi
 
 from cxreport.evaluate.clinical import CLASSES
 from cxreport.train.nih import FINDINGS
@@ -54,6 +54,11 @@ def test_openi(evaluate: Callable, openi: Path) -> None:
     assert tuple(text["classes"]) == CLASSES
     assert text["classes"]["Cardiomegaly"]["positives"] + text["classes"]["Pleural Effusion"]["positives"] > 8
     assert found["openi"]["guards"]["reports"] == 11
+    frontal, lateral = found["openi"]["abstention"]
+    assert (frontal["kind"], frontal["plausible"], frontal["images"]) == ("Open-I frontal", True, 60)
+    assert (lateral["kind"], lateral["plausible"], lateral["images"]) == ("Open-I lateral", False, LATERALS)
+    assert frontal["shares"]["refused"]["value"] == 0
+    assert lateral["shares"]["refused"]["value"] == 1
     for part in ("r2gen val", "r2gen_words", "60 words", "pycocoevalcap-", "20 resamples", "tiny 0 sha256:"):
         assert part in found["signature"]
 
@@ -90,6 +95,12 @@ def test_nih(evaluate: Callable, nih: Path, tmp_path: Path) -> None:
     assert [sample["label"] for sample in found["samples"]] == ["Effusion", "Cardiomegaly"]
     assert set(found["reliability"]) == set(FINDINGS)
     assert Image.open(plot).format == "PNG"
+    rates = {rate["kind"]: rate for rate in found["abstention"]}
+    assert rates["nih as it is"]["images"] == rates["noise"]["images"] == 44
+    assert rates["nih as it is"]["shares"]["refused"]["value"] == 0
+    assert rates["noise"]["shares"]["refused"] == {"value": 1, "low": 1, "high": 1}
+    assert rates["CT"]["images"] == 3
+    assert {kind for kind, rate in rates.items() if rate["plausible"]} > {"nih as it is", "mirrored", "real radiograph"}
 
 
 def test_tables(evaluate: Callable, openi: Path, nih: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,6 +114,10 @@ def test_tables(evaluate: Callable, openi: Path, nih: Path, monkeypatch: pytest.
         "tags alone",
         "Pleural Effusion",
         "Tag head, nih: 8 images",
+        "False alarms: chest radiographs",
+        "Detection: anything else",
+        "turned by 90 degrees",
+        "Open-I lateral",
     ):
         assert part in done.stdout
     assert "label Effusion; plan:" in done.stdout

@@ -18,6 +18,7 @@ from cxreport.errors import ExportError  # noqa: E402
 from cxreport.train import _parity, export  # noqa: E402
 from cxreport.train._graphs import EncoderGraph, rounded  # noqa: E402
 from cxreport.train.encoder import Encoder  # noqa: E402
+from cxreport.train.typicality import fit_typicality  # noqa: E402
 
 pytestmark = pytest.mark.slow
 STEPS = 600  # taught enough to write sentences of many kinds
@@ -43,7 +44,7 @@ def test_figures(bundle: tuple[Path, dict[str, float]]) -> None:
     assert figures["bytes"] == sum(f.stat().st_size for f in folder.iterdir())
     assert figures["identical"] == figures["inputs"] >= 50
     assert figures["distinct"] > 10
-    assert max(figures["features"], figures["probabilities"]) < 1e-3
+    assert max(figures["features"], figures["probabilities"], figures["distances"]) < 1e-3
 
 
 def test_same_bytes_again_and_other_files_kept(bundle: tuple[Path, dict[str, float]]) -> None:
@@ -78,7 +79,14 @@ def test_rounded_twin_differs_from_the_original() -> None:
     assert torch.equal(twin.features[-2].weight, weight.half().float())
     assert not torch.equal(twin.features[-2].weight, weight)
     image = torch.randint(0, 256, (2, 1, 32, 32), dtype=torch.uint8)
-    assert torch.allclose(EncoderGraph(encoder)(image)[1], encoder(image.float())[1].sigmoid(), atol=1e-5)
+    typicality = fit_typicality(encoder, np.random.default_rng(0).integers(0, 256, (90, 32, 32), np.uint8))
+    _, probabilities, _, distance = EncoderGraph(encoder, typicality)(image)
+    assert torch.allclose(probabilities, encoder(image.float())[1].sigmoid(), atol=1e-5)
+    coarse = rounded(typicality)
+    assert torch.equal(coarse.components, typicality.components.half().float())
+    assert torch.equal(coarse.mean, typicality.mean)
+    assert torch.allclose(coarse(encoder.maps(image.float())), distance, rtol=1e-2)
+    assert not torch.equal(coarse(encoder.maps(image.float())), distance)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cxreport import _batching, pipeline
-from cxreport.errors import InvalidTagsError, UnreadableFileError, UsageError
+from cxreport.bundle import DistanceLimits
+from cxreport.errors import InvalidTagsError, NotAChestRadiographError, UnreadableFileError, UsageError
 from cxreport.pipeline import GenerateOptions, generate
 from cxreport.session import Model
 from cxreport.types import Failure, Position, Report, Study, View, ViewInfo
@@ -91,6 +93,34 @@ def test_a_study_error_keeps_its_code(model) -> None:
     assert isinstance(failed, Failure)
     assert isinstance(failed.error, InvalidTagsError)
     assert isinstance(done, Report)
+
+
+def noise(name: str) -> Study:
+    pixels = np.random.default_rng(5).integers(0, 256, (32, 32), np.uint8)
+    return Study(name, (name,), View(ViewInfo(name, 0, Position.PA), pixels))
+
+
+def test_an_image_unlike_the_training_images_is_refused_alone(model) -> None:
+    before, refused, after = generate(model, [study("a"), noise("b"), study("c")])
+    assert isinstance(before, Report)
+    assert isinstance(after, Report)
+    assert not before.warnings
+    assert isinstance(refused, Failure)
+    assert isinstance(refused.error, NotAChestRadiographError)
+
+
+def test_force_turns_a_refusal_into_a_warning(model) -> None:
+    usual, forced = generate(model, [study("a"), noise("b")], GenerateOptions(force=True))
+    assert not any("look like" in warning for warning in usual.warnings)
+    assert any("does not look like" in warning for warning in forced.warnings)
+    assert forced.findings
+
+
+def test_an_image_between_the_limits_gets_a_warning(model, monkeypatch) -> None:
+    limits = DistanceLimits(warn=1e-3, refuse=1e6)
+    monkeypatch.setattr(model, "manifest", replace(model.manifest, typicality=limits))
+    (doubtful,) = generate(model, [noise("b")])
+    assert any("unlike the training images" in warning for warning in doubtful.warnings)
 
 
 def test_an_error_of_the_whole_run_ends_it(model) -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 
 from cxreport.bundle import find_bundle, load_manifest, verify_graphs
+from cxreport.study import ReadOptions, read_studies
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
@@ -26,6 +27,12 @@ def real(name: str) -> Path:
     found = get_testdata_file(name, download=False)
     assert found, name
     return Path(str(found))
+
+
+def pixels(name: str) -> np.ndarray:
+    """What a real file shows, without its header."""
+    (study,) = read_studies([real(name)], ReadOptions(force=True))
+    return study.view.pixels
 
 
 def generate(*arguments: object) -> tuple[int, list[dict]]:
@@ -59,13 +66,29 @@ def test_what_is_no_chest_radiograph_is_refused(name):
     assert record["error"]["code"] == "not-a-chest-radiograph"
 
 
+def test_pixels_alone_tell_what_is_no_chest_radiograph(tmp_path):
+    for name in ("RG1_UNCR.dcm", "RG3_UNCR.dcm", "CT_small.dcm", "MR_small.dcm", "US1_UNCR.dcm"):
+        Image.fromarray(pixels(name)).save(tmp_path / f"{name}.png")
+    code, records = generate(tmp_path)
+    assert code == 6
+    real_one, *others = sorted(records, key=lambda record: record["study"]["id"] != "RG1_UNCR.dcm.png")
+    assert not real_one["warnings"]
+    assert {record["error"]["code"] for record in others} == {"not-a-chest-radiograph"}
+    _, forced = generate("--force", tmp_path)
+    assert sum(any("does not look like" in warning for warning in record["warnings"]) for record in forced) == 4
+
+
+def test_drawings_are_not_taken_for_radiographs():
+    _, records = generate("--tags-only", ROOT / "examples" / "phantoms")
+    assert all("error" in r or any("unlike" in warning for warning in r["warnings"]) for r in records)
+
+
 def test_a_mixed_folder(tmp_path):
     for name in ("RG1_UNCR.dcm", "RG1_J2KR.dcm", "RG1_UNCI.dcm", "CT_small.dcm"):
         shutil.copy(real(name), tmp_path)
-    shutil.copytree(ROOT / "examples" / "phantoms", tmp_path / "phantoms")
     (tmp_path / "truncated.dcm").write_bytes(real("RG1_UNCR.dcm").read_bytes()[:100_000])
     (tmp_path / "text.png").write_text("no picture")
-    Image.fromarray((np.arange(10_000, dtype=np.uint16) * 6).reshape(100, 100)).save(tmp_path / "deep.png")
+    Image.fromarray(pixels("RG1_UNCR.dcm").astype(np.uint16) * 257).save(tmp_path / "deep.png")
     code, records = generate(tmp_path)
     assert code == 6
     failed = {r["study"]["id"]: r["error"]["code"] for r in records if "error" in r}
@@ -93,6 +116,24 @@ def test_reports_of_a_normal_and_an_effusion_image_differ():
     code, (normal, effusion) = generate(_first("No Finding"), _first("Effusion"))
     assert code == 0
     assert normal["report"] != effusion["report"]
+
+
+@needs_nih
+def test_hardly_any_radiograph_gives_a_false_alarm():
+    names = (SHARED / "nih" / "val_list.txt").read_text().split()[::11]
+    code, records = generate("--tags-only", *(SHARED / "nih" / "images" / name for name in names))
+    assert code == 0
+    assert sum(any("unlike" in warning for warning in record["warnings"]) for record in records) <= 4
+
+
+@needs_openi
+def test_lateral_views_are_warned_of():
+    images = SHARED / "openi" / "images"
+    frontal = [images / f"CXR{name}.png" for name in ("1900_IM-0584-1001", "25_IM-1024-2001", "303_IM-1404-1001")]
+    lateral = [images / f"CXR{name}.png" for name in ("1900_IM-0584-2001", "54_IM-2145-1002", "7_IM-2263-2001")]
+    for paths, doubtful in ((frontal, False), (lateral, True)):
+        _, records = generate("--tags-only", "--force", *paths)
+        assert [any("unlike" in w or "look like" in w for w in r["warnings"]) for r in records] == [doubtful] * 3
 
 
 @needs_openi

@@ -11,12 +11,13 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 
 from training_data import draw, make_nih, make_openi, write_recipe  # noqa: E402
 
+from cxreport.bundle import load_manifest  # noqa: E402
 from cxreport.errors import ExportError  # noqa: E402
 from cxreport.pipeline import generate  # noqa: E402
 from cxreport.session import Model  # noqa: E402
 from cxreport.train.export_run import export  # noqa: E402
 from cxreport.train.recipe import train  # noqa: E402
-from cxreport.types import Position, Report, Study, View, ViewInfo  # noqa: E402
+from cxreport.types import Failure, Position, Report, Study, View, ViewInfo  # noqa: E402
 
 pytestmark = pytest.mark.slow
 OPENI = Path(__file__).parents[2] / "shared" / "data" / "openi"
@@ -73,23 +74,43 @@ def test_unpaired_training_writes_what_the_image_shows(run, tmp_path):
     figures = export(run, tmp_path / "bundle")
     assert figures["bytes"] < 1_000_000
     log = [json.loads(line) for line in (tmp_path / "bundle" / "training_log.jsonl").read_text().splitlines()]
-    assert {entry["stage"] for entry in log} == {"encoder", "decoder_tags", "decoder", "tags"}
+    assert {entry["stage"] for entry in log} == {
+        "encoder",
+        "decoder_tags",
+        "decoder",
+        "consensus",
+        "typicality",
+        "tags",
+    }
     assert log[-1]["val_auc"]["mean"] > 0.9
+    manifest = load_manifest(tmp_path / "bundle")
+    assert 0 < manifest.typicality.warn < manifest.typicality.refuse
+    assert manifest.raw["provenance"]["val_false_alarms"]["warned"] < 0.05
     sick, normal = _draft(tmp_path / "bundle", {"Effusion"}), _draft(tmp_path / "bundle", set())
     assert [p.tag for p in sick.plan] == ["Pleural Effusion"]
     assert any("effusion" in s for s in sick.findings)
     assert not normal.plan
     assert not any("effusion" in s and "no " not in s.lower() for s in normal.findings)
+    assert not normal.warnings
+
+
+def test_what_is_unlike_the_training_images_is_refused(run, tmp_path):
+    export(run, tmp_path / "bundle")
+    pixels = np.random.default_rng(9).integers(0, 256, (64, 64), np.uint8)
+    study = Study("x", ("x.png",), View(ViewInfo("x.png", 0, Position.PA), pixels))
+    (refused,) = generate(Model.load(tmp_path / "bundle", "cpu"), [study])
+    assert isinstance(refused, Failure)
+    assert refused.error.code == "not-a-chest-radiograph"
 
 
 def test_an_interrupted_run_ends_like_an_undisturbed_one(data, run, tmp_path):
     recipe = data / "unpaired.toml"
     again = tmp_path / "again"
-    for stop in (("decoder_tags", 3), ("decoder", 0)):
+    for stop in (("decoder_tags", 3), ("decoder", 0), ("consensus", 2)):
         with pytest.raises(KeyboardInterrupt):
             train(recipe, data, again, Quiet(stop))
     train(recipe, data, again, Quiet())
-    ours, theirs = (torch.load(r / "decoder.pt", weights_only=True) for r in (again, run))
+    ours, theirs = (torch.load(r / "consensus.pt", weights_only=True) for r in (again, run))
     assert all(torch.equal(ours[k], theirs[k]) for k in theirs)
 
 

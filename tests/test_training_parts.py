@@ -1,4 +1,4 @@
-"""Dataset adapters, targets, evidence adapters, figures and the Winograd convolution."""
+"""Dataset adapters, targets, evidence adapters, the encoder's norms and figures."""
 
 import json
 
@@ -13,6 +13,7 @@ from cxreport import lexicon  # noqa: E402
 from cxreport.errors import TrainingError  # noqa: E402
 from cxreport.train import evidence, nih, openi, text  # noqa: E402
 from cxreport.train.config import load_config  # noqa: E402
+from cxreport.train.encoder import Encoder  # noqa: E402
 from cxreport.train.metrics import auc, auc_per_tag  # noqa: E402
 from cxreport.train.pseudo_pairs import pseudo_pairs  # noqa: E402
 from cxreport.train.variants import plainer  # noqa: E402
@@ -140,6 +141,54 @@ def test_rare_tags_get_a_cautious_threshold():
     assert evidence.best_f1_threshold(scores, targets) >= np.quantile(scores, 0.99)
 
 
+def test_norms_change_nothing_until_trained_and_nothing_when_folded():
+    torch.manual_seed(0)
+    encoder = Encoder(3, width=1 / 32).eval()
+    encoder.frozen = 2
+    images = torch.rand(6, 1, 32, 32) * 255
+    plain = encoder(images)
+    encoder.insert_norms(images)
+    norms = [m for m in encoder.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert len(norms) == 12  # the convolutions of blocks 3 to 5
+    assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(encoder.eval()(images), plain, strict=True))
+    encoder.train()
+    for _ in range(20):
+        encoder(torch.rand(6, 1, 32, 32) * 128)
+    for norm in norms:
+        torch.nn.init.normal_(norm.weight, 1.0, 0.2)
+    trained = encoder.eval()(images)
+    assert not torch.allclose(trained[1], plain[1], atol=1e-2)
+    encoder.fold_norms()
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in encoder.modules())
+    for found, wanted in zip(encoder(images), trained, strict=True):
+        assert (found - wanted).abs().max() < 1e-4 * wanted.abs().max()
+
+
+def test_frozen_blocks_keep_their_weights():
+    encoder = Encoder(3, width=1 / 32)
+    encoder.frozen = 2
+    encoder(torch.rand(2, 1, 32, 32) * 255)[1].sum().backward()
+    moved = [any(p.grad is not None for p in block.parameters()) for block in encoder.blocks]
+    assert moved == [False, False, True, True, True]
+
+
+def test_calibration_undoes_a_scale_and_a_shift():
+    rng = np.random.default_rng(0)
+    true = rng.normal(-1, 1.5, (4000, 2)).astype(np.float32)
+    labels = (rng.random(true.shape) < 1 / (1 + np.exp(-true))).astype(np.float32)
+    labels[9:, 1] = 0  # too few to fit: left as it is
+    distorted = (true * 3 + 2).astype(np.float32)
+    found = evidence.calibrate(distorted, labels)
+    probabilities = found.probabilities(distorted)
+    assert np.abs(probabilities[:, 0] - 1 / (1 + np.exp(-true[:, 0]))).max() < 0.06
+    assert np.allclose(probabilities[:, 1], 1 / (1 + np.exp(-distorted[:, 1])), atol=1e-5)
+    encoder = Encoder(2, width=1 / 32).eval()
+    image = torch.rand(1, 1, 32, 32) * 255
+    before = encoder(image)[1]
+    encoder.calibrate(torch.tensor([2.0, 0.5]), torch.tensor([1.0, -1.0]))
+    assert torch.allclose(encoder(image)[1], before * torch.tensor([2.0, 0.5]) + torch.tensor([1.0, -1.0]), atol=1e-5)
+
+
 def test_auc_is_the_rank_statistic():
     labels = np.array([0, 0, 1, 1], np.float32)
     assert auc(np.array([0.1, 0.4, 0.35, 0.8]), labels) == 0.75
@@ -159,7 +208,8 @@ def test_pseudo_pairs_share_their_tags(tmp_path):
     labels = np.zeros((8, 14), np.float32)
     labels[4:, nih.FINDINGS.index("Effusion")] = 1
     probabilities = nih.nih_targets(labels, tags, nih.FINDINGS)
-    draw = pseudo_pairs(labels, probabilities, targets, tags, chexnet, adapter, neighbours=4)
+    evident = dict(zip((t.uid for t in targets), adapter.probabilities(logits), strict=True))
+    draw = pseudo_pairs(labels, probabilities, targets, tags, evident, neighbours=4)
     for report, image in zip(targets, draw(np.random.default_rng(0)), strict=True):
         if report.tags <= {"Pleural Effusion"}:
             assert ("Pleural Effusion" in report.tags) == (image >= 4)

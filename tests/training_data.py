@@ -1,7 +1,7 @@
 """Generated data in the layouts of NIH ChestX-ray14 and Open-I, small enough to train on in a test.
 
 An "effusion" is a bright lower corner and an enlarged "heart" a wide bright middle; the reports say so in sentences
-made up for this file.
+made up for this file. The lateral views are mere noise.
 """
 
 import csv
@@ -13,6 +13,7 @@ from PIL import Image
 
 from cxreport.train.nih import FINDINGS
 
+LATERALS = 3
 _SENTENCES = {
     "Effusion": ("There is a pleural effusion.", "Small pleural effusion.", "Pleural Effusion/left"),
     "Cardiomegaly": ("The heart is enlarged.", "Cardiomegaly.", "Cardiomegaly/mild"),
@@ -65,7 +66,10 @@ def make_openi(folder: Path, reports: int = 200, size: int = 64) -> Path:
         _write_xml(folder / "ecgen-radiology" / f"{uid}.xml", uid, findings, impression, mesh, name)
         Image.fromarray(draw(labels, rng, size)).save(folder / "images" / f"{name}.png")
         scores = [float(rng.uniform(0.6, 0.9) if f in labels else rng.uniform(0.05, 0.4)) for f in FINDINGS]
-        rows.append([uid, f"{name}.dcm.png", "Frontal", *scores])
+        rows.append([uid, f"{name.removeprefix('CXR')}.dcm.png", "Frontal", *scores])
+        if uid <= LATERALS:
+            Image.fromarray(rng.integers(0, 256, (size, size), np.uint8)).save(folder / "images" / f"{name}-L.png")
+            rows.append([uid, f"{name.removeprefix('CXR')}-L.dcm.png", "Lateral", *scores])
     with (folder / "chexnet_predictions.csv").open("w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["uid", "filename", "projection", *FINDINGS])
@@ -102,6 +106,9 @@ weight_decay = 0.0
 warmup = 5
 ema = 0.9
 width = 0.0625
+frozen_blocks = 1
+norms = true
+rare_finding_power = 0.5
 [[encoder.phases]]
 size = {size}
 images = {images}
@@ -122,6 +129,8 @@ tag_noise = 0.0
 visual_dropout = 0.3
 max_words = 20
 min_word_count = 1
+denied = ["Pneumothorax"]
+consensus_epochs = 3
 hidden = 48
 word_dim = 24
 attention = 16

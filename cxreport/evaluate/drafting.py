@@ -31,13 +31,13 @@ class EvaluateOptions:
 def draft(
     model: Model, studies: Iterable[Study | Failure], options: EvaluateOptions, evidence: str | None = None
 ) -> list[Report]:
-    """Draft the reports of all studies.
+    """Draft the reports of all studies, also where the bundle would refuse the image.
 
     Raises:
         CxreportError: that of the first study that failed, as figures over the others would flatter.
     """
     reports = []
-    for outcome in generate(model, studies, GenerateOptions(_BATCH, evidence=evidence)):
+    for outcome in generate(model, studies, GenerateOptions(_BATCH, evidence=evidence, force=True)):
         if isinstance(outcome, Failure):
             raise outcome.error
         reports.append(outcome)

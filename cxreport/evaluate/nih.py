@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -13,6 +13,7 @@ import numpy as np
 from cxreport import lexicon
 from cxreport.errors import UsageError
 from cxreport.evaluate import clinical, tags
+from cxreport.evaluate.abstention import AbstentionRates, abstain_on_altered, abstain_on_files, measure_abstention
 from cxreport.evaluate.bootstrap import Draws, Figure, draw_studies
 from cxreport.evaluate.drafting import EvaluateOptions, draft, missing_data_told
 from cxreport.evaluate.guards import Agreement, GuardCounts, count_guards, measure_agreement, planned_tags
@@ -64,6 +65,8 @@ class NihFigures:
     """Of all images together."""
     samples: tuple[Sample, ...]
     """The first images, of the first folder, that have one label alone, whatever their reports are like."""
+    abstention: tuple[AbstentionRates, ...]
+    """On the images of each folder, on what can be made of those of the first, and on real files of other kinds."""
 
 
 def evaluate_nih(model: Model, folders: Sequence[Path], options: EvaluateOptions) -> NihFigures:
@@ -89,7 +92,17 @@ def evaluate_nih(model: Model, folders: Sequence[Path], options: EvaluateOptions
         sets.append(_measure(model, name, everything[0], everything[1].labels, options))
     scores, labels, names, _ = _aligned(model, everything[0], everything[1].labels)
     bins = {name: tags.reliability_bins(scores[:, i], labels[:, i]) for i, name in enumerate(names)}
-    return NihFigures(tuple(sets), bins, _samples(drafted[0], splits[0].labels, options.samples))
+    samples = _samples(drafted[0], splits[0].labels, options.samples)
+    return NihFigures(tuple(sets), bins, samples, tuple(_abstention(model, folders, splits, options.bootstrap)))
+
+
+def _abstention(
+    model: Model, folders: Sequence[Path], splits: Sequence[LabelledImages], resamples: int
+) -> Iterator[AbstentionRates]:
+    for folder, split in zip(folders, splits, strict=True):
+        yield measure_abstention(model, f"{folder.name} as it is", split.pixels, resamples, plausible=True)
+    yield from abstain_on_altered(model, splits[0].pixels, resamples)
+    yield from abstain_on_files(model, resamples)
 
 
 def _first(split: LabelledImages, limit: int | None) -> LabelledImages:

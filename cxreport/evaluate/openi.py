@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cxreport.errors import UsageError
 from cxreport.evaluate import baselines, clinical
+from cxreport.evaluate.abstention import AbstentionRates, abstain_on_openi
 from cxreport.evaluate.bootstrap import Figure, draw_studies
 from cxreport.evaluate.captions import CaptionMetrics
 from cxreport.evaluate.drafting import EvaluateOptions, draft, missing_data_told
@@ -57,6 +58,7 @@ class OpeniFigures:
     """Versions of the text metrics."""
     texts: tuple[TextFigures, ...]
     guards: GuardCounts
+    abstention: tuple[AbstentionRates, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +108,9 @@ def evaluate_openi(model: Model, folder: Path, options: EvaluateOptions) -> Open
         if told and any(convention.text(study.reference) for study in studies):
             texts.append(_measure(convention, _Train(*map(list, zip(*told, strict=True))), studies, metrics, options))
     name = "r2gen val" if (folder / openi.SPLIT_FILE).exists() else "every tenth"
-    return OpeniFigures(name, metrics.signature, tuple(texts), count_guards([s.report for s in studies]))
+    guards = count_guards([study.report for study in studies])
+    abstention = tuple(abstain_on_openi(model, folder, options.bootstrap))
+    return OpeniFigures(name, metrics.signature, tuple(texts), guards, abstention)
 
 
 def _sections(report: openi.OpeniReport) -> SectionTexts:

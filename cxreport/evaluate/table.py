@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cxreport.evaluate import captions, clinical, tags, variety
+from cxreport.evaluate.abstention import METRICS, AbstentionRates
 from cxreport.evaluate.bootstrap import Figure
 from cxreport.evaluate.guards import GuardCounts
 from cxreport.evaluate.nih import ImageFigures, NihFigures, Sample
@@ -36,6 +37,7 @@ def _openi(figures: OpeniFigures) -> Iterator[RenderableType]:
         yield _texts(text)
     yield _classes(figures.texts[0])
     yield _guards({"Open-I": figures.guards})
+    yield from _abstention(figures.abstention)
 
 
 def _nih(figures: NihFigures) -> Iterator[RenderableType]:
@@ -43,6 +45,7 @@ def _nih(figures: NihFigures) -> Iterator[RenderableType]:
         yield _findings(images)
     yield _reports(figures.sets)
     yield _guards({images.name: images.guards for images in figures.sets})
+    yield from _abstention(figures.abstention)
     yield from map(_sample, figures.samples)
 
 
@@ -126,6 +129,22 @@ def _guards(counts: dict[str, GuardCounts]) -> Table:
     for title, field in rows.items():
         table.add_row(title, *(str(getattr(some, field)) for some in counts.values()))
     return table
+
+
+def _abstention(rates: tuple[AbstentionRates, ...]) -> Iterator[Table]:
+    """Alarms on what is a frontal chest radiograph, and on what is none."""
+    for title, plausible in (("False alarms: chest radiographs", True), ("Detection: anything else", False)):
+        kinds = [rate for rate in rates if rate.plausible is plausible]
+        if kinds:
+            table = _table(f"\n{title}", "images", "n", "warned", "95 %", "refused", "95 %")
+            for rate in kinds:
+                cells = (
+                    cell
+                    for name in METRICS
+                    for cell in (_number(rate.shares[name].value), _interval(rate.shares[name]))
+                )
+                table.add_row(rate.kind, str(rate.images), *cells)
+            yield table
 
 
 def _sample(sample: Sample) -> Text:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from cxreport._signatures import Port, Signature
 from cxreport.train.decoder import Decoder, State
 from cxreport.train.encoder import Encoder
+from cxreport.train.typicality import Typicality
 
 _M = TypeVar("_M", bound=nn.Module)
 
@@ -47,17 +48,19 @@ class _Standardise(nn.Module):
 
 
 class EncoderGraph(nn.Module):
-    """The encoder from 8-bit images to probabilities."""
+    """The encoder from 8-bit images to probabilities, and their distance from the training images."""
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: Encoder, typicality: Typicality) -> None:
         super().__init__()
+        self.typicality = typicality
         self.encoder = copy.deepcopy(encoder)
         setattr(self.encoder, "norm", _Standardise(encoder.norm))  # noqa: B010 - of another type on purpose
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, 1, S, S) uint8 -> patch features, tag probabilities, embedding."""
-        patches, logits, embedding = self.encoder(image.float())
-        return patches, logits.sigmoid(), embedding
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(B, 1, S, S) uint8 -> patch features, tag probabilities, embedding, distance."""
+        maps = self.encoder.maps(image.float())
+        patches, logits, embedding = self.encoder.read(maps)
+        return patches, logits.sigmoid(), embedding, self.typicality(maps)
 
 
 class SentenceGraph(nn.Module):
@@ -146,9 +149,9 @@ def halve(model: onnx.ModelProto) -> None:
 def rounded(module: _M) -> _M:
     """A copy of a module with the weights that `halve` leaves."""
     twin = copy.deepcopy(module).eval()
-    for parameter in twin.parameters():
-        if _is_big(parameter.shape):
-            parameter.data = parameter.data.half().float()
+    for weights in (*twin.parameters(), *twin.buffers()):
+        if _is_big(weights.shape):
+            weights.data = weights.data.half().float()
     return twin
 
 

@@ -17,12 +17,14 @@ from cxreport.session import Model
 from cxreport.train._graphs import rounded
 from cxreport.train.decoder import Decoder
 from cxreport.train.encoder import Encoder
+from cxreport.train.typicality import Typicality
 from cxreport.types import Detail, Encoding, Grey, Plan, Section
 
 TOLERANCE = 1e-3
-"""Largest relative difference of features and probabilities."""
+"""Largest relative difference of features, probabilities and distances."""
 INPUTS = 52
 """Studies that are decoded both ways; half of them with an image."""
+_COMPARED = ("features", "probabilities", "distances")
 _SEED = 7
 _LIKELY = 0.5
 _MAX_POSITIVE = 4
@@ -33,7 +35,7 @@ _SMALL = 1e-4
 Ids = list[tuple[Section, tuple[int, ...]]]
 
 
-def check_parity(model: Model, encoder: Encoder, decoder: Decoder) -> dict[str, Any]:
+def check_parity(model: Model, encoder: Encoder, decoder: Decoder, typicality: Typicality) -> dict[str, Any]:
     """Compare a loaded bundle with the networks that it was exported from.
 
     Figures without a suffix are against the networks with their weights rounded as the bundle stores them; those
@@ -49,8 +51,9 @@ def check_parity(model: Model, encoder: Encoder, decoder: Decoder) -> dict[str, 
     images = [_image(generator, model.manifest.image_size) for _ in range(INPUTS // 2)]
     encodings = encode(model, images)
     figures: dict[str, Any] = {}
-    for suffix, network in (("", rounded(encoder)), ("_fp32", encoder.eval())):
-        figures |= {name + suffix: value for name, value in _differences(encodings, images, network).items()}
+    pairs = {"": (rounded(encoder), rounded(typicality)), "_fp32": (encoder.eval(), typicality)}
+    for suffix, networks in pairs.items():
+        figures |= {name + suffix: value for name, value in _differences(encodings, images, *networks).items()}
     encodings += [Encoding({}, None, None)] * (INPUTS - len(images))
     plans = [_plan(generator, model.manifest) for _ in encodings]
     written = [[(s.section, s.ids) for s in d.sentences] for d in decode(model, encodings, plans)]
@@ -58,7 +61,7 @@ def check_parity(model: Model, encoder: Encoder, decoder: Decoder) -> dict[str, 
         plainly = [greedy(writer, model.manifest, e, p) for e, p in zip(encodings, plans, strict=True)]
         figures[f"identical{suffix}"] = sum(a == b for a, b in zip(written, plainly, strict=True))
     figures |= {"inputs": INPUTS, "distinct": len({tuple(ids) for ids in written})}
-    if max(figures["features"], figures["probabilities"]) > TOLERANCE or figures["identical"] < INPUTS:
+    if max(figures[name] for name in _COMPARED) > TOLERANCE or figures["identical"] < INPUTS:
         raise ExportError(f"The exported graphs differ from the trained networks: {figures}.")
     return figures
 
@@ -120,17 +123,23 @@ def _greedy_words(decoder: Decoder, manifest: Manifest, topic: Tensor, detail: T
 
 
 @torch.inference_mode()
-def _differences(encodings: list[Encoding], images: list[Grey], encoder: Encoder) -> dict[str, float]:
-    """Largest difference of an image's features relative to its largest feature, and of any probability."""
-    features, probabilities = 0.0, 0.0
+def _differences(
+    encodings: list[Encoding], images: list[Grey], encoder: Encoder, typicality: Typicality
+) -> dict[str, float]:
+    """Largest difference of an image's features relative to its largest one, of any probability and any distance."""
+    features, probabilities, distances = 0.0, 0.0, 0.0
     for encoding, image in zip(encodings, images, strict=True):
         assert encoding.patches is not None
-        patches, logits, _ = encoder(torch.from_numpy(image.astype(np.float32))[None, None])
+        assert encoding.distance is not None
+        maps = encoder.maps(torch.from_numpy(image.astype(np.float32))[None, None])
+        patches, logits, _ = encoder.read(maps)
         found = torch.from_numpy(encoding.patches)
         features = max(features, float((found - patches[0]).abs().max() / patches.abs().max()))
         wanted, given = logits[0].sigmoid(), torch.tensor(list(encoding.tags.values()))
         probabilities = max(probabilities, float(((given - wanted).abs() / wanted.clamp(min=_SMALL)).max()))
-    return {"features": features, "probabilities": probabilities}
+        distance = float(typicality(maps))
+        distances = max(distances, abs(encoding.distance - distance) / distance)
+    return dict(zip(_COMPARED, (features, probabilities, distances), strict=True))
 
 
 def _image(generator: np.random.Generator, size: int) -> Grey:

@@ -55,7 +55,10 @@ class Encoder(nn.Module):
         Returns:
             patch features (B, (S/16)^2, 512), tag logits (B, tags), image embedding (B, 512): the mean patch.
         """
-        maps = self.maps(grey)
+        return self.read(self.maps(grey))
+
+    def read(self, maps: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """What `forward` returns, from the images' `maps`."""
         patches = maps[-1].flatten(2).transpose(1, 2).float()
         return patches, self.tag_head(self.dropout(self.norm(self.pooled(maps)))), patches.mean(1)
 

@@ -18,6 +18,7 @@ from cxreport.bundle import (
     MANIFEST_FILE,
     SCHEMA_VERSION,
     DecodingDefaults,
+    DistanceLimits,
     EvidenceModel,
     ReportingTag,
     Sizes,
@@ -30,6 +31,7 @@ from cxreport.train._parity import check_parity
 from cxreport.train.decoder import Decoder
 from cxreport.train.encoder import Encoder
 from cxreport.train.text import detail_words
+from cxreport.train.typicality import Typicality
 from cxreport.types import Detail
 
 MAX_BYTES = 50_000_000
@@ -51,6 +53,7 @@ class BundleDescription:
     evidence: dict[str, EvidenceModel]
     vocabulary: tuple[str, ...]
     decoding: DecodingDefaults
+    typicality: DistanceLimits
     licence: str
     intended_use: str
     provenance: dict[str, Any]
@@ -58,13 +61,16 @@ class BundleDescription:
     architecture: str = ARCHITECTURE
 
 
-def write_bundle(out: Path, encoder: Encoder, decoder: Decoder, description: BundleDescription) -> dict[str, Any]:
+def write_bundle(
+    out: Path, encoder: Encoder, decoder: Decoder, typicality: Typicality, description: BundleDescription
+) -> dict[str, Any]:
     """Export, verify, and only then put in place.
 
     Args:
         out: folder of the bundle; the graphs and ``model.json`` of a bundle there are replaced, its other files kept.
         encoder: trained.
         decoder: trained.
+        typicality: fitted to the encoder.
         description: the rest of ``model.json``.
 
     Returns:
@@ -79,8 +85,8 @@ def write_bundle(out: Path, encoder: Encoder, decoder: Decoder, description: Bun
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
-        _write(partial, encoder, decoder, description, sizes)
-        figures = _verify(partial, encoder, decoder)
+        _write(partial, EncoderGraph(encoder, typicality), decoder, description, sizes)
+        figures = _verify(partial, encoder, decoder, typicality)
         _put_in_place(partial, out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -108,10 +114,10 @@ def _sizes(encoder: Encoder, decoder: Decoder, description: BundleDescription) -
     return sizes
 
 
-def _write(folder: Path, encoder: Encoder, decoder: Decoder, description: BundleDescription, sizes: Sizes) -> None:
+def _write(folder: Path, encoder: EncoderGraph, decoder: Decoder, description: BundleDescription, sizes: Sizes) -> None:
     ports = signatures(sizes)
     modules = {
-        "encoder": EncoderGraph(encoder),
+        "encoder": encoder,
         "sentence_step": SentenceGraph(decoder),
         "word_step": WordGraph(decoder),
     }
@@ -145,6 +151,7 @@ def _manifest(description: BundleDescription, sizes: Sizes, graphs: dict[str, An
             for source, evidence in description.evidence.items()
         },
         "decoding": asdict(description.decoding),
+        "typicality": asdict(description.typicality),
         "provenance": description.provenance,
         "vocabulary": list(description.vocabulary),
         "detail_words": {
@@ -158,7 +165,7 @@ def _numbers(array: NDArray[Any]) -> Any:
     return array.astype(float).round(_DECIMALS).tolist()
 
 
-def _verify(folder: Path, encoder: Encoder, decoder: Decoder) -> dict[str, Any]:
+def _verify(folder: Path, encoder: Encoder, decoder: Decoder, typicality: Typicality) -> dict[str, Any]:
     """Load the bundle as a user would and measure it.
 
     Raises:
@@ -171,7 +178,7 @@ def _verify(folder: Path, encoder: Encoder, decoder: Decoder) -> dict[str, Any]:
         model = Model.load(folder, "cpu")
     except BundleError as error:
         raise ExportError(f"The exported bundle does not load: {error.message}") from error
-    return {"bytes": total, **check_parity(model, encoder, decoder)}
+    return {"bytes": total, **check_parity(model, encoder, decoder, typicality)}
 
 
 def _put_in_place(partial: Path, out: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from cxreport.bundle import DecodingDefaults, EvidenceModel, ReportingTag, Tag
+from cxreport.bundle import DecodingDefaults, DistanceLimits, EvidenceModel, ReportingTag, Tag
 from cxreport.errors import ExportError
 from cxreport.train.config import TrainConfig, load_config
 from cxreport.train.decoder import Decoder
@@ -18,6 +18,7 @@ from cxreport.train.export import BundleDescription, write_bundle
 from cxreport.train.nih import NIH_EVIDENCE
 from cxreport.train.progress import LOG_FILE
 from cxreport.train.recipe import MAX_SENTENCES, MIN_WORDS, RUN_FILE, decoder_sizes
+from cxreport.train.typicality import TYPICALITY_FILE, Typicality
 
 _LICENCE = (
     "Weights trained on Open-I reports (CC BY-NC-ND 4.0) and NIH ChestX-ray14 images: non-commercial research only. "
@@ -51,12 +52,13 @@ def export(run: Path, out: Path) -> dict[str, Any]:
         stage = "consensus.pt" if config.decoder.consensus_epochs and config.pairing == "unpaired" else "decoder.pt"
         decoder = Decoder(decoder_sizes(config, len(described["reporting_tags"]), len(described["vocabulary"])))
         decoder.load_state_dict(torch.load(run / stage, weights_only=True))
+        typicality = Typicality(**torch.load(run / TYPICALITY_FILE, weights_only=True))
     except OSError as error:
         raise ExportError(
             f"{run}: not a finished training run ({Path(error.filename or '').name} is missing).",
             hint="Run `cxreport train` with the same --out again; it goes on where it stopped.",
         ) from error
-    figures = write_bundle(out, encoder.eval(), decoder.eval(), _describe(config, described))
+    figures = write_bundle(out, encoder.eval(), decoder.eval(), typicality, _describe(config, described))
     for source, name in (("config.toml", "recipe.toml"), (LOG_FILE, "training_log.jsonl")):
         (out / name).write_bytes((run / source).read_bytes())
     return figures
@@ -77,6 +79,7 @@ def _describe(config: TrainConfig, run: dict[str, Any]) -> BundleDescription:
         decoding=DecodingDefaults(
             MAX_SENTENCES, MIN_WORDS, decoder.max_words, decoder.plan == "tags", len(decoder.denied)
         ),
+        typicality=DistanceLimits(**run["typicality"]),
         licence=_LICENCE,
         intended_use=_INTENDED_USE,
         provenance={
@@ -85,6 +88,7 @@ def _describe(config: TrainConfig, run: dict[str, Any]) -> BundleDescription:
             "plan": config.decoder.plan,
             "seed": config.seed,
             "val_auc": run["val_auc"],
+            "val_false_alarms": run["val_false_alarms"],
             **run["counts"],
         },
         aliases={finding: tag for tag, findings in NIH_EVIDENCE.items() for finding in findings},

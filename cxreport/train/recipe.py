@@ -24,9 +24,9 @@ import torch
 from numpy.typing import NDArray
 
 from cxreport import lexicon
-from cxreport.bundle import EvidenceModel
+from cxreport.bundle import DistanceLimits, EvidenceModel
 from cxreport.errors import TrainingError
-from cxreport.train import evidence, nih, paired
+from cxreport.train import checkpoints, evidence, nih, paired
 from cxreport.train.batches import DecoderData, Images
 from cxreport.train.config import TrainConfig, load_config
 from cxreport.train.consensus import consensus_reports
@@ -41,6 +41,7 @@ from cxreport.train.progress import Progress, RunLog
 from cxreport.train.pseudo_pairs import pseudo_pairs
 from cxreport.train.tag_facts import degree_shares, tag_facts
 from cxreport.train.text import build_vocabulary, target_report
+from cxreport.train.typicality import TYPICALITY_FILE, distance_limits, fit_typicality, measure_distances
 from cxreport.train.word2vec import tag_vectors
 from cxreport.types import Floats
 
@@ -149,7 +150,7 @@ def _finish(
     val = images.val
     _, val_logits = encode_all(encoder, val.pixels)
     calibration = evidence.calibrate(val_logits.numpy(), val.labels)
-    slope = np.diag(calibration.weights)
+    slope = np.diag(calibration.weights).copy()
     encoder.calibrate(torch.from_numpy(slope), torch.from_numpy(calibration.bias))
     val_logits = val_logits * torch.from_numpy(slope) + torch.from_numpy(calibration.bias)
     head = _head_adapter(config, images, data, val_logits.numpy())
@@ -170,6 +171,8 @@ def _finish(
         fit_decoder(config.decoder, data, decoder, partners, run, "consensus", log, config.seed + 2, wanted)
     scores = val_logits.sigmoid().numpy()
     auc = {k: round(v, 4) for k, v in auc_per_tag(scores, val.labels, images.tags).items()}
+    limits, false_alarms = fit_distance(run, images, encoder)
+    log.epoch("typicality", {**asdict(limits), **false_alarms})
     log.epoch("tags", {"val_images": len(val), "val_auc": auc})
     described: dict[str, Any] = {
         "tags": list(images.tags),
@@ -179,10 +182,19 @@ def _finish(
         **asdict(told),
         "vocabulary": list(data.vocabulary),
         "evidence": {name: _as_json(source) for name, source in sources.items()},
+        "typicality": asdict(limits),
+        "val_false_alarms": false_alarms,
         "val_auc": auc,
         "counts": {"train_images": len(images.train), "val_images": len(val), "train_reports": len(data.train)},
     }
     (run / RUN_FILE).write_text(json.dumps(described, indent=1) + "\n")
+
+
+def fit_distance(run: Path, images: EncoderData, encoder: Encoder) -> tuple[DistanceLimits, dict[str, float]]:
+    """Fit what tells images unlike the training images, into the run folder; its limits come from the val images."""
+    typicality = fit_typicality(encoder, images.train.pixels)
+    checkpoints.save(typicality.state_dict(), run / TYPICALITY_FILE)
+    return distance_limits(measure_distances(encoder, typicality, images.val.pixels))
 
 
 def _head_adapter(config: TrainConfig, images: EncoderData, data: DecoderData, logits: NDArray[np.float32]) -> Adapter:
