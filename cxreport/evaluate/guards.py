@@ -46,7 +46,7 @@ class Agreement:
     reader: str
     classes: tuple[str, ...]
     micro_f1: dict[str, Figure]
-    """Of the report, its plan, and the two constant answers."""
+    """Of the report, its plan, the tag head at its thresholds, and the two constant answers."""
     planned_told: float
     """Share of the planned classes that the reports state; nan if none is planned."""
     told_unplanned: float
@@ -75,7 +75,7 @@ def count_guards(reports: Sequence[Report]) -> GuardCounts:
 
 
 def measure_agreement(
-    reader: str, classes: tuple[str, ...], truth: Stated, told: Stated, planned: Stated, draws: Draws
+    reader: str, classes: tuple[str, ...], truth: Stated, told: Stated, planned: Stated, tags: Stated, draws: Draws
 ) -> Agreement:
     """Compare what reports state with labels.
 
@@ -85,9 +85,16 @@ def measure_agreement(
         truth: (N, C) labels.
         told: (N, C) what the reports state.
         planned: (N, C) what they were planned to state.
+        tags: (N, C) the tag head's findings at its thresholds, without a report.
         draws: (B, N) of `draw_studies`.
     """
-    answers = {"report": told, "plan": planned, "always all": np.ones_like(truth), "always none": np.zeros_like(truth)}
+    answers = {
+        "report": told,
+        "plan": planned,
+        "tags": tags,
+        "always all": np.ones_like(truth),
+        "always none": np.zeros_like(truth),
+    }
     figures: dict[str, Figure] = {}
     for name, answer in answers.items():
         figures |= micro_f1_statistics(name, truth, answer).estimate(draws)

@@ -152,6 +152,7 @@ def _agreement(
 ) -> tuple[Agreement, ...]:
     """Read the texts with the labeler, and with the lexicon, which knows more of the NIH findings."""
     plans = [planned_tags(report) for report in reports]
+    positives = [{tag.name for tag in report.tags if tag.positive} for report in reports]
     shared = tuple(name for name in CLASSES if name in NIH_EVIDENCE)
     columns = [CLASSES.index(name) for name in shared]
     affirmed = [lexicon.affirmed(text) for text in texts]
@@ -166,6 +167,7 @@ def _agreement(
             nih_targets(labels, classes, FINDINGS) > 0,
             told,
             np.array([[name in plan for name in classes] for plan in plans]),
+            np.array([[bool(positive & set(NIH_EVIDENCE[name])) for name in classes] for positive in positives]),
             draws,
         )
         for reader, (classes, told) in readers.items()

@@ -32,7 +32,7 @@ from cxreport.types import Detail, Floats, Plan
 _ORDER = 4
 _PRECISIONS = (0.52, 0.24, 0.12, 0.067)  # of n-grams, where BLEU-4 is .18
 _WANTED, _MOST_WORDS = 32, 40  # words of Findings: on average, and after which nothing is added
-_LENGTH_PAY = 0.4  # what a word is worth by itself, of what it costs; without, Findings are too short
+_LENGTH_PAY = 0.45  # what a word is worth by itself, of what it costs; without, Findings are too short
 _FREE_PAY = 0.1  # and what more in a sentence without a plan
 _LEAST_SEEN, _TELLING = 4, 25
 _SMOOTHING = 0.2  # share of all reports in what is expected beside the nearest

@@ -84,7 +84,7 @@ class _Trainer:
         self.batches = Batches(config, data, images, decoder.sizes.patch_dim)
         self.stage, self.progress, self.seed = stage, progress, seed
         if consensus:
-            self.epochs, lr = config.consensus_epochs, config.lr / 2
+            self.epochs, lr = config.consensus_epochs, config.lr
         else:
             self.epochs, lr = (config.image_epochs, config.lr / 3) if images else (config.epochs, config.lr)
         self.steps = math.ceil(len(consensus or data.train) / config.batch)
