@@ -98,7 +98,8 @@ def test_nih(evaluate: Callable, nih: Path, tmp_path: Path) -> None:
     rates = {rate["kind"]: rate for rate in found["abstention"]}
     assert rates["nih as it is"]["images"] == rates["noise"]["images"] == 44
     assert rates["nih as it is"]["shares"]["refused"]["value"] == 0
-    assert rates["noise"]["shares"]["refused"] == {"value": 1, "low": 1, "high": 1}
+    noise = rates["noise"]["shares"]
+    assert 0.8 < noise["refused"]["low"] <= noise["refused"]["value"] <= noise["warned"]["value"]
     assert rates["CT"]["images"] == 3
     assert {kind for kind, rate in rates.items() if rate["plausible"]} > {"nih as it is", "mirrored", "real radiograph"}
 
@@ -147,7 +148,7 @@ def test_one_failed_study_ends_the_evaluation(evaluate: Callable, openi: Path, t
     (tmp_path / "chexnet_predictions.csv").write_text("\n".join(damaged))
     done = evaluate("--openi", tmp_path)
     assert done.exit_code == 6
-    assert "Row 11" in done.stderr
+    assert f"Row {11 + LATERALS}" in done.stderr
     assert not done.stdout
 
 

@@ -73,7 +73,7 @@ def test_big_weights_are_halves_stored_once(bundle: tuple[Path, dict[str, float]
 
 def test_rounded_twin_differs_from_the_original() -> None:
     torch.manual_seed(0)
-    encoder = Encoder(14, width=1 / 32).eval()
+    encoder = Encoder(14, width=1 / 16).eval()
     twin = rounded(encoder)
     weight = encoder.features[-2].weight
     assert torch.equal(twin.features[-2].weight, weight.half().float())

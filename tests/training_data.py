@@ -68,7 +68,8 @@ def make_openi(folder: Path, reports: int = 200, size: int = 64) -> Path:
         scores = [float(rng.uniform(0.6, 0.9) if f in labels else rng.uniform(0.05, 0.4)) for f in FINDINGS]
         rows.append([uid, f"{name.removeprefix('CXR')}.dcm.png", "Frontal", *scores])
         if uid <= LATERALS:
-            Image.fromarray(rng.integers(0, 256, (size, size), np.uint8)).save(folder / "images" / f"{name}-L.png")
+            noise = np.random.default_rng(uid).integers(0, 256, (size, size), np.uint8)
+            Image.fromarray(noise).save(folder / "images" / f"{name}-L.png")
             rows.append([uid, f"{name.removeprefix('CXR')}-L.dcm.png", "Lateral", *scores])
     with (folder / "chexnet_predictions.csv").open("w", newline="") as stream:
         writer = csv.writer(stream)
