@@ -27,6 +27,7 @@ from cxreport import lexicon
 from cxreport.bundle import DistanceLimits, EvidenceModel
 from cxreport.errors import TrainingError
 from cxreport.train import checkpoints, evidence, nih, paired
+from cxreport.train._graphs import rounded
 from cxreport.train.batches import DecoderData, Images
 from cxreport.train.config import TrainConfig, load_config
 from cxreport.train.consensus import consensus_reports
@@ -192,6 +193,7 @@ def _finish(
 
 def fit_distance(run: Path, images: EncoderData, encoder: Encoder) -> tuple[DistanceLimits, dict[str, float]]:
     """Fit what tells images unlike the training images, into the run folder; its limits come from the val images."""
+    encoder = rounded(encoder)  # as the bundle has it: where images hardly differ, rounding its weights moves them all
     typicality = fit_typicality(encoder, images.train.pixels)
     checkpoints.save(typicality.state_dict(), run / TYPICALITY_FILE)
     return distance_limits(measure_distances(encoder, typicality, images.val.pixels))

@@ -28,6 +28,7 @@ _IMAGES = 4096  # 2,000 and 3,000 gave nearly the same limits
 _COMPONENTS = 64
 _LEFT_OUT = 8  # so many times more images, and features, than components, or these would leave nothing of any image
 _FLOOR = 0.3  # of a depth's usual deviation, for the channels that hardly vary
+_STEADY = 0.01  # of a depth's usual feature; a depth that varies less than rounding does would tell only that
 _LEAST = 1e-6  # where all images are alike
 _BATCH = 32
 
@@ -73,15 +74,15 @@ def fit_typicality(encoder: Encoder, pixels: NDArray[np.uint8]) -> Typicality:
     some = np.random.default_rng(0).permutation(len(pixels))[:_IMAGES]
     maps = list(_depth_means(encoder, pixels[some]))
     rows = torch.cat([_features(means) for means in maps])
-    spread = rows.std(0, correction=0)
-    depths = torch.split(spread, [depth.shape[1] for depth in maps[0]])
-    usual_spread = torch.cat([depth.square().mean().sqrt().expand(len(depth)) for depth in depths])
-    deviation = torch.hypot(spread, _FLOOR * usual_spread).clamp(min=_LEAST)
-    standard = (rows - rows.mean(0)) / deviation
+    mean, spread = rows.mean(0), rows.std(0, correction=0)
+    channels = [depth.shape[1] for depth in maps[0]]
+    deviation = torch.hypot(spread, _FLOOR * _usual(spread, channels))
+    deviation = deviation.maximum(_STEADY * _usual(mean, channels)).clamp(min=_LEAST)
+    standard = (rows - mean) / deviation
     count = max(1, min(_COMPONENTS, min(rows.shape) // _LEFT_OUT))
     components = torch.linalg.svd(standard, full_matrices=False).Vh[:count].T.contiguous()
     rest = standard - standard @ components @ components.T
-    return Typicality(rows.mean(0), deviation, components, rest.square().sum(1).mean().clamp(min=_LEAST))
+    return Typicality(mean, deviation, components, rest.square().sum(1).mean().clamp(min=_LEAST))
 
 
 @torch.inference_mode()
@@ -112,6 +113,11 @@ def _depth_means(encoder: Encoder, pixels: NDArray[np.uint8]) -> Iterator[list[T
     for i in range(0, len(pixels), _BATCH):
         maps = encoder.maps(torch.from_numpy(pixels[i : i + _BATCH]).float().unsqueeze(1))
         yield [depth.mean((2, 3), keepdim=True) for depth in maps]
+
+
+def _usual(values: Tensor, channels: list[int]) -> Tensor:
+    """(F,) -> (F,): the root mean square of each depth, for all its channels."""
+    return torch.cat([d.square().mean().sqrt().expand(len(d)) for d in torch.split(values, channels)])
 
 
 def _features(maps: Sequence[Tensor]) -> Tensor:
