@@ -101,7 +101,7 @@ def make(folder: Path, steps: int = 800) -> dict[str, Any]:
     sizes = DecoderSizes(
         tags=len(REPORTING),
         words=len(VOCABULARY),
-        patch_dim=encoder.patch_dim,
+        patch_dim=encoder.tag_head.in_features,
         hidden=24,
         word_dim=16,
         attention=8,
@@ -125,14 +125,12 @@ def _spread(encoder: Encoder, pictures: Tensor) -> None:
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
             nn.init.normal_(module.bias, std=0.1)
-    last = encoder.blocks[-1][-2]
+    last = encoder.features[-2]
     deviation = encoder(pictures)[2].std(0).clamp(min=1e-3)
     last.weight.div_(deviation.view(-1, 1, 1, 1))
     last.bias.div_(deviation)
-    encoder.norm.momentum = 1.0
-    encoder.norm.train()(encoder.pooled(encoder.maps(pictures)))
-    encoder.norm.eval()
-    nn.init.normal_(encoder.tag_head.weight, std=0.4)
+    encoder.norm.running_mean.copy_(encoder(pictures)[2].mean(0))
+    nn.init.normal_(encoder.tag_head.weight, std=0.7)
     nn.init.constant_(encoder.tag_head.bias, -1.5)
 
 

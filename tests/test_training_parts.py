@@ -1,4 +1,4 @@
-"""Dataset adapters, targets, evidence adapters, the encoder's norms and figures."""
+"""Dataset adapters, targets, evidence adapters, calibration and figures."""
 
 import json
 
@@ -139,37 +139,6 @@ def test_rare_tags_get_a_cautious_threshold():
     targets = np.zeros(1000, np.float32)
     targets[500] = 1
     assert evidence.best_f1_threshold(scores, targets) >= np.quantile(scores, 0.99)
-
-
-def test_norms_change_nothing_until_trained_and_nothing_when_folded():
-    torch.manual_seed(0)
-    encoder = Encoder(3, width=1 / 32).eval()
-    encoder.frozen = 2
-    images = torch.rand(6, 1, 32, 32) * 255
-    plain = encoder(images)
-    encoder.insert_norms(images)
-    norms = [m for m in encoder.modules() if isinstance(m, torch.nn.BatchNorm2d)]
-    assert len(norms) == 12  # the convolutions of blocks 3 to 5
-    assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(encoder.eval()(images), plain, strict=True))
-    encoder.train()
-    for _ in range(20):
-        encoder(torch.rand(6, 1, 32, 32) * 128)
-    for norm in norms:
-        torch.nn.init.normal_(norm.weight, 1.0, 0.2)
-    trained = encoder.eval()(images)
-    assert not torch.allclose(trained[1], plain[1], atol=1e-2)
-    encoder.fold_norms()
-    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in encoder.modules())
-    for found, wanted in zip(encoder(images), trained, strict=True):
-        assert (found - wanted).abs().max() < 1e-4 * wanted.abs().max()
-
-
-def test_frozen_blocks_keep_their_weights():
-    encoder = Encoder(3, width=1 / 32)
-    encoder.frozen = 2
-    encoder(torch.rand(2, 1, 32, 32) * 255)[1].sum().backward()
-    moved = [any(p.grad is not None for p in block.parameters()) for block in encoder.blocks]
-    assert moved == [False, False, True, True, True]
 
 
 def test_calibration_undoes_a_scale_and_a_shift():

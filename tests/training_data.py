@@ -107,9 +107,6 @@ weight_decay = 0.0
 warmup = 5
 ema = 0.9
 width = 0.0625
-frozen_blocks = 1
-norms = true
-rare_finding_power = 0.5
 [[encoder.phases]]
 size = {size}
 images = {images}

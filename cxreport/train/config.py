@@ -51,12 +51,6 @@ class EncoderConfig:
     ema: float
     phases: tuple[Phase, ...]
     width: float = 1.0
-    frozen_blocks: int = 0
-    """The first of VGG-19's five blocks, which keep their ImageNet weights."""
-    norms: bool = False
-    """Batch norms while training, in the blocks that are tuned; folded into the convolutions at the end."""
-    rare_finding_power: float = 0.0
-    """The loss of a finding weighs (mean prevalence / its own) ** power; 0 weighs all alike."""
 
 
 @dataclass(frozen=True)

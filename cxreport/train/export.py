@@ -102,7 +102,7 @@ def _sizes(encoder: Encoder, decoder: Decoder, description: BundleDescription) -
     sizes = Sizes(
         image=description.image_size,
         patches=(description.image_size // _STRIDE) ** 2,
-        patch_dim=encoder.patch_dim,
+        patch_dim=encoder.tag_head.in_features,
         hidden=decoder.sizes.hidden,
         tags=encoder.tag_head.out_features,
         reporting_tags=decoder.sizes.tags,

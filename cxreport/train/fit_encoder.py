@@ -19,14 +19,11 @@ from cxreport.train.config import EncoderConfig, Phase
 from cxreport.train.encoder import Encoder, augment
 from cxreport.train.metrics import auc_per_tag
 from cxreport.train.nih import LabelledImages
-from cxreport.train.precision import autocast, has_bf16
+from cxreport.train.precision import autocast
 from cxreport.train.progress import Progress
 
-_BLOCK_4 = 3
+_BLOCK_4 = 19  # its first convolution in vgg19().features
 _CHECKPOINT_STEPS = 100
-_MEASURE_STEPS = 400
-_NORM_IMAGES = 256
-_MOST_WEIGHT = 4.0
 
 
 @dataclass(frozen=True)
@@ -60,26 +57,19 @@ def fit_encoder(
     """
     torch.manual_seed(seed)
     encoder = Encoder(len(data.tags), width=config.width)
+    if imagenet is not None:
+        encoder.load_imagenet(imagenet)
     done_path, last_path = run / "encoder.pt", run / "encoder.last.pt"
     if done_path.exists():
         encoder.load_state_dict(torch.load(done_path, weights_only=True))
         return encoder.eval()
-    if imagenet is not None:
-        encoder.load_imagenet(imagenet)
     _start_head(encoder, data.train.labels)
-    encoder.frozen = config.frozen_blocks
-    encoder.blocks[: encoder.frozen].requires_grad_(False)
-    if config.norms:
-        chosen = np.random.default_rng(seed).permutation(len(data.train))[:_NORM_IMAGES]
-        grey = torch.from_numpy(data.train.pixels[chosen]).float().unsqueeze(1)
-        encoder.insert_norms(augment(grey, config.phases[0].size, torch.Generator().manual_seed(seed)))
     encoder.to(memory_format=torch.channels_last)
     trainer = _Trainer(config, data, encoder, progress, seed)
     if last_path.exists():
         trainer.load(torch.load(last_path, weights_only=True))
     trainer.run(last_path)
     encoder.load_state_dict(trainer.average)
-    encoder.fold_norms()
     checkpoints.save(encoder.state_dict(), done_path)
     last_path.unlink(missing_ok=True)
     return encoder.eval()
@@ -107,8 +97,8 @@ class _Trainer:
         self.config, self.data, self.seed = config, data, seed
         self.encoder, self.progress = encoder, progress
         groups = [
-            {"params": list(encoder.blocks[config.frozen_blocks : _BLOCK_4].parameters()), "lr": config.lr_low},
-            {"params": list(encoder.blocks[_BLOCK_4:].parameters()), "lr": config.lr},
+            {"params": list(encoder.features[:_BLOCK_4].parameters()), "lr": config.lr_low},
+            {"params": list(encoder.features[_BLOCK_4:].parameters()), "lr": config.lr},
             {"params": list(encoder.tag_head.parameters()), "lr": config.lr_head},
         ]
         self.optimiser = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
@@ -120,10 +110,6 @@ class _Trainer:
         )
         self.average = {k: v.clone() for k, v in encoder.state_dict().items()}
         self.phase, self.step = 0, 0
-        prevalence = torch.from_numpy(data.train.labels.mean(0)).clamp(min=1e-3)
-        weight = (prevalence / prevalence.mean()) ** -config.rare_finding_power
-        self.weight = (weight / weight.mean()).clamp(max=_MOST_WEIGHT)
-        self.bf16 = has_bf16()
 
     def _images(self, phase: Phase) -> LabelledImages:
         return self.data.train + self.data.small if phase.small and self.data.small else self.data.train
@@ -178,8 +164,6 @@ class _Trainer:
             self.step += 1
             mean_loss += (loss - mean_loss) * max(1 / (self.step - first), 0.005)
             self.progress.step("encoder", sum(self.steps[: self.phase]) + self.step, sum(self.steps), mean_loss)
-            if self.step % _MEASURE_STEPS == 0:
-                self.progress.epoch("encoder", {"phase": self.phase + 1, "step": self.step} | self._measure())
             if self.step % _CHECKPOINT_STEPS == 0:
                 self._save(checkpoint)
         return mean_loss
@@ -187,8 +171,7 @@ class _Trainer:
     def _update(self, grey: Tensor, labels: Tensor) -> float:
         with autocast():
             _, logits, _ = self.encoder(grey)
-        each = F.binary_cross_entropy_with_logits(logits.float(), labels, reduction="none")
-        loss = (each * self.weight).mean()
+        loss = F.binary_cross_entropy_with_logits(logits, labels)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.encoder.parameters(), 1.0)
@@ -202,23 +185,22 @@ class _Trainer:
                     average.lerp_(value, 1 - decay)
                 else:
                     average.copy_(value)
-        return float(each.detach().mean())
+        return float(loss.detach())
 
     def _measure(self) -> dict[str, Any]:
         """AUC of the averaged weights on val, at the size of the phase."""
         kept = {k: v.clone() for k, v in self.encoder.state_dict().items()}
         self.encoder.load_state_dict(self.average)
         val = self.data.val
-        scores = tag_probabilities(self.encoder, val.pixels, self._config.size, bf16=self.bf16)
+        scores = tag_probabilities(self.encoder, val.pixels, self._config.size)
         self.encoder.load_state_dict(kept)
-        self.encoder.train()
         figures = auc_per_tag(scores, val.labels, self.data.tags)
         return {"val_auc": {k: round(v, 4) for k, v in figures.items()}}
 
 
 @torch.inference_mode()
 def encode_all(
-    encoder: Encoder, pixels: NDArray[np.uint8], size: int | None = None, batch: int = 32, bf16: bool = False
+    encoder: Encoder, pixels: NDArray[np.uint8], size: int | None = None, batch: int = 32
 ) -> tuple[Tensor, Tensor]:
     """Encode many images, shrunk to ``size`` if given: patch features (N, P, 512) in half precision, logits (N, T)."""
     encoder.eval()
@@ -227,16 +209,13 @@ def encode_all(
         grey = torch.from_numpy(pixels[i : i + batch]).float().unsqueeze(1)
         if size and size < grey.shape[-1]:
             grey = F.interpolate(grey, size=(size, size), mode="area")
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            features, tag_logits, _ = encoder(grey)
+        features, tag_logits, _ = encoder(grey)
         patches.append(features.half())
-        logits.append(tag_logits.float())
+        logits.append(tag_logits)
     return torch.cat(patches), torch.cat(logits)
 
 
-def tag_probabilities(
-    encoder: Encoder, pixels: NDArray[np.uint8], size: int | None = None, *, bf16: bool = False
-) -> NDArray[np.float32]:
+def tag_probabilities(encoder: Encoder, pixels: NDArray[np.uint8], size: int | None = None) -> NDArray[np.float32]:
     """Tag probabilities (N, 14) of (N, S, S) images."""
-    _, logits = encode_all(encoder, pixels, size, bf16=bf16)
+    _, logits = encode_all(encoder, pixels, size)
     return logits.sigmoid().numpy()
