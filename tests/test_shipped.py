@@ -80,6 +80,7 @@ def test_pixels_alone_tell_what_is_no_chest_radiograph(tmp_path):
 
 def test_drawings_are_not_taken_for_radiographs():
     _, records = generate("--tags-only", ROOT / "examples" / "phantoms")
+    assert len(records) == 7
     assert all("error" in r or any("unlike" in warning for warning in r["warnings"]) for r in records)
 
 
