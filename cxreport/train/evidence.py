@@ -16,7 +16,7 @@ from cxreport.types import Floats
 _LEAST_POSITIVES = 10
 _MOST_ALARMS = 2.0
 _LEAST_SPREAD = 1e-3
-_LEAST_SLOPE = 0.05
+_LEAST_SLOPE, _MOST_SLOPE = 0.05, 5.0
 _NEVER = -20.0  # bias of a tag without evidence
 
 
@@ -119,7 +119,7 @@ def best_f1_threshold(scores: Floats, targets: Floats) -> float:
 
 
 def calibrate(logits: Floats, labels: Floats) -> Adapter:
-    """Platt's scaling (1999) of every tag by itself; a tag with too few positives to fit one keeps its probabilities.
+    """Platt's scaling (1999) of every tag by itself; a tag with too few positives, or an extreme scale, keeps its own.
 
     Args:
         logits: (N, T) of the tag head on images that it was not trained on.
@@ -127,9 +127,9 @@ def calibrate(logits: Floats, labels: Floats) -> Adapter:
     """
     own = np.eye(labels.shape[1], dtype=bool)
     adapter = fit_adapter(logits, labels, own, penalty=1e-3)
-    few = labels.sum(0) < _LEAST_POSITIVES
-    slope = np.where(few, 1, np.maximum(np.diag(adapter.weights), _LEAST_SLOPE))
-    bias = np.where(few, 0, adapter.bias)
+    slope = np.diag(adapter.weights)
+    few = (labels.sum(0) < _LEAST_POSITIVES) | (slope < _LEAST_SLOPE) | (slope > _MOST_SLOPE)
+    slope, bias = np.where(few, 1, slope), np.where(few, 0, adapter.bias)
     kept = Adapter((own * slope).astype(np.float32), bias.astype(np.float32), adapter.thresholds)
     scores = kept.probabilities(logits)
     own_thresholds = [best_f1_threshold(scores[:, t], labels[:, t]) for t in range(labels.shape[1])]
