@@ -23,6 +23,9 @@ def evaluate(
     openi: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Open-I reports with chexnet_predictions.csv: text against text.")
     ] = None,
+    from_images: Annotated[
+        bool, typer.Option("--from-images", help="Draft Open-I's reports from its images/, not from probabilities.")
+    ] = False,
     nih: Annotated[
         list[Path] | None,
         typer.Option(metavar="DIR", help="NIH ChestX-ray14 images with val_list.txt: tags, and reports. Repeatable."),
@@ -51,6 +54,8 @@ def evaluate(
     with errors_handled(verbose), diagnostics(quiet=False, verbose=verbose):
         if not (openi or nih):
             raise UsageError("Nothing to measure on.", hint="Name a folder with --openi or --nih.")
+        if from_images and not openi:
+            raise UsageError("--from-images goes with --openi.")
         if (plot or samples) and not nih:
             raise UsageError("--plot and --samples go with --nih.")
         if openi and importlib.util.find_spec("pycocoevalcap") is None:
@@ -61,7 +66,9 @@ def evaluate(
 
         with _cli_run.Progress(shown=sys.stderr.isatty()) as progress:
             loaded = session.Model.load(bundle.find_bundle(model), "cpu")
-            measured = measure(loaded, openi, nih or [], EvaluateOptions(bootstrap, limit, samples, progress.count))
+            measured = measure(
+                loaded, openi, nih or [], EvaluateOptions(bootstrap, limit, samples, from_images, progress.count)
+            )
         try:
             if plot:
                 _plot(measured, plot)

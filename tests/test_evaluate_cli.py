@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,6 +62,27 @@ def test_openi(evaluate: Callable, openi: Path) -> None:
     assert lateral["shares"]["refused"]["value"] == 1
     for part in ("r2gen val", "r2gen_words", "60 words", "pycocoevalcap-", "20 resamples", "tiny 0 sha256:"):
         assert part in found["signature"]
+
+
+def test_openi_from_images(evaluate: Callable, openi: Path, tmp_path: Path) -> None:
+    def measured(folder: Path, *options: str) -> dict:
+        result = evaluate("--openi", folder, "--json", "--bootstrap", 0, *options)
+        assert result.exit_code == 0, result.stderr
+        return json.loads(result.stdout)
+
+    some = shutil.copytree(openi, tmp_path / "openi")
+    kept = [10, 15, 25]  # of the val studies
+    for image in (some / "images").iterdir():
+        if not any(image.name.startswith(f"CXR{uid}_") for uid in kept):
+            image.unlink()
+    from_images, from_tags = measured(some, "--from-images"), measured(openi)
+    assert from_images["signature"].startswith("openi r2gen val from images | ")
+    assert from_tags["signature"].startswith("openi r2gen val from chexnet | ")
+    assert [text["studies"] for text in from_images["openi"]["texts"]] == [3, 3, 3]
+    shutil.rmtree(some / "images")
+    result = evaluate("--openi", some, "--from-images")
+    assert result.exit_code == 2
+    assert "no val study has an image" in result.stderr
 
 
 def test_the_same_figures_each_time(evaluate: Callable, openi: Path, nih: Path) -> None:

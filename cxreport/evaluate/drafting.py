@@ -24,6 +24,8 @@ class EvaluateOptions:
     """Only so many studies of a split, the first ones."""
     samples: int = 0
     """Images whose reports are kept as examples."""
+    from_images: bool = False
+    """Draft Open-I's reports from their own images instead of a classifier's probabilities."""
     drafted: Callable[[int], None] = lambda studies: None
     """Is told how many reports of a split are drafted."""
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +20,11 @@ from cxreport.evaluate.text import CONVENTIONS, Convention, Preparer, SectionTex
 from cxreport.evaluate.variety import variety
 from cxreport.labeler import label
 from cxreport.session import Model
+from cxreport.study import ReadOptions, read_studies
 from cxreport.tag_table import read_tag_table
 from cxreport.train import openi
 from cxreport.train.nih import FINDINGS
-from cxreport.types import Report
+from cxreport.types import Failure, Report, Study
 
 EVIDENCE = "chexnet"
 """Name of the table's classifier in a bundle."""
@@ -83,7 +84,8 @@ def evaluate_openi(model: Model, folder: Path, options: EvaluateOptions) -> Open
 
     Args:
         model: a bundle with evidence "chexnet".
-        folder: Open-I's layout with ``chexnet_predictions.csv``. Val studies without a row are left out.
+        folder: Open-I's layout with ``chexnet_predictions.csv``. Val studies without a row are left out, and from
+            images those without one.
         options: how much is measured.
 
     Raises:
@@ -97,7 +99,14 @@ def evaluate_openi(model: Model, folder: Path, options: EvaluateOptions) -> Open
     references = {str(r.uid): r for r in [r for r in val if r.uid in evidence][: options.limit]}
     if not references:
         raise UsageError(f"{table}: no val study has a frontal row.")
-    rows = (study for study in read_tag_table(table, FINDINGS) if study.id in references)
+    if options.from_images:
+        seen = {uid: study for uid, report in references.items() if (study := _study(uid, report, folder))}
+        if not seen:
+            raise UsageError(f"{folder}/images: no val study has an image there.")
+        references = {uid: report for uid, report in references.items() if uid in seen}
+        rows: Iterable[Study | Failure] = seen.values()
+    else:
+        rows = (study for study in read_tag_table(table, FINDINGS) if study.id in references)
     drafted = {report.study.id: report for report in draft(model, rows, options, EVIDENCE)}
     studies = [_Val(_sections(r), evidence[r.uid], drafted[uid]) for uid, r in references.items()]
     metrics = CaptionMetrics()
@@ -108,9 +117,19 @@ def evaluate_openi(model: Model, folder: Path, options: EvaluateOptions) -> Open
         if told and any(convention.text(study.reference) for study in studies):
             texts.append(_measure(convention, _Train(*map(list, zip(*told, strict=True))), studies, metrics, options))
     name = "r2gen val" if (folder / openi.SPLIT_FILE).exists() else "every tenth"
+    name += " from images" if options.from_images else f" from {EVIDENCE}"
     guards = count_guards([study.report for study in studies])
     abstention = tuple(abstain_on_openi(model, folder, options.bootstrap))
     return OpeniFigures(name, metrics.signature, tuple(texts), guards, abstention)
+
+
+def _study(uid: str, report: openi.OpeniReport, folder: Path) -> Study | None:
+    """The study with the first of the report's images, which is its frontal one; None where there is none."""
+    for outcome in read_studies(openi.image_files(report, folder)[:1], ReadOptions()):
+        if isinstance(outcome, Failure):
+            raise outcome.error
+        return replace(outcome, id=uid)
+    return None
 
 
 def _sections(report: openi.OpeniReport) -> SectionTexts:
