@@ -95,9 +95,10 @@ def _write(measured: Evaluation, json_: bool, out: Path | None) -> None:
     if json_:
         text = json.dumps(to_json(measured), indent=2, allow_nan=False) + "\n"
     else:
-        console = Console(file=sys.stdout) if out is None else Console(width=FILE_WIDTH, color_system=None)
+        on_screen = out is None and sys.stdout.isatty()
+        console = Console(file=sys.stdout) if on_screen else Console(width=FILE_WIDTH, color_system=None)
         with console.capture() as capture:
-            console.print(render(measured))
+            console.print(render(measured), crop=False)
         text = capture.get()
     if out is None:
         sys.stdout.write(text)

@@ -101,5 +101,7 @@ def _read(value: Any, number: int, source: str) -> ReportText | Failure:
         what = "has no id" if isinstance(value, dict) else "is no JSON object"
         return Failure(f"line {number}", (source,), InvalidTextError(f"Line {number} {what}."))
     if not isinstance(text, str) or not text.strip():
-        return Failure(str(id_), (source,), InvalidTextError(f"Line {number} has no text."))
+        error = fields.get("error")
+        reason = f": its study failed ({error.get('code')})" if isinstance(error, dict) else ""
+        return Failure(str(id_), (source,), InvalidTextError(f"Line {number} has no text{reason}."))
     return ReportText(id_, text)

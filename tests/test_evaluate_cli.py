@@ -130,7 +130,10 @@ def test_tables(evaluate: Callable, openi: Path, nih: Path, monkeypatch: pytest.
     monkeypatch.setenv("COLUMNS", "100")
     done = evaluate("--openi", openi, "--nih", nih, "--samples", 1, "--limit", 8)
     assert done.exit_code == 0, done.stderr
-    assert max(map(len, done.stdout.splitlines())) <= 100
+    *tables, signature = done.stdout.splitlines()
+    assert max(map(len, tables)) <= 100
+    assert signature.startswith("openi r2gen val from chexnet | ")  # on one line, to be compared
+    assert "first 8 only" in signature
     for part in (
         "Findings, as R2Gen: 8 studies",
         "BLEU-4",
@@ -144,10 +147,12 @@ def test_tables(evaluate: Callable, openi: Path, nih: Path, monkeypatch: pytest.
     ):
         assert part in done.stdout
     assert "label Effusion; plan:" in done.stdout
-    assert "first 8 only" in " ".join(done.stdout.split())
 
 
-@pytest.mark.parametrize("arguments", [[], ["--plot", "x.png", "--openi", "."], ["--samples", 1, "--openi", "."]])
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["--plot", "x.png", "--openi", "."], ["--samples", 1, "--openi", "."], ["--from-images", "--nih", "."]],
+)
 def test_usage(evaluate: Callable, arguments: list) -> None:
     done = evaluate(*arguments)
     assert done.exit_code == 2

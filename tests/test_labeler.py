@@ -154,7 +154,7 @@ def test_texts_and_records_are_read() -> None:
         ({"id": "a"}, "a", "Line 1 has no text."),
         ({"id": 3, "text": " "}, "3", "Line 1 has no text."),
         ({"id": "a", "text": ["Edema."]}, "a", "Line 1 has no text."),
-        ({"study": {"id": "s"}, "error": {"code": "unreadable"}}, "s", "Line 1 has no text."),
+        ({"study": {"id": "s"}, "error": {"code": "bad"}}, "s", "Line 1 has no text: its study failed (bad)."),
         ({"study": {"id": "s"}, "report": {"findings": "", "impression": ""}}, "s", "Line 1 has no text."),
     ],
 )

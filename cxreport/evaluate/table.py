@@ -29,7 +29,7 @@ def render(evaluation: Evaluation) -> Group:
         parts += _openi(evaluation.openi)
     if evaluation.nih:
         parts += _nih(evaluation.nih)
-    return Group(*parts, Text(evaluation.signature, style="dim"))
+    return Group(*parts, Text(evaluation.signature, style="dim", no_wrap=True, overflow="ignore"))
 
 
 def _openi(figures: OpeniFigures) -> Iterator[RenderableType]:
