@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -147,7 +147,7 @@ class Manifest:
     @functools.cached_property
     def long_words(self) -> NDArray[np.bool_]:
         """(V,) words that no sentence has twice: those of more than 5 letters."""
-        return long_words(self.vocabulary)
+        return np.array([len(word) > _SHORT for word in self.vocabulary])
 
     @functools.cached_property
     def places(self) -> dict[str, float]:
@@ -168,11 +168,6 @@ class Manifest:
     def reporting_names(self) -> tuple[str, ...]:
         """Names of the reporting tags."""
         return tuple(t.name for t in self.reporting_tags)
-
-
-def long_words(vocabulary: Sequence[str]) -> NDArray[np.bool_]:
-    """(V,) which words are long."""
-    return np.array([len(word) > _SHORT for word in vocabulary])
 
 
 def find_bundle(model: str | Path | None) -> Path:

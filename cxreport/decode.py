@@ -7,6 +7,7 @@ The ids of a study do not depend on the batch that it travels in (see `session`)
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxreport._beam import Words, search
-from cxreport._outline import Outline
 from cxreport.bundle import Manifest
 from cxreport.errors import UsageError
 from cxreport.types import Decoding, Detail, Encoding, Floats, Plan, Section, SentenceIds
 
 if TYPE_CHECKING:
     from cxreport.session import Model
+
+_LIKELY = 0.5
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,44 @@ class _Topic:
     vector: Floats
 
 
-def _outline(manifest: Manifest, plan: Plan, max_sentences: int) -> Outline:
-    """The outline of a study; without planned topics all are free."""
-    if not manifest.decoding.planned:
-        return Outline((), (), (), max_sentences)
-    impression = [t for t in plan.tags if manifest.reporting_tags[t].impression]
-    return Outline(plan.tags, plan.denied, impression, max_sentences)
+class _Outline:
+    """How far the report of one study has come.
+
+    In each section the planned topics come first, the most probable tag before the others; while some remain, the
+    networks' stop and section outputs are not asked.
+    """
+
+    def __init__(self, manifest: Manifest, plan: Plan, max_sentences: int) -> None:
+        self.section = Section.FINDINGS
+        self.done = False
+        told = plan.tags if manifest.decoding.planned else ()
+        denied = plan.denied if manifest.decoding.planned else ()
+        self._planned = deque([*((t, 1.0) for t in told), *((t, -1.0) for t in denied)])
+        self._impression = deque((t, 1.0) for t in told if manifest.reporting_tags[t].impression)
+        self._max_sentences = max_sentences
+        self._written = 0
+
+    def next_planned(self) -> tuple[int, float] | None:
+        """Tag that the next sentence is planned to tell (1) or to deny (-1); None for a free topic."""
+        return self._planned[0] if self._planned else None
+
+    def advance(self, stop: float, section_next: float) -> None:
+        """Go on to the next sentence, the next section or the end.
+
+        Args:
+            stop: probability that the report ends here.
+            section_next: probability that the Impression follows.
+        """
+        self._written += 1
+        if self._planned:
+            self._planned.popleft()
+        if self._planned:
+            return
+        full = self._written >= self._max_sentences
+        if self.section is Section.IMPRESSION:
+            self.done = full or stop > _LIKELY
+        elif full or section_next > _LIKELY or stop > _LIKELY:
+            self.section, self._planned, self._written = Section.IMPRESSION, self._impression, 0
 
 
 def decode(
@@ -95,10 +129,11 @@ def _unroll(
     """Run the sentence LSTM for studies that all have images, or all have none, until the last report ends."""
     manifest = model.manifest
     topics: list[_Topic] = []
-    outlines = {i: _outline(manifest, plans[i], max_sentences) for i in group}
+    outlines = {i: _Outline(manifest, plans[i], max_sentences) for i in group}
     patches = _patches(manifest, [encodings[i] for i in group])
-    tags = _positive([plans[i] for i in group])
-    unusual = np.stack([plans[i].unusual for i in group] or [np.zeros(len(manifest.reporting_tags), np.float32)])
+    nothing = np.zeros(len(manifest.reporting_tags), np.float32)
+    tags = np.stack([plans[i].positive for i in group] or [nothing])
+    unusual = np.stack([plans[i].unusual for i in group] or [nothing])
     hidden = cell = np.zeros((len(group), manifest.sizes.hidden), np.float32)
     while group:
         planned = [outlines[i].next_planned() for i in group]
@@ -122,14 +157,6 @@ def _patches(manifest: Manifest, encodings: list[Encoding]) -> Floats:
     """(B, P, D) patch features, or zeros (B, 1, D) without images."""
     empty = np.zeros((1, manifest.sizes.patch_dim), np.float32)
     return np.stack([empty if e.patches is None else e.patches for e in encodings] or [empty])
-
-
-def _positive(plans: list[Plan]) -> Floats:
-    """(B, R) probabilities of the positive tags, 0 for the others."""
-    tags = np.zeros((len(plans), len(plans[0].probabilities) if plans else 0), np.float32)
-    for row, plan in zip(tags, plans, strict=True):
-        row[list(plan.tags)] = plan.probabilities[list(plan.tags)]
-    return tags
 
 
 def _plan_input(planned: list[tuple[int, float] | None], plans: list[Plan], tags: int) -> tuple[Floats, Floats]:

@@ -119,7 +119,7 @@ def read_tags(text: str) -> dict[str, Status]:
     return dict(_tags(text))
 
 
-@functools.lru_cache(maxsize=1 << 16)
+@functools.lru_cache(maxsize=1 << 12)
 def _tags(text: str) -> dict[str, Status]:
     """As `read_tags`, once for each text: drafted reports share most of their sentences."""
     return _read(text, _rules().tags)

@@ -75,42 +75,35 @@ def write_report(
 def _mended(
     written: list[tuple[bool, str]], told: Sequence[str], due: Sequence[str], places: Mapping[str, float] | None
 ) -> tuple[list[str], Repairs]:
-    """The sentences of a section that keeps to its plan: none contradicts it, and all tags that are due are told."""
-    kept = arrange(written, told, places)
-    stated = lexicon.affirmed(" ".join(written[i][1] for i in kept))
-    added = [(True, lexicon.plain_sentence(tag)) for tag in due if tag not in stated]
-    left_out = (written[i] for i in range(len(written)) if i not in kept)
-    removed = sum(not _fits(lexicon.read_tags(text), planned, told) for planned, text in left_out)
-    if added:
-        written = written + added
-        kept = arrange(written, told, places)
-    return [written[i][1] for i in kept], Repairs(removed, len(added))
-
-
-def arrange(
-    written: Sequence[tuple[bool, str]], told: Sequence[str], places: Mapping[str, float] | None = None
-) -> Sequence[int]:
-    """Choose the sentences of a section, and their order.
-
-    What does not fit the plan is left out, and so is what denies again what is denied.
+    """The sentences of a section that keeps to its plan: none contradicts it, and all tags that are due are told.
 
     Args:
         written: whether a sentence was planned to tell a tag, and its text.
         told: tags that the report is planned to tell.
-        places: of the tags that a sentence mentions, the first says where it stands; None keeps the order.
-
-    Returns:
-        indices of the sentences that are kept, in the order in which they are read.
+        due: those that this section has to tell.
+        places: where the section speaks of each tag; None keeps the order.
     """
-    kept: dict[int, float] = {}
+    fitting = [(planned, text) for planned, text in written if _fits(lexicon.read_tags(text), planned, told)]
+    kept = _arranged(fitting, places)
+    stated = lexicon.affirmed(" ".join(kept))
+    added = [(True, lexicon.plain_sentence(tag)) for tag in due if tag not in stated]
+    if added:
+        kept = _arranged(fitting + added, places)
+    return kept, Repairs(len(written) - len(fitting), len(added))
+
+
+def _arranged(sentences: Sequence[tuple[bool, str]], places: Mapping[str, float] | None) -> list[str]:
+    """Leave out what denies again what is denied; the first place of what a sentence mentions says where it stands."""
+    kept: list[tuple[float, str]] = []
     denied = set[str]()
-    for i, (planned, text) in enumerate(written):
+    for planned, text in sentences:
         tags = lexicon.read_tags(text)
-        if not _fits(tags, planned, told) or (not planned and tags and tags.keys() <= denied):
+        if not planned and tags and tags.keys() <= denied:
             continue
         denied |= {tag for tag, status in tags.items() if status == "absent"}
-        kept[i] = min((places[tag] for tag in tags if tag in places), default=1.0) if places else 0.0
-    return sorted(kept, key=kept.__getitem__)
+        place = min((places[tag] for tag in tags if tag in places), default=1.0) if places else 0.0
+        kept.append((place, text))
+    return [text for _, text in sorted(kept, key=lambda one: one[0])]
 
 
 def _fits(tags: Mapping[str, lexicon.Status], planned: bool, told: Sequence[str]) -> bool:

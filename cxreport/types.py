@@ -124,6 +124,13 @@ class Plan:
     details: Mapping[int, frozenset[Detail]] = field(default_factory=dict)
     """How the positive ones are told."""
 
+    @property
+    def positive(self) -> Floats:
+        """(R,) probabilities of the positive tags, 0 for the others."""
+        shown = np.zeros_like(self.probabilities)
+        shown[list(self.tags)] = self.probabilities[list(self.tags)]
+        return shown
+
 
 @dataclass(frozen=True)
 class SentenceIds:

@@ -20,7 +20,6 @@ from cxreport.evaluate.text import CONVENTIONS, Convention, Preparer, SectionTex
 from cxreport.evaluate.variety import variety
 from cxreport.labeler import label
 from cxreport.session import Model
-from cxreport.study import ReadOptions, read_studies
 from cxreport.tag_table import read_tag_table
 from cxreport.train import openi
 from cxreport.train.nih import FINDINGS
@@ -100,7 +99,8 @@ def evaluate_openi(model: Model, folder: Path, options: EvaluateOptions) -> Open
     if not references:
         raise UsageError(f"{table}: no val study has a frontal row.")
     if options.from_images:
-        seen = {uid: study for uid, report in references.items() if (study := _study(uid, report, folder))}
+        pictures = {uid: openi.frontal_study(report, folder) for uid, report in references.items()}
+        seen = {uid: replace(study, id=uid) for uid, study in pictures.items() if study is not None}
         if not seen:
             raise UsageError(f"{folder}/images: no val study has an image there.")
         references = {uid: report for uid, report in references.items() if uid in seen}
@@ -121,15 +121,6 @@ def evaluate_openi(model: Model, folder: Path, options: EvaluateOptions) -> Open
     guards = count_guards([study.report for study in studies])
     abstention = tuple(abstain_on_openi(model, folder, options.bootstrap))
     return OpeniFigures(name, metrics.signature, tuple(texts), guards, abstention)
-
-
-def _study(uid: str, report: openi.OpeniReport, folder: Path) -> Study | None:
-    """The study with the first of the report's images, which is its frontal one; None where there is none."""
-    for outcome in read_studies(openi.image_files(report, folder)[:1], ReadOptions()):
-        if isinstance(outcome, Failure):
-            raise outcome.error
-        return replace(outcome, id=uid)
-    return None
 
 
 def _sections(report: openi.OpeniReport) -> SectionTexts:

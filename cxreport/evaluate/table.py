@@ -115,18 +115,18 @@ def _reports(sets: tuple[ImageFigures, ...]) -> Table:
 
 def _guards(counts: dict[str, GuardCounts]) -> Table:
     table = _table("\nGuards: number of reports that", "", *counts)
-    rows = {
-        "affirm a tag that was not planned": "unplanned",
-        "leave a planned tag untold": "untold",
-        "have an empty section": "empty_section",
-        "lost sentences that contradicted the plan": "contradicting",
-        "    such sentences": "removed",
-        "got plain sentences for planned tags left untold": "repaired",
-        "    such sentences ": "added",
-        "have no planned tag": "no_plan",
-        "were drafted": "reports",
-    }
-    for title, field in rows.items():
+    rows = (
+        ("affirm a tag that was not planned", "unplanned"),
+        ("leave a planned tag untold", "untold"),
+        ("have an empty section", "empty_section"),
+        ("lost sentences that contradicted the plan", "contradicting"),
+        ("    such sentences", "removed"),
+        ("got plain sentences for planned tags left untold", "repaired"),
+        ("    such sentences", "added"),
+        ("have no planned tag", "no_plan"),
+        ("were drafted", "reports"),
+    )
+    for title, field in rows:
         table.add_row(title, *(str(getattr(some, field)) for some in counts.values()))
     return table
 

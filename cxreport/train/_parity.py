@@ -80,7 +80,7 @@ def greedy(decoder: Decoder, manifest: Manifest, encoding: Encoding, plan: Plan)
     patches = torch.from_numpy(encoding.patches)[None] if seen else torch.zeros(1, 1, decoder.sizes.patch_dim)
     tags = torch.zeros(1, decoder.sizes.tags)
     tags[0, list(plan.tags)] = torch.from_numpy(plan.probabilities[list(plan.tags)])
-    unusual = torch.zeros_like(tags) if plan.unusual is None else torch.from_numpy(plan.unusual)[None]
+    unusual = torch.from_numpy(plan.unusual)[None]
     told = [(t, 1.0) for t in plan.tags] if manifest.decoding.planned else []
     denied = [(t, -1.0) for t in plan.denied] if manifest.decoding.planned else []
     repeated = [(t, sign) for t, sign in told if manifest.reporting_tags[t].impression]

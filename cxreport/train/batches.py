@@ -108,10 +108,8 @@ class Batches:
         rows = []
         for report in reports:
             planned = [(s.tag, 1) if s.tag else (s.denied[0], -1) if s.denied else None for s in report.sentences]
-            tags = np.zeros(len(self.data.tags), np.float32)
-            told = list(report.plan.tags)
-            tags[told] = report.plan.probabilities[told]
-            rows.append(_Row(list(report.sentences), planned, [1.0] * len(planned), tags, report.plan.unusual))
+            weights, plan = [1.0] * len(planned), report.plan
+            rows.append(_Row(list(report.sentences), planned, weights, plan.positive, plan.unusual))
         return self._assemble(rows, pictures)
 
     def _assemble(self, rows: list[_Row], pictures: list[int]) -> Batch:

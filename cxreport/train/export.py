@@ -12,6 +12,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from cxreport import lexicon
 from cxreport._signatures import signatures
 from cxreport.bundle import (
     GRAPHS,
@@ -30,7 +31,6 @@ from cxreport.train._graphs import EncoderGraph, SentenceGraph, WordGraph, make_
 from cxreport.train._parity import check_parity
 from cxreport.train.decoder import Decoder
 from cxreport.train.encoder import Encoder
-from cxreport.train.text import detail_words
 from cxreport.train.typicality import Typicality
 from cxreport.types import Detail
 
@@ -154,10 +154,7 @@ def _manifest(description: BundleDescription, sizes: Sizes, graphs: dict[str, An
         "typicality": asdict(description.typicality),
         "provenance": description.provenance,
         "vocabulary": list(description.vocabulary),
-        "detail_words": {
-            str(detail): [word for word, gives in zip(description.vocabulary, row, strict=True) if gives]
-            for detail, row in zip(Detail, detail_words(description.vocabulary), strict=True)
-        },
+        "detail_words": {str(d): [w for w in description.vocabulary if d in lexicon.details(w)] for d in Detail},
     }
 
 

@@ -17,7 +17,7 @@ from cxreport.train.encoder import Encoder
 from cxreport.train.export import BundleDescription, write_bundle
 from cxreport.train.nih import NIH_EVIDENCE
 from cxreport.train.progress import LOG_FILE
-from cxreport.train.recipe import MAX_SENTENCES, MIN_WORDS, RUN_FILE, decoder_sizes
+from cxreport.train.recipe import RUN_FILE, decoder_sizes
 from cxreport.train.typicality import TYPICALITY_FILE, Typicality
 
 _LICENCE = (
@@ -28,6 +28,7 @@ _INTENDED_USE = (
     "Research on report generation from frontal chest radiographs of adults. Not a medical device: not for diagnosis, "
     "triage or any decision about a patient."
 )
+_MAX_SENTENCES, _MIN_WORDS = 7, 2
 
 
 def export(run: Path, out: Path) -> dict[str, Any]:
@@ -77,7 +78,7 @@ def _describe(config: TrainConfig, run: dict[str, Any]) -> BundleDescription:
         evidence={name: _evidence(raw) for name, raw in run["evidence"].items()},
         vocabulary=tuple(run["vocabulary"]),
         decoding=DecodingDefaults(
-            MAX_SENTENCES, MIN_WORDS, decoder.max_words, decoder.plan == "tags", len(decoder.denied)
+            _MAX_SENTENCES, _MIN_WORDS, decoder.max_words, decoder.plan == "tags", len(decoder.denied)
         ),
         typicality=DistanceLimits(**run["typicality"]),
         licence=_LICENCE,

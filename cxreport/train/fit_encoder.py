@@ -19,7 +19,6 @@ from cxreport.train.config import EncoderConfig, Phase
 from cxreport.train.encoder import Encoder, augment
 from cxreport.train.metrics import auc_per_tag
 from cxreport.train.nih import LabelledImages
-from cxreport.train.precision import autocast
 from cxreport.train.progress import Progress
 
 _BLOCK_4 = 19  # its first convolution in vgg19().features
@@ -110,6 +109,7 @@ class _Trainer:
         )
         self.average = {k: v.clone() for k, v in encoder.state_dict().items()}
         self.phase, self.step = 0, 0
+        self.bf16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()  # without such units it would be emulated, slowly
 
     def _images(self, phase: Phase) -> LabelledImages:
         return self.data.train + self.data.small if phase.small and self.data.small else self.data.train
@@ -169,7 +169,7 @@ class _Trainer:
         return mean_loss
 
     def _update(self, grey: Tensor, labels: Tensor) -> float:
-        with autocast():
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
             _, logits, _ = self.encoder(grey)
         loss = F.binary_cross_entropy_with_logits(logits, labels)
         self.optimiser.zero_grad(set_to_none=True)

@@ -18,7 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxreport.errors import TrainingError
+from cxreport.study import ReadOptions, read_studies
 from cxreport.train.nih import FINDINGS
+from cxreport.types import Failure, Study
 
 SPLIT_FILE = "r2gen_split.json"
 
@@ -92,6 +94,11 @@ def image_files(report: OpeniReport, folder: Path) -> list[Path]:
         for suffix in (".png", ".dcm", "")
         if (path := folder / "images" / f"{image}{suffix}").is_file()
     ]
+
+
+def frontal_study(report: OpeniReport, folder: Path) -> Study | Failure | None:
+    """The first of a report's images, its frontal one, read as inference reads it; None where there is none."""
+    return next(iter(read_studies(image_files(report, folder)[:1], ReadOptions())), None)
 
 
 def mesh_tags(reports: list[OpeniReport], least: int) -> tuple[str, ...]:

@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 
 from cxreport.errors import TrainingError
 from cxreport.preprocess import network_input
-from cxreport.study import ReadOptions, read_studies
 from cxreport.train.config import TrainConfig
 from cxreport.train.fit_encoder import EncoderData
 from cxreport.train.nih import LabelledImages
-from cxreport.train.openi import OpeniReport, image_files, mesh_tags
+from cxreport.train.openi import OpeniReport, frontal_study, mesh_tags
 from cxreport.train.text import TargetReport
-from cxreport.types import Failure
+from cxreport.types import Study
 
 
 def labelled_images(
@@ -40,10 +39,9 @@ def _read(reports: list[OpeniReport], folder: Path, tags: tuple[str, ...], size:
     """Each report's frontal image, by the reading and preprocessing of inference; reports without one are left out."""
     pixels, labels, names = [], [], []
     for report in reports:
-        for outcome in read_studies(image_files(report, folder)[:1], ReadOptions()):
-            if isinstance(outcome, Failure) or outcome.view is None:
-                continue
-            pixels.append(network_input(outcome.view.pixels, size))
+        study = frontal_study(report, folder)
+        if isinstance(study, Study) and study.view is not None:
+            pixels.append(network_input(study.view.pixels, size))
             labels.append([t in report.mesh for t in tags])
             names.append(str(report.uid))
     shape = (len(pixels), size, size)

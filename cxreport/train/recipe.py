@@ -47,7 +47,6 @@ from cxreport.train.word2vec import tag_vectors
 from cxreport.types import Floats
 
 RUN_FILE = "run.json"
-MAX_SENTENCES, MIN_WORDS = 7, 2
 
 
 def train(config_path: Path, data_root: Path, run: Path, progress: Progress) -> None:

@@ -7,9 +7,6 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cxreport import lexicon
 from cxreport.bundle import END, SPECIAL_WORDS, UNK
 from cxreport.labeler import CLASSES, label
@@ -121,12 +118,6 @@ def build_vocabulary(reports: Iterable[TargetReport], least: int) -> tuple[str, 
     counts = Counter(word for report in reports for sentence in set(report.sentences) for word in sentence.words)
     kept = sorted((w for w, n in counts.items() if n >= least), key=lambda w: (-counts[w], w))
     return SPECIAL_WORDS + tuple(kept)
-
-
-def detail_words(vocabulary: Iterable[str]) -> NDArray[np.bool_]:
-    """(D, V): which words give which `Detail` by themselves."""
-    found = [lexicon.details(word) for word in vocabulary]
-    return np.array([[detail in some for some in found] for detail in Detail])
 
 
 def word_ids(words: tuple[str, ...], index: dict[str, int]) -> list[int]:
