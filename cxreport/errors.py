@@ -138,6 +138,14 @@ class MissingExtraError(CxreportError):
         super().__init__(f"{what} needs the '{extra}' extra.", hint=f"pip install 'cxreport[{extra}]'")
 
 
+class RetrievalIndexError(CxreportError):
+    """An index is missing, damaged, or of another bundle."""
+
+    code = "index"
+    exit_code = ExitCode.USAGE
+    hint = "Build it with `cxreport index build`."
+
+
 class TrainingError(CxreportError):
     """Training data or a run folder are unusable."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from cxreport.errors import CxreportError
 
 Grey = NDArray[np.uint8]
+Pixels = NDArray[np.uint8]
+"""(H, W) grey or (H, W, 3) RGB."""
 Floats = NDArray[np.float32]
 
 
@@ -104,7 +107,9 @@ class Encoding:
     patches: Floats | None
     """(P, 512) patch features; None without an image."""
     embedding: Floats | None
-    """(512,) image embedding; None without an image."""
+    """(E,) unit vector of the image in the space that it shares with texts; None without an image."""
+    patch_embeddings: Floats | None = None
+    """(P, E) the patches in the same space, of any length; their mean points where ``embedding`` does."""
     distance: float | None = None
     """How unlike the training images the image is, 1 for a typical one; None without an image."""
 
@@ -142,9 +147,11 @@ class SentenceIds:
     planned: int | None
     """Index of the reporting tag that this topic was planned for; None for a free topic."""
     attention: Floats | None
-    """(P,) co-attention over the patches; None without an image."""
+    """(P,) attention over the patches, with a sum of 1; None without an image, or without attention."""
     log_probability: float
     """Sum over the words."""
+    word_attention: Floats | None = None
+    """(W, P) the same for each word; None where it was not asked for."""
 
 
 @dataclass(frozen=True)
@@ -184,6 +191,43 @@ class Repairs:
 
 
 @dataclass(frozen=True)
+class WordMap:
+    """A word of a sentence and where the image speaks of it."""
+
+    word: str
+    """As it stands in the text, marks included."""
+    weights: Floats
+    """(rows, columns) of the patch grid, with a sum of 1."""
+
+
+@dataclass(frozen=True)
+class SentenceMap:
+    """A sentence of a report and where the image speaks of it."""
+
+    section: Section
+    text: str
+    weights: Floats
+    """(rows, columns) of the patch grid, the top left patch first, with a sum of 1."""
+    words: tuple[WordMap, ...]
+    """In the order of the text; parted by spaces they are the text."""
+
+
+@dataclass(frozen=True)
+class Match:
+    """An entry of an index near a query."""
+
+    kind: Literal["report", "image"]
+    id: str
+    source: str
+    """Path of the file that it came from."""
+    similarity: float
+    """Cosine, -1 to 1."""
+    findings: str = ""
+    """Of a report."""
+    impression: str = ""
+
+
+@dataclass(frozen=True)
 class Report:
     """The drafted report of one study, in words."""
 
@@ -194,6 +238,10 @@ class Report:
     impression: tuple[str, ...]
     warnings: tuple[str, ...] = ()
     repairs: Repairs = Repairs()
+    maps: tuple[SentenceMap, ...] | None = None
+    """Of each sentence, Findings first; None where they were not asked for."""
+    similar: tuple[Match, ...] | None = None
+    """The nearest reports of an index, the nearest first; None where none was given."""
     timing_ms: dict[str, float] = field(default_factory=dict)
     """Milliseconds per stage, the share of this study in its batch."""
 
