@@ -37,7 +37,9 @@ class Stopwatch:
         self.timing_ms[name] = self.timing_ms.get(name, 0.0) + 1000 * (time.perf_counter() - start)
 
 
-def batches(size: int, studies: Iterable[Study | Failure], length: int) -> Iterator[list[Read | Failure]]:
+def batches(
+    size: int, channels: int, studies: Iterable[Study | Failure], length: int
+) -> Iterator[list[Read | Failure]]:
     """Read and preprocess ``length`` studies at a time."""
     source = iter(studies)
     batch: list[Read | Failure] = []
@@ -47,7 +49,7 @@ def batches(size: int, studies: Iterable[Study | Failure], length: int) -> Itera
             study = next(source, None)
         if study is None:
             break
-        batch.append(study if isinstance(study, Failure) else _preprocess(study, size, watch))
+        batch.append(study if isinstance(study, Failure) else _preprocess(study, size, channels, watch))
         if len(batch) == length:
             yield batch
             batch = []
@@ -55,12 +57,13 @@ def batches(size: int, studies: Iterable[Study | Failure], length: int) -> Itera
         yield batch
 
 
-def _preprocess(study: Study, size: int, watch: Stopwatch) -> Read | Failure:
+def _preprocess(study: Study, size: int, channels: int, watch: Stopwatch) -> Read | Failure:
     """Replace a study's pixels by the network input."""
     try:
         with watch.stage("preprocess"):
             if study.view is not None:
-                study = replace(study, view=replace(study.view, pixels=network_input(study.view.pixels, size)))
+                pixels = network_input(study.view.pixels, size, channels)
+                study = replace(study, view=replace(study.view, pixels=pixels))
     except Exception as error:
         return _failure(study, error)
     return Read(study, watch.timing_ms)

@@ -1,29 +1,41 @@
-"""Beam search of the word LSTM over many sentences at once; a width of 1 is greedy decoding."""
+"""Beam search over many texts at once; a width of 1 is greedy decoding."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cxreport._writers import Ints, Writer
 from cxreport.bundle import END, NO_WORD, PAD, UNK
 from cxreport.types import Floats
 
-if TYPE_CHECKING:
-    from cxreport.session import Model
 
-Ints = NDArray[np.int64]
+@dataclass(frozen=True, eq=False)
+class Limits:
+    """What a text may be."""
+
+    beam: int
+    min_words: int
+    """Words before which a text may not end."""
+    max_words: int
+    """Words at which it is cut."""
+    once: NDArray[np.bool_]
+    """(V,) words that no text has twice."""
+    repeats: int = 3
+    """No text has the same so many words in a row twice."""
 
 
 @dataclass(frozen=True)
 class Words:
-    """A finished sentence."""
+    """A finished text."""
 
     ids: tuple[int, ...]
     log_probability: float
     """Sum over the words and the end mark."""
+    attention: Floats | None = None
+    """(W, P) over the patches, per word; None where the writer does not attend."""
 
     @property
     def score(self) -> float:
@@ -33,10 +45,10 @@ class Words:
 
 @dataclass(frozen=True)
 class _Rows:
-    """Unfinished sentences, one row each: the rows of a sentence adjacent, the likeliest first."""
+    """Unfinished texts, one row each: the rows of a text adjacent, the likeliest first."""
 
-    sentence: Ints
-    """(N,) index of the topic."""
+    text: Ints
+    """(N,) which of the writer's texts."""
     ids: Ints
     """(N, t) words so far."""
     total: NDArray[np.float64]
@@ -44,6 +56,8 @@ class _Rows:
     hidden: Floats
     """(N, H)"""
     cell: Floats
+    attention: Floats | None = None
+    """(N, t, P)"""
 
 
 @dataclass(frozen=True)
@@ -59,55 +73,67 @@ class _Candidates:
         return _Candidates(self.row[chosen], self.word[chosen], self.total[chosen])
 
 
-def search(
-    model: Model, topics: Floats, banned: NDArray[np.bool_], beam: int, min_words: int, max_words: int
-) -> list[Words]:
-    """Decode the sentence of every topic.
+def search(writer: Writer, hidden: int, banned: NDArray[np.bool_], limits: Limits) -> list[Words]:
+    """Decode all texts of a writer.
 
-    Each step continues a sentence's unfinished rows by their ``beam`` likeliest words altogether; rows that end leave
-    the batch, and the beam narrows by them. The best of a sentence has the greatest log-probability per word. Nothing
-    in a sentence depends on the others, and equal scores are decided by the order of rows and word ids.
+    Each step continues a text's unfinished rows by their ``beam`` likeliest words altogether; rows that end leave the
+    batch, and the beam narrows by them. The best of a text has the greatest log-probability per word. Nothing in a
+    text depends on the others, and equal scores are decided by the order of rows and word ids.
 
     Args:
-        model: a loaded bundle.
-        topics: (N, H).
-        banned: (N, V) words that a sentence may not have.
-        beam: width.
-        min_words: words before which a sentence may not end.
-        max_words: words at which it is cut.
+        writer: of N texts.
+        hidden: length of its state.
+        banned: (N, V) words that a text may not have.
+        limits: beam, lengths and repetitions.
     """
-    finished: list[list[Words]] = [[] for _ in topics]
-    zeros = np.zeros((len(topics), model.manifest.sizes.hidden), np.float32)
-    rows = _Rows(np.arange(len(topics)), np.empty((len(topics), 0), np.int64), np.zeros(len(topics)), zeros, zeros)
-    for length in range(max_words):
-        if not len(rows.sentence):
+    finished: list[list[Words]] = [[] for _ in range(len(writer))]
+    zeros = np.zeros((len(writer), hidden), np.float32)
+    rows = _Rows(np.arange(len(writer)), np.empty((len(writer), 0), np.int64), np.zeros(len(writer)), zeros, zeros)
+    for length in range(limits.max_words):
+        if not len(rows.text):
             break
-        last = rows.ids[:, -1] if length else np.full(len(rows.sentence), NO_WORD, np.int64)
-        scores, hidden, cell = model.word_step(topics[rows.sentence], last, rows.hidden, rows.cell)
-        scores[banned[rows.sentence]] = -np.inf
-        _forbid(scores, rows.ids, model.manifest.long_words, may_end=length >= min_words)
-        best = _best_per_sentence(_best_per_row(scores, rows.total, beam), rows.sentence, beam)
+        last = rows.ids[:, -1] if length else np.full(len(rows.text), NO_WORD, np.int64)
+        step = writer.step(rows.text, last, rows.hidden, rows.cell)
+        scores = step.log_probabilities
+        scores[banned[rows.text]] = -np.inf
+        _forbid(scores, rows.ids, limits, may_end=length >= limits.min_words)
+        best = _best_per_text(_best_per_row(scores, rows.total, limits.beam), rows.text, limits.beam)
         ends = best.word == END
         _finish(finished, rows, best.take(ends))
-        best = best.take(~ends)
-        ids = np.concatenate([rows.ids[best.row], best.word[:, None]], axis=1)
-        rows = _Rows(rows.sentence[best.row], ids, best.total, hidden[best.row], cell[best.row])
-    for sentence, ids, total in zip(rows.sentence, rows.ids, rows.total, strict=True):
-        finished[sentence].append(Words(tuple(ids.tolist()), float(total)))
+        rows = _continued(rows, best.take(~ends), step.hidden, step.cell, step.attention)
+    for row in range(len(rows.text)):
+        finished[rows.text[row]].append(_words(rows, row, rows.total[row]))
     return [max(found, key=lambda words: words.score, default=Words((), 0.0)) for found in finished]
 
 
-def _forbid(scores: Floats, ids: Ints, long_words: NDArray[np.bool_], may_end: bool) -> None:
-    """Rule out, in place, marks that are no words, an early end, and the long words and trigrams of the sentence."""
+def _continued(rows: _Rows, best: _Candidates, hidden: Floats, cell: Floats, attention: Floats | None) -> _Rows:
+    """The rows a word longer."""
+    ids, seen = np.concatenate([rows.ids[best.row], best.word[:, None]], axis=1), None
+    if attention is not None:
+        now = attention[best.row][:, None]
+        seen = now if rows.attention is None else np.concatenate([rows.attention[best.row], now], axis=1)
+    return _Rows(rows.text[best.row], ids, best.total, hidden[best.row], cell[best.row], seen)
+
+
+def _words(rows: _Rows, row: int, total: float) -> Words:
+    """A row as a finished text."""
+    seen = None if rows.attention is None else rows.attention[row]
+    return Words(tuple(rows.ids[row].tolist()), float(total), seen)
+
+
+def _forbid(scores: Floats, ids: Ints, limits: Limits, may_end: bool) -> None:
+    """Rule out, in place, marks that are no words, an early end, and what the text may not repeat."""
     scores[:, [PAD, UNK]] = -np.inf
     if not may_end:
         scores[:, END] = -np.inf
-    row, position = np.nonzero(long_words[ids])
+    row, position = np.nonzero(limits.once[ids])
     scores[row, ids[row, position]] = -np.inf
-    if ids.shape[1] > 2:
-        seen = (ids[:, :-2] == ids[:, -2:-1]) & (ids[:, 1:-1] == ids[:, -1:])
+    before = limits.repeats - 1
+    if ids.shape[1] > before:
+        windows = np.lib.stride_tricks.sliding_window_view(ids, before, axis=1)
+        seen = (windows[:, :-1] == windows[:, -1:]).all(2)
         row, position = np.nonzero(seen)
-        scores[row, ids[row, position + 2]] = -np.inf
+        scores[row, ids[row, position + before]] = -np.inf
 
 
 def _best_per_row(scores: Floats, total: NDArray[np.float64], beam: int) -> _Candidates:
@@ -122,9 +148,9 @@ def _best_per_row(scores: Floats, total: NDArray[np.float64], beam: int) -> _Can
     return joined.take(np.isfinite(joined.total))
 
 
-def _best_per_sentence(candidates: _Candidates, sentence: Ints, beam: int) -> _Candidates:
-    """The ``beam`` likeliest candidates of every sentence, sentence by sentence, the likeliest first."""
-    of = sentence[candidates.row]
+def _best_per_text(candidates: _Candidates, text: Ints, beam: int) -> _Candidates:
+    """The ``beam`` likeliest candidates of every text, text by text, the likeliest first."""
+    of = text[candidates.row]
     ordered = np.lexsort((candidates.word, candidates.row, -candidates.total, of))
     _, first, counts = np.unique(of[ordered], return_index=True, return_counts=True)
     rank = np.arange(len(ordered)) - np.repeat(first, counts)
@@ -134,4 +160,4 @@ def _best_per_sentence(candidates: _Candidates, sentence: Ints, beam: int) -> _C
 def _finish(finished: list[list[Words]], rows: _Rows, ended: _Candidates) -> None:
     """File the rows that chose the end mark."""
     for row, total in zip(ended.row, ended.total, strict=True):
-        finished[rows.sentence[row]].append(Words(tuple(rows.ids[row].tolist()), float(total)))
+        finished[rows.text[row]].append(_words(rows, row, total))

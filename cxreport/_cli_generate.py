@@ -137,7 +137,7 @@ def generate(
         with _cli_run.Progress(shown=not quiet and sys.stderr.isatty()) as progress:
             loaded = session.Model.load(bundle.find_bundle(model), device.value)
             if from_tags is None:
-                limits = study.ReadOptions(force, group_by.value, max_megapixels)
+                limits = study.ReadOptions(force, group_by.value, max_megapixels, colour=loaded.manifest.channels > 1)
                 studies = study.read_studies(inputs, limits)
             else:
                 studies = tag_table.read_tag_table(from_tags, _tag_names(loaded.manifest, evidence))

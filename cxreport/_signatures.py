@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cxreport.bundle import Sizes
+from cxreport.bundle import ENCODER, TEXT_ENCODER, Sizes, graph_names
 from cxreport.types import Detail
 
 Shape = tuple[int | str, ...]
@@ -28,23 +28,19 @@ class Signature:
     outputs: tuple[Port, ...]
 
 
-def signatures(sizes: Sizes) -> dict[str, Signature]:
+def signatures(sizes: Sizes, architecture: str, text_encoder: bool) -> dict[str, Signature]:
     """What the graphs of a bundle take and give."""
-    image, features, hidden, reporting = sizes.image, sizes.patch_dim, sizes.hidden, sizes.reporting_tags
+    features, hidden, reporting = sizes.patch_dim, sizes.hidden, sizes.reporting_tags
 
     def state(rows: str, suffix: str = "") -> tuple[Port, Port]:
         return Port(f"hidden{suffix}", (rows, hidden)), Port(f"cell{suffix}", (rows, hidden))
 
-    return {
-        "encoder": Signature(
-            (Port("image", ("B", 1, image, image), "uint8"),),
-            (
-                Port("patches", ("B", sizes.patches, features)),
-                Port("probabilities", ("B", sizes.tags)),
-                Port("embedding", ("B", features)),
-                Port("distance", ("B",)),
-            ),
-        ),
+    words, word = Port("log_probabilities", ("N", sizes.words)), Port("word", ("N",), "int64")
+    attends = architecture == "soft-attention"
+    seen = Port("patches", ("N", sizes.patches, features)) if attends else Port("features", ("N", features))
+    attention = (Port("attention", ("N", sizes.patches)),) if attends else ()
+    every = {
+        ENCODER: _encoder(sizes, text_encoder),
         "sentence_step": Signature(
             (
                 Port("patches", ("B", "P", features)),
@@ -64,8 +60,20 @@ def signatures(sizes: Sizes) -> dict[str, Signature]:
                 *state("B", "_out"),
             ),
         ),
-        "word_step": Signature(
-            (Port("topic", ("N", hidden)), Port("word", ("N",), "int64"), *state("N")),
-            (Port("log_probabilities", ("N", sizes.words)), *state("N", "_out")),
-        ),
+        "word_step": Signature((Port("topic", ("N", hidden)), word, *state("N")), (words, *state("N", "_out"))),
+        "caption_step": Signature((seen, word, *state("N")), (words, *attention, *state("N", "_out"))),
+        TEXT_ENCODER: Signature((Port("words", ("N", "T"), "int64"),), (Port("embedding", ("N", sizes.embedding)),)),
     }
+    return {name: every[name] for name in graph_names(architecture, text_encoder)}
+
+
+def _encoder(sizes: Sizes, text_encoder: bool) -> Signature:
+    """With the patches in the space of texts, where the bundle has texts there."""
+    outputs = (
+        Port("patches", ("B", sizes.patches, sizes.patch_dim)),
+        Port("probabilities", ("B", sizes.tags)),
+        Port("embedding", ("B", sizes.embedding)),
+        Port("distance", ("B",)),
+    )
+    embedded = (Port("patch_embeddings", ("B", sizes.patch_embeddings, sizes.embedding)),) if text_encoder else ()
+    return Signature((Port("image", ("B", sizes.channels, sizes.image, sizes.image), "uint8"),), outputs + embedded)

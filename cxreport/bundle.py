@@ -20,11 +20,18 @@ from numpy.typing import NDArray
 from cxreport.errors import BundleError
 from cxreport.types import Detail, Floats
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 MANIFEST_FILE = "model.json"
-GRAPHS = ("encoder", "sentence_step", "word_step")
+ENCODER, TEXT_ENCODER = "encoder", "text_encoder"
+HIERARCHICAL = ("co-attention", "visual-only", "semantic-only", "no-attention")
+"""Architectures with a sentence and a word LSTM (Jing et al. 2018), and what the sentence step attends to."""
+CAPTIONING = ("cnn-rnn", "soft-attention")
+"""Architectures that write a whole report as one sequence of words (Vinyals et al. 2015, Xu et al. 2015)."""
+ARCHITECTURES = HIERARCHICAL + CAPTIONING
 SPECIAL_WORDS = ("<pad>", "<end>", "<unk>")
 PAD, END, UNK = range(3)
+FULL_STOP, NEXT_SECTION = ".", "<impression>"
+"""Words of the captioning architectures that end a sentence and begin the Impression."""
 NO_WORD = -1
 """Word id of the word step's first step, where the topic is the input."""
 
@@ -91,8 +98,14 @@ class Sizes:
 
     image: int
     """Side of the network input in pixels."""
+    channels: int
+    """1 for grey images, 3 for RGB."""
     patches: int
     patch_dim: int
+    embedding: int
+    """Dimensions of the space that images and texts share."""
+    patch_embeddings: int
+    """How many patches are embedded in it; 0 in a bundle without a text encoder."""
     hidden: int
     tags: int
     reporting_tags: int
@@ -141,6 +154,8 @@ class Manifest:
     """(D, V): which words give which `Detail`; a sentence planned without the detail may not have them."""
     decoding: DecodingDefaults
     typicality: DistanceLimits
+    extra_words: tuple[str, ...]
+    """Words that the text encoder knows beyond the vocabulary; their ids follow on it."""
     raw: dict[str, Any]
     """The whole of ``model.json``: licence, intended use, provenance."""
 
@@ -148,6 +163,26 @@ class Manifest:
     def long_words(self) -> NDArray[np.bool_]:
         """(V,) words that no sentence has twice: those of more than 5 letters."""
         return np.array([len(word) > _SHORT for word in self.vocabulary])
+
+    @property
+    def channels(self) -> int:
+        """Channels of the network input: 1 for grey images, 3 for RGB."""
+        return self.sizes.channels
+
+    @property
+    def text_vocabulary(self) -> tuple[str, ...]:
+        """The words of the text encoder by id."""
+        return self.vocabulary + self.extra_words
+
+    @property
+    def embeds_texts(self) -> bool:
+        """Whether the bundle has a text encoder."""
+        return TEXT_ENCODER in self.graphs
+
+    @property
+    def captioning(self) -> bool:
+        """Whether the report is written as one sequence of words, without tags and plan."""
+        return self.architecture in CAPTIONING
 
     @functools.cached_property
     def places(self) -> dict[str, float]:
@@ -254,7 +289,7 @@ def _parse(raw: dict[str, Any], sha256: str) -> Manifest:
         architecture=_of(str, raw, "architecture"),
         sha256=sha256,
         sizes=Sizes(*(_of(int, sizes, f.name) for f in fields(Sizes))),
-        graphs={n: _parse_graph(raw["graphs"][n]) for n in GRAPHS},
+        graphs=_parse_graphs(raw),
         tags=_each(raw, "tags", lambda t: Tag(_of(str, t, "name"), float(t["threshold"]))),
         reporting_tags=_each(
             raw, "reporting_tags", lambda t: ReportingTag(*(_of(k, t, f) for f, k in _REPORTING_TAG.items()))
@@ -273,8 +308,22 @@ def _parse(raw: dict[str, Any], sha256: str) -> Manifest:
             denials=_of(int, decoding, "denials"),
         ),
         typicality=DistanceLimits(_of(float, typicality, "warn"), _of(float, typicality, "refuse")),
+        extra_words=_each(raw, "extra_words", str),
         raw=raw,
     )
+
+
+def graph_names(architecture: str, text_encoder: bool) -> tuple[str, ...]:
+    """The graphs that a bundle has."""
+    steps = ("caption_step",) if architecture in CAPTIONING else ("sentence_step", "word_step")
+    return (ENCODER, *steps, TEXT_ENCODER) if text_encoder else (ENCODER, *steps)
+
+
+def _parse_graphs(raw: dict[str, Any]) -> dict[str, GraphFile]:
+    if raw["architecture"] not in ARCHITECTURES:
+        raise ValueError(f"unknown architecture {raw['architecture']!r}")
+    names = graph_names(raw["architecture"], TEXT_ENCODER in raw["graphs"])
+    return {name: _parse_graph(raw["graphs"][name]) for name in names}
 
 
 def _parse_graph(raw: dict[str, Any]) -> GraphFile:
@@ -298,7 +347,7 @@ def _cross_check(manifest: Manifest) -> None:
         sizes.words,
     ):
         raise ValueError("sizes do not fit the listed tags, reporting tags or words")
-    for names in (manifest.tag_names, manifest.reporting_names, manifest.vocabulary):
+    for names in (manifest.tag_names, manifest.reporting_names, manifest.text_vocabulary):
         if len(set(names)) != len(names):
             raise ValueError("a tag or word is listed twice")
     if manifest.vocabulary[: len(SPECIAL_WORDS)] != SPECIAL_WORDS:
@@ -311,12 +360,14 @@ def _cross_check(manifest: Manifest) -> None:
             raise ValueError(f"evidence {source!r} does not fit the {reporting} reporting tags")
         if not (evidence.spread > 0).all():
             raise ValueError(f"evidence {source!r} has a spread that is not positive")
+    if sizes.channels not in (1, 3) or manifest.embeds_texts != (sizes.patch_embeddings > 0):
+        raise ValueError("the sizes do not fit the graphs")
     if not 1 <= manifest.decoding.min_words <= manifest.decoding.max_words or manifest.decoding.max_sentences < 1:
         raise ValueError("the decoding lengths are out of range")
     if not 0 < manifest.typicality.warn <= manifest.typicality.refuse:
         raise ValueError("the limits of typicality are out of range")
     preprocessing = manifest.raw["preprocessing"]
-    if preprocessing["size"] != sizes.image or preprocessing["channels"] != 1:
+    if (preprocessing["size"], preprocessing["channels"]) != (sizes.image, sizes.channels):
         raise ValueError("the preprocessing does not fit the encoder")
 
 

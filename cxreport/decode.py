@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from cxreport._beam import Words, search
+from cxreport._beam import Limits, Words, search
+from cxreport._captions import write_captions
+from cxreport._writers import TopicWriter
 from cxreport.bundle import Manifest
 from cxreport.errors import UsageError
+from cxreport.ground import ground
 from cxreport.types import Decoding, Detail, Encoding, Floats, Plan, Section, SentenceIds
 
 if TYPE_CHECKING:
@@ -35,7 +38,10 @@ class DecodeOptions:
     max_sentences: int | None = None
     """Sentences of a section after which no free topic is added; planned topics are always told."""
     min_words: int | None = None
+    """Of a sentence, or of a whole report where the architecture writes it as one sequence."""
     max_words: int | None = None
+    attention: bool = False
+    """Also tie each sentence and word to patches of the image (see `ground`)."""
 
     def __post_init__(self) -> None:
         lengths = [n for n in (self.max_sentences, self.min_words, self.max_words) if n is not None]
@@ -108,6 +114,24 @@ def decode(
     """
     options = options or DecodeOptions()
     defaults = model.manifest.decoding
+    min_words, max_words = options.min_words or defaults.min_words, options.max_words or defaults.max_words
+    if model.manifest.captioning:
+        decodings = write_captions(model, encodings, options.beam, min_words, max_words)
+    else:
+        decodings = _write_topics(model, encodings, plans, options, min_words, max_words)
+    return ground(model, encodings, decodings) if options.attention else decodings
+
+
+def _write_topics(
+    model: Model,
+    encodings: Sequence[Encoding],
+    plans: Sequence[Plan],
+    options: DecodeOptions,
+    min_words: int,
+    max_words: int,
+) -> list[Decoding]:
+    """Unroll the topics of all studies, then the words of all topics."""
+    defaults = model.manifest.decoding
     with_image = [i for i, e in enumerate(encodings) if e.patches is not None]
     without = [i for i, e in enumerate(encodings) if e.patches is None]
     topics = [
@@ -117,9 +141,9 @@ def decode(
     ]
     if not topics:
         return []
-    min_words, max_words = options.min_words or defaults.min_words, options.max_words or defaults.max_words
-    vectors, banned = np.stack([t.vector for t in topics]), _banned(model.manifest, topics)
-    sentences = search(model, vectors, banned, options.beam, min_words, max_words)
+    writer = TopicWriter(model, np.stack([t.vector for t in topics]))
+    limits = Limits(options.beam, min_words, max_words, model.manifest.long_words)
+    sentences = search(writer, model.manifest.sizes.hidden, _banned(model.manifest, topics), limits)
     return [_collect(study, topics, sentences) for study in range(len(encodings))]
 
 
@@ -133,7 +157,8 @@ def _unroll(
     patches = _patches(manifest, [encodings[i] for i in group])
     nothing = np.zeros(len(manifest.reporting_tags), np.float32)
     tags = np.stack([plans[i].positive for i in group] or [nothing])
-    unusual = np.stack([plans[i].unusual for i in group] or [nothing])
+    shown = manifest.decoding.planned  # the papers' plain form never saw how unusual the evidence is
+    unusual = np.stack([plans[i].unusual if shown else nothing for i in group] or [nothing])
     hidden = cell = np.zeros((len(group), manifest.sizes.hidden), np.float32)
     while group:
         planned = [outlines[i].next_planned() for i in group]

@@ -9,26 +9,34 @@ import numpy as np
 
 from cxreport.bundle import Manifest
 from cxreport.errors import InvalidTagsError, NotAChestRadiographError
-from cxreport.types import Encoding, Grey
+from cxreport.types import Encoding, Pixels
 
 if TYPE_CHECKING:
     from cxreport.session import Model
 
 
-def encode(model: Model, images: list[Grey]) -> list[Encoding]:
+def encode(model: Model, images: list[Pixels]) -> list[Encoding]:
     """Run the encoder and tag head.
 
     Args:
         model: a loaded bundle.
-        images: (S, S) uint8 each, as `preprocess.network_input` makes them.
+        images: (S, S) or (S, S, 3) uint8 each, as `preprocess.network_input` makes them.
     """
     if not images:
         return []
-    output = model.encode_batch(np.stack(images)[:, None])
-    names = model.manifest.tag_names
+    stacked = np.stack(images)
+    output = model.encode_batch(stacked.transpose(0, 3, 1, 2) if stacked.ndim > 3 else stacked[:, None])
+    embedded = [None] * len(images) if output.patch_embeddings is None else output.patch_embeddings
+    rows = zip(output.patches, output.probabilities, output.embedding, output.distance, embedded, strict=True)
     return [
-        Encoding(dict(zip(names, map(float, probabilities), strict=True)), patches, embedding, float(distance))
-        for patches, probabilities, embedding, distance in zip(*output, strict=True)
+        Encoding(
+            dict(zip(model.manifest.tag_names, map(float, probabilities), strict=True)),
+            patches,
+            embedding,
+            patch_embeddings,
+            float(distance),
+        )
+        for patches, probabilities, embedding, distance, patch_embeddings in rows
     ]
 
 

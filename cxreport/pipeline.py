@@ -52,7 +52,8 @@ def generate(
     """
     options = options or GenerateOptions()
     draft = functools.partial(_draft, model, options)
-    for batch in batches(model.manifest.image_size, studies, options.batch_size):
+    size, channels = model.manifest.image_size, model.manifest.channels
+    for batch in batches(size, channels, studies, options.batch_size):
         drafted = iter(draft_safely(draft, [item for item in batch if isinstance(item, Read)]))
         for item in batch:
             yield next(drafted) if isinstance(item, Read) else item

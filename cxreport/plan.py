@@ -21,6 +21,8 @@ def make_plan(
 ) -> Plan:
     """Decide which reporting tags the report states, and which it denies: those that were most in question.
 
+    A bundle without reporting tags, as the captioning architectures are, has nothing to plan.
+
     Args:
         manifest: of the bundle.
         encoding: of the study.
@@ -32,6 +34,8 @@ def make_plan(
         UsageError: no such source.
         InvalidTagsError: the study lacks tags that the source's evidence is made of.
     """
+    if not manifest.reporting_tags:
+        return Plan(np.zeros(0, np.float32), np.zeros(0, np.float32), ())
     deniable = np.array([tag.deniable for tag in manifest.reporting_tags])
     denials = manifest.decoding.denials
     if source is None:

@@ -17,7 +17,7 @@ from cxreport._grey import percentile_window, through_table, to_bytes
 from cxreport._instance import Instance, require_size
 from cxreport._quiet import quiet
 from cxreport.errors import StudyError, UnreadableFileError
-from cxreport.types import Grey, View, ViewInfo
+from cxreport.types import Grey, Pixels, View, ViewInfo
 
 _FORMATS = ("PNG", "JPEG", "TIFF")
 _PHOTOMETRIC = 262
@@ -43,8 +43,8 @@ def inspect(path: str) -> Instance:
     return Instance(source=path, image=path, position=position_from_words(words), frames=frames, is_picture=True)
 
 
-def read_view(instance: Instance, frame: int, max_megapixels: float = 100.0) -> View:
-    """Decode one page and present it as 8-bit grey.
+def read_view(instance: Instance, frame: int, max_megapixels: float = 100.0, colour: bool = False) -> View:
+    """Decode one page and present it as 8-bit grey, or as RGB.
 
     Deeper grey does not tell how many of its bits are used, so it is stretched by a percentile window; colour becomes
     luminance; transparency lies over black; the EXIF orientation is applied.
@@ -53,9 +53,10 @@ def read_view(instance: Instance, frame: int, max_megapixels: float = 100.0) -> 
         instance: from `inspect`.
         frame: page number from 0.
         max_megapixels: limit per page, checked before decoding.
+        colour: keep the colours of a picture that has some.
 
     Returns:
-        The view: (H, W), 0 = black.
+        The view: (H, W), 0 = black; (H, W, 3) in colour.
 
     Raises:
         UnreadableFileError: truncated or damaged.
@@ -65,8 +66,8 @@ def read_view(instance: Instance, frame: int, max_megapixels: float = 100.0) -> 
         if frame:
             image.seek(frame)
         require_size(image.height, image.width, max_megapixels)
-        grey = _to_grey(image)
-    return View(ViewInfo(instance.source, frame, instance.position), grey)
+        pixels = _to_pixels(image, colour)
+    return View(ViewInfo(instance.source, frame, instance.position), pixels)
 
 
 @contextmanager
@@ -88,7 +89,7 @@ def _opened(path: str) -> Iterator[Image.Image]:
         Image.MAX_IMAGE_PIXELS = limit
 
 
-def _to_grey(image: Image.Image) -> Grey:
+def _to_pixels(image: Image.Image, colour: bool) -> Pixels:
     white_is_zero = image.format == "TIFF" and _tiff_photometric(image) == 0
     image.load()
     upright = ImageOps.exif_transpose(image)
@@ -101,7 +102,7 @@ def _to_grey(image: Image.Image) -> Grey:
         upright = Image.alpha_composite(black, rgba)
     if upright.mode in ("P", "PA", "CMYK", "YCbCr", "LAB", "HSV"):
         upright = upright.convert("RGB")
-    return np.array(upright.convert("L"))
+    return np.array(upright.convert("RGB" if colour and upright.mode not in ("1", "L", "LA") else "L"))
 
 
 def _tiff_photometric(image: Image.Image) -> int | None:

@@ -24,7 +24,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from cxreport._signatures import Port, signatures
-from cxreport.bundle import Manifest, load_manifest, read_graphs
+from cxreport.bundle import ENCODER, TEXT_ENCODER, Manifest, load_manifest, read_graphs
 from cxreport.errors import BundleError, DeviceError
 from cxreport.types import Floats, Grey
 
@@ -36,7 +36,7 @@ _ORT_TYPES = {"float32": "tensor(float)", "int64": "tensor(int64)", "uint8": "te
 _CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
 _ROWS: dict[str, dict[str, int]] = {
     "cpu": {"encoder": 1},
-    "cuda": {"encoder": 16, "sentence_step": 16, "word_step": 128},
+    "cuda": {"encoder": 16, "sentence_step": 16, "word_step": 128, "caption_step": 16, "text_encoder": 16},
 }
 """Rows of every call by device and graph; any number from `_LEAST_ROWS` where there is none."""
 _LEAST_ROWS = 2
@@ -51,9 +51,11 @@ class EncoderOutput(NamedTuple):
     probabilities: Floats
     """(B, T)"""
     embedding: Floats
-    """(B, D)"""
+    """(B, E) unit vectors."""
     distance: Floats
     """(B,) from the training images."""
+    patch_embeddings: Floats | None = None
+    """(B, P', E); None where the bundle has no text encoder."""
 
 
 class SentenceOutput(NamedTuple):
@@ -76,6 +78,17 @@ class WordOutput(NamedTuple):
 
     log_probabilities: Floats
     """(N, V)"""
+    hidden: Floats
+    cell: Floats
+
+
+class CaptionOutput(NamedTuple):
+    """What a step of a captioning architecture gives."""
+
+    log_probabilities: Floats
+    """(N, V)"""
+    attention: Floats | None
+    """(N, P); None where the architecture has none."""
     hidden: Floats
     cell: Floats
 
@@ -121,7 +134,7 @@ class Model:
     @classmethod
     def _on_cpu(cls, manifest: Manifest, graphs: Mapping[str, bytes], threads: int) -> Model:
         try:
-            sessions = {n: _session(g, [_CPU], threads if n == "encoder" else 1) for n, g in graphs.items()}
+            sessions = {n: _session(g, [_CPU], threads if n == ENCODER else 1) for n, g in graphs.items()}
         except Exception as error:  # onnxruntime's own exceptions have no common base
             raise BundleError("ONNX Runtime cannot load the bundle's graphs.") from error
         _check_graphs(manifest, sessions)
@@ -139,14 +152,14 @@ class Model:
             if any(_CUDA not in s.get_providers() for s in sessions.values()):
                 return None
             model = cls(manifest, "cuda", sessions)
-            model.encode_batch(np.zeros((1, 1, manifest.image_size, manifest.image_size), np.uint8))
+            model.encode_batch(np.zeros((1, manifest.channels, manifest.image_size, manifest.image_size), np.uint8))
         except Exception:  # whatever the driver dislikes: the CPU does it
             return None
         _check_graphs(manifest, sessions)
         return model
 
     def encode_batch(self, image: Grey) -> EncoderOutput:
-        """(B, 1, S, S) uint8 -> patch features, tag probabilities, embeddings, distances."""
+        """(B, C, S, S) uint8 -> patch features, tag probabilities, embeddings, distances, embedded patches."""
         return EncoderOutput(*self._run("encoder", [image]))
 
     def sentence_step(
@@ -189,6 +202,29 @@ class Model:
         """
         return WordOutput(*self._run("word_step", [topic, word, hidden, cell]))
 
+    def caption_step(self, seen: Floats, word: NDArray[np.int64], hidden: Floats, cell: Floats) -> CaptionOutput:
+        """Score the next word of every report of a captioning architecture.
+
+        Args:
+            seen: (N, P, D) patch features for ``soft-attention``, (N, D) their means for ``cnn-rnn``.
+            word: (N,) the word before; `bundle.NO_WORD` at the start.
+            hidden: (N, H) state; zeros at the start.
+            cell: (N, H) likewise.
+        """
+        scores, *attention, hidden, cell = self._run("caption_step", [seen, word, hidden, cell])
+        return CaptionOutput(scores, attention[0] if attention else None, hidden, cell)
+
+    def encode_text(self, words: NDArray[np.int64]) -> Floats:
+        """(N, T) word ids, filled up with `bundle.PAD` -> (N, E) unit vectors in the space of the images.
+
+        Raises:
+            BundleError: the bundle has no text encoder.
+        """
+        if not self.manifest.embeds_texts:
+            raise BundleError("The bundle has no text encoder.", hint="Train it with a [joint] table in the recipe.")
+        found: Floats = self._run(TEXT_ENCODER, [words])[0]
+        return found
+
     def _run(self, name: str, inputs: Arrays) -> Arrays:
         """Run a graph in calls of the numbers of rows that this device wants."""
         session, rows = self._sessions[name], len(inputs[0])
@@ -218,7 +254,8 @@ def _session(graph: bytes, providers: list[Any], threads: int) -> ort.InferenceS
 
 def _check_graphs(manifest: Manifest, sessions: Mapping[str, ort.InferenceSession]) -> None:
     """Compare the graphs' inputs and outputs with what ``model.json`` implies."""
-    for name, signature in signatures(manifest.sizes).items():
+    wanted_graphs = signatures(manifest.sizes, manifest.architecture, manifest.embeds_texts)
+    for name, signature in wanted_graphs.items():
         session = sessions[name]
         for wanted, found in ((signature.inputs, session.get_inputs()), (signature.outputs, session.get_outputs())):
             if len(wanted) != len(found) or not all(map(_fits, wanted, found)):

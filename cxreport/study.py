@@ -31,6 +31,8 @@ class ReadOptions:
     """Limit per frame, checked before decoding."""
     max_frames: int = 16
     """Views taken from an instance with several frames or pages."""
+    colour: bool = False
+    """Keep the colours of pictures, for a model that sees them; DICOM images become grey all the same."""
 
 
 def read_studies(paths: Iterable[Path], options: ReadOptions = ReadOptions()) -> Iterator[Study | Failure]:
@@ -125,9 +127,11 @@ class _Reader:
         return [copy for copies in chosen for copy in copies]
 
     def _view(self, instance: Instance) -> View | None:
-        read = raster.read_view if instance.is_picture else dicom.read_view
+        limit = self.options.max_megapixels
         try:
-            return read(instance, 0, self.options.max_megapixels)
+            if instance.is_picture:
+                return raster.read_view(instance, 0, limit, self.options.colour)
+            return dicom.read_view(instance, 0, limit)
         except StudyError as error:
             self._fail(instance.source, error)
             return None

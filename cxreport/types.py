@@ -69,8 +69,8 @@ class View:
     """One decoded projection."""
 
     info: ViewInfo
-    pixels: Grey
-    """(H, W), 0 = black = air, whatever the photometric interpretation was."""
+    pixels: Pixels
+    """(H, W), 0 = black = air, whatever the photometric interpretation was; (H, W, 3) of a picture read in colour."""
 
 
 @dataclass(frozen=True)

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import copy
 import io
-import math
 import warnings
 from collections.abc import Sequence
-from typing import TypeVar
 
-import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from cxreport._signatures import Port, Signature
+from cxreport.train.captioner import Captioner
 from cxreport.train.decoder import Decoder, State
 from cxreport.train.encoder import Encoder
+from cxreport.train.half import halve
+from cxreport.train.joint import JointSpace, joint_features
 from cxreport.train.typicality import Typicality
 
-_M = TypeVar("_M", bound=nn.Module)
-
 OPSET = 17
-_BIG = 256
-"""Weights of fewer elements, and all vectors, stay in single precision."""
 _ONNX_TYPES = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64, "uint8": TensorProto.UINT8}
 _TORCH_TYPES = {"float32": torch.float32, "int64": torch.int64, "uint8": torch.uint8}
 
@@ -48,19 +45,26 @@ class _Standardise(nn.Module):
 
 
 class EncoderGraph(nn.Module):
-    """The encoder from 8-bit images to probabilities, and their distance from the training images."""
+    """The encoder from 8-bit images to probabilities, their distance from the training images and their embedding.
 
-    def __init__(self, encoder: Encoder, typicality: Typicality) -> None:
+    Without a joint space the embedding is the standardised mean patch at unit length.
+    """
+
+    def __init__(self, encoder: Encoder, typicality: Typicality, joint: JointSpace | None = None) -> None:
         super().__init__()
-        self.typicality = typicality
+        self.typicality, self.joint = typicality, joint
         self.encoder = copy.deepcopy(encoder)
         setattr(self.encoder, "norm", _Standardise(encoder.norm))  # noqa: B010 - of another type on purpose
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """(B, 1, S, S) uint8 -> patch features, tag probabilities, embedding, distance."""
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """(B, C, S, S) uint8 -> patch features, tag probabilities, embedding, distance, and embedded patches."""
         maps = self.encoder.maps(image.float())
-        patches, logits, embedding = self.encoder.read(maps)
-        return patches, logits.sigmoid(), embedding, self.typicality(maps)
+        patches, logits, mean = self.encoder.read(maps)
+        distance = self.typicality(maps)
+        if self.joint is None:
+            return patches, logits.sigmoid(), F.normalize(self.encoder.norm(mean), dim=1), distance
+        embedding, embedded = self.joint.image(*joint_features(maps))
+        return patches, logits.sigmoid(), embedding, distance, embedded
 
 
 class SentenceGraph(nn.Module):
@@ -100,6 +104,19 @@ class WordGraph(nn.Module):
         return logits.log_softmax(1), *state
 
 
+class CaptionGraph(nn.Module):
+    """A captioner's step with its state as plain tensors and log-probabilities in place of logits."""
+
+    def __init__(self, captioner: Captioner) -> None:
+        super().__init__()
+        self.step = captioner
+
+    def forward(self, seen: Tensor, word: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, ...]:
+        """As `Captioner.forward`."""
+        logits, attention, state = self.step(seen, word, State(hidden, cell))
+        return logits.log_softmax(1), *([] if attention is None else [attention]), *state
+
+
 def make_graph(module: nn.Module, signature: Signature) -> bytes:
     """Trace a module and serialise it, the same bytes for the same weights.
 
@@ -129,34 +146,6 @@ def make_graph(module: nn.Module, signature: Signature) -> bytes:
     halve(model)
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString(deterministic=True))
-
-
-def halve(model: onnx.ModelProto) -> None:
-    """Store the big weights of a graph in half precision, each behind a cast to single precision.
-
-    ONNX Runtime folds the casts when it loads the graph, so that it computes in single precision.
-    """
-    for initializer in model.graph.initializer:
-        if initializer.data_type != TensorProto.FLOAT or not _is_big(initializer.dims):
-            continue
-        name = initializer.name
-        half = numpy_helper.to_array(initializer).astype(np.float16)
-        initializer.CopyFrom(numpy_helper.from_array(half, f"{name}.half"))
-        cast = helper.make_node("Cast", [f"{name}.half"], [name], name=f"{name}.cast", to=TensorProto.FLOAT)
-        model.graph.node.insert(0, cast)
-
-
-def rounded(module: _M) -> _M:
-    """A copy of a module with the weights that `halve` leaves."""
-    twin = copy.deepcopy(module).eval()
-    for weights in (*twin.parameters(), *twin.buffers()):
-        if _is_big(weights.shape):
-            weights.data = weights.data.half().float()
-    return twin
-
-
-def _is_big(shape: Sequence[int]) -> bool:
-    return len(shape) > 1 and math.prod(shape) >= _BIG
 
 
 def _ports(signature: Signature) -> tuple[Port, ...]:

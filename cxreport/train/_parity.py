@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from cxreport._beam import Words
+from cxreport._captions import REPEATS, split
 from cxreport.bundle import END, NO_WORD, PAD, UNK, Manifest
 from cxreport.decode import decode
 from cxreport.encode import encode
 from cxreport.errors import ExportError
 from cxreport.preprocess import network_input
 from cxreport.session import Model
-from cxreport.train._graphs import rounded
+from cxreport.train.half import rounded
+from cxreport.train.captioner import Captioner
 from cxreport.train.decoder import Decoder
-from cxreport.train.encoder import Encoder
+from cxreport.train.encoder import Encoder, to_input
+from cxreport.train.joint import JointSpace, joint_features
 from cxreport.train.typicality import Typicality
-from cxreport.types import Detail, Encoding, Grey, Plan, Section
+from cxreport.types import Detail, Encoding, Floats, Pixels, Plan, Section
 
 TOLERANCE = 1e-3
 """Largest relative difference of features, probabilities and distances."""
 INPUTS = 52
 """Studies that are decoded both ways; half of them with an image."""
-_COMPARED = ("features", "probabilities", "distances")
+_COMPARED = ("features", "probabilities", "distances", "embeddings", "texts")
 _SEED = 7
 _LIKELY = 0.5
 _MAX_POSITIVE = 4
@@ -32,10 +39,31 @@ _DETAIL_SHARE = 0.3
 _SMALL = 1e-4
 """Differences of smaller probabilities are relative to this: ONNX Runtime's sigmoid ends at 1e-8."""
 
+
+@dataclass(frozen=True, eq=False)
+class Networks:
+    """What a bundle is made of, trained."""
+
+    encoder: Encoder
+    writer: Decoder | Captioner
+    typicality: Typicality
+    """Fitted to the encoder."""
+    joint: JointSpace | None = None
+    channels: int = 1
+    """Of the images that the encoder was trained on."""
+
+    def rounded(self) -> Networks:
+        """With their weights as the bundle stores them."""
+        joint = rounded(self.joint) if self.joint else None
+        return Networks(rounded(self.encoder), rounded(self.writer), rounded(self.typicality), joint, self.channels)
+
+
+_NO_PLAN = Plan(np.zeros(0, np.float32), np.zeros(0, np.float32), ())
+
 Ids = list[tuple[Section, tuple[int, ...]]]
 
 
-def check_parity(model: Model, encoder: Encoder, decoder: Decoder, typicality: Typicality) -> dict[str, Any]:
+def check_parity(model: Model, networks: Networks) -> dict[str, Any]:
     """Compare a loaded bundle with the networks that it was exported from.
 
     Figures without a suffix are against the networks with their weights rounded as the bundle stores them; those
@@ -48,39 +76,46 @@ def check_parity(model: Model, encoder: Encoder, decoder: Decoder, typicality: T
         ExportError: the difference to the rounded networks is too large, or a decoding differs.
     """
     generator = np.random.default_rng(_SEED)
-    images = [_image(generator, model.manifest.image_size) for _ in range(INPUTS // 2)]
+    manifest, half = model.manifest, INPUTS // 2
+    captioning = manifest.captioning
+    images = [_image(generator, manifest) for _ in range(INPUTS if captioning else half)]
     encodings = encode(model, images)
+    texts = [generator.integers(END + 1, len(manifest.vocabulary), n) for n in range(1, half)] if networks.joint else []
     figures: dict[str, Any] = {}
-    pairs = {"": (rounded(encoder), rounded(typicality)), "_fp32": (encoder.eval(), typicality)}
-    for suffix, networks in pairs.items():
-        figures |= {name + suffix: value for name, value in _differences(encodings, images, *networks).items()}
+    pairs = {"": networks.rounded(), "_fp32": networks}
+    for suffix, some in pairs.items():
+        differences = _differences(encodings[:half], images[:half], some) | _text_differences(model, some, texts)
+        figures |= {name + suffix: value for name, value in differences.items()}
     encodings += [Encoding({}, None, None)] * (INPUTS - len(images))
-    plans = [_plan(generator, model.manifest) for _ in encodings]
+    plans = [_NO_PLAN if captioning else _plan(generator, manifest) for _ in encodings]
     written = [[(s.section, s.ids) for s in d.sentences] for d in decode(model, encodings, plans)]
-    for suffix, writer in (("", rounded(decoder)), ("_fp32", decoder.eval())):
-        plainly = [greedy(writer, model.manifest, e, p) for e, p in zip(encodings, plans, strict=True)]
+    for suffix, some in pairs.items():
+        plainly = [greedy(some.writer, manifest, e, p) for e, p in zip(encodings, plans, strict=True)]
         figures[f"identical{suffix}"] = sum(a == b for a, b in zip(written, plainly, strict=True))
     figures |= {"inputs": INPUTS, "distinct": len({tuple(ids) for ids in written})}
-    if max(figures[name] for name in _COMPARED) > TOLERANCE or figures["identical"] < INPUTS:
+    compared = [name for name in figures if name in _COMPARED]
+    if max(figures[name] for name in compared) > TOLERANCE or figures["identical"] < INPUTS:
         raise ExportError(f"The exported graphs differ from the trained networks: {figures}.")
     return figures
 
 
 @torch.inference_mode()
-def greedy(decoder: Decoder, manifest: Manifest, encoding: Encoding, plan: Plan) -> Ids:
+def greedy(writer: Decoder | Captioner, manifest: Manifest, encoding: Encoding, plan: Plan) -> Ids:
     """Decode one study with the torch networks, one sentence and word after the other.
 
     Args:
-        decoder: in evaluation mode.
+        writer: in evaluation mode.
         manifest: lengths and reporting tags.
         encoding: with patch features or without.
         plan: of the study.
     """
-    seen = encoding.patches is not None
+    if isinstance(writer, Captioner):
+        return _greedy_caption(writer, manifest, encoding)
+    decoder, seen = writer, encoding.patches is not None
     patches = torch.from_numpy(encoding.patches)[None] if seen else torch.zeros(1, 1, decoder.sizes.patch_dim)
     tags = torch.zeros(1, decoder.sizes.tags)
     tags[0, list(plan.tags)] = torch.from_numpy(plan.probabilities[list(plan.tags)])
-    unusual = torch.from_numpy(plan.unusual)[None]
+    unusual = torch.from_numpy(plan.unusual)[None] * float(manifest.decoding.planned)
     told = [(t, 1.0) for t in plan.tags] if manifest.decoding.planned else []
     denied = [(t, -1.0) for t in plan.denied] if manifest.decoding.planned else []
     repeated = [(t, sign) for t, sign in told if manifest.reporting_tags[t].impression]
@@ -122,31 +157,70 @@ def _greedy_words(decoder: Decoder, manifest: Manifest, topic: Tensor, detail: T
     return tuple(ids)
 
 
+def _greedy_caption(captioner: Captioner, manifest: Manifest, encoding: Encoding) -> Ids:
+    """Decode the report of an image as one sequence, and take it apart."""
+    assert encoding.patches is not None
+    seen = captioner.seen(torch.from_numpy(encoding.patches)[None])
+    state, word, ids = captioner.start(1), NO_WORD, list[int]()
+    while len(ids) < manifest.decoding.max_words:
+        logits, _, state = captioner(seen, torch.tensor([word]), state)
+        phrases = [ids[i : i + REPEATS] for i in range(len(ids) - REPEATS + 1)]
+        repeating = [phrase[-1] for phrase in phrases if phrase[:-1] == ids[1 - REPEATS :]]
+        early = [END] if len(ids) < manifest.decoding.min_words else []
+        logits[0, [PAD, UNK, *repeating, *early]] = -torch.inf
+        word = int(logits.argmax())
+        if word == END:
+            break
+        ids.append(word)
+    return [(s.section, s.ids) for s in split(manifest, Words(tuple(ids), 0.0)).sentences]
+
+
 @torch.inference_mode()
-def _differences(
-    encodings: list[Encoding], images: list[Grey], encoder: Encoder, typicality: Typicality
-) -> dict[str, float]:
-    """Largest difference of an image's features relative to its largest one, of any probability and any distance."""
-    features, probabilities, distances = 0.0, 0.0, 0.0
+def _differences(encodings: list[Encoding], images: list[Pixels], networks: Networks) -> dict[str, float]:
+    """Largest differences of features and embeddings relative to an image's largest, of probabilities and distances."""
+    found: dict[str, list[float]] = {}
     for encoding, image in zip(encodings, images, strict=True):
-        assert encoding.patches is not None
-        assert encoding.distance is not None
-        maps = encoder.maps(torch.from_numpy(image.astype(np.float32))[None, None])
-        patches, logits, _ = encoder.read(maps)
-        found = torch.from_numpy(encoding.patches)
-        features = max(features, float((found - patches[0]).abs().max() / patches.abs().max()))
+        maps = networks.encoder.maps(to_input(image[None]))
+        patches, logits, _ = networks.encoder.read(maps)
         wanted, given = logits[0].sigmoid(), torch.tensor(list(encoding.tags.values()))
-        probabilities = max(probabilities, float(((given - wanted).abs() / wanted.clamp(min=_SMALL)).max()))
-        distance = float(typicality(maps))
-        distances = max(distances, abs(encoding.distance - distance) / distance)
-    return dict(zip(_COMPARED, (features, probabilities, distances), strict=True))
+        distance = float(networks.typicality(maps))
+        assert encoding.distance is not None
+        pairs = {"features": [(encoding.patches, patches[0])]}
+        if networks.joint:
+            whole, embedded = networks.joint.image(*joint_features(maps))
+            pairs["embeddings"] = [(encoding.embedding, whole[0]), (encoding.patch_embeddings, embedded[0])]
+        figures = {name: max(_relative(a, b) for a, b in some) for name, some in pairs.items()}
+        figures["probabilities"] = float(((given - wanted).abs() / wanted.clamp(min=_SMALL)).max())
+        figures["distances"] = abs(encoding.distance - distance) / distance
+        for name, value in figures.items():
+            found.setdefault(name, []).append(value)
+    return {name: max(values) for name, values in found.items()}
 
 
-def _image(generator: np.random.Generator, size: int) -> Grey:
+@torch.inference_mode()
+def _text_differences(model: Model, networks: Networks, texts: Sequence[NDArray[np.int64]]) -> dict[str, float]:
+    """Largest difference of the embeddings of texts, encoded together and one by one."""
+    if networks.joint is None:
+        return {}
+    padded = np.zeros((len(texts), max(map(len, texts))), np.int64)
+    for row, text in zip(padded, texts, strict=True):
+        row[: len(text)] = text
+    alone = torch.cat([networks.joint.text(torch.from_numpy(text)[None]) for text in texts])
+    return {"texts": _relative(model.encode_text(padded), alone)}
+
+
+def _relative(given: Floats | None, wanted: Tensor) -> float:
+    """Largest difference relative to the largest value."""
+    assert given is not None
+    return float((torch.from_numpy(given) - wanted).abs().max() / wanted.abs().max())
+
+
+def _image(generator: np.random.Generator, manifest: Manifest) -> Pixels:
     """A cloudy picture with noise."""
-    clouds = network_input(generator.integers(0, 256, (6, 6), np.uint8), size).astype(np.int64)
-    noise = generator.integers(-20, 21, (size, size))
-    picture: Grey = np.clip(clouds + noise, 0, 255).astype(np.uint8)
+    size, channels = manifest.image_size, manifest.channels
+    clouds = network_input(generator.integers(0, 256, (6, 6) if channels == 1 else (6, 6, 3), np.uint8), size)
+    noise = generator.integers(-20, 21, clouds.shape)
+    picture: Pixels = np.clip(clouds.astype(np.int64) + noise, 0, 255).astype(np.uint8)
     return picture
 
 

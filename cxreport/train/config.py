@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
+import types
 import typing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+from cxreport.bundle import CAPTIONING
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,7 @@ class DataConfig:
     nih: tuple[str, ...] = ()
     nih_small: tuple[str, ...] = ()
     openi: str = ""
+    coco: str = ""
     imagenet: str = ""
     """Start weights of the convolutions; empty for random ones."""
     mesh_least: int = 20
@@ -51,6 +55,8 @@ class EncoderConfig:
     ema: float
     phases: tuple[Phase, ...]
     width: float = 1.0
+    flip: bool = True
+    """Whether training mirrors images; off where texts say left and right of the picture."""
 
 
 @dataclass(frozen=True)
@@ -97,17 +103,74 @@ class DecoderConfig:
 
 
 @dataclass(frozen=True)
+class CaptionerConfig:
+    """The captioning architectures, in place of the decoder."""
+
+    epochs: int = 12
+    batch: int = 32
+    lr: float = 1e-3
+    weight_decay: float = 0.01
+    label_smoothing: float = 0.05
+    doubly_stochastic: float = 0.1
+    """Weight of the penalty for looking at some patches more than at others over a whole text (Xu et al. 2015)."""
+    min_words: int = 2
+    """Of a whole text."""
+    max_words: int = 100
+    min_word_count: int = 3
+    tag_count: int = 20
+    """Captions: words of at least so many train images are the tags of the encoder."""
+    hidden: int = 512
+    word_dim: int = 192
+    attention: int = 128
+
+
+@dataclass(frozen=True)
+class JointConfig:
+    """The space that images and texts share."""
+
+    epochs: int = 8
+    batch: int = 64
+    lr: float = 1e-3
+    weight_decay: float = 0.05
+    images: int = 10_000
+    """At most so many take part; the features of their patches are held in memory, 256 kB each at 128 px."""
+    embedding: int = 512
+    word_dim: int = 192
+    hidden: int = 192
+    patch_hidden: int = 64
+
+
+Architecture = Literal["co-attention", "visual-only", "semantic-only", "no-attention", "cnn-rnn", "soft-attention"]
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """A whole recipe."""
 
     name: str
     version: str
-    pairing: Literal["paired", "unpaired"]
-    """Whether reports come with their own images or meet images of another collection through shared tags."""
+    pairing: Literal["paired", "unpaired", "captions"]
+    """Whether reports come with their own images or meet images of another collection through shared tags; or captions
+    of pictures."""
     seed: int
     data: DataConfig
     encoder: EncoderConfig
-    decoder: DecoderConfig
+    architecture: Architecture = "co-attention"
+    decoder: DecoderConfig | None = None
+    captioner: CaptionerConfig = CaptionerConfig()
+    joint: JointConfig | None = None
+    """Without it the bundle has no text encoder."""
+
+    @property
+    def reports(self) -> DecoderConfig:
+        """The ``[decoder]`` table.
+
+        Raises:
+            ValueError: the recipe has none.
+        """
+        if self.decoder is None:
+            raise ValueError("a recipe for reports needs a [decoder] table")
+        return self.decoder
 
 
 def load_config(path: Path) -> TrainConfig:
@@ -118,11 +181,17 @@ def load_config(path: Path) -> TrainConfig:
     """
     built = _build(TrainConfig, tomllib.loads(path.read_text()), path.name)
     assert isinstance(built, TrainConfig)
+    if built.pairing != "captions":
+        built.reports  # noqa: B018 - must be there
+    elif built.architecture not in CAPTIONING:
+        raise ValueError(f"{path.name}: captions need one of {', '.join(CAPTIONING)} as architecture")
     return built
 
 
 def _build(kind: Any, value: Any, where: str) -> Any:
     """Turn parsed TOML into the annotated type ``kind``."""
+    if isinstance(kind, types.UnionType):
+        kind = typing.get_args(kind)[0]
     if dataclasses.is_dataclass(kind):
         if not isinstance(value, dict):
             raise ValueError(f"{where}: expected a table")

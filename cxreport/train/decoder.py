@@ -7,13 +7,16 @@ that it belongs to. With empty plans it is the papers' step.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from cxreport.bundle import NO_WORD
 from cxreport.types import Detail
+
+
+Attends = Literal["co-attention", "visual-only", "semantic-only", "no-attention"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class DecoderSizes:
     word_dim: int = 192
     attention: int = 64
     top_tags: int = 10
+    attends: Attends = "co-attention"
+    """What the context is made of: patches and semantic features, one of them, or the mean patch alone."""
 
 
 class State(NamedTuple):
@@ -110,15 +115,33 @@ class SentenceStep(nn.Module):
         """
         seen = has_image.view(-1, 1, 1)
         items = self.patch_norm(patches) * seen + self.no_image * (1 - seen)
-        visual, attention = self.visual(items, state.hidden)
-        strongest, chosen = tags.topk(min(self.sizes.top_tags, self.sizes.tags), dim=1)
-        semantic, _ = self.semantic(self.tag_embedding(chosen) * strongest.unsqueeze(-1), state.hidden)
+        visual, attention = self._see(items, state.hidden)
+        semantic = self._semantic(tags, state.hidden)
         planned = plan @ self.tag_embedding.weight + detail @ self.detail_embedding.weight
+        if self.sizes.attends == "semantic-only":
+            visual = torch.zeros_like(visual)
         context = self.context(visual) + semantic + planned + self.unusual(unusual) + self.section_embedding(section)
         hidden, cell = self.lstm(torch.tanh(context), state)
         stop, next_section = self.control(hidden).unbind(1)
         topic = torch.tanh(self.topic(hidden) + planned)
         return SentenceOutput(topic, stop, next_section, attention, State(hidden, cell))
+
+    def _see(self, items: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, P, patch_dim) -> the visual context and the weights of the patches, all alike without attention."""
+        if self.sizes.attends in ("co-attention", "visual-only"):
+            seen: tuple[Tensor, Tensor] = self.visual(items, hidden)
+            return seen
+        even = torch.ones_like(items[:, :, 0])
+        return items.mean(1), even / even.sum(1, keepdim=True)
+
+    def _semantic(self, tags: Tensor, hidden: Tensor) -> Tensor:
+        """(B, R) -> the semantic context (B, hidden)."""
+        if self.sizes.attends in ("visual-only", "no-attention"):
+            return torch.zeros_like(hidden)
+        strongest, chosen = tags.topk(min(self.sizes.top_tags, self.sizes.tags), dim=1)
+        semantic: Tensor
+        semantic, _ = self.semantic(self.tag_embedding(chosen) * strongest.unsqueeze(-1), hidden)
+        return semantic
 
 
 class WordStep(nn.Module):

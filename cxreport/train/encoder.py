@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cxreport.types import Pixels
+
 # torchvision's vgg19().features up to relu5_4: output channels of each convolution, 0 = max pooling.
 _LAYERS = (64, 64, 0, 128, 128, 0, 256, 256, 256, 256, 0, 512, 512, 512, 512, 0, 512, 512, 512, 512)
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -28,8 +30,14 @@ def vgg19_features(width: float = 1.0) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
+def to_input(pixels: Pixels) -> Tensor:
+    """(B, S, S) grey or (B, S, S, 3) RGB uint8 -> (B, C, S, S) float, 0 to 255."""
+    images = torch.from_numpy(pixels).float()
+    return images.unsqueeze(1) if images.ndim == 3 else images.permute(0, 3, 1, 2)
+
+
 class Encoder(nn.Module):
-    """Patch features, tag logits and image embedding of grey images.
+    """Patch features, tag logits and mean patches of images, grey or RGB.
 
     The embedding is standardised before the tag head: chest X-rays resemble each other so much that a linear head on
     the raw means hardly learns (AUC .55 after 5,000 images).
@@ -51,15 +59,15 @@ class Encoder(nn.Module):
         """Encode a batch.
 
         Args:
-            grey: (B, 1, S, S) float, 0 to 255.
+            grey: (B, C, S, S) float, 0 to 255, of one channel or three.
 
         Returns:
-            patch features (B, (S/16)^2, 512), tag logits (B, tags), image embedding (B, 512): the mean patch.
+            patch features (B, (S/16)^2, 512), tag logits (B, tags), their mean (B, 512).
         """
         return self.read(self.maps(grey))
 
     def maps(self, grey: Tensor) -> list[Tensor]:
-        """(B, 1, S, S) as in `forward` -> relu1_2, relu2_2, relu3_4, relu4_4 and relu5_4, (B, C, H, W) each."""
+        """(B, C, S, S) as in `forward` -> relu1_2, relu2_2, relu3_4, relu4_4 and relu5_4, (B, C, H, W) each."""
         x = ((grey / 255.0).expand(-1, 3, -1, -1) - self.mean) / self.std
         x, maps = x.contiguous(memory_format=torch.channels_last), []
         for layer in self.features:
@@ -86,13 +94,14 @@ class Encoder(nn.Module):
         self.features.load_state_dict({k: v.float() for k, v in state.items()})
 
 
-def augment(grey: Tensor, size: int, generator: torch.Generator) -> Tensor:
+def augment(grey: Tensor, size: int, generator: torch.Generator, mirror: bool = True) -> Tensor:
     """Random flip, rotation, scale, shift, gamma and contrast, at the side that this phase trains with.
 
     Args:
-        grey: (B, 1, S, S) float, 0 to 255.
+        grey: (B, C, S, S) float, 0 to 255.
         size: side of the output.
         generator: the source of randomness.
+        mirror: whether images may be flipped.
     """
 
     def uniform(low: float, high: float) -> Tensor:
@@ -100,11 +109,13 @@ def augment(grey: Tensor, size: int, generator: torch.Generator) -> Tensor:
 
     angle, scale = uniform(-0.15, 0.15), uniform(0.88, 1.1)
     flip = (uniform(0, 1) < 0.5).float() * 2 - 1
+    if not mirror:
+        flip = flip.abs()
     theta = torch.zeros(len(grey), 2, 3)
     theta[:, 0, 0], theta[:, 0, 1] = angle.cos() * scale * flip, -angle.sin() * scale
     theta[:, 1, 0], theta[:, 1, 1] = angle.sin() * scale * flip, angle.cos() * scale
     theta[:, 0, 2], theta[:, 1, 2] = uniform(-0.08, 0.08), uniform(-0.08, 0.08)
-    grid = F.affine_grid(theta, [len(grey), 1, size, size], align_corners=False)
+    grid = F.affine_grid(theta, [len(grey), grey.shape[1], size, size], align_corners=False)
     if size < grey.shape[-1]:
         grey = F.interpolate(grey, size=(size, size), mode="area")
     x = F.grid_sample(grey / 255.0, grid, align_corners=False)

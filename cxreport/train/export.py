@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
+from torch import nn
 
 from cxreport import lexicon
 from cxreport._signatures import signatures
 from cxreport.bundle import (
-    GRAPHS,
+    ENCODER,
     MANIFEST_FILE,
     SCHEMA_VERSION,
+    TEXT_ENCODER,
     DecodingDefaults,
     DistanceLimits,
     EvidenceModel,
@@ -27,15 +29,14 @@ from cxreport.bundle import (
 )
 from cxreport.errors import BundleError, ExportError
 from cxreport.session import Model
-from cxreport.train._graphs import EncoderGraph, SentenceGraph, WordGraph, make_graph
-from cxreport.train._parity import check_parity
-from cxreport.train.decoder import Decoder
-from cxreport.train.encoder import Encoder
-from cxreport.train.typicality import Typicality
+from cxreport.train._graphs import CaptionGraph, EncoderGraph, SentenceGraph, WordGraph, make_graph
+from cxreport.train._parity import Networks, check_parity
+from cxreport.train.decoder import Decoder, DecoderSizes
 from cxreport.types import Detail
 
 MAX_BYTES = 50_000_000
-ARCHITECTURE = "vgg19-coattention-lstm"
+MAX_JOINT_BYTES = 10_000_000
+"""What the joint space may add."""
 _STRIDE = 16
 """Pixels of the network input per patch and side."""
 _DECIMALS = 6
@@ -58,19 +59,17 @@ class BundleDescription:
     intended_use: str
     provenance: dict[str, Any]
     aliases: dict[str, str] = field(default_factory=dict)
-    architecture: str = ARCHITECTURE
+    extra_words: tuple[str, ...] = ()
+    architecture: str = "co-attention"
+    resize: str = "stretch, area average"
 
 
-def write_bundle(
-    out: Path, encoder: Encoder, decoder: Decoder, typicality: Typicality, description: BundleDescription
-) -> dict[str, Any]:
+def write_bundle(out: Path, networks: Networks, description: BundleDescription) -> dict[str, Any]:
     """Export, verify, and only then put in place.
 
     Args:
         out: folder of the bundle; the graphs and ``model.json`` of a bundle there are replaced, its other files kept.
-        encoder: trained.
-        decoder: trained.
-        typicality: fitted to the encoder.
+        networks: trained.
         description: the rest of ``model.json``.
 
     Returns:
@@ -79,50 +78,61 @@ def write_bundle(
     Raises:
         ExportError: a check failed; ``out`` is as it was.
     """
-    sizes = _sizes(encoder, decoder, description)
+    sizes = _sizes(networks, description)
     if out.exists() and not (out / MANIFEST_FILE).is_file() and (out.is_file() or any(out.iterdir())):
         raise ExportError(f"{out}: exists and is not a model bundle.", hint="Name another folder.")
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
-        _write(partial, EncoderGraph(encoder, typicality), decoder, description, sizes)
-        figures = _verify(partial, encoder, decoder, typicality)
+        _write(partial, networks, description, sizes)
+        figures = _verify(partial, networks)
         _put_in_place(partial, out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return figures
 
 
-def _sizes(encoder: Encoder, decoder: Decoder, description: BundleDescription) -> Sizes:
+def _sizes(networks: Networks, description: BundleDescription) -> Sizes:
     """Collect the sizes.
 
     Raises:
         ExportError: networks and description do not belong together.
     """
+    writer, head, joint = networks.writer.sizes, networks.encoder.tag_head, networks.joint
     sizes = Sizes(
         image=description.image_size,
+        channels=networks.channels,
         patches=(description.image_size // _STRIDE) ** 2,
-        patch_dim=encoder.tag_head.in_features,
-        hidden=decoder.sizes.hidden,
-        tags=encoder.tag_head.out_features,
-        reporting_tags=decoder.sizes.tags,
-        words=decoder.sizes.words,
+        patch_dim=head.in_features,
+        embedding=joint.sizes.embedding if joint else head.in_features,
+        patch_embeddings=joint.sizes.patches if joint else 0,
+        hidden=writer.hidden,
+        tags=head.out_features,
+        reporting_tags=writer.tags if isinstance(writer, DecoderSizes) else 0,
+        words=writer.words,
     )
     described = (len(description.tags), len(description.reporting_tags), len(description.vocabulary))
-    if described != (sizes.tags, sizes.reporting_tags, sizes.words) or decoder.sizes.patch_dim != sizes.patch_dim:
+    if described != (sizes.tags, sizes.reporting_tags, sizes.words) or writer.patch_dim != sizes.patch_dim:
         raise ExportError("Encoder, decoder, tags and vocabulary do not fit each other.")
     return sizes
 
 
-def _write(folder: Path, encoder: EncoderGraph, decoder: Decoder, description: BundleDescription, sizes: Sizes) -> None:
-    ports = signatures(sizes)
-    modules = {
-        "encoder": encoder,
-        "sentence_step": SentenceGraph(decoder),
-        "word_step": WordGraph(decoder),
-    }
+def _modules(networks: Networks) -> dict[str, nn.Module]:
+    """The graphs to be."""
+    writer, joint = networks.writer, networks.joint
+    modules: dict[str, nn.Module] = {ENCODER: EncoderGraph(networks.encoder, networks.typicality, joint)}
+    if isinstance(writer, Decoder):
+        modules |= {"sentence_step": SentenceGraph(writer), "word_step": WordGraph(writer)}
+    else:
+        modules["caption_step"] = CaptionGraph(writer)
+    return modules | {TEXT_ENCODER: joint.text} if joint else modules
+
+
+def _write(folder: Path, networks: Networks, description: BundleDescription, sizes: Sizes) -> None:
+    modules = _modules(networks)
+    ports = signatures(sizes, description.architecture, networks.joint is not None)
     graphs = {}
-    for name in GRAPHS:
+    for name in ports:
         content = make_graph(modules[name], ports[name])
         (folder / f"{name}.onnx").write_bytes(content)
         digest = hashlib.sha256(content).hexdigest()
@@ -141,7 +151,7 @@ def _manifest(description: BundleDescription, sizes: Sizes, graphs: dict[str, An
         "licence": description.licence,
         "intended_use": description.intended_use,
         "graphs": graphs,
-        "preprocessing": {"size": sizes.image, "channels": 1, "resize": "stretch, area average"},
+        "preprocessing": {"size": sizes.image, "channels": sizes.channels, "resize": description.resize},
         "sizes": asdict(sizes),
         "tags": [{"name": t.name, "threshold": round(t.threshold, _DECIMALS)} for t in description.tags],
         "reporting_tags": [asdict(t) for t in description.reporting_tags],
@@ -154,6 +164,7 @@ def _manifest(description: BundleDescription, sizes: Sizes, graphs: dict[str, An
         "typicality": asdict(description.typicality),
         "provenance": description.provenance,
         "vocabulary": list(description.vocabulary),
+        "extra_words": list(description.extra_words),
         "detail_words": {str(d): [w for w in description.vocabulary if d in lexicon.details(w)] for d in Detail},
     }
 
@@ -162,20 +173,21 @@ def _numbers(array: NDArray[Any]) -> Any:
     return array.astype(float).round(_DECIMALS).tolist()
 
 
-def _verify(folder: Path, encoder: Encoder, decoder: Decoder, typicality: Typicality) -> dict[str, Any]:
+def _verify(folder: Path, networks: Networks) -> dict[str, Any]:
     """Load the bundle as a user would and measure it.
 
     Raises:
         ExportError: it does not load, is too large, or differs from the networks.
     """
     total = sum(file.stat().st_size for file in folder.iterdir())
-    if total > MAX_BYTES:
-        raise ExportError(f"The bundle has {total} bytes, more than {MAX_BYTES}.")
+    most = MAX_BYTES + (MAX_JOINT_BYTES if networks.joint else 0)
+    if total > most:
+        raise ExportError(f"The bundle has {total} bytes, more than {most}.")
     try:
         model = Model.load(folder, "cpu")
     except BundleError as error:
         raise ExportError(f"The exported bundle does not load: {error.message}") from error
-    return {"bytes": total, **check_parity(model, encoder, decoder, typicality)}
+    return {"bytes": total, **check_parity(model, networks)}
 
 
 def _put_in_place(partial: Path, out: Path) -> None:

@@ -9,15 +9,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from cxreport.bundle import DecodingDefaults, DistanceLimits, EvidenceModel, ReportingTag, Tag
+from cxreport.bundle import CAPTIONING, DecodingDefaults, DistanceLimits, EvidenceModel, ReportingTag, Tag
 from cxreport.errors import ExportError
 from cxreport.train.config import TrainConfig, load_config
+from cxreport.train.captioner import Captioner
 from cxreport.train.decoder import Decoder
 from cxreport.train.encoder import Encoder
+from cxreport.train._parity import Networks
 from cxreport.train.export import BundleDescription, write_bundle
+from cxreport.train.fit_joint import load_space
+from cxreport.train.networks import new_captioner, new_decoder
 from cxreport.train.nih import NIH_EVIDENCE
 from cxreport.train.progress import LOG_FILE
-from cxreport.train.recipe import RUN_FILE, decoder_sizes
+from cxreport.train.recipe import CONFIG_FILE
+from cxreport.train.reports_recipe import RUN_FILE
 from cxreport.train.typicality import TYPICALITY_FILE, Typicality
 
 _LICENCE = (
@@ -28,6 +33,8 @@ _INTENDED_USE = (
     "Research on report generation from frontal chest radiographs of adults. Not a medical device: not for diagnosis, "
     "triage or any decision about a patient."
 )
+_PICTURE_LICENCE = "That of the pictures and captions that it was trained on."
+_PICTURE_USE = "Research on captions of pictures. Not for medical images."
 _MAX_SENTENCES, _MIN_WORDS = 7, 2
 
 
@@ -45,28 +52,58 @@ def export(run: Path, out: Path) -> dict[str, Any]:
         ExportError: the run is not finished, or the bundle fails its checks.
     """
     try:
-        config = load_config(run / "config.toml")
+        config = load_config(run / CONFIG_FILE)
         described = json.loads((run / RUN_FILE).read_text())
-        encoder = Encoder(len(described["tags"]), width=config.encoder.width)
-        encoder.load_state_dict(torch.load(run / "encoder.pt", weights_only=True))
-        encoder.calibrate(*(torch.tensor(described["calibration"][k]) for k in ("slope", "bias")))
-        stage = "consensus.pt" if config.decoder.consensus_epochs and config.pairing == "unpaired" else "decoder.pt"
-        decoder = Decoder(decoder_sizes(config, len(described["reporting_tags"]), len(described["vocabulary"])))
-        decoder.load_state_dict(torch.load(run / stage, weights_only=True))
-        typicality = Typicality(**torch.load(run / TYPICALITY_FILE, weights_only=True))
+        networks = _networks(run, config, described)
     except OSError as error:
         raise ExportError(
             f"{run}: not a finished training run ({Path(error.filename or '').name} is missing).",
             hint="Run `cxreport train` with the same --out again; it goes on where it stopped.",
         ) from error
-    figures = write_bundle(out, encoder.eval(), decoder.eval(), typicality, _describe(config, described))
-    for source, name in (("config.toml", "recipe.toml"), (LOG_FILE, "training_log.jsonl")):
+    figures = write_bundle(out, networks, _describe(config, described))
+    for source, name in ((CONFIG_FILE, "recipe.toml"), (LOG_FILE, "training_log.jsonl")):
         (out / name).write_bytes((run / source).read_bytes())
     return figures
 
 
+def _networks(run: Path, config: TrainConfig, described: dict[str, Any]) -> Networks:
+    """The trained networks of a run."""
+
+    def state(stage: str) -> dict[str, Any]:
+        loaded: dict[str, Any] = torch.load(run / f"{stage}.pt", weights_only=True)
+        return loaded
+
+    encoder = Encoder(len(described["tags"]), width=config.encoder.width)
+    encoder.load_state_dict(state("encoder"))
+    encoder.calibrate(*(torch.tensor(described["calibration"][k]) for k in ("slope", "bias")))
+    words = len(described["vocabulary"])
+    writer: Decoder | Captioner
+    if config.architecture in CAPTIONING:
+        writer = new_captioner(config, words)
+        writer.load_state_dict(state("captioner"))
+    else:
+        writer = new_decoder(config, len(described["reporting_tags"]), words)
+        consensus = config.reports.consensus_epochs and config.pairing == "unpaired"
+        writer.load_state_dict(state("consensus" if consensus else "decoder"))
+    typicality = Typicality(**state(Path(TYPICALITY_FILE).stem))
+    joint = load_space(config.joint, state("joint"), len(described["tags"])) if config.joint else None
+    channels = 3 if config.pairing == "captions" else 1
+    return Networks(encoder.eval(), writer.eval(), typicality, joint, channels)
+
+
+def _decoding(config: TrainConfig) -> DecodingDefaults:
+    if config.architecture in CAPTIONING:
+        return DecodingDefaults(1, config.captioner.min_words, config.captioner.max_words, planned=False)
+    reports = config.reports
+    return DecodingDefaults(
+        _PICTURE_LICENCE = "That of the pictures and captions that it was trained on."
+_PICTURE_USE = "Research on captions of pictures. Not for medical images."
+_MAX_SENTENCES, _MIN_WORDS, reports.max_words, reports.plan == "tags", len(reports.denied)
+    )
+
+
 def _describe(config: TrainConfig, run: dict[str, Any]) -> BundleDescription:
-    decoder = config.decoder
+    pictures = config.pairing == "captions"
     return BundleDescription(
         name=config.name,
         version=config.version,
@@ -77,23 +114,28 @@ def _describe(config: TrainConfig, run: dict[str, Any]) -> BundleDescription:
         ),
         evidence={name: _evidence(raw) for name, raw in run["evidence"].items()},
         vocabulary=tuple(run["vocabulary"]),
-        decoding=DecodingDefaults(
-            _MAX_SENTENCES, _MIN_WORDS, decoder.max_words, decoder.plan == "tags", len(decoder.denied)
-        ),
+        extra_words=tuple(run["extra_words"]),
+        architecture=config.architecture,
+        decoding=_decoding(config),
         typicality=DistanceLimits(**run["typicality"]),
-        licence=_LICENCE,
-        intended_use=_INTENDED_USE,
+        licence=_PICTURE_LICENCE if pictures else _LICENCE,
+        intended_use=_PICTURE_USE if pictures else _INTENDED_USE,
         provenance={
             "recipe": config.name,
             "pairing": config.pairing,
-            "plan": config.decoder.plan,
+            "plan": "none" if config.architecture in CAPTIONING else config.reports.plan,
             "seed": config.seed,
             "val_auc": run["val_auc"],
             "val_false_alarms": run["val_false_alarms"],
             **run["counts"],
         },
-        aliases={finding: tag for tag, findings in NIH_EVIDENCE.items() for finding in findings},
+        aliases=_aliases(run["reporting_tags"]),
     )
+
+
+def _aliases(reporting: list[str]) -> dict[str, str]:
+    """The NIH findings' names for those reporting tags that there are."""
+    return {f: tag for tag, findings in NIH_EVIDENCE.items() if tag in reporting for f in findings}
 
 
 def _evidence(raw: dict[str, Any]) -> EvidenceModel:

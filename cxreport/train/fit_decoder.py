@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional as F
 
 from cxreport.bundle import NO_WORD, PAD, UNK
-from cxreport.train import checkpoints
 from cxreport.train.batches import Batch, Batches, DecoderData, Images
 from cxreport.train.config import DecoderConfig
 from cxreport.train.decoder import Decoder
-from cxreport.train.progress import Progress
 from cxreport.train.text import ConsensusReport
+
+_MEASURED = 1  # seed of what the measure draws
 
 
 class Losses(NamedTuple):
@@ -30,132 +29,75 @@ class Losses(NamedTuple):
     section: Tensor
 
 
-def fit_decoder(
-    config: DecoderConfig,
-    data: DecoderData,
-    decoder: Decoder,
-    images: Images | None,
-    run: Path,
-    stage: str,
-    progress: Progress,
-    seed: int,
-    consensus: Sequence[ConsensusReport] = (),
-) -> Decoder:
-    """Train the decoder for one stage, or go on where ``run/<stage>.last.pt`` stopped; the result is ``<stage>.pt``.
+class ReportTask:
+    """To write the radiologists' reports, from their own tags, with the patch features of an image or without."""
 
-    Args:
-        config: the recipe's ``[decoder]``.
-        data: reports, tags and vocabulary.
-        decoder: start values.
-        images: patch features for the image stage; None trains from tags alone.
-        run: folder of checkpoints.
-        stage: name of the files and of the log lines.
-        progress: told of every step and epoch.
-        seed: of shuffling and noise.
-        consensus: reports to write in place of the radiologists'.
-    """
-    done_path, last_path = run / f"{stage}.pt", run / f"{stage}.last.pt"
-    if done_path.exists():
-        decoder.load_state_dict(torch.load(done_path, weights_only=True))
-        return decoder.eval()
-    trainer = _Trainer(config, data, decoder, images, stage, progress, seed, consensus)
-    if last_path.exists():
-        trainer.load(torch.load(last_path, weights_only=True))
-    trainer.run(last_path)
-    checkpoints.save(decoder.state_dict(), done_path)
-    last_path.unlink(missing_ok=True)
-    return decoder.eval()
+    def __init__(self, config: DecoderConfig, data: DecoderData, decoder: Decoder, images: Images | None) -> None:
+        self.module, self._config, self._data, self._images = decoder, config, data, images
+        self._batches = Batches(config, data, images, decoder.sizes.patch_dim)
+
+    @property
+    def steps(self) -> int:
+        """Batches of an epoch."""
+        return math.ceil(self._length / self._config.batch)
+
+    @property
+    def _length(self) -> int:
+        return len(self._data.train)
+
+    def losses(self, rng: np.random.Generator) -> Iterator[Tensor]:
+        """As `loop.Task` has it."""
+        order = rng.permutation(self._length)
+        partner = self._images.partner(rng) if self._images else [-1] * len(self._data.train)
+        for start in range(0, len(order), self._config.batch):
+            rows = order[start : start + self._config.batch]
+            hidden = rng.random(len(rows)) < self._config.visual_dropout
+            pictures = [-1 if h else partner[self._report(i)] for i, h in zip(rows, hidden, strict=True)]
+            losses = sentence_losses(self.module, self._batch(rows, pictures, rng), self._config.label_smoothing)
+            yield losses.words + losses.stop + losses.section
+
+    def _report(self, row: int) -> int:
+        """Which train report a row of the epoch is about."""
+        return row
+
+    def _batch(self, rows: NDArray[np.int64], pictures: list[int], rng: np.random.Generator) -> Batch:
+        return self._batches.make([self._data.train[i] for i in rows], pictures, rng)
+
+    def measure(self) -> dict[str, float]:
+        """Losses on val, from the reports' own tags without an image."""
+        rng, sums = np.random.default_rng(_MEASURED), np.zeros(3)
+        batches = range(0, len(self._data.val), self._config.batch)
+        for i in batches:
+            reports = self._data.val[i : i + self._config.batch]
+            batch = self._batches.make(reports, [-1] * len(reports), rng, noise=False)
+            sums += [float(x) for x in sentence_losses(self.module, batch, 0.0)]
+        words, stop, section = (sums / max(1, len(batches))).round(4)
+        return {"val_words": float(words), "val_stop": float(stop), "val_section": float(section)}
 
 
-class _Trainer:
+class ConsensusTask(ReportTask):
+    """To write consensus reports, planned as inference plans them."""
+
     def __init__(
         self,
         config: DecoderConfig,
         data: DecoderData,
         decoder: Decoder,
         images: Images | None,
-        stage: str,
-        progress: Progress,
-        seed: int,
-        consensus: Sequence[ConsensusReport],
+        reports: Sequence[ConsensusReport],
     ) -> None:
-        self.config, self.data, self.decoder, self.images = config, data, decoder, images
-        self.consensus = consensus
-        self.batches = Batches(config, data, images, decoder.sizes.patch_dim)
-        self.stage, self.progress, self.seed = stage, progress, seed
-        if consensus:
-            self.epochs, lr = config.consensus_epochs, config.lr
-        else:
-            self.epochs, lr = (config.image_epochs, config.lr / 3) if images else (config.epochs, config.lr)
-        self.steps = math.ceil(len(consensus or data.train) / config.batch)
-        self.optimiser = torch.optim.AdamW(decoder.parameters(), lr, weight_decay=config.weight_decay)
-        total = self.epochs * self.steps
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimiser, lambda s: min(1.0, (s + 1) / 50) * (0.02 + 0.49 * (1 + math.cos(math.pi * s / (total + 1))))
-        )
-        self.epoch = 0
+        super().__init__(config, data, decoder, images)
+        self._reports = reports
 
-    def load(self, state: dict[str, Any]) -> None:
-        self.decoder.load_state_dict(state["decoder"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.schedule.load_state_dict(state["schedule"])
-        self.epoch = state["epoch"]
+    @property
+    def _length(self) -> int:
+        return len(self._reports)
 
-    def run(self, checkpoint: Path) -> None:
-        while self.epoch < self.epochs:
-            start = time.monotonic()
-            loss = self._train_epoch()
-            figures = {"epoch": self.epoch + 1, "loss": round(loss, 4)} | self._measure()
-            self.progress.epoch(self.stage, figures | {"seconds": round(time.monotonic() - start)})
-            self.epoch += 1
-            state = {
-                "decoder": self.decoder.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
-                "schedule": self.schedule.state_dict(),
-                "epoch": self.epoch,
-            }
-            checkpoints.save(state, checkpoint)
+    def _report(self, row: int) -> int:
+        return self._reports[row].index
 
-    def _train_epoch(self) -> float:
-        rng = np.random.default_rng((self.seed, self.epoch))
-        torch.manual_seed(self.seed + self.epoch)
-        order = rng.permutation(len(self.consensus or self.data.train))
-        partner = self.images.partner(rng) if self.images else [-1] * len(self.data.train)
-        self.decoder.train()
-        mean = 0.0
-        for step in range(self.steps):
-            rows = order[step * self.config.batch : (step + 1) * self.config.batch]
-            hidden = rng.random(len(rows)) < self.config.visual_dropout
-            reports = [self.consensus[i].index for i in rows] if self.consensus else rows
-            pictures = [-1 if h else partner[i] for i, h in zip(reports, hidden, strict=True)]
-            if self.consensus:
-                batch = self.batches.make_planned([self.consensus[i] for i in rows], pictures)
-            else:
-                batch = self.batches.make([self.data.train[i] for i in rows], pictures, rng)
-            losses = sentence_losses(self.decoder, batch, self.config.label_smoothing)
-            loss = losses.words + losses.stop + losses.section
-            self.optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(self.decoder.parameters(), 1.0)
-            self.optimiser.step()
-            self.schedule.step()
-            mean += (float(loss.detach()) - mean) / (step + 1)
-            self.progress.step(self.stage, self.epoch * self.steps + step + 1, self.epochs * self.steps, mean)
-        return mean
-
-    @torch.inference_mode()
-    def _measure(self) -> dict[str, float]:
-        """Losses on val, from the reports' own tags without an image."""
-        self.decoder.eval()
-        rng, sums = np.random.default_rng(self.seed), np.zeros(3)
-        batches = range(0, len(self.data.val), self.config.batch)
-        for i in batches:
-            reports = self.data.val[i : i + self.config.batch]
-            batch = self.batches.make(reports, [-1] * len(reports), rng, noise=False)
-            losses = sentence_losses(self.decoder, batch, 0.0)
-            sums += [float(x) for x in losses]
-        words, stop, section = (sums / max(1, len(batches))).round(4)
-        return {"val_words": float(words), "val_stop": float(stop), "val_section": float(section)}
+    def _batch(self, rows: NDArray[np.int64], pictures: list[int], rng: np.random.Generator) -> Batch:
+        return self._batches.make_planned([self._reports[i] for i in rows], pictures)
 
 
 def sentence_losses(decoder: Decoder, batch: Batch, label_smoothing: float) -> Losses:

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from cxreport.train import checkpoints
 from cxreport.train.config import EncoderConfig, Phase
-from cxreport.train.encoder import Encoder, augment
+from cxreport.train.encoder import Encoder, augment, to_input
 from cxreport.train.metrics import auc_per_tag
 from cxreport.train.nih import LabelledImages
 from cxreport.train.progress import Progress
@@ -155,8 +155,9 @@ class _Trainer:
         while self.step < self.steps[self.phase]:
             rows = order[self.step * batch : (self.step + 1) * batch]
             generator = torch.Generator().manual_seed(self.seed + self.phase * 1_000_003 + self.step)
-            grey = torch.from_numpy(images.pixels[rows]).float().unsqueeze(1)
-            grey, labels = augment(grey, self._config.size, generator), torch.from_numpy(images.labels[rows])
+            grey = to_input(images.pixels[rows])
+            grey = augment(grey, self._config.size, generator, self.config.flip)
+            labels = torch.from_numpy(images.labels[rows])
             if (alpha := self._config.mixup) > 0:
                 share = np.random.default_rng((self.seed, self.phase, self.step)).beta(alpha, alpha)
                 grey, labels = grey.lerp(grey.flip(0), share), labels.lerp(labels.flip(0), share)
@@ -206,7 +207,7 @@ def encode_all(
     encoder.eval()
     patches, logits = [], []
     for i in range(0, len(pixels), batch):
-        grey = torch.from_numpy(pixels[i : i + batch]).float().unsqueeze(1)
+        grey = to_input(pixels[i : i + batch])
         if size and size < grey.shape[-1]:
             grey = F.interpolate(grey, size=(size, size), mode="area")
         features, tag_logits, _ = encoder(grey)

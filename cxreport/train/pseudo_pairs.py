@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 
-from cxreport.train.nih import FINDINGS, nih_mask, nih_targets
+from cxreport.train.nih import FINDINGS, NIH_EVIDENCE, nih_mask, nih_targets
 from cxreport.train.text import TargetReport
 from cxreport.types import Floats
+
+
+def nih_vector(tags: Collection[str]) -> Floats:
+    """(14,) the NIH findings that reporting tags speak for."""
+    return np.array([any(f in NIH_EVIDENCE.get(tag, ()) for tag in tags) for f in FINDINGS], np.float32)
+
+
+def stand_ins(labels: Floats, stated: Floats, evident: Floats) -> list[int]:
+    """An image for every report to be measured with, by a rule that no model has a part in.
+
+    It is the image whose labels come closest to what the report states and a CheXNet says of its own image; of
+    equally near ones the one that the fewest reports have.
+
+    Args:
+        labels: (N, 14) of the images.
+        stated: (M, 14) findings that the reports state.
+        evident: (M, 14) CheXNet's probabilities of the reports' own images; zeros where unknown.
+    """
+    used = np.zeros(len(labels), np.int64)
+    chosen = []
+    for wanted in (stated + evident) / 2:
+        distances = ((labels - wanted) ** 2).sum(1).round(6)
+        nearest = np.flatnonzero(distances == distances.min())
+        image = int(nearest[np.argmin(used[nearest])])
+        used[image] += 1
+        chosen.append(image)
+    return chosen
 
 
 def pseudo_pairs(

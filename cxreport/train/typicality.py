@@ -9,6 +9,7 @@ with the means themselves the few channels that seldom fire drown the others (me
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,7 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cxreport.bundle import DistanceLimits
-from cxreport.train.encoder import Encoder
+from cxreport.train import checkpoints
+from cxreport.train.encoder import Encoder, to_input
+from cxreport.train.half import rounded
 from cxreport.types import Floats
 
 TYPICALITY_FILE = "typicality.pt"
@@ -107,11 +110,21 @@ def distance_limits(distances: Floats) -> tuple[DistanceLimits, dict[str, float]
     return limits, {name: round(float(some.mean()), 4) for name, some in beyond.items()}
 
 
+def fit_distance(
+    run: Path, train: NDArray[np.uint8], val: NDArray[np.uint8], encoder: Encoder
+) -> tuple[DistanceLimits, dict[str, float]]:
+    """Fit what tells images unlike the ``train`` images, into the run folder; its limits come from the ``val`` ones."""
+    encoder = rounded(encoder)  # as the bundle has it: where images hardly differ, rounding its weights moves them all
+    typicality = fit_typicality(encoder, train)
+    checkpoints.save(typicality.state_dict(), run / TYPICALITY_FILE)
+    return distance_limits(measure_distances(encoder, typicality, val))
+
+
 def _depth_means(encoder: Encoder, pixels: NDArray[np.uint8]) -> Iterator[list[Tensor]]:
     """The channels' means at each depth, (B, C, 1, 1), batch after batch."""
     encoder.eval()
     for i in range(0, len(pixels), _BATCH):
-        maps = encoder.maps(torch.from_numpy(pixels[i : i + _BATCH]).float().unsqueeze(1))
+        maps = encoder.maps(to_input(pixels[i : i + _BATCH]))
         yield [depth.mean((2, 3), keepdim=True) for depth in maps]
 
 

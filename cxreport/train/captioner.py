@@ -1,0 +1,145 @@
+"""The captioning architectures, which write a whole report as one sequence: CNN-RNN and soft attention.
+
+Both take (N, P, D) patch features and have the same steps, so that one loop trains them and one graph exports them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import torch
+from torch import Tensor, nn
+
+from cxreport.bundle import NO_WORD
+from cxreport.train.decoder import Attention, State
+
+
+@dataclass(frozen=True)
+class CaptionerSizes:
+    """Shapes of a captioner."""
+
+    words: int
+    patch_dim: int = 512
+    hidden: int = 512
+    word_dim: int = 192
+    attention: int = 128
+
+
+class Captioner(nn.Module):
+    """What both share: word embeddings, dropout, the LSTM's size, training passes."""
+
+    attends: bool
+
+    def __init__(self, sizes: CaptionerSizes, inputs: int) -> None:
+        super().__init__()
+        self.sizes = sizes
+        self.norm = nn.LayerNorm(sizes.patch_dim)
+        self.embedding = nn.Embedding(sizes.words, sizes.word_dim)
+        self.lstm = nn.LSTMCell(inputs, sizes.hidden)
+        self.output = nn.Linear(sizes.hidden, sizes.word_dim)
+        self.bias = nn.Parameter(torch.zeros(sizes.words))
+        self.dropout = nn.Dropout(0.3)
+        nn.init.normal_(self.embedding.weight, std=0.1)
+
+    def seen(self, patches: Tensor) -> Tensor:
+        """(N, P, D) patch features -> what a step takes of them."""
+        raise NotImplementedError
+
+    def forward(self, seen: Tensor, word: Tensor, state: State) -> tuple[Tensor, Tensor | None, State]:
+        """One word.
+
+        Args:
+            seen: of `seen`.
+            word: (N,) int64, the word before, or `NO_WORD` at the start.
+            state: of the LSTM; zeros at the start.
+
+        Returns:
+            logits (N, words), attention (N, P) or None, and the next state.
+        """
+        raise NotImplementedError
+
+    def start(self, batch: int) -> State:
+        """Zero state."""
+        zeros = self.bias.new_zeros(batch, self.sizes.hidden)
+        return State(zeros, zeros)
+
+    def words(self, patches: Tensor, words: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Unroll under teacher forcing.
+
+        Args:
+            patches: (N, P, D).
+            words: (N, T) int64.
+
+        Returns:
+            logits (N, T, words) and attention (N, T, P) or None.
+        """
+        seen, state, outputs = self.seen(patches), self.start(len(words)), []
+        before = torch.full_like(words[:, 0], NO_WORD)
+        for t in range(words.shape[1]):
+            logits, attention, state = self(seen, before, state)
+            outputs.append((logits, attention))
+            before = words[:, t]
+        weights = [a for _, a in outputs if a is not None]
+        return torch.stack([o for o, _ in outputs], 1), torch.stack(weights, 1) if weights else None
+
+    def _scores(self, read: Tensor) -> Tensor:
+        """(N, word_dim) -> logits; input and output embeddings are tied."""
+        return read @ self.embedding.weight.t() + self.bias
+
+
+class CnnRnn(Captioner):
+    """The image's mean patch is the LSTM's first input, then the words (Vinyals et al. 2015)."""
+
+    attends = False
+
+    def __init__(self, sizes: CaptionerSizes) -> None:
+        super().__init__(sizes, sizes.word_dim)
+        self.image = nn.Linear(sizes.patch_dim, sizes.word_dim)
+
+    def seen(self, patches: Tensor) -> Tensor:
+        """(N, P, D) -> (N, D)."""
+        return patches.mean(1)
+
+    def forward(self, seen: Tensor, word: Tensor, state: State) -> tuple[Tensor, Tensor | None, State]:
+        """As in `Captioner`."""
+        first = (word == NO_WORD).unsqueeze(1)
+        inputs = torch.where(first, self.image(self.norm(seen)), self.embedding(word.clamp(min=0)))
+        hidden, cell = self.lstm(self.dropout(inputs), state)
+        return self._scores(self.output(self.dropout(hidden))), None, State(hidden, cell)
+
+
+class SoftAttention(Captioner):
+    """At every word a gated weighted mean of the patches (Xu et al. 2015): eq. 4 to 9, section 4.2.1, deep output."""
+
+    attends = True
+
+    def __init__(self, sizes: CaptionerSizes) -> None:
+        super().__init__(sizes, sizes.word_dim + sizes.patch_dim)
+        self.attention = Attention(sizes.patch_dim, sizes.hidden, sizes.attention)
+        self.start_word = nn.Parameter(torch.zeros(sizes.word_dim))
+        self.first_hidden = nn.Linear(sizes.patch_dim, sizes.hidden)
+        self.first_cell = nn.Linear(sizes.patch_dim, sizes.hidden)
+        self.gate = nn.Linear(sizes.hidden, 1)
+        self.context = nn.Linear(sizes.patch_dim, sizes.word_dim, bias=False)
+
+    def seen(self, patches: Tensor) -> Tensor:
+        """(N, P, D) as they are."""
+        return patches
+
+    def forward(self, seen: Tensor, word: Tensor, state: State) -> tuple[Tensor, Tensor | None, State]:
+        """As in `Captioner`."""
+        first = (word == NO_WORD).unsqueeze(1)
+        patches = self.norm(seen)
+        mean = patches.mean(1)
+        hidden = torch.where(first, torch.tanh(self.first_hidden(mean)), state.hidden)
+        cell = torch.where(first, torch.tanh(self.first_cell(mean)), state.cell)
+        context, weights = self.attention(patches, hidden)
+        context = self.gate(hidden).sigmoid() * context
+        before = torch.where(first, self.start_word, self.embedding(word.clamp(min=0)))
+        hidden, cell = self.lstm(torch.cat([self.dropout(before), context], 1), (hidden, cell))
+        read = before + self.output(self.dropout(hidden)) + self.context(context)
+        return self._scores(self.dropout(read)), weights, State(hidden, cell)
+
+
+def make_captioner(architecture: str, sizes: CaptionerSizes) -> Captioner:
+    """A captioner with start values."""
+    return CnnRnn(sizes) if architecture == "cnn-rnn" else SoftAttention(sizes)

@@ -1,0 +1,46 @@
+"""Half precision for the big weights: in graphs, and in networks that are to be what their graphs are."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+
+_M = TypeVar("_M", bound=nn.Module)
+
+_BIG = 256
+"""Weights of fewer elements, and all vectors, stay in single precision."""
+
+
+def halve(model: onnx.ModelProto) -> None:
+    """Store the big weights of a graph in half precision, each behind a cast to single precision.
+
+    ONNX Runtime folds the casts when it loads the graph, so that it computes in single precision.
+    """
+    for initializer in model.graph.initializer:
+        if initializer.data_type != TensorProto.FLOAT or not _is_big(initializer.dims):
+            continue
+        name = initializer.name
+        half = numpy_helper.to_array(initializer).astype(np.float16)
+        initializer.CopyFrom(numpy_helper.from_array(half, f"{name}.half"))
+        cast = helper.make_node("Cast", [f"{name}.half"], [name], name=f"{name}.cast", to=TensorProto.FLOAT)
+        model.graph.node.insert(0, cast)
+
+
+def rounded(module: _M) -> _M:
+    """A copy of a module with the weights that `halve` leaves."""
+    twin = copy.deepcopy(module).eval()
+    for weights in (*twin.parameters(), *twin.buffers()):
+        if _is_big(weights.shape):
+            weights.data = weights.data.half().float()
+    return twin
+
+
+def _is_big(shape: Sequence[int]) -> bool:
+    return len(shape) > 1 and math.prod(shape) >= _BIG

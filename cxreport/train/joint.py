@@ -1,0 +1,125 @@
+"""One space for images and texts (Filipavicius et al. 2019, section on joint representations): unit vectors, by cosine.
+
+An image is embedded as a whole, from its mean patch, and patch by patch, from the finer features of relu4_4 and where
+the patch lies. A text is embedded as the gated mean of its words, so that a word alone is a text too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cxreport.bundle import PAD
+
+_MOST = 5.0  # of a gate's logit
+
+
+def joint_features(maps: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """What is embedded of an image: the mean patch (B, 512) and the patches of relu4_4 (B, (S/8)^2, 512).
+
+    Args:
+        maps: of `Encoder.maps`.
+    """
+    return maps[-1].mean((2, 3)).float(), maps[-2].flatten(2).transpose(1, 2).float()
+
+
+@dataclass(frozen=True)
+class JointSizes:
+    """Shapes of the joint space."""
+
+    words: int
+    features: int
+    """Of the whole image."""
+    patches: int
+    """How many are embedded."""
+    patch_dim: int
+    embedding: int = 512
+    word_dim: int = 192
+    hidden: int = 192
+    patch_hidden: int = 64
+
+
+class TextEncoder(nn.Module):
+    """Word ids to a unit vector."""
+
+    def __init__(self, sizes: JointSizes) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(sizes.words, sizes.word_dim)
+        self.gate = nn.Linear(sizes.word_dim, 1)
+        self.hidden = nn.Linear(sizes.word_dim, sizes.hidden)
+        self.output = nn.Linear(sizes.hidden, sizes.embedding)
+        self.dropout = nn.Dropout(0.2)
+        nn.init.normal_(self.embedding.weight, std=0.1)
+
+    def forward(self, words: Tensor) -> Tensor:
+        """(N, T) int64, filled up with `PAD` -> (N, E)."""
+        vectors = self.dropout(self.embedding(words))
+        weights = self.gate(vectors).clamp(-_MOST, _MOST).exp() * (words != PAD).unsqueeze(2)
+        mean = (weights * torch.tanh(self.hidden(vectors))).sum(1) / weights.sum(1).clamp(min=1e-6)
+        return F.normalize(self.output(mean), dim=1)
+
+
+class ImageEncoder(nn.Module):
+    """Features of the encoder's depths to a unit vector, and to a vector of any length for each patch."""
+
+    feature_mean: Tensor
+    feature_spread: Tensor
+    patch_mean: Tensor
+    patch_spread: Tensor
+
+    def __init__(self, sizes: JointSizes) -> None:
+        super().__init__()
+        self.whole = nn.Linear(sizes.features, sizes.embedding)
+        self.patch = nn.Linear(sizes.patch_dim, sizes.patch_hidden)
+        self.patch_output = nn.Linear(sizes.patch_hidden, sizes.embedding)
+        self.position = nn.Parameter(torch.zeros(sizes.patches, sizes.embedding))
+        self.dropout = nn.Dropout(0.3)
+        self.register_buffer("feature_mean", torch.zeros(sizes.features))
+        self.register_buffer("feature_spread", torch.ones(sizes.features))
+        self.register_buffer("patch_mean", torch.zeros(sizes.patches, sizes.patch_dim))
+        self.register_buffer("patch_spread", torch.ones(sizes.patches, sizes.patch_dim))
+
+    def forward(self, features: Tensor, patches: Tensor) -> tuple[Tensor, Tensor]:
+        """Embed images.
+
+        Args:
+            features: (B, F) of whole images.
+            patches: (B, P, D).
+
+        Returns:
+            (B, E) unit vectors and (B, P, E) vectors of any length.
+        """
+        return self.embed(features), self.embed_patches(patches)
+
+    def embed(self, features: Tensor) -> Tensor:
+        """(B, F) -> (B, E) unit vectors."""
+        standard = (features - self.feature_mean) / self.feature_spread
+        return F.normalize(self.whole(self.dropout(standard)), dim=1)
+
+    def embed_patches(self, patches: Tensor) -> Tensor:
+        """(B, P, D) -> (B, P, E)."""
+        standard = (patches - self.patch_mean) / self.patch_spread
+        hidden = torch.tanh(self.patch(self.dropout(standard)))
+        embedded: Tensor = self.patch_output(hidden) + self.position
+        return embedded
+
+
+class JointSpace(nn.Module):
+    """Both encoders, and what training needs to turn likeness into probabilities."""
+
+    def __init__(self, sizes: JointSizes, tags: int) -> None:
+        super().__init__()
+        self.sizes = sizes
+        self.image = ImageEncoder(sizes)
+        self.text = TextEncoder(sizes)
+        self.scale = nn.Parameter(torch.tensor([2.5, 2.5]))
+        """Logarithms of what a cosine counts: against names of findings, and against other texts."""
+        self.bias = nn.Parameter(torch.full((tags,), -3.0))
+        self.local_bias = nn.Parameter(torch.full((tags,), -3.0))
+
+    def likeness(self, whole: Tensor, names: Tensor) -> Tensor:
+        """(B, E) images and (T, E) names of findings -> logits (B, T)."""
+        return self.scale[0].exp() * whole @ names.T + self.bias
