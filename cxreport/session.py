@@ -189,6 +189,10 @@ class Model:
         """
         return WordOutput(*self._run("word_step", [topic, word, hidden, cell]))
 
+    def encode_text(self, ids: NDArray[np.int64]) -> Floats:
+        """(N, T) word ids, filled up with `bundle.PAD` -> (N, E) unit vectors, where the bundle has a text encoder."""
+        return np.asarray(self._run("text_encoder", [ids])[0], np.float32)
+
     def _run(self, name: str, inputs: Arrays) -> Arrays:
         """Run a graph in calls of the numbers of rows that this device wants."""
         session, rows = self._sessions[name], len(inputs[0])
