@@ -109,9 +109,9 @@ def build(
                 if not tally[ExitCode.OK]:
                     raise NothingReadableError("No report and no image to index.", hint=choice.hint())
         if not quiet:
-            counts = ", ".join(f"{number} {kind}s" for kind, number in writer.counts.items())
+            counts = ", ".join(f"{kind}s: {number}" for kind, number in writer.counts.items())
             failed = tally.total() - tally[ExitCode.OK]
-            say(f"{out}: {counts}; {choice.empty} reports without a section left out, {failed} failed.")
+            say(f"{out}: {counts}, left out without a section: {choice.empty}, failed: {failed}")
             choice.tell_unseen()
         raise typer.Exit(exit_code(tally))
 
