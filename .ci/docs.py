@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,16 @@ def reference() -> str:
     from cxreport.cli import app
 
     group: Any = typer.main.get_command(app)
-    return "".join(command_reference(name, command) for name, command in group.commands.items())
+    return "".join(command_reference(name, command) for name, command in commands(group))
+
+
+def commands(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """List all commands, those of groups too, under their full names."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, f"{prefix}{name} ")
+        else:
+            yield prefix + name, command
 
 
 def command_reference(name: str, command: Any) -> str:

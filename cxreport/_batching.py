@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from cxreport.errors import CxreportError, StudyError
 from cxreport.preprocess import network_input
-from cxreport.types import Failure, Outcome, Study
+from cxreport.types import Failure, Study
 
 log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def _preprocess(study: Study, size: int, channels: int, watch: Stopwatch) -> Rea
     return Read(study, watch.timing_ms)
 
 
-def draft_safely(draft: Callable[[list[Read]], Iterable[Outcome]], batch: list[Read]) -> list[Outcome]:
+def draft_safely(draft: Callable[[list[Read]], Iterable[_T]], batch: list[Read]) -> list[_T | Failure]:
     """Draft a batch; where that fails, its studies one by one, so that only the culprit fails.
 
     Raises:

@@ -87,6 +87,11 @@ Out = Annotated[
     _output(metavar="FILE|DIR", help="Write a file, or a file per study into a folder (existing, or NAME/)."),
 ]
 TagsOnly = Annotated[bool, _output("--tags-only", help="Stop after tags and plan: no report text.")]
+Retrieve = Annotated[
+    Path | None,
+    _output(metavar="INDEX", help="Show the nearest reports of an index beside each drafted one."),
+]
+Neighbours = Annotated[int, _output(metavar="N", min=1, help="How many --retrieve shows.")]
 Quiet = Annotated[bool, _output("--quiet", "-q", help="Only errors on stderr.")]
 Verbose = Annotated[bool, _output("--verbose", "-v", help="Add tracebacks and libraries' warnings on stderr.")]
 Bundle = Annotated[str | None, _model("--model", metavar="BUNDLE", help="Bundle folder. Default: the shipped bundle.")]
@@ -111,6 +116,8 @@ def generate(
     json_lines: JsonLines = False,
     out: Out = None,
     tags_only: TagsOnly = False,
+    retrieve: Retrieve = None,
+    neighbours: Neighbours = 3,
     quiet: Quiet = False,
     verbose: Verbose = False,
     model: Bundle = None,
@@ -130,9 +137,9 @@ def generate(
     with errors_handled(verbose), diagnostics(quiet, verbose):
         _check_input(paths, example, from_tags, evidence)
         chosen = _format(format_, json_lines)
-        inputs = [example_path()] if example else _listed(paths or [])
+        inputs = [example_path()] if example else listed(paths or [])
 
-        from cxreport import _cli_run, bundle, pipeline, session, study, tag_table
+        from cxreport import _cli_run, bundle, pipeline, retrieval, session, study, tag_table
 
         with _cli_run.Progress(shown=not quiet and sys.stderr.isatty()) as progress:
             loaded = session.Model.load(bundle.find_bundle(model), device.value)
@@ -141,7 +148,10 @@ def generate(
                 studies = study.read_studies(inputs, limits)
             else:
                 studies = tag_table.read_tag_table(from_tags, _tag_names(loaded.manifest, evidence))
-            options = pipeline.GenerateOptions(batch_size, beam, tags_only, threshold, evidence, force)
+            index = None if retrieve is None else retrieval.open_index(retrieve, loaded.manifest)
+            options = pipeline.GenerateOptions(
+                batch_size, beam, tags_only, threshold, evidence, force, index, neighbours
+            )
             outcomes = pipeline.generate(loaded, studies, options)
             code = _cli_run.write_all(outcomes, loaded.manifest, chosen, out, progress, quiet)
         raise typer.Exit(code)
@@ -165,7 +175,7 @@ def _format(format_: Format | None, json_lines: bool) -> Format:
     return Format.JSONL if json_lines else format_ or Format.TEXT
 
 
-def _listed(paths: list[str]) -> Iterator[Path]:
+def listed(paths: list[str]) -> Iterator[Path]:
     """Put the lines of stdin in the place of ``-``, as they come."""
     for path in paths:
         if path == "-":

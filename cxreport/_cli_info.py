@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 import textwrap
 from pathlib import Path
@@ -46,12 +47,25 @@ def info(
             raise failure
 
 
-def schema() -> None:
-    """Print the JSON Schema of the records that `generate` writes."""
+class SchemaOf(enum.StrEnum):
+    """Commands that write JSON with a schema."""
+
+    GENERATE = "generate"
+    RETRIEVE = "retrieve"
+
+
+def schema(
+    of: Annotated[
+        SchemaOf, typer.Option(metavar="|".join(SchemaOf), help="Command that writes the JSON.")
+    ] = SchemaOf.GENERATE,
+) -> None:
+    """Print the JSON Schema of the records that `generate`, or another command, writes."""
     with errors_handled():
         from cxreport.record import record_schema
+        from cxreport.retrieval_record import retrieval_schema
 
-        typer.echo(json.dumps(record_schema(), indent=2))
+        made = record_schema() if of is SchemaOf.GENERATE else retrieval_schema()
+        typer.echo(json.dumps(made, indent=2))
 
 
 def _bundle(folder: Path, manifest: Manifest) -> dict[str, Any]:

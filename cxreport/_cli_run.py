@@ -42,9 +42,9 @@ class Progress:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._bar.stop()
 
-    def count(self, studies: int) -> None:
-        """Show how many studies are done."""
-        self._bar.update(self._task, description=f"{studies} studies done")
+    def count(self, done: int, what: str = "studies") -> None:
+        """Show how many are done."""
+        self._bar.update(self._task, description=f"{done} {what} done")
 
     @contextmanager
     def hidden(self) -> Iterator[None]:

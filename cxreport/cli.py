@@ -11,8 +11,10 @@ import typer
 from cxreport import __version__
 from cxreport._cli_evaluate import evaluate
 from cxreport._cli_generate import generate
+from cxreport._cli_index import app as index
 from cxreport._cli_info import info, schema
 from cxreport._cli_label import label
+from cxreport._cli_retrieve import retrieve
 from cxreport._cli_train import export, train
 
 __all__ = ["app", "main"]
@@ -24,6 +26,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(generate)
+app.add_typer(index, name="index")
+app.command()(retrieve)
 app.command()(label)
 app.command()(info)
 app.command()(schema)

@@ -1,4 +1,4 @@
-"""The pipeline: study -> preprocess -> encode -> plan -> decode -> report."""
+"""The pipeline: study -> preprocess -> encode -> plan -> decode -> report, and the nearest reports of an index."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from cxreport.decode import DecodeOptions, decode
 from cxreport.encode import check_typical, encode, encode_tags
 from cxreport.plan import make_plan
 from cxreport.report import write_report
+from cxreport.retrieval import Index, add_similar
 from cxreport.session import Model
 from cxreport.types import Decoding, Encoding, Failure, Outcome, Report, Study
 
@@ -31,6 +32,10 @@ class GenerateOptions:
     """For studies that come as tag probabilities: the classifier they are from; None takes them as they are."""
     force: bool = False
     """Draft also from images that do not look like a chest radiograph."""
+    index: Index | None = None
+    """Where to look for the nearest reports, opened with the model's manifest; None for no such look."""
+    neighbours: int = 3
+    """How many of them."""
 
 
 def generate(
@@ -83,6 +88,12 @@ def _draft(model: Model, options: GenerateOptions, batch: list[Read]) -> Iterato
                 studies, encodings, plans, decodings, warnings, strict=True
             )
         ]
+    if options.index is not None:
+        with watch.stage("retrieve"):
+            reports = [
+                add_similar(options.index, report, encoding, options.neighbours)
+                for report, encoding in zip(reports, encodings, strict=True)
+            ]
     shared = {stage: spent / len(batch) for stage, spent in watch.timing_ms.items()}
     for item, report in zip(batch, reports, strict=True):
         yield replace(report, timing_ms={**item.timing_ms, **shared})

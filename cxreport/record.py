@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cxreport._schema import array as _array
+from cxreport._schema import object_ as _object
+from cxreport._schema import texts as _texts
+
 if TYPE_CHECKING:
     from cxreport.bundle import Manifest
     from cxreport.errors import CxreportError
-    from cxreport.types import Outcome, Report, ViewInfo
+    from cxreport.types import Match, Outcome, Report, ViewInfo
 
-__all__ = ["SCHEMA_VERSION", "error_record", "record_schema", "to_record"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "error_record",
+    "match_record",
+    "match_schema",
+    "model_record",
+    "model_schema",
+    "record_schema",
+    "to_record",
+]
 
 SCHEMA_VERSION = 1
 
@@ -46,16 +59,28 @@ def to_record(outcome: Outcome, manifest: Manifest) -> dict[str, Any]:
         "findings": list(outcome.findings),
         "impression": list(outcome.impression),
         "report": {"findings": " ".join(outcome.findings), "impression": " ".join(outcome.impression)},
-        "model": {"name": manifest.name, "version": manifest.version, "sha256": manifest.sha256},
+        "model": model_record(manifest),
         "repairs": {"removed": outcome.repairs.removed, "added": outcome.repairs.added},
         "warnings": list(outcome.warnings),
         "timing_ms": {stage: round(float(spent), 2) for stage, spent in outcome.timing_ms.items()},
+        **({} if outcome.similar is None else {"similar": [match_record(match) for match in outcome.similar]}),
     }
 
 
 def error_record(error: CxreportError) -> dict[str, str]:
     """Say why something failed: a stable code, a message and the next step."""
     return {"code": error.code, "message": error.message, "hint": error.hint}
+
+
+def model_record(manifest: Manifest) -> dict[str, str]:
+    """Name a bundle."""
+    return {"name": manifest.name, "version": manifest.version, "sha256": manifest.sha256}
+
+
+def match_record(match: Match) -> dict[str, Any]:
+    """Describe an entry of an index, with its text if it is a report."""
+    text = {"findings": match.findings, "impression": match.impression} if match.kind == "report" else {}
+    return {"id": match.id, "source": match.source, "similarity": _rounded(match.similarity)} | text
 
 
 def _study(report: Report) -> dict[str, Any]:
@@ -119,12 +144,7 @@ def record_schema() -> dict[str, Any]:
         findings=_texts("Sentences of the Findings section."),
         impression=_texts("Sentences of the Impression section."),
         report=_object("The sections as text.", findings={"type": "string"}, impression={"type": "string"}),
-        model=_object(
-            "The bundle that drafted the report.",
-            name={"type": "string"},
-            version={"type": "string"},
-            sha256={"type": "string", "pattern": "^[0-9a-f]{64}$"},
-        ),
+        model=model_schema("The bundle that drafted the report."),
         repairs=_object(
             "What was done so that the text keeps to the plan.",
             removed={"type": "integer", "minimum": 0, "description": "Contradicting sentences left out."},
@@ -136,7 +156,9 @@ def record_schema() -> dict[str, Any]:
             "description": "Milliseconds by stage; stages run on batches count as the study's share.",
             "additionalProperties": {"type": "number", "minimum": 0},
         },
+        similar=_array("Where --retrieve was given: the nearest reports of the index.", match_schema("report")),
     )
+    report["required"].remove("similar")
     failure = _object(
         "A study or file that failed.",
         schema_version={"const": SCHEMA_VERSION},
@@ -168,22 +190,19 @@ def record_schema() -> dict[str, Any]:
 _PROBABILITY = {"type": "number", "minimum": 0, "maximum": 1}
 
 
-def _object(description: str, **properties: dict[str, Any]) -> dict[str, Any]:
-    """Build the schema of an object whose properties are all there, and no others."""
-    return {
-        "type": "object",
-        "description": description,
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
+def model_schema(description: str) -> dict[str, Any]:
+    """Build the schema of `model_record`."""
+    digest = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+    return _object(description, name={"type": "string"}, version={"type": "string"}, sha256=digest)
 
 
-def _array(description: str, items: dict[str, Any]) -> dict[str, Any]:
-    """Build the schema of an array."""
-    return {"type": "array", "description": description, "items": items}
-
-
-def _texts(description: str) -> dict[str, Any]:
-    """Build the schema of an array of strings."""
-    return _array(description, {"type": "string"})
+def match_schema(kind: str) -> dict[str, Any]:
+    """Build the schema of `match_record` for a kind of entry."""
+    text = {"findings": {"type": "string"}, "impression": {"type": "string"}} if kind == "report" else {}
+    return _object(
+        f"An entry of an index, a {kind}.",
+        id={"type": "string"},
+        source={"type": "string", "description": "Path as it was given when the index was built."},
+        similarity={"type": "number", "minimum": -1, "maximum": 1, "description": "Cosine."},
+        **text,
+    )

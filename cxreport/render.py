@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from cxreport.types import Failure, Outcome, Report
+from cxreport.types import Failure, Match, Outcome, Report
 
-__all__ = ["render"]
+__all__ = ["render", "render_matches"]
 
 BAR_WIDTH = 20
 MAX_WIDTH = 100
@@ -29,14 +31,31 @@ def render(outcome: Outcome, console: Console) -> RenderableType:
     Returns:
         A panel no wider than the console and than 100 columns.
     """
-    ascii_only = console.options.ascii_only
-    failed = isinstance(outcome, Failure)
+    if isinstance(outcome, Failure):
+        return _panel(_failure(outcome), f"{outcome.id} failed", console, "red")
+    return _panel(_report(outcome, console.options.ascii_only), outcome.study.id, console)
+
+
+def render_matches(title: str, matches: Sequence[Match], console: Console) -> RenderableType:
+    """Lay out what was found in an index, for a console as `render` does.
+
+    Args:
+        title: what was looked for.
+        matches: the nearest first.
+        console: where it goes.
+    """
+    found = _matches(matches) if matches else Text("The index has none.")
+    return _panel(found, title, console)
+
+
+def _panel(content: RenderableType, title: str, console: Console, border: str = "none") -> Panel:
+    """Frame a text, no wider than the console and than `MAX_WIDTH`."""
     return Panel(
-        _failure(outcome) if isinstance(outcome, Failure) else _report(outcome, ascii_only),
-        title=Text(_printable(f"{outcome.id} failed" if isinstance(outcome, Failure) else outcome.study.id), "bold"),
+        content,
+        title=Text(_printable(title), "bold"),
         title_align="left",
-        border_style="red" if failed else "none",
-        box=box.ASCII if ascii_only else box.ROUNDED,
+        border_style=border,
+        box=box.ASCII if console.options.ascii_only else box.ROUNDED,
         width=min(console.width, MAX_WIDTH),
     )
 
@@ -61,6 +80,8 @@ def _report(report: Report, ascii_only: bool) -> RenderableType:
         parts += [Text(), Text("Findings", style="bold"), Text(" ".join(report.findings))]
     if report.impression:
         parts += [Text(), Text("Impression", style="bold"), _numbered(report.impression)]
+    if report.similar:
+        parts += [Text(), Text("Nearest reports", style="bold"), _matches(report.similar)]
     if report.warnings:
         parts += [Text(), *(Text.assemble(("Warning: ", "bold"), _printable(text)) for text in report.warnings)]
     return Group(*parts)
@@ -102,6 +123,27 @@ def _numbered(sentences: tuple[str, ...]) -> Table:
     for number, sentence in enumerate(sentences, start=1):
         table.add_row(f"{number}.", Text(sentence))
     return table
+
+
+def _matches(matches: Sequence[Match]) -> Table:
+    """Number matches, each with its similarity, id and source, and a report's sections as paragraphs."""
+    table = Table.grid(padding=(0, 1))
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column()
+    for number, match in enumerate(matches, start=1):
+        head = Text.assemble(
+            (f"{match.similarity:.2f}  {_line(match.id)}", "bold"), (f"  {_line(match.source)}", "dim")
+        )
+        sections = (("Findings", match.findings), ("Impression", match.impression))
+        head.overflow = "fold"
+        texts = [Text(f"{name}: {_line(text)}") for name, text in sections if text]
+        table.add_row(f"{number}.", Group(head, *texts))
+    return table
+
+
+def _line(text: str) -> str:
+    """Bring a text that may have lines onto one, without control characters."""
+    return _printable(" ".join(text.split()))
 
 
 def _printable(text: str) -> str:

@@ -58,7 +58,7 @@ def test_limits_of_distance(tiny_bundle: Path) -> None:
     limits = manifest.typicality
 
     def told(distance: float | None, force: bool = False) -> tuple[str, ...]:
-        return check_typical(manifest, Encoding({}, None, None, distance), force)
+        return check_typical(manifest, Encoding({}, None, None, distance=distance), force)
 
     assert told(None) == told(limits.warn) == told(limits.warn, force=True) == ()
     (doubt,) = told(limits.warn * 1.01)

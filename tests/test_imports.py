@@ -33,9 +33,12 @@ def loaded_by(code: str, *arguments: str) -> set[str]:
     "arguments",
     [
         ["--help"],
-        *([command, "--help"] for command in ("generate", "label", "evaluate", "train")),
+        *([command, "--help"] for command in ("generate", "retrieve", "index", "label", "evaluate", "train")),
+        ["index", "build", "--help"],
+        ["index", "info", "--help"],
         ["--version"],
         ["schema"],
+        ["schema", "--of", "retrieve"],
     ],
     ids=" ".join,
 )

@@ -44,13 +44,21 @@ def read_reports(folder: Path) -> list[OpeniReport]:
     Raises:
         TrainingError: there are none.
     """
-    reports = [_read_report(path) for path in (folder / "ecgen-radiology").glob("*.xml")]
+    reports = [read_report(path) for path in (folder / "ecgen-radiology").glob("*.xml")]
     if not reports:
         raise TrainingError(f"{folder}: no ecgen-radiology/*.xml")
     return sorted(reports, key=lambda r: r.uid)
 
 
-def _read_report(path: Path) -> OpeniReport:
+def read_report(path: Path) -> OpeniReport:
+    """Read one report.
+
+    Raises:
+        TrainingError: the file is XML without a ``uId``.
+        ElementTree.ParseError: it is no XML.
+        ValueError: its ``uId`` has no number.
+        OSError: it cannot be opened.
+    """
     root = ElementTree.parse(path).getroot()
     sections = {e.get("Label"): (e.text or "").strip() for e in root.iter("AbstractText")}
     headings = [e.text or "" for e in root.iter("major")]

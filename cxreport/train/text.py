@@ -10,18 +10,13 @@ from dataclasses import dataclass
 from cxreport import lexicon
 from cxreport.bundle import END, SPECIAL_WORDS, UNK
 from cxreport.labeler import CLASSES, label
+from cxreport.text_tokens import tokenise
 from cxreport.train.openi import OpeniReport
 from cxreport.train.variants import plainer
 from cxreport.types import Detail, Plan
 
-_TOKEN = re.compile(r"\d+(?:\.\d+)?%?|[a-z]+(?:[-'/][a-z]+)*|,")
 _MEASURE = re.compile(r"\b\d+(?:\.\d+)?(?: ?(?:x|by) ?\d+(?:\.\d+)?)* ?-?(?:mm|cm)s?\b ?", re.IGNORECASE)
 _DEIDENTIFIED = re.compile(r"x{3,}")
-
-
-def tokenise(sentence: str) -> list[str]:
-    """Lower-case words, numbers and commas."""
-    return _TOKEN.findall(sentence.lower())
 
 
 @dataclass(frozen=True)

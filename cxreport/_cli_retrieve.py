@@ -1,0 +1,128 @@
+"""`cxreport retrieve`."""
+
+from __future__ import annotations
+
+import enum
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cxreport._cli_errors import diagnostics, errors_handled, say
+from cxreport._cli_generate import Bundle, Device, DeviceOption, Force, MaxMegapixels, Quiet, Verbose
+from cxreport._cli_index import Index
+from cxreport.errors import NotAChestRadiographError, NothingReadableError, UsageError
+
+if TYPE_CHECKING:
+    from cxreport.retrieval import Kind
+    from cxreport.session import Model
+    from cxreport.types import Floats, Study
+
+
+class Of(enum.StrEnum):
+    """What to look for."""
+
+    REPORTS = "reports"
+    IMAGES = "images"
+    ALL = "all"
+
+
+def retrieve(
+    index: Index,
+    image: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Find what is near to this radiograph.", rich_help_panel="Input")
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT", help='Find what fits these words: "left pleural effusion".', rich_help_panel="Input"
+        ),
+    ] = None,
+    max_megapixels: MaxMegapixels = 100.0,
+    force: Force = False,
+    count: Annotated[
+        int, typer.Option("-k", metavar="N", min=1, help="Matches of each kind.", rich_help_panel="Output")
+    ] = 5,
+    of: Annotated[Of, typer.Option(metavar="|".join(Of), help="What to look for.", rich_help_panel="Output")] = Of.ALL,
+    json_: Annotated[bool, typer.Option("--json", help="Write a JSON object.", rich_help_panel="Output")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    model: Bundle = None,
+    device: DeviceOption = Device.AUTO,
+) -> None:
+    """Find the reports and images of an index nearest to an image or a text.
+
+    Similarities are cosines, -1 to 1. Those of reports do not compare with
+    those of images, so each kind has its own list.
+
+    Exit codes: 0 done, 1 unexpected error, 2 usage or index unusable,
+    3 image not readable, 4 bundle unusable, 130 interrupted.
+    """
+    with errors_handled(verbose), diagnostics(quiet, verbose):
+        if (image is None) == (text is None):
+            raise UsageError("Give one of --image and --text.")
+
+        from cxreport import _cli_run, bundle, retrieval, retrieval_record, session
+
+        with _cli_run.Progress(shown=not quiet and sys.stderr.isatty()):
+            loaded = session.Model.load(bundle.find_bundle(model), device.value)
+            opened = retrieval.open_index(index, loaded.manifest)
+            study = None
+            if text is not None:
+                (embedding,) = retrieval.embed_texts(loaded, [text])
+            elif image is not None:
+                study = _read(image, force, max_megapixels)
+                embedding = _embedded(loaded, study, force, quiet)
+            found = opened.search(embedding, count, _kinds(of))
+        result = retrieval_record.Retrieval(text, study, found)
+        if json_:
+            typer.echo(json.dumps(retrieval_record.to_retrieval_record(result, loaded.manifest), indent=2))
+            return
+
+        from rich.console import Console
+
+        from cxreport.render import render_matches
+
+        console = Console()
+        for kind, matches in found.items():
+            console.print(render_matches(f"{kind.capitalize()}s near {result.name}", matches, console))
+
+
+def _kinds(of: Of) -> tuple[Kind, ...]:
+    """Name what to look for as an index does."""
+    wanted: dict[Of, tuple[Kind, ...]] = {Of.REPORTS: ("report",), Of.IMAGES: ("image",)}
+    return wanted.get(of, ("report", "image"))
+
+
+def _read(image: Path, force: bool, max_megapixels: float) -> Study:
+    """Read the one study of a file or folder."""
+    from cxreport.study import ReadOptions, read_studies
+    from cxreport.types import Failure
+
+    outcomes = list(read_studies([image], ReadOptions(force, max_megapixels=max_megapixels)))
+    studies = [outcome for outcome in outcomes if not isinstance(outcome, Failure)]
+    if len(studies) > 1:
+        raise UsageError(f"{image}: {len(studies)} studies.", hint="Name one image.")
+    for outcome in outcomes:
+        if isinstance(outcome, Failure) and not studies:
+            raise NothingReadableError(f"{image}: {outcome.error.message}", hint=outcome.error.hint)
+    if not studies:
+        raise NothingReadableError(f"{image}: no study.")
+    return studies[0]
+
+
+def _embedded(model: Model, study: Study, force: bool, quiet: bool) -> Floats:
+    """Embed an image that looks like a chest radiograph."""
+    from cxreport.retrieval import embed_images
+    from cxreport.types import Failure
+
+    (entry,) = embed_images(model, [study], 1, force)
+    if isinstance(entry, Failure):
+        unlike = isinstance(entry.error, NotAChestRadiographError)
+        hint = "Use --force to search with it all the same." if unlike else entry.error.hint
+        raise NothingReadableError(f"{study.id}: {entry.error.message}", hint=hint)
+    for warning in () if quiet else (*study.warnings, *entry.warnings):
+        say(f"warning: {study.id}: {warning}")
+    return entry.embedding
