@@ -31,6 +31,8 @@ class GenerateOptions:
     """For studies that come as tag probabilities: the classifier they are from; None takes them as they are."""
     force: bool = False
     """Draft also from images that do not look like a chest radiograph."""
+    attention: bool = False
+    """Say where the image speaks of each sentence and word, in `Report.maps`."""
 
 
 def generate(
