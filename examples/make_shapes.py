@@ -34,7 +34,7 @@ FAMILIES: dict[str, tuple[tuple[str, ...], ...]] = {
     "across": (
         ("{0} is left of {1}", "{0} sits left of {1}", "{0} is to the left of {1}"),
         ("{1} is right of {0}", "{1} sits right of {0}", "{1} is to the right of {0}"),
-        ("{0} on the left and {1} on the right", "{0} to the left, {1} to the right", "on the left {0}, on the right {1}"),
+        ("{0} on the left and {1} on the right", "at left {0}, at right {1}", "on the left {0}, on the right {1}"),
         ("{0} with {1} to its right", "{0} has {1} on its right", "{0} and, to its right, {1}"),
         ("{1} with {0} to its left", "{1} has {0} on its left", "{1} and, to its left, {0}"),
     ),

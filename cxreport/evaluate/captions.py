@@ -62,9 +62,7 @@ def _bleu(references: Sequence[list[str]], texts: Sequence[str]) -> Statistics:
     scorer = BleuScorer(n=_ORDER)
     for several, text in zip(references, texts, strict=True):
         scorer += (text, several)
-    rows = [
-        [c["testlen"], closest_length(c["testlen"], c["reflen"]), *c["guess"], *c["correct"]] for c in scorer.ctest
-    ]
+    rows = [[c["testlen"], closest_length(c["testlen"], c["reflen"]), *c["guess"], *c["correct"]] for c in scorer.ctest]
     return Statistics(METRICS[:_ORDER], np.array(rows, np.float64), bleu)
 
 
