@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import importlib.util
 import json
 import sys
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
 FILE_WIDTH = 100
 
 
+class Dataset(enum.StrEnum):
+    """Collections whose layout `--data` may have."""
+
+    OPENI = "openi"
+    NIH = "nih"
+    COCO = "coco"
+
+
 def evaluate(
     openi: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Open-I reports with chexnet_predictions.csv: text against text.")
@@ -30,6 +39,13 @@ def evaluate(
         list[Path] | None,
         typer.Option(metavar="DIR", help="NIH ChestX-ray14 images with val_list.txt: tags, and reports. Repeatable."),
     ] = None,
+    dataset: Annotated[
+        Dataset | None,
+        typer.Option(help="What --data holds. coco: images with captions in COCO's layout."),
+    ] = None,
+    data: Annotated[
+        list[Path] | None, typer.Option(metavar="DIR", help="Folder of --dataset. Repeatable for nih.")
+    ] = None,
     model: Annotated[
         str | None, typer.Option("--model", metavar="BUNDLE", help="Bundle folder. Default: the shipped bundle.")
     ] = None,
@@ -39,7 +55,7 @@ def evaluate(
         Path | None, typer.Option(metavar="FILE", help="Draw the tag head's reliability diagrams, PNG. Needs --nih.")
     ] = None,
     samples: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Add the reports of N images, one a label. Needs --nih.")
+        int, typer.Option(metavar="N", min=0, help="Add what is drafted for N images. Needs --nih or coco.")
     ] = 0,
     limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Only the first N studies of a split.")] = None,
     bootstrap: Annotated[int, typer.Option(metavar="N", min=0, help="Resamples of the 95 % intervals.")] = 1000,
@@ -49,32 +65,51 @@ def evaluate(
 ) -> None:
     """Measure a bundle beside trivial baselines on your own copy of the data.
 
-    --openi needs the 'evaluate' extra, and Java for METEOR.
+    Open-I and COCO need the 'evaluate' extra, and Java for METEOR; COCO needs Java for its own words too.
     """
     with errors_handled(verbose), diagnostics(quiet=False, verbose=verbose):
-        if not (openi or nih):
-            raise UsageError("Nothing to measure on.", hint="Name a folder with --openi or --nih.")
+        openi, nih, coco = _folders(openi, nih or [], dataset, data or [])
+        if not (openi or nih or coco):
+            raise UsageError(
+                "Nothing to measure on.", hint="Name a folder with --openi, --nih, or --dataset and --data."
+            )
         if from_images and not openi:
             raise UsageError("--from-images goes with --openi.")
-        if (plot or samples) and not nih:
-            raise UsageError("--plot and --samples go with --nih.")
-        if openi and importlib.util.find_spec("pycocoevalcap") is None:
-            raise MissingExtraError("cxreport evaluate --openi", "evaluate")
+        if plot and not nih:
+            raise UsageError("--plot goes with --nih.")
+        if samples and not (nih or coco):
+            raise UsageError("--samples goes with --nih or --dataset coco.")
+        if (openi or coco) and importlib.util.find_spec("pycocoevalcap") is None:
+            raise MissingExtraError(f"cxreport evaluate {'--openi' if openi else '--dataset coco'}", "evaluate")
         from cxreport import _cli_run, bundle, session
         from cxreport.evaluate.drafting import EvaluateOptions
         from cxreport.evaluate.run import evaluate as measure
 
         with _cli_run.Progress(shown=sys.stderr.isatty()) as progress:
             loaded = session.Model.load(bundle.find_bundle(model), "cpu")
-            measured = measure(
-                loaded, openi, nih or [], EvaluateOptions(bootstrap, limit, samples, from_images, progress.count)
-            )
+            options = EvaluateOptions(bootstrap, limit, samples, from_images, progress.count)
+            measured = measure(loaded, openi, nih, options, coco)
         try:
             if plot:
                 _plot(measured, plot)
             _write(measured, json_, out)
         except OSError as error:
             raise UsageError(f"{error.filename}: cannot be written ({error.strerror}).") from error
+
+
+def _folders(
+    openi: Path | None, nih: list[Path], dataset: Dataset | None, data: list[Path]
+) -> tuple[Path | None, list[Path], Path | None]:
+    """The folders of Open-I, NIH and COCO, however they were named."""
+    if (dataset is None) != (not data):
+        raise UsageError("--dataset and --data go together.", hint="For example: --dataset coco --data DIR")
+    if dataset is None:
+        return openi, nih, None
+    if dataset is Dataset.NIH:
+        return openi, nih + data, None
+    if len(data) > 1 or (dataset is Dataset.OPENI and openi):
+        raise UsageError(f"One folder of {dataset} can be measured at a time.")
+    return (data[0], nih, None) if dataset is Dataset.OPENI else (openi, nih, data[0])
 
 
 def _plot(measured: Evaluation, path: Path) -> None:

@@ -36,6 +36,8 @@ class GenerateOptions:
     """Where to look for the nearest reports, opened with the model's manifest; None for no such look."""
     neighbours: int = 3
     """How many of them."""
+    attention: bool = False
+    """Say where the image speaks of each sentence and word, in `Report.maps`."""
 
 
 def generate(
@@ -80,7 +82,7 @@ def _draft(model: Model, options: GenerateOptions, batch: list[Read]) -> Iterato
         if options.tags_only:
             decodings = [Decoding(())] * len(studies)
         else:
-            decodings = decode(model, encodings, plans, DecodeOptions(beam=options.beam))
+            decodings = decode(model, encodings, plans, DecodeOptions(beam=options.beam, attention=options.attention))
     with watch.stage("report"):
         reports = [
             write_report(manifest, study, encoding, plan, decoding, options.threshold, doubts)

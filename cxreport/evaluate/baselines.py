@@ -4,38 +4,43 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from functools import reduce
+from operator import or_
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cxreport.evaluate.captions import bleu
+from cxreport.evaluate.captions import bleu, closest_length
 from cxreport.plan import log_odds
 
 _SEED = 20200716
 _ORDER = 4
 
 
-def best_constant(train: Sequence[str]) -> int:
+def best_constant(train: Sequence[str], references: Sequence[Sequence[str]] | None = None) -> int:
     """Index of the train text with the best corpus BLEU-4 when it is written for every train study.
 
     All texts are tried, exactly: with one text for all, the correct n-grams are a sum over its n-grams of how many
-    references have each at least once, twice and so on, which one pass over the train texts counts.
+    studies have each in a reference at least once, twice and so on, which one pass over the references counts.
 
     Args:
         train: M prepared texts.
+        references: of each of N train studies, prepared; the M texts, one each, where it is None.
     """
-    counts = [_ngrams(text.split()) for text in train]
+    references = [[text] for text in train] if references is None else references
     at_least: defaultdict[tuple[str, ...], Counter[int]] = defaultdict(Counter)
-    for some in counts:
-        for ngram, times in some.items():
+    for several in references:
+        for ngram, times in reduce(or_, (_ngrams(text.split()) for text in several)).items():
             at_least[ngram].update(range(1, times + 1))
-    lengths = np.array([len(text.split()) for text in train], np.float64)
+    own = [len(text.split()) for text in train]
+    lengths = [[len(text.split()) for text in several] for several in references]
+    nearest = {length: sum(closest_length(length, some) for some in lengths) for length in set(own)}
     sums = np.zeros((len(train), 2 + 2 * _ORDER))
-    sums[:, 0], sums[:, 1] = lengths * len(train), lengths.sum()
+    sums[:, 0], sums[:, 1] = np.array(own) * len(references), [nearest[length] for length in own]
     for n in range(_ORDER):
-        sums[:, 2 + n] = np.maximum(lengths - n, 0) * len(train)
-    for i, some in enumerate(counts):
-        for ngram, times in some.items():
+        sums[:, 2 + n] = np.maximum(np.array(own) - n, 0) * len(references)
+    for i, text in enumerate(train):
+        for ngram, times in _ngrams(text.split()).items():
             sums[i, 1 + _ORDER + len(ngram)] += sum(at_least[ngram][k] for k in range(1, times + 1))
     return int(np.argmax(bleu(sums)[:, -1]))
 

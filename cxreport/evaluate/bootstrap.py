@@ -23,6 +23,10 @@ class Figure:
     high: float | None = None
 
 
+Systems = dict[str, dict[str, Figure]]
+"""Who wrote -> metric -> figure."""
+
+
 @dataclass(frozen=True, eq=False)
 class Statistics:
     """What each study adds to some figures, so that a resample costs a sum and not another run of the metric."""

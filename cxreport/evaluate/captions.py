@@ -34,34 +34,41 @@ class CaptionMetrics:
         meteor = METEOR_JAR.removesuffix(".jar") if self._meteor else "no METEOR (no Java)"
         return f"pycocoevalcap-{version('pycocoevalcap')}, {meteor}"
 
-    def measure(self, references: Sequence[str], texts: Sequence[str]) -> list[Statistics]:
-        """Measure texts against one reference each.
+    def measure(self, references: Sequence[str | Sequence[str]], texts: Sequence[str]) -> list[Statistics]:
+        """Measure texts against one reference each, or several.
 
         BLEU and METEOR are corpus scores, ROUGE-L and CIDEr means over studies, as pycocoevalcap gives them. CIDEr
-        weighs n-grams by how many of these references have them, also in the resamples.
+        weighs n-grams by how many of these studies' references have them, also in the resamples. Of several
+        references, BLEU takes the length of the closest and METEOR the best.
 
         Args:
-            references: N prepared texts.
+            references: N prepared texts, or for each study its prepared texts.
             texts: N prepared texts.
         """
-        gts, res = ({i: [text] for i, text in enumerate(side)} for side in (references, texts))
+        several = [[some] if isinstance(some, str) else list(some) for some in references]
+        gts, res = dict(enumerate(several)), {i: [text] for i, text in enumerate(texts)}
         means = {"ROUGE-L": Rouge(), "CIDEr": Cider()}
         rows = np.column_stack([metric.compute_score(gts, res)[1] for metric in means.values()])
-        statistics = [_bleu(references, texts), mean_statistics(tuple(means), rows)]
+        statistics = [_bleu(several, texts), mean_statistics(tuple(means), rows)]
         if self._meteor is not None:
-            lines = [self._meteor._stat(text, [ref]) for text, ref in zip(texts, references, strict=True)]
+            lines = [self._meteor._stat(text, refs) for text, refs in zip(texts, several, strict=True)]
             rows = meteor_rows(np.array([line.split() for line in lines], np.float64))
             statistics.append(Statistics(("METEOR",), rows, lambda sums: meteor(sums)[:, None]))
         return statistics
 
 
-def _bleu(references: Sequence[str], texts: Sequence[str]) -> Statistics:
+def _bleu(references: Sequence[list[str]], texts: Sequence[str]) -> Statistics:
     """BLEU-1 to -4 (Papineni et al. 2002) from lengths and n-gram counts: text, reference, guessed, correct."""
     scorer = BleuScorer(n=_ORDER)
-    for reference, text in zip(references, texts, strict=True):
-        scorer += (text, [reference])
-    rows = [[c["testlen"], *c["reflen"], *c["guess"], *c["correct"]] for c in scorer.ctest]
+    for several, text in zip(references, texts, strict=True):
+        scorer += (text, several)
+    rows = [[c["testlen"], closest_length(c["testlen"], c["reflen"]), *c["guess"], *c["correct"]] for c in scorer.ctest]
     return Statistics(METRICS[:_ORDER], np.array(rows, np.float64), bleu)
+
+
+def closest_length(length: int, references: Sequence[int]) -> int:
+    """The length of references that is nearest to a text's, the shorter of two, as BleuScorer's option ``closest``."""
+    return min(references, key=lambda reference: (abs(reference - length), reference))
 
 
 def bleu(sums: Rows) -> Rows:

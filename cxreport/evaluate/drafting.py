@@ -31,15 +31,27 @@ class EvaluateOptions:
 
 
 def draft(
-    model: Model, studies: Iterable[Study | Failure], options: EvaluateOptions, evidence: str | None = None
+    model: Model,
+    studies: Iterable[Study | Failure],
+    options: EvaluateOptions,
+    evidence: str | None = None,
+    attention: bool = False,
 ) -> list[Report]:
     """Draft the reports of all studies, also where the bundle would refuse the image.
+
+    Args:
+        model: a loaded bundle.
+        studies: to draft from.
+        options: who is told of the progress.
+        evidence: the classifier that tag probabilities are from.
+        attention: whether the reports get maps.
 
     Raises:
         CxreportError: that of the first study that failed, as figures over the others would flatter.
     """
     reports = []
-    for outcome in generate(model, studies, GenerateOptions(_BATCH, evidence=evidence, force=True)):
+    how = GenerateOptions(_BATCH, evidence=evidence, force=True, attention=attention)
+    for outcome in generate(model, studies, how):
         if isinstance(outcome, Failure):
             raise outcome.error
         reports.append(outcome)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cxreport.errors import UsageError
 from cxreport.evaluate import baselines, clinical
 from cxreport.evaluate.abstention import AbstentionRates, abstain_on_openi
-from cxreport.evaluate.bootstrap import Figure, draw_studies
+from cxreport.evaluate.bootstrap import Systems, draw_studies
 from cxreport.evaluate.captions import CaptionMetrics
 from cxreport.evaluate.drafting import EvaluateOptions, draft, missing_data_told
 from cxreport.evaluate.guards import GuardCounts, count_guards, planned_tags
@@ -28,8 +28,6 @@ from cxreport.types import Failure, Report, Study
 EVIDENCE = "chexnet"
 """Name of the table's classifier in a bundle."""
 MODEL, TAGS_ALONE, REFERENCES = "model", "tags alone", "references"
-
-Systems = dict[str, dict[str, Figure]]
 
 
 @dataclass(frozen=True)

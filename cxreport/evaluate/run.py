@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from cxreport import __version__
+from cxreport.evaluate.coco import CocoFigures, evaluate_coco
 from cxreport.evaluate.drafting import EvaluateOptions
 from cxreport.evaluate.nih import NihFigures, evaluate_nih
 from cxreport.evaluate.openi import OpeniFigures, evaluate_openi
@@ -24,26 +25,37 @@ class Evaluation:
     signature: str
     openi: OpeniFigures | None
     nih: NihFigures | None
+    coco: CocoFigures | None
 
 
-def evaluate(model: Model, openi: Path | None, nih: Sequence[Path], options: EvaluateOptions) -> Evaluation:
-    """Measure a bundle on one collection or both.
+def evaluate(
+    model: Model, openi: Path | None, nih: Sequence[Path], options: EvaluateOptions, coco: Path | None = None
+) -> Evaluation:
+    """Measure a bundle on one collection or several.
 
     Args:
         model: a loaded bundle.
         openi: folder of Open-I.
         nih: folders of NIH ChestX-ray14.
         options: how much is measured.
+        coco: folder of COCO captions.
 
     Raises:
         CxreportError: data are missing, the bundle does not fit them, or a study failed.
     """
     texts = evaluate_openi(model, openi, options) if openi else None
     images = evaluate_nih(model, nih, options) if nih else None
-    return Evaluation(_signature(model, texts, images, options), texts, images)
+    captions = evaluate_coco(model, coco, options) if coco else None
+    return Evaluation(_signature(model, texts, images, captions, options), texts, images, captions)
 
 
-def _signature(model: Model, texts: OpeniFigures | None, images: NihFigures | None, options: EvaluateOptions) -> str:
+def _signature(
+    model: Model,
+    texts: OpeniFigures | None,
+    images: NihFigures | None,
+    captions: CocoFigures | None,
+    options: EvaluateOptions,
+) -> str:
     """What has to be the same for two evaluations to compare, in one line."""
     parts = []
     if texts:
@@ -51,6 +63,9 @@ def _signature(model: Model, texts: OpeniFigures | None, images: NihFigures | No
         parts += [f"openi {texts.split}", ways, texts.metrics, "labels lexicon rules, uncertain positive"]
     if images:
         parts.append("nih val " + ", ".join(f"{some.name} ({some.images})" for some in images.sets))
+    if captions:
+        parts.append(f"coco {captions.name} {captions.split} ({captions.images}, {captions.references} references)")
+        parts += [captions.words, captions.metrics]
     limit = f", first {options.limit} only" if options.limit else ""
     manifest = model.manifest
     return " | ".join(

@@ -11,15 +11,24 @@ from rich.text import Text
 
 from cxreport.evaluate import captions, clinical, tags, variety
 from cxreport.evaluate.abstention import METRICS, AbstentionRates
-from cxreport.evaluate.bootstrap import Figure
+from cxreport.evaluate.bootstrap import Figure, Systems
+from cxreport.evaluate.coco import CocoFigures
 from cxreport.evaluate.guards import GuardCounts
 from cxreport.evaluate.nih import ImageFigures, NihFigures, Sample
 from cxreport.evaluate.openi import MODEL, OpeniFigures, TextFigures
+from cxreport.evaluate.pointing import PointingFigures
 from cxreport.evaluate.run import Evaluation
 from cxreport.evaluate.tags import LEAST_POSITIVES, FindingFigures
 
 _COUNTS = ("vocabulary", "mean words")
 _NONE = "-"
+_POINTERS = {
+    "model": "the word's map",
+    "other image": "the map of another image's word",
+    "other shape": "(the word's map, but of another shape)",
+    "centre": "the middle of the image",
+    "chance": "any pixel",
+}
 
 
 def render(evaluation: Evaluation) -> Group:
@@ -29,12 +38,14 @@ def render(evaluation: Evaluation) -> Group:
         parts += _openi(evaluation.openi)
     if evaluation.nih:
         parts += _nih(evaluation.nih)
+    if evaluation.coco:
+        parts += _coco(evaluation.coco)
     return Group(*parts, Text(evaluation.signature, style="dim", no_wrap=True, overflow="ignore"))
 
 
 def _openi(figures: OpeniFigures) -> Iterator[RenderableType]:
     for text in figures.texts:
-        yield _texts(text)
+        yield _systems(f"{text.title}: {text.studies} studies, {text.abnormal} abnormal", text.systems)
     yield _classes(figures.texts[0])
     yield _guards({"Open-I": figures.guards})
     yield from _abstention(figures.abstention)
@@ -49,6 +60,15 @@ def _nih(figures: NihFigures) -> Iterator[RenderableType]:
     yield from map(_sample, figures.samples)
 
 
+def _coco(figures: CocoFigures) -> Iterator[RenderableType]:
+    title = f"Captions, {figures.name}: {figures.images} images, {figures.references} references"
+    yield _systems(title, figures.systems)
+    if figures.pointing:
+        yield _pointing(figures.pointing)
+    for sample in figures.samples:
+        yield Text(f"\n{sample.image}\nCaption: {sample.caption}\nReference: {sample.reference}")
+
+
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column(columns[0], no_wrap=True)
@@ -57,17 +77,25 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def _texts(text: TextFigures) -> Table:
+def _systems(title: str, systems: Systems) -> Table:
     """Metrics down, who wrote across; the interval is the model's."""
-    table = _table(f"\n{text.title}: {text.studies} studies, {text.abnormal} abnormal", "", MODEL, "95 %")
-    others = [name for name in text.systems if name != MODEL]
+    table = _table(f"\n{title}", "", MODEL, "95 %")
+    others = [name for name in systems if name != MODEL]
     for name in others:
         table.add_column(name, justify="right")
     for group in (captions.METRICS, clinical.METRICS, variety.METRICS):
         for metric in group:
-            own, *rest = (text.systems[name].get(metric) for name in (MODEL, *others))
+            own, *rest = (systems[name].get(metric) for name in (MODEL, *others))
             if own is not None:
                 table.add_row(metric, _value(own, metric), _interval(own), *(_value(f, metric) for f in rest))
+    return table
+
+
+def _pointing(figures: PointingFigures) -> Table:
+    title = f"Pointing game: {figures.words} words, {figures.images} images"
+    table = _table(f"\n{title}", "box hit by", "share", "95 %")
+    for name, figure in figures.hits.items():
+        table.add_row(_POINTERS[name], _number(figure.value), _interval(figure))
     return table
 
 
