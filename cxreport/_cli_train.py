@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import importlib.util
 import sys
 import time
@@ -17,6 +18,18 @@ from cxreport.errors import MissingExtraError, UsageError
 
 SECONDS_BETWEEN_LINES = 30.0
 
+
+class Architecture(enum.StrEnum):
+    """What writes."""
+
+    CO_ATTENTION = "co-attention"
+    VISUAL_ONLY = "visual-only"
+    SEMANTIC_ONLY = "semantic-only"
+    NO_ATTENTION = "no-attention"
+    CNN_RNN = "cnn-rnn"
+    SOFT_ATTENTION = "soft-attention"
+
+
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Add tracebacks and libraries' warnings on stderr.")]
 
 
@@ -25,6 +38,12 @@ def train(
     out: Annotated[Path, typer.Option(metavar="RUN", help="Run folder; one that holds a run is resumed.")],
     recipe: Annotated[str | None, typer.Option(metavar="NAME", help="A recipe that cxreport brings.")] = None,
     config: Annotated[Path | None, typer.Option(metavar="FILE", help="A recipe of your own, TOML.")] = None,
+    architecture: Annotated[
+        Architecture | None, typer.Option(metavar="|".join(Architecture), help="In place of the recipe's.")
+    ] = None,
+    encoder: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Take the encoder of a run of the same images and [encoder].")
+    ] = None,
     verbose: Verbose = False,
 ) -> None:
     """Train a model on your own copy of the data. Needs the 'train' extra.
@@ -37,7 +56,7 @@ def train(
         from cxreport.train import recipe as training
 
         with _progress() as progress:
-            training.train(chosen, data, out, progress)
+            training.train(chosen, data, out, progress, architecture, encoder)
 
 
 def export(

@@ -65,7 +65,7 @@ def embed_texts(model: Model, texts: Sequence[str]) -> Floats:
         BundleError: the bundle has no text encoder, or a broken one.
     """
     check_text_encoder(model.manifest)
-    return _unit(model.encode_text(text_ids(model.manifest.vocabulary, texts)))
+    return _unit(model.encode_text(text_ids(model.manifest.text_vocabulary, texts)))
 
 
 def embed_reports(
@@ -80,7 +80,7 @@ def embed_reports(
     for report in reports:
         if isinstance(report, Failure):
             yield report
-        elif not has_known_word(model.manifest.vocabulary, report.text):
+        elif not has_known_word(model.manifest.text_vocabulary, report.text):
             error = InvalidTextError("No word of the report is known to the bundle.", hint="Reports are in English.")
             yield Failure(report.id, (report.source,), error)
         else:
@@ -111,7 +111,7 @@ def embed_images(
     """
     check_text_encoder(model.manifest)
     embed = functools.partial(_embed_images, model, force)
-    for batch in batches(model.manifest.image_size, studies, batch_size):
+    for batch in batches(model.manifest.image_size, model.manifest.channels, studies, batch_size):
         embedded = iter(draft_safely(embed, [item for item in batch if isinstance(item, Read)]))
         for item in batch:
             yield next(embedded) if isinstance(item, Read) else item

@@ -19,10 +19,10 @@ from cxreport.encode import encode
 from cxreport.errors import ExportError
 from cxreport.preprocess import network_input
 from cxreport.session import Model
-from cxreport.train.half import rounded
 from cxreport.train.captioner import Captioner
 from cxreport.train.decoder import Decoder
 from cxreport.train.encoder import Encoder, to_input
+from cxreport.train.half import rounded
 from cxreport.train.joint import JointSpace, joint_features
 from cxreport.train.typicality import Typicality
 from cxreport.types import Detail, Encoding, Floats, Pixels, Plan, Section

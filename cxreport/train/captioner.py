@@ -6,6 +6,7 @@ Both take (N, P, D) patch features and have the same steps, so that one loop tra
 from __future__ import annotations
 
 from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 

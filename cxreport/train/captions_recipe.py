@@ -34,7 +34,34 @@ from cxreport.train.reports_recipe import RUN_FILE
 from cxreport.train.typicality import fit_distance
 
 _STOP_WORDS = frozenset(
-    "a an the and or of to in on at is are with there it its that this one two other next by from has have".split()
+    [
+        "a",
+        "an",
+        "the",
+        "and",
+        "or",
+        "of",
+        "to",
+        "in",
+        "on",
+        "at",
+        "is",
+        "are",
+        "with",
+        "there",
+        "it",
+        "its",
+        "that",
+        "this",
+        "one",
+        "two",
+        "other",
+        "next",
+        "by",
+        "from",
+        "has",
+        "have",
+    ]
 )
 _MOST_TAGS = 1000
 
@@ -102,7 +129,9 @@ def _tags(texts: Sequence[Sequence[Words]], least: int) -> tuple[str, ...]:
     return tuple(sorted(frequent[:_MOST_TAGS]))
 
 
-def _read(images: Sequence[CocoImage], texts: Sequence[Sequence[Words]], tags: tuple[str, ...], size: int) -> LabelledImages:
+def _read(
+    images: Sequence[CocoImage], texts: Sequence[Sequence[Words]], tags: tuple[str, ...], size: int
+) -> LabelledImages:
     """Pictures in RGB as inference reads them, labelled with the words of their captions."""
     pixels = np.empty((len(images), size, size, 3), np.uint8)
     for i, image in enumerate(images):

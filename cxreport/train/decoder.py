@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from cxreport.bundle import NO_WORD
 from cxreport.types import Detail
 
-
 Attends = Literal["co-attention", "visual-only", "semantic-only", "no-attention"]
 
 

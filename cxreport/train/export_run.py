@@ -11,11 +11,11 @@ import torch
 
 from cxreport.bundle import CAPTIONING, DecodingDefaults, DistanceLimits, EvidenceModel, ReportingTag, Tag
 from cxreport.errors import ExportError
-from cxreport.train.config import TrainConfig, load_config
+from cxreport.train._parity import Networks
 from cxreport.train.captioner import Captioner
+from cxreport.train.config import TrainConfig, load_config
 from cxreport.train.decoder import Decoder
 from cxreport.train.encoder import Encoder
-from cxreport.train._parity import Networks
 from cxreport.train.export import BundleDescription, write_bundle
 from cxreport.train.fit_joint import load_space
 from cxreport.train.networks import new_captioner, new_decoder
@@ -95,11 +95,7 @@ def _decoding(config: TrainConfig) -> DecodingDefaults:
     if config.architecture in CAPTIONING:
         return DecodingDefaults(1, config.captioner.min_words, config.captioner.max_words, planned=False)
     reports = config.reports
-    return DecodingDefaults(
-        _PICTURE_LICENCE = "That of the pictures and captions that it was trained on."
-_PICTURE_USE = "Research on captions of pictures. Not for medical images."
-_MAX_SENTENCES, _MIN_WORDS, reports.max_words, reports.plan == "tags", len(reports.denied)
-    )
+    return DecodingDefaults(_MAX_SENTENCES, _MIN_WORDS, reports.max_words, reports.plan == "tags", len(reports.denied))
 
 
 def _describe(config: TrainConfig, run: dict[str, Any]) -> BundleDescription:

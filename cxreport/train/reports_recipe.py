@@ -40,6 +40,7 @@ from cxreport.train.reports_data import chexnet_evidence, decoder_data, nih_imag
 from cxreport.train.tag_facts import TagFacts, degree_shares, tag_facts
 from cxreport.train.typicality import fit_distance
 from cxreport.train.word2vec import tag_vectors
+from cxreport.types import Floats
 
 RUN_FILE = "run.json"
 
@@ -135,9 +136,7 @@ def _partners(known: _Known) -> Images:
     if chexnet is None:
         return Images(patches, paired.own_images(data.train, [images.train.names[i] for i in chosen]))
     seen = images.train.labels[chosen], known.head.probabilities(logits.numpy())
-    return Images(
-        patches, pseudo_pairs(*seen, data.train, data.tags, chexnet.probabilities, config.reports.neighbours)
-    )
+    return Images(patches, pseudo_pairs(*seen, data.train, data.tags, chexnet.probabilities, config.reports.neighbours))
 
 
 def _write_reports(known: _Known, partners: Images) -> dict[str, Any]:
@@ -185,7 +184,7 @@ def _val_pairs(known: _Known, texts: list[tuple[str, ...]]) -> tuple[Tensor, lis
     else:
         stated = np.stack([nih_vector(t.stated) for t in reports])
         unknown = np.zeros(len(nih.FINDINGS), np.float32)
-        seen = {uid: 1 / (1 + np.exp(-logits)) for uid, logits in known.chexnet.logits.items()}
+        seen: dict[int, Floats] = {uid: _sigmoid(logits) for uid, logits in known.chexnet.logits.items()}
         evident = np.stack([seen.get(t.uid, unknown) for t in reports])
         partner = stand_ins(val.labels, stated, evident)
     rows = [p for p in partner if p >= 0]
@@ -213,7 +212,7 @@ def _fit_joint(known: _Known, vocabulary: tuple[str, ...]) -> list[str]:
 def _finish(known: _Known, written: dict[str, Any]) -> None:
     """Fit the distance, and put down what the bundle needs beside the weights."""
     images, calibration = known.images, known.calibration
-    scores = 1 / (1 + np.exp(-known.val_logits))
+    scores = _sigmoid(known.val_logits)
     auc = {k: round(v, 4) for k, v in auc_per_tag(scores, images.val.labels, images.tags).items()}
     limits, false_alarms = fit_distance(known.run, images.train.pixels, images.val.pixels, known.encoder)
     known.log.epoch("typicality", {**asdict(limits), **false_alarms})
@@ -242,6 +241,10 @@ def _head_adapter(config: TrainConfig, images: EncoderData, data: DecoderData, l
         return evidence.fit_adapter(logits, paired.report_targets(data.val, images.val.names, data.tags))
     mask = nih.nih_mask(data.tags, images.tags)
     return evidence.fit_adapter(logits, nih.nih_targets(images.val.labels, data.tags, images.tags), mask)
+
+
+def _sigmoid(logits: Floats) -> Floats:
+    return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
 
 
 def _as_json(source: EvidenceModel) -> dict[str, Any]:
