@@ -27,7 +27,7 @@ def encode(model: Model, images: list[Grey]) -> list[Encoding]:
     output = model.encode_batch(np.stack(images)[:, None])
     names = model.manifest.tag_names
     return [
-        Encoding(dict(zip(names, map(float, probabilities), strict=True)), patches, embedding, float(distance))
+        Encoding(dict(zip(names, map(float, probabilities), strict=True)), patches, embedding, distance=float(distance))
         for patches, probabilities, embedding, distance in zip(*output, strict=True)
     ]
 
