@@ -87,6 +87,9 @@ Out = Annotated[
     _output(metavar="FILE|DIR", help="Write a file, or a file per study into a folder (existing, or NAME/)."),
 ]
 TagsOnly = Annotated[bool, _output("--tags-only", help="Stop after tags and plan: no report text.")]
+Attention = Annotated[
+    bool, _output("--attention", help="Add to JSON records which patches each sentence and word looked at.")
+]
 Quiet = Annotated[bool, _output("--quiet", "-q", help="Only errors on stderr.")]
 Verbose = Annotated[bool, _output("--verbose", "-v", help="Add tracebacks and libraries' warnings on stderr.")]
 Bundle = Annotated[str | None, _model("--model", metavar="BUNDLE", help="Bundle folder. Default: the shipped bundle.")]
@@ -111,6 +114,7 @@ def generate(
     json_lines: JsonLines = False,
     out: Out = None,
     tags_only: TagsOnly = False,
+    attention: Attention = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
     model: Bundle = None,
@@ -130,6 +134,8 @@ def generate(
     with errors_handled(verbose), diagnostics(quiet, verbose):
         _check_input(paths, example, from_tags, evidence)
         chosen = _format(format_, json_lines)
+        if attention:
+            _check_attention(chosen, tags_only, from_tags)
         inputs = [example_path()] if example else _listed(paths or [])
 
         from cxreport import _cli_run, bundle, pipeline, session, study, tag_table
@@ -141,7 +147,7 @@ def generate(
                 studies = study.read_studies(inputs, limits)
             else:
                 studies = tag_table.read_tag_table(from_tags, _tag_names(loaded.manifest, evidence))
-            options = pipeline.GenerateOptions(batch_size, beam, tags_only, threshold, evidence, force)
+            options = pipeline.GenerateOptions(batch_size, beam, tags_only, threshold, evidence, force, attention)
             outcomes = pipeline.generate(loaded, studies, options)
             code = _cli_run.write_all(outcomes, loaded.manifest, chosen, out, progress, quiet)
         raise typer.Exit(code)
@@ -163,6 +169,15 @@ def _format(format_: Format | None, json_lines: bool) -> Format:
     if json_lines and format_ not in (None, Format.JSONL):
         raise UsageError(f"--json and --format {format_} exclude one another.")
     return Format.JSONL if json_lines else format_ or Format.TEXT
+
+
+def _check_attention(format_: Format, tags_only: bool, from_tags: Path | None) -> None:
+    """Ask for a format that can hold maps, and for the image and the sentences that they tie together."""
+    if format_ is Format.TEXT:
+        hint = "Add --json, or see the maps of one study with `cxreport explain`."
+        raise UsageError("--attention goes with a JSON format.", hint=hint)
+    if tags_only or from_tags is not None:
+        raise UsageError(f"--attention and {'--tags-only' if tags_only else '--from-tags'} exclude one another.")
 
 
 def _listed(paths: list[str]) -> Iterator[Path]:

@@ -31,6 +31,8 @@ class GenerateOptions:
     """For studies that come as tag probabilities: the classifier they are from; None takes them as they are."""
     force: bool = False
     """Draft also from images that do not look like a chest radiograph."""
+    attention: bool = False
+    """Tie sentences and words to the patches of the image."""
 
 
 def generate(
@@ -74,10 +76,10 @@ def _draft(model: Model, options: GenerateOptions, batch: list[Read]) -> Iterato
         if options.tags_only:
             decodings = [Decoding(())] * len(studies)
         else:
-            decodings = decode(model, encodings, plans, DecodeOptions(beam=options.beam))
+            decodings = decode(model, encodings, plans, DecodeOptions(beam=options.beam, attention=options.attention))
     with watch.stage("report"):
         reports = [
-            write_report(manifest, study, encoding, plan, decoding, options.threshold, doubts)
+            write_report(manifest, study, encoding, plan, decoding, options.threshold, doubts, options.attention)
             for study, encoding, plan, decoding, doubts in zip(
                 studies, encodings, plans, decodings, warnings, strict=True
             )
