@@ -35,12 +35,12 @@ class GroupBy(enum.StrEnum):
     FOLDER = "folder"
 
 
-def _input(*names: str, **settings: Any) -> Any:
+def input_option(*names: str, **settings: Any) -> Any:
     """Declare an option about what is read."""
     return typer.Option(*names, rich_help_panel="Input", **settings)
 
 
-def _output(*names: str, **settings: Any) -> Any:
+def output_option(*names: str, **settings: Any) -> Any:
     """Declare an option about what is written."""
     return typer.Option(*names, rich_help_panel="Output", **settings)
 
@@ -56,42 +56,44 @@ Paths = Annotated[
         metavar="PATHS...", help="DICOM, PNG, JPEG or TIFF files, and folders; - reads a list of paths from stdin."
     ),
 ]
-Example = Annotated[bool, _input("--example", help="Read a real radiograph that the 'examples' extra brings.")]
+Example = Annotated[bool, input_option("--example", help="Read a real radiograph that the 'examples' extra brings.")]
 FromTags = Annotated[
     Path | None,
-    _input(metavar="FILE", help="Read tag probabilities, CSV or JSON Lines, instead of images."),
+    input_option(metavar="FILE", help="Read tag probabilities, CSV or JSON Lines, instead of images."),
 ]
 Evidence = Annotated[
     str | None,
-    _input(metavar="NAME", help="Classifier that wrote the --from-tags table. Default: taken as they are."),
+    input_option(metavar="NAME", help="Classifier that wrote the --from-tags table. Default: taken as they are."),
 ]
 Grouping = Annotated[
-    GroupBy, _input(metavar="|".join(GroupBy), help="'folder' makes a study of all images of a folder.")
+    GroupBy, input_option(metavar="|".join(GroupBy), help="'folder' makes a study of all images of a folder.")
 ]
-MaxMegapixels = Annotated[float, _input(metavar="N", min=0.001, help="Refuse larger frames.")]
+MaxMegapixels = Annotated[float, input_option(metavar="N", min=0.001, help="Refuse larger frames.")]
 Force = Annotated[
     bool,
-    _input("--force", help="Accept other modalities, body parts, lateral views, and images unlike a chest radiograph."),
+    input_option(
+        "--force", help="Accept other modalities, body parts, lateral views, and images unlike a chest radiograph."
+    ),
 ]
 FormatOption = Annotated[
     Format | None,
-    _output(
+    output_option(
         "--format",
         metavar="|".join(Format),
         help="Panels (text, the default), one array (json), or a record per line (jsonl).",
     ),
 ]
-JsonLines = Annotated[bool, _output("--json", help="Short for --format jsonl.")]
+JsonLines = Annotated[bool, output_option("--json", help="Short for --format jsonl.")]
 Out = Annotated[
     str | None,
-    _output(metavar="FILE|DIR", help="Write a file, or a file per study into a folder (existing, or NAME/)."),
+    output_option(metavar="FILE|DIR", help="Write a file, or a file per study into a folder (existing, or NAME/)."),
 ]
-TagsOnly = Annotated[bool, _output("--tags-only", help="Stop after tags and plan: no report text.")]
+TagsOnly = Annotated[bool, output_option("--tags-only", help="Stop after tags and plan: no report text.")]
 Attention = Annotated[
-    bool, _output("--attention", help="Add to JSON records which patches each sentence and word looked at.")
+    bool, output_option("--attention", help="Add to JSON records which patches each sentence and word looked at.")
 ]
-Quiet = Annotated[bool, _output("--quiet", "-q", help="Only errors on stderr.")]
-Verbose = Annotated[bool, _output("--verbose", "-v", help="Add tracebacks and libraries' warnings on stderr.")]
+Quiet = Annotated[bool, output_option("--quiet", "-q", help="Only errors on stderr.")]
+Verbose = Annotated[bool, output_option("--verbose", "-v", help="Add tracebacks and libraries' warnings on stderr.")]
 Bundle = Annotated[str | None, _model("--model", metavar="BUNDLE", help="Bundle folder. Default: the shipped bundle.")]
 Threshold = Annotated[
     float | None,
@@ -132,7 +134,7 @@ def generate(
     5 an extra is missing, 6 some studies failed, 130 interrupted.
     """
     with errors_handled(verbose), diagnostics(quiet, verbose):
-        _check_input(paths, example, from_tags, evidence)
+        _checkinput_option(paths, example, from_tags, evidence)
         chosen = _format(format_, json_lines)
         if attention:
             _check_attention(chosen, tags_only, from_tags)
@@ -153,7 +155,7 @@ def generate(
         raise typer.Exit(code)
 
 
-def _check_input(paths: list[str] | None, example: bool, from_tags: Path | None, evidence: str | None) -> None:
+def _checkinput_option(paths: list[str] | None, example: bool, from_tags: Path | None, evidence: str | None) -> None:
     """Ask for one kind of input."""
     kinds = [bool(paths), example, from_tags is not None]
     if sum(kinds) == 0:

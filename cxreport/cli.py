@@ -10,6 +10,7 @@ import typer
 
 from cxreport import __version__
 from cxreport._cli_evaluate import evaluate
+from cxreport._cli_explain import explain
 from cxreport._cli_generate import generate
 from cxreport._cli_info import info, schema
 from cxreport._cli_label import label
@@ -24,6 +25,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(generate)
+app.command()(explain)
 app.command()(label)
 app.command()(info)
 app.command()(schema)

@@ -33,7 +33,7 @@ def render(outcome: Outcome, console: Console) -> RenderableType:
     failed = isinstance(outcome, Failure)
     return Panel(
         _failure(outcome) if isinstance(outcome, Failure) else _report(outcome, ascii_only),
-        title=Text(_printable(f"{outcome.id} failed" if isinstance(outcome, Failure) else outcome.study.id), "bold"),
+        title=Text(printable(f"{outcome.id} failed" if isinstance(outcome, Failure) else outcome.study.id), "bold"),
         title_align="left",
         border_style="red" if failed else "none",
         box=box.ASCII if ascii_only else box.ROUNDED,
@@ -43,8 +43,8 @@ def render(outcome: Outcome, console: Console) -> RenderableType:
 
 def _failure(failure: Failure) -> RenderableType:
     """Say why a study failed and what to do."""
-    error = Text.assemble(("Error: ", "bold"), _printable(failure.error.message))
-    return Group(_sources(failure.sources), error, Text(f"Hint: {_printable(failure.error.hint)}"))
+    error = Text.assemble(("Error: ", "bold"), printable(failure.error.message))
+    return Group(_sources(failure.sources), error, Text(f"Hint: {printable(failure.error.hint)}"))
 
 
 def _report(report: Report, ascii_only: bool) -> RenderableType:
@@ -62,14 +62,14 @@ def _report(report: Report, ascii_only: bool) -> RenderableType:
     if report.impression:
         parts += [Text(), Text("Impression", style="bold"), _numbered(report.impression)]
     if report.warnings:
-        parts += [Text(), *(Text.assemble(("Warning: ", "bold"), _printable(text)) for text in report.warnings)]
+        parts += [Text(), *(Text.assemble(("Warning: ", "bold"), printable(text)) for text in report.warnings)]
     return Group(*parts)
 
 
 def _sources(sources: tuple[str, ...]) -> Text:
     """Name the first file and count the others."""
     more = f" and {len(sources) - 1} more" if len(sources) > 1 else ""
-    return Text(_printable(f"{sources[0]}{more}") if sources else "", style="dim", overflow="fold")
+    return Text(printable(f"{sources[0]}{more}") if sources else "", style="dim", overflow="fold")
 
 
 def _tags(report: Report, ascii_only: bool) -> Table:
@@ -104,6 +104,6 @@ def _numbered(sentences: tuple[str, ...]) -> Table:
     return table
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Replace control characters, which a file name may bring to take hold of the terminal."""
     return "".join(c if c.isprintable() else "?" for c in text)

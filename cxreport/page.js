@@ -1,0 +1,53 @@
+"use strict";
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const canvas = document.getElementById("overlay");
+  const caption = document.getElementById("caption");
+  const hint = caption.textContent;
+  const context = canvas.getContext("2d");
+  canvas.width = data.columns;
+  canvas.height = data.rows;
+
+  // One pixel for each patch; the browser smooths them when it stretches the canvas over the picture.
+  function paint(weights) {
+    const image = context.createImageData(data.columns, data.rows);
+    weights.forEach((weight, i) => {
+      const place = weight * (data.colours.length - 1);
+      const low = Math.min(Math.floor(place), data.colours.length - 2);
+      for (let channel = 0; channel < 3; channel++) {
+        const [from, to] = [data.colours[low][channel], data.colours[low + 1][channel]];
+        image.data[4 * i + channel] = from + (to - from) * (place - low);
+      }
+      image.data[4 * i + 3] = 255 * data.opacity * weight;
+    });
+    context.putImageData(image, 0, 0);
+  }
+
+  function show(element) {
+    const map = element && data.maps[element.dataset.map];
+    canvas.classList.toggle("shown", Boolean(map));
+    canvas.dataset.map = map ? element.dataset.map : "";
+    caption.textContent = map ? map.caption : hint;
+    if (map) paint(map.weights);
+  }
+
+  const mapped = (node) => (node instanceof Element ? node.closest("[data-map]") : null);
+  document.addEventListener("pointerover", (event) => show(mapped(event.target) || mapped(document.activeElement)));
+  document.documentElement.addEventListener("pointerleave", () => show(mapped(document.activeElement)));
+  document.addEventListener("focusin", (event) => show(mapped(event.target)));
+  document.addEventListener("focusout", () => show(null));
+
+  const words = [...document.querySelectorAll(".word")];
+  document.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    const at = words.indexOf(document.activeElement);
+    if (step && at >= 0) {
+      const next = words[at + step];
+      if (next) next.focus();
+      event.preventDefault();
+    } else if (event.key === "Escape") {
+      document.activeElement.blur();
+      show(null);
+    }
+  });
+})();
