@@ -83,7 +83,7 @@ class Shades(Painter):
         """Draw a picture."""
         size = (self.width, max(1, self.width // 2))
         small = np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BOX), dtype=np.float32)
-        return self._drawn(small / 255)
+        return self._drawn(small / np.float32(255))
 
     def overlay(self, grey: Grey, weights: Floats) -> RenderableType:
         """Draw a map in the size of the picture."""
