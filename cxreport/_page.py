@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 PICTURE_SIZE = 512
 """Longer side of the written pictures, in pixels at least."""
+_SCALE = 16
+"""Pixels of the page's overlay for each patch; the browser stretches it to the picture."""
 _HINT = "Point at a word or a sentence, or go to it with the Tab key, to see where the network looked."
 
 
@@ -69,6 +71,7 @@ def page(explanation: Explanation, manifest: Manifest) -> str:
     data = {
         "rows": rows,
         "columns": columns,
+        "scale": _SCALE,
         "colours": heatmap.COLOURS,
         "opacity": heatmap.OPACITY,
         "maps": [{"weights": one["weights"], "caption": one["caption"]} for one in maps],
@@ -137,7 +140,7 @@ def _map(maps: list[dict[str, Any]], weights: Floats, what: str) -> int:
 def _png(pixels: Pixels) -> bytes:
     """Encode a picture without metadata."""
     stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "PNG", optimize=True)
+    Image.fromarray(pixels).save(stream, "PNG")
     return stream.getvalue()
 
 

@@ -24,10 +24,8 @@ COLOURS = (
     (248, 133, 15),
     (252, 165, 10),
     (250, 198, 45),
-    (242, 230, 97),
-    (252, 255, 164),
 )
-"""RGB from the least to the most weight, ever lighter, after matplotlib's inferno."""
+"""RGB from the least to the most weight, ever lighter, after matplotlib's inferno without its palest end."""
 OPACITY = 0.65
 """Of the colour at the most weight; none at no weight."""
 _EVEN = 1.2

@@ -5,13 +5,27 @@
   const caption = document.getElementById("caption");
   const hint = caption.textContent;
   const context = canvas.getContext("2d");
-  canvas.width = data.columns;
-  canvas.height = data.rows;
+  canvas.width = data.columns * data.scale;
+  canvas.height = data.rows * data.scale;
 
-  // One pixel for each patch; the browser smooths them when it stretches the canvas over the picture.
+  // Weight at a pixel of the canvas: bilinear between the centres of the patches, as in the PNG pictures.
+  function weightAt(weights, x, y) {
+    const clip = (value, last) => Math.max(0, Math.min(last, value));
+    const across = clip((x + 0.5) / data.scale - 0.5, data.columns - 1);
+    const down = clip((y + 0.5) / data.scale - 0.5, data.rows - 1);
+    const [left, top] = [Math.floor(across), Math.floor(down)];
+    const [right, bottom] = [Math.min(left + 1, data.columns - 1), Math.min(top + 1, data.rows - 1)];
+    const along = (row) => {
+      const [from, to] = [weights[row * data.columns + left], weights[row * data.columns + right]];
+      return from + (to - from) * (across - left);
+    };
+    return along(top) + (along(bottom) - along(top)) * (down - top);
+  }
+
   function paint(weights) {
-    const image = context.createImageData(data.columns, data.rows);
-    weights.forEach((weight, i) => {
+    const image = context.createImageData(canvas.width, canvas.height);
+    for (let i = 0; i < canvas.width * canvas.height; i++) {
+      const weight = weightAt(weights, i % canvas.width, Math.floor(i / canvas.width));
       const place = weight * (data.colours.length - 1);
       const low = Math.min(Math.floor(place), data.colours.length - 2);
       for (let channel = 0; channel < 3; channel++) {
@@ -19,7 +33,7 @@
         image.data[4 * i + channel] = from + (to - from) * (place - low);
       }
       image.data[4 * i + 3] = 255 * data.opacity * weight;
-    });
+    }
     context.putImageData(image, 0, 0);
   }
 

@@ -12,7 +12,7 @@ import pytest
 from made_explanation import made_explanation
 from PIL import Image
 
-from cxreport import DISCLAIMER
+from cxreport import DISCLAIMER, heatmap
 from cxreport._page import page, write_files
 from cxreport.bundle import Manifest, load_manifest
 from cxreport.errors import UsageError
@@ -130,7 +130,7 @@ def browser() -> Iterator:
 @pytest.fixture
 def shown(browser, manifest, explanation, tmp_path) -> Iterator:
     """The page in a tab without network; errors and refused resources fail the test."""
-    write_files(explanation, manifest, tmp_path)
+    (tmp_path / "index.html").write_text(page(explanation, manifest), encoding="utf-8")
     context = browser.new_context(offline=True, viewport={"width": 1200, "height": 800})
     tab = context.new_page()
     problems: list[str] = []
@@ -143,7 +143,7 @@ def shown(browser, manifest, explanation, tmp_path) -> Iterator:
 
 
 def strongest(tab) -> tuple[int, int] | None:
-    """Row and column of the canvas's most opaque pixel; None where the overlay is hidden."""
+    """Row and column of the patch where the overlay is most opaque; None where it is hidden."""
     tab.wait_for_timeout(200)  # the overlay fades
     pixels = tab.evaluate(
         """() => {
@@ -153,7 +153,10 @@ def strongest(tab) -> tuple[int, int] | None:
             return [...data].filter((_, i) => i % 4 === 3);
         }"""
     )
-    return None if pixels is None else divmod(int(np.argmax(pixels)), 8)
+    if pixels is None:
+        return None
+    row, column = divmod(int(np.argmax(pixels)), 8 * 16)
+    return row // 16, column // 16
 
 
 def test_pointing_at_a_word_lights_its_patches(shown) -> None:
@@ -166,6 +169,22 @@ def test_pointing_at_a_word_lights_its_patches(shown) -> None:
     assert "effusion. \N{EN DASH} strongest at the lower image left" in shown.inner_text("#caption")
     shown.locator("h1").hover()
     assert strongest(shown) is None
+
+
+def test_the_page_shows_what_the_pictures_show(shown, explanation) -> None:
+    shown.locator(".number").first.hover()
+    strongest(shown)
+    drawn = shown.evaluate(
+        """() => {
+            const canvas = document.getElementById("overlay");
+            return [...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data];
+        }"""
+    )
+    heat = heatmap.upsampled(explanation.sentences[0].weights, 128, 128)
+    pixels = np.array(drawn, np.float32).reshape(128, 128, 4)
+    np.testing.assert_allclose(pixels[..., 3], 255 * heatmap.OPACITY * heat, atol=2)
+    seen = pixels[..., 3] > 64  # a canvas keeps colours that are nearly transparent coarsely
+    np.testing.assert_allclose(pixels[seen][:, :3], heatmap.coloured(heat)[seen], atol=6)
 
 
 def test_what_is_seen_changes(shown) -> None:
