@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,13 +25,12 @@ from cxreport._cli_generate import (
     input_option,
     output_option,
 )
+from cxreport._graphics import Graphics
 from cxreport.errors import NothingReadableError, UsageError
 
 if TYPE_CHECKING:
     from cxreport.study import ReadOptions
     from cxreport.types import Failure, Study
-
-_GRAPHICS = ("auto", "blocks", "kitty", "sixel", "none")
 
 Source = Annotated[
     Path | None, typer.Argument(metavar="STUDY", help="A DICOM, PNG, JPEG or TIFF file, or a folder of one study.")
@@ -46,10 +45,10 @@ Out = Annotated[
     Path | None, output_option(metavar="DIR", help="Write overlays (PNG) and a page (index.html) into a folder too.")
 ]
 Drawing = Annotated[
-    str,
+    Graphics,
     output_option(
         "--graphics",
-        metavar="|".join(_GRAPHICS),
+        metavar="|".join(Graphics),
         help="Half blocks, or the terminal's own graphics ('graphics' extra). Without colour: shades.",
     ),
 ]
@@ -61,7 +60,7 @@ def explain(
     example: Example = False,
     explain_tag: Tags = None,
     out: Out = None,
-    graphics: Drawing = "auto",
+    graphics: Drawing = Graphics.AUTO,
     width: Width = 32,
     max_megapixels: MaxMegapixels = 100.0,
     force: Force = False,
@@ -83,8 +82,6 @@ def explain(
     with errors_handled(verbose), diagnostics(quiet, verbose):
         if (study is None) is not example:
             raise UsageError("Name one study, or --example.", hint="Try `cxreport explain --example`.")
-        if graphics not in _GRAPHICS:
-            raise UsageError(f"--graphics has no choice {graphics!r}.", hint=f"It has: {', '.join(_GRAPHICS)}.")
 
         from rich.console import Console
 
@@ -98,7 +95,7 @@ def explain(
         loaded = session.Model.load(bundle.find_bundle(model), device.value)
         tags = stage.tag_indices(loaded.manifest, explain_tag or [])
         console = Console()
-        painter = _pictures.make_painter(_pictures.Graphics(graphics), console, width)
+        painter = _pictures.make_painter(graphics, console, width)
         read = _only_study(example_path() if study is None else study, ReadOptions(force, "study", max_megapixels))
         options = pipeline.GenerateOptions(beam=beam, threshold=threshold, force=force)
         outcome = read if isinstance(read, Failure) else stage.explain(loaded, read, options, tags)
@@ -106,7 +103,10 @@ def explain(
             say(f"error: {outcome.error.message}\nhint: {outcome.error.hint}")
             raise typer.Exit(exit_code(Counter([outcome.error.exit_code])))
         for part in _explain_text.render_explanation(outcome, console, painter):
-            console.print(part)
+            with console.capture() as capture:
+                console.print(part)
+            sys.stdout.write(capture.get())
+            sys.stdout.flush()
         if out is not None:
             written = _page.write_files(outcome, loaded.manifest, out)
             if not quiet:
@@ -123,10 +123,13 @@ def _only_study(path: Path, options: ReadOptions) -> Study | Failure:
     from cxreport.study import read_studies
     from cxreport.types import Study
 
-    read = list(islice((one for one in read_studies([path], options)), 64))
-    studies = [one for one in read if isinstance(one, Study)]
-    if len(studies) > 1 or (not studies and len(read) > 1):
-        raise UsageError(f"{path}: holds several studies.", hint="Name one file, or the folder of one study.")
-    if not read:
+    only: Study | Failure | None = None
+    for read in read_studies([path], options):
+        if isinstance(only, Study) and set(read.sources) <= set(only.sources):
+            continue
+        if only is not None:
+            raise UsageError(f"{path}: holds several studies.", hint="Name one file, or the folder of one study.")
+        only = read
+    if only is None:
         raise NothingReadableError("No study among the inputs.")
-    return studies[0] if studies else read[0]
+    return only

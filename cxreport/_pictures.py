@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import sys
 from abc import ABC, abstractmethod
 from typing import Any
@@ -15,20 +14,11 @@ from rich.style import Style
 from rich.text import Text
 
 from cxreport import heatmap
+from cxreport._graphics import Graphics
 from cxreport.errors import MissingExtraError
 from cxreport.types import Floats, Grey, Pixels
 
 _ASCII_RAMP, _RAMP = " .:-=+*#%@", " ░▒▓█"
-
-
-class Graphics(enum.StrEnum):
-    """How pictures are drawn."""
-
-    AUTO = "auto"
-    BLOCKS = "blocks"
-    KITTY = "kitty"
-    SIXEL = "sixel"
-    NONE = "none"
 
 
 class Painter(ABC):
@@ -122,8 +112,7 @@ def make_painter(graphics: Graphics, console: Console, width: int) -> Painter | 
     Without colour, as in pipes and with NO_COLOR, pictures are shades, whatever was asked for.
 
     Args:
-        graphics: what was asked for; ``auto`` takes a graphics protocol where the terminal and the library have one,
-            and else half blocks.
+        graphics: what was asked for.
         console: where pictures go.
         width: of pictures in columns.
 

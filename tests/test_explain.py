@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +18,8 @@ from rich.text import Text
 
 from cxreport import _pictures, decode, explain, heatmap, pipeline
 from cxreport._explain_text import render_explanation
-from cxreport._pictures import Blocks, Graphics, Protocol, Shades, make_painter
+from cxreport._graphics import Graphics
+from cxreport._pictures import Blocks, Protocol, Shades, make_painter
 from cxreport.bundle import load_manifest
 from cxreport.errors import BundleError, MissingExtraError, UsageError
 from cxreport.pipeline import GenerateOptions
@@ -242,7 +246,7 @@ def test_no_path_and_no_identifier_on_the_page(explain_cli, phantoms, tmp_path) 
     [
         ([], "Name one study"),
         (["x.png", "--example"], "Name one study"),
-        (["x.png", "--graphics", "oil"], "--graphics has no choice 'oil'"),
+        (["x.png", "--graphics", "oil"], "--graphics"),
         (["x.png", "--explain-tag", "none"], "no reporting tag 'none'"),
         (["x.png", "--width", "2"], "--width"),
     ],
@@ -258,6 +262,28 @@ def test_2_several_studies(explain_cli, phantoms) -> None:
     result = explain_cli(phantoms)
     assert result.exit_code == 2
     assert "holds several studies" in result.stderr
+
+
+def test_a_damaged_file_of_the_study_is_a_warning(explain_cli, phantoms, tmp_path) -> None:
+    whole = (phantoms / "j2k-pa.dcm").read_bytes()
+    (tmp_path / "a.dcm").write_bytes(whole)
+    (tmp_path / "b.dcm").write_bytes(whole[: len(whole) // 2])
+    result = explain_cli(tmp_path)
+    assert (result.exit_code, "Findings" in result.stdout) == (0, True)
+
+
+def test_a_reader_that_has_enough_ends_it_quietly(tiny_bundle, phantoms) -> None:
+    arguments = ["explain", "--model", tiny_bundle, "--device", "cpu", "--width", "200", phantoms / "normal-8bit.png"]
+    started = subprocess.Popen(
+        [sys.executable, "-m", "cxreport", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"COLUMNS": "300"},
+    )
+    started.stdout.close()
+    assert started.wait(60) == 0
+    assert b"error" not in started.stderr.read()
+    started.stderr.close()
 
 
 def test_3_unreadable(explain_cli, tmp_path) -> None:
