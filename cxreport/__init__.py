@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cxreport.types import Failure, Outcome, Report, Study
 
 __version__ = "0.1.0"
+DISCLAIMER = "Research use only: a drafted report is no diagnosis and must not guide care."
 
 _HOMES = {
     "CxreportError": "errors",

@@ -35,12 +35,12 @@ class GroupBy(enum.StrEnum):
     FOLDER = "folder"
 
 
-def _input(*names: str, **settings: Any) -> Any:
+def input_option(*names: str, **settings: Any) -> Any:
     """Declare an option about what is read."""
     return typer.Option(*names, rich_help_panel="Input", **settings)
 
 
-def _output(*names: str, **settings: Any) -> Any:
+def output_option(*names: str, **settings: Any) -> Any:
     """Declare an option about what is written."""
     return typer.Option(*names, rich_help_panel="Output", **settings)
 
@@ -56,44 +56,49 @@ Paths = Annotated[
         metavar="PATHS...", help="DICOM, PNG, JPEG or TIFF files, and folders; - reads a list of paths from stdin."
     ),
 ]
-Example = Annotated[bool, _input("--example", help="Read a real radiograph that the 'examples' extra brings.")]
+Example = Annotated[bool, input_option("--example", help="Read a real radiograph that the 'examples' extra brings.")]
 FromTags = Annotated[
     Path | None,
-    _input(metavar="FILE", help="Read tag probabilities, CSV or JSON Lines, instead of images."),
+    input_option(metavar="FILE", help="Read tag probabilities, CSV or JSON Lines, instead of images."),
 ]
 Evidence = Annotated[
     str | None,
-    _input(metavar="NAME", help="Classifier that wrote the --from-tags table. Default: taken as they are."),
+    input_option(metavar="NAME", help="Classifier that wrote the --from-tags table. Default: taken as they are."),
 ]
 Grouping = Annotated[
-    GroupBy, _input(metavar="|".join(GroupBy), help="'folder' makes a study of all images of a folder.")
+    GroupBy, input_option(metavar="|".join(GroupBy), help="'folder' makes a study of all images of a folder.")
 ]
-MaxMegapixels = Annotated[float, _input(metavar="N", min=0.001, help="Refuse larger frames.")]
+MaxMegapixels = Annotated[float, input_option(metavar="N", min=0.001, help="Refuse larger frames.")]
 Force = Annotated[
     bool,
-    _input("--force", help="Accept other modalities, body parts, lateral views, and images unlike a chest radiograph."),
+    input_option(
+        "--force", help="Accept other modalities, body parts, lateral views, and images unlike a chest radiograph."
+    ),
 ]
 FormatOption = Annotated[
     Format | None,
-    _output(
+    output_option(
         "--format",
         metavar="|".join(Format),
         help="Panels (text, the default), one array (json), or a record per line (jsonl).",
     ),
 ]
-JsonLines = Annotated[bool, _output("--json", help="Short for --format jsonl.")]
+JsonLines = Annotated[bool, output_option("--json", help="Short for --format jsonl.")]
 Out = Annotated[
     str | None,
-    _output(metavar="FILE|DIR", help="Write a file, or a file per study into a folder (existing, or NAME/)."),
+    output_option(metavar="FILE|DIR", help="Write a file, or a file per study into a folder (existing, or NAME/)."),
 ]
-TagsOnly = Annotated[bool, _output("--tags-only", help="Stop after tags and plan: no report text.")]
+TagsOnly = Annotated[bool, output_option("--tags-only", help="Stop after tags and plan: no report text.")]
+Attention = Annotated[
+    bool, output_option("--attention", help="Add to JSON records which patches each sentence and word looked at.")
+]
 Retrieve = Annotated[
     Path | None,
-    _output(metavar="INDEX", help="Show the nearest reports of an index beside each drafted one."),
+    output_option(metavar="INDEX", help="Show the nearest reports of an index beside each drafted one."),
 ]
-Neighbours = Annotated[int, _output(metavar="N", min=1, help="How many --retrieve shows.")]
-Quiet = Annotated[bool, _output("--quiet", "-q", help="Only errors on stderr.")]
-Verbose = Annotated[bool, _output("--verbose", "-v", help="Add tracebacks and libraries' warnings on stderr.")]
+Neighbours = Annotated[int, output_option(metavar="N", min=1, help="How many --retrieve shows.")]
+Quiet = Annotated[bool, output_option("--quiet", "-q", help="Only errors on stderr.")]
+Verbose = Annotated[bool, output_option("--verbose", "-v", help="Add tracebacks and libraries' warnings on stderr.")]
 Bundle = Annotated[str | None, _model("--model", metavar="BUNDLE", help="Bundle folder. Default: the shipped bundle.")]
 Threshold = Annotated[
     float | None,
@@ -116,6 +121,7 @@ def generate(
     json_lines: JsonLines = False,
     out: Out = None,
     tags_only: TagsOnly = False,
+    attention: Attention = False,
     retrieve: Retrieve = None,
     neighbours: Neighbours = 3,
     quiet: Quiet = False,
@@ -135,8 +141,10 @@ def generate(
     5 an extra is missing, 6 some studies failed, 130 interrupted.
     """
     with errors_handled(verbose), diagnostics(quiet, verbose):
-        _check_input(paths, example, from_tags, evidence)
+        _checkinput_option(paths, example, from_tags, evidence)
         chosen = _format(format_, json_lines)
+        if attention:
+            _check_attention(chosen, tags_only, from_tags)
         inputs = [example_path()] if example else listed(paths or [])
 
         from cxreport import _cli_run, bundle, pipeline, retrieval, session, study, tag_table
@@ -150,14 +158,14 @@ def generate(
                 studies = tag_table.read_tag_table(from_tags, _tag_names(loaded.manifest, evidence))
             index = None if retrieve is None else retrieval.open_index(retrieve, loaded.manifest)
             options = pipeline.GenerateOptions(
-                batch_size, beam, tags_only, threshold, evidence, force, index, neighbours
+                batch_size, beam, tags_only, threshold, evidence, force, attention, index, neighbours
             )
             outcomes = pipeline.generate(loaded, studies, options)
             code = _cli_run.write_all(outcomes, loaded.manifest, chosen, out, progress, quiet)
         raise typer.Exit(code)
 
 
-def _check_input(paths: list[str] | None, example: bool, from_tags: Path | None, evidence: str | None) -> None:
+def _checkinput_option(paths: list[str] | None, example: bool, from_tags: Path | None, evidence: str | None) -> None:
     """Ask for one kind of input."""
     kinds = [bool(paths), example, from_tags is not None]
     if sum(kinds) == 0:
@@ -173,6 +181,15 @@ def _format(format_: Format | None, json_lines: bool) -> Format:
     if json_lines and format_ not in (None, Format.JSONL):
         raise UsageError(f"--json and --format {format_} exclude one another.")
     return Format.JSONL if json_lines else format_ or Format.TEXT
+
+
+def _check_attention(format_: Format, tags_only: bool, from_tags: Path | None) -> None:
+    """Ask for a format that can hold maps, and for the image and the sentences that they tie together."""
+    if format_ is Format.TEXT:
+        hint = "Add --json, or see the maps of one study with `cxreport explain`."
+        raise UsageError("--attention goes with a JSON format.", hint=hint)
+    if tags_only or from_tags is not None:
+        raise UsageError(f"--attention and {'--tags-only' if tags_only else '--from-tags'} exclude one another.")
 
 
 def listed(paths: list[str]) -> Iterator[Path]:

@@ -11,13 +11,12 @@ from rich.console import Console
 from rich.progress import Progress as Bar
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from cxreport import DISCLAIMER
 from cxreport._cli_errors import exit_code, say
 from cxreport._cli_output import Format, Writer, make_writer
 from cxreport.bundle import Manifest
 from cxreport.errors import ExitCode, NothingReadableError
 from cxreport.types import Failure, Outcome
-
-DISCLAIMER = "Research use only: a drafted report is no diagnosis and must not guide care."
 
 
 class Progress:

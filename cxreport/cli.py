@@ -10,6 +10,7 @@ import typer
 
 from cxreport import __version__
 from cxreport._cli_evaluate import evaluate
+from cxreport._cli_explain import explain
 from cxreport._cli_generate import generate
 from cxreport._cli_index import app as index
 from cxreport._cli_info import info, schema
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.command()(generate)
 app.add_typer(index, name="index")
 app.command()(retrieve)
+app.command()(explain)
 app.command()(label)
 app.command()(info)
 app.command()(schema)

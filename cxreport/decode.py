@@ -41,7 +41,7 @@ class DecodeOptions:
     """Of a sentence, or of a whole report where the architecture writes it as one sequence."""
     max_words: int | None = None
     attention: bool = False
-    """Also tie each sentence and word to patches of the image (see `ground`)."""
+    """Give each sentence and each word its map over the patches, where there is an image (see `ground`)."""
 
     def __post_init__(self) -> None:
         lengths = [n for n in (self.max_sentences, self.min_words, self.max_words) if n is not None]
@@ -145,6 +145,28 @@ def _write_topics(
     limits = Limits(options.beam, min_words, max_words, model.manifest.long_words)
     sentences = search(writer, model.manifest.sizes.hidden, _banned(model.manifest, topics), limits)
     return [_collect(study, topics, sentences) for study in range(len(encodings))]
+
+
+def attend(model: Model, encoding: Encoding, plan: Plan, tag_index: int) -> Floats:
+    """Say where a sentence planned to tell a reporting tag looks, whether the plan has it or not.
+
+    Args:
+        model: a loaded bundle.
+        encoding: of a study with an image.
+        plan: of the same study.
+        tag_index: of the reporting tag.
+
+    Returns:
+        (P,) attention over the patches with a sum of 1, of the first topic of a report.
+    """
+    manifest = model.manifest
+    topic, detail = _plan_input([(tag_index, 1.0)], [plan], len(manifest.reporting_tags))
+    state = np.zeros((1, manifest.sizes.hidden), np.float32)
+    patches, ones, findings = _patches(manifest, [encoding]), np.ones(1, np.float32), np.zeros(1, np.int64)
+    tags, unusual = plan.positive[None], plan.unusual[None]
+    step = model.sentence_step(patches, ones, tags, unusual, topic, detail, findings, state, state)
+    attention: Floats = step.attention[0]
+    return attention
 
 
 def _unroll(

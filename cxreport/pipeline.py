@@ -32,12 +32,12 @@ class GenerateOptions:
     """For studies that come as tag probabilities: the classifier they are from; None takes them as they are."""
     force: bool = False
     """Draft also from images that do not look like a chest radiograph."""
+    attention: bool = False
+    """Tie sentences and words to the patches of the image, in `Report.maps`."""
     index: Index | None = None
     """Where to look for the nearest reports, opened with the model's manifest; None for no such look."""
     neighbours: int = 3
     """How many of them."""
-    attention: bool = False
-    """Say where the image speaks of each sentence and word, in `Report.maps`."""
 
 
 def generate(
@@ -85,7 +85,7 @@ def _draft(model: Model, options: GenerateOptions, batch: list[Read]) -> Iterato
             decodings = decode(model, encodings, plans, DecodeOptions(beam=options.beam, attention=options.attention))
     with watch.stage("report"):
         reports = [
-            write_report(manifest, study, encoding, plan, decoding, options.threshold, doubts)
+            write_report(manifest, study, encoding, plan, decoding, options.threshold, doubts, options.attention)
             for study, encoding, plan, decoding, doubts in zip(
                 studies, encodings, plans, decodings, warnings, strict=True
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from cxreport._schema import array as _array
@@ -11,7 +12,7 @@ from cxreport._schema import texts as _texts
 if TYPE_CHECKING:
     from cxreport.bundle import Manifest
     from cxreport.errors import CxreportError
-    from cxreport.types import Match, Outcome, Report, ViewInfo
+    from cxreport.types import Floats, Match, Outcome, Report, SentenceMap, ViewInfo
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -35,7 +36,8 @@ def to_record(outcome: Outcome, manifest: Manifest) -> dict[str, Any]:
         manifest: of the bundle that drafted the report.
 
     Returns:
-        Plain dictionaries, lists, strings and rounded numbers, ready for `json.dumps`.
+        Plain dictionaries, lists, strings and rounded numbers, ready for `json.dumps`; with ``attention`` if the report
+        has maps.
     """
     from cxreport.types import Failure
 
@@ -45,7 +47,7 @@ def to_record(outcome: Outcome, manifest: Manifest) -> dict[str, Any]:
             "study": {"id": outcome.id, "sources": list(outcome.sources)},
             "error": error_record(outcome.error),
         }
-    return {
+    record = {
         "schema_version": SCHEMA_VERSION,
         "study": _study(outcome),
         "tags": [
@@ -65,6 +67,9 @@ def to_record(outcome: Outcome, manifest: Manifest) -> dict[str, Any]:
         "timing_ms": {stage: round(float(spent), 2) for stage, spent in outcome.timing_ms.items()},
         **({} if outcome.similar is None else {"similar": [match_record(match) for match in outcome.similar]}),
     }
+    if outcome.maps is not None:
+        record["attention"] = _attention(outcome.maps, math.isqrt(manifest.sizes.patches))
+    return record
 
 
 def error_record(error: CxreportError) -> dict[str, str]:
@@ -99,6 +104,28 @@ def _study(report: Report) -> dict[str, Any]:
 def _view(info: ViewInfo) -> dict[str, Any]:
     """Describe a view."""
     return {"source": info.source, "frame": info.frame, "position": str(info.position)}
+
+
+def _attention(maps: tuple[SentenceMap, ...], side: int) -> dict[str, Any]:
+    """Describe where sentences and words look, on a grid of ``side`` x ``side`` patches."""
+    return {
+        "rows": side,
+        "columns": side,
+        "sentences": [
+            {
+                "section": str(sentence.section),
+                "text": sentence.text,
+                "weights": _grid(sentence.weights),
+                "words": [{"word": word.word, "weights": _grid(word.weights)} for word in sentence.words],
+            }
+            for sentence in maps
+        ],
+    }
+
+
+def _grid(weights: Floats) -> list[list[float]]:
+    """Round a map."""
+    return [[_rounded(weight) for weight in row] for row in weights]
 
 
 def _rounded(probability: float) -> float:
@@ -159,6 +186,7 @@ def record_schema() -> dict[str, Any]:
         similar=_array("Where --retrieve was given: the nearest reports of the index.", match_schema("report")),
     )
     report["required"].remove("similar")
+    report["properties"]["attention"] = _attention_schema()
     failure = _object(
         "A study or file that failed.",
         schema_version={"const": SCHEMA_VERSION},
@@ -182,9 +210,33 @@ def record_schema() -> dict[str, Any]:
                 source={"type": "string"},
                 frame={"type": "integer", "minimum": 0},
                 position={"enum": ["PA", "AP", "LATERAL", "UNKNOWN"]},
-            )
+            ),
+            "weights": _array(
+                "Rows of patches from the top, each from image left, with a sum of 1.",
+                {"type": "array", "items": _PROBABILITY},
+            ),
         },
     }
+
+
+def _attention_schema() -> dict[str, Any]:
+    """Build the schema of the maps, which a record has only where they were asked for."""
+    side = {"type": "integer", "minimum": 1}
+    weights = {"$ref": "#/$defs/weights"}
+    word = _object("A word, marks included.", word={"type": "string"}, weights=weights)
+    sentence = _object(
+        "A sentence; its words, parted by spaces, are its text.",
+        section={"enum": ["findings", "impression"]},
+        text={"type": "string"},
+        weights=weights,
+        words=_array("Words in the order of the text.", word),
+    )
+    return _object(
+        "Which patches of the network's view of the image each sentence and word looked at (`--attention`).",
+        rows=side,
+        columns=side,
+        sentences=_array("Sentences of the Findings, then of the Impression.", sentence),
+    )
 
 
 _PROBABILITY = {"type": "number", "minimum": 0, "maximum": 1}

@@ -52,7 +52,7 @@ def _panel(content: RenderableType, title: str, console: Console, border: str = 
     """Frame a text, no wider than the console and than `MAX_WIDTH`."""
     return Panel(
         content,
-        title=Text(_printable(title), "bold"),
+        title=Text(printable(title), "bold"),
         title_align="left",
         border_style=border,
         box=box.ASCII if console.options.ascii_only else box.ROUNDED,
@@ -62,8 +62,8 @@ def _panel(content: RenderableType, title: str, console: Console, border: str = 
 
 def _failure(failure: Failure) -> RenderableType:
     """Say why a study failed and what to do."""
-    error = Text.assemble(("Error: ", "bold"), _printable(failure.error.message))
-    return Group(_sources(failure.sources), error, Text(f"Hint: {_printable(failure.error.hint)}"))
+    error = Text.assemble(("Error: ", "bold"), printable(failure.error.message))
+    return Group(_sources(failure.sources), error, Text(f"Hint: {printable(failure.error.hint)}"))
 
 
 def _report(report: Report, ascii_only: bool) -> RenderableType:
@@ -83,14 +83,14 @@ def _report(report: Report, ascii_only: bool) -> RenderableType:
     if report.similar:
         parts += [Text(), Text("Nearest reports", style="bold"), _matches(report.similar)]
     if report.warnings:
-        parts += [Text(), *(Text.assemble(("Warning: ", "bold"), _printable(text)) for text in report.warnings)]
+        parts += [Text(), *(Text.assemble(("Warning: ", "bold"), printable(text)) for text in report.warnings)]
     return Group(*parts)
 
 
 def _sources(sources: tuple[str, ...]) -> Text:
     """Name the first file and count the others."""
     more = f" and {len(sources) - 1} more" if len(sources) > 1 else ""
-    return Text(_printable(f"{sources[0]}{more}") if sources else "", style="dim", overflow="fold")
+    return Text(printable(f"{sources[0]}{more}") if sources else "", style="dim", overflow="fold")
 
 
 def _tags(report: Report, ascii_only: bool) -> Table:
@@ -143,9 +143,9 @@ def _matches(matches: Sequence[Match]) -> Table:
 
 def _line(text: str) -> str:
     """Bring a text that may have lines onto one, without control characters."""
-    return _printable(" ".join(text.split()))
+    return printable(" ".join(text.split()))
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Replace control characters, which a file name may bring to take hold of the terminal."""
     return "".join(c if c.isprintable() else "?" for c in text)

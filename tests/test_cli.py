@@ -72,7 +72,7 @@ def test_version(run_cli) -> None:
     assert run_cli("--version").stdout == f"cxreport {__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["generate", "label", "evaluate", "info", "schema", "train", "export"])
+@pytest.mark.parametrize("command", ["generate", "explain", "label", "evaluate", "info", "schema", "train", "export"])
 def test_help(run_cli, command: str) -> None:
     result = run_cli(command, "--help")
     assert result.exit_code == 0
