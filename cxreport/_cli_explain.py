@@ -93,7 +93,7 @@ def explain(
         if not quiet:
             say(DISCLAIMER)
         loaded = session.Model.load(bundle.find_bundle(model), device.value)
-        tags = stage.tag_indices(loaded.manifest, explain_tag or [])
+        tags = stage.asked_tags(loaded.manifest, explain_tag or [])
         console = Console()
         painter = _pictures.make_painter(graphics, console, width)
         read = _only_study(example_path() if study is None else study, ReadOptions(force, "study", max_megapixels))

@@ -7,16 +7,28 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from cxreport import decode
+from cxreport import decode, lexicon
 from cxreport.bundle import Manifest
 from cxreport.encode import encode
 from cxreport.errors import BundleError, UsageError
+from cxreport.ground import text_map
 from cxreport.pipeline import GenerateOptions, generate
 from cxreport.plan import HEAD, make_plan
 from cxreport.session import Model
-from cxreport.types import Failure, Floats, Grey, Report, SentenceMap, Study
+from cxreport.types import Encoding, Failure, Floats, Pixels, Plan, Report, SentenceMap, Study
 
-__all__ = ["Explanation", "TagMap", "explain", "tag_indices"]
+__all__ = ["AskedTag", "Explanation", "TagMap", "asked_tags", "explain", "tag_map"]
+
+
+@dataclass(frozen=True)
+class AskedTag:
+    """A tag to look for."""
+
+    name: str
+    tag: int
+    """Index of the reporting tag."""
+    text: str
+    """What the patches are compared with."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +52,8 @@ class Explanation:
     """The report of one study, and what it was read from."""
 
     report: Report
-    picture: Grey
-    """(S, S) the network's view of the pixels."""
+    picture: Pixels
+    """(S, S), or (S, S, 3) in colour: the network's view of the pixels."""
     sentences: tuple[SentenceMap, ...]
     """Findings first."""
     tags: tuple[TagMap, ...] = ()
@@ -54,7 +66,7 @@ class Explanation:
 
 
 def explain(
-    model: Model, study: Study, options: GenerateOptions | None = None, tags: Sequence[int] = ()
+    model: Model, study: Study, options: GenerateOptions | None = None, tags: Sequence[AskedTag] = ()
 ) -> Explanation | Failure:
     """Draft the report of a study and tie it to the image.
 
@@ -62,7 +74,7 @@ def explain(
         model: a loaded bundle.
         study: with an image.
         options: how to draft; attention is always on.
-        tags: indices of reporting tags to look for, whether planned or not.
+        tags: to look for, whether planned or not.
 
     Returns:
         The explanation, or why the study failed.
@@ -83,33 +95,52 @@ def explain(
     return Explanation(outcome, picture, outcome.maps or (), _tag_maps(model, picture, options, tags))
 
 
-def tag_indices(manifest: Manifest, names: Sequence[str]) -> tuple[int, ...]:
-    """Find reporting tags by their names, whatever the case, each once.
+def asked_tags(manifest: Manifest, names: Sequence[str]) -> tuple[AskedTag, ...]:
+    """Find reporting tags, or findings of the tag head that speak for one, by their names, whatever the case.
 
     Raises:
         UsageError: the bundle has no such tag.
     """
-    known = {name.lower(): i for i, name in enumerate(manifest.reporting_names)}
+    reporting = manifest.reporting_names
+    known = {finding: reporting.index(tag) for finding, tag in manifest.aliases.items()}
+    known |= {name: i for i, name in enumerate(reporting)}
+    spelled = {name.lower(): name for name in known}
     for name in names:
-        if name.lower() not in known:
-            raise UsageError(
-                f"The bundle has no reporting tag {name!r}.", hint=f"It has: {', '.join(manifest.reporting_names)}."
+        if name.lower() not in spelled:
+            hint = (
+                f"It has: {', '.join(reporting)}." if reporting else "Only bundles that plan their reports have some."
             )
-    return tuple(dict.fromkeys(known[name.lower()] for name in names))
+            raise UsageError(f"The bundle has no reporting tag {name!r}.", hint=hint)
+    chosen = dict.fromkeys(spelled[name.lower()] for name in names)
+    return tuple(
+        AskedTag(name, known[name], lexicon.plain_sentence(name) if name in reporting else name.replace("_", " "))
+        for name in chosen
+    )
 
 
-def _tag_maps(model: Model, picture: Grey, options: GenerateOptions, tags: Sequence[int]) -> tuple[TagMap, ...]:
+def tag_map(model: Model, encoding: Encoding, plan: Plan, asked: AskedTag) -> Floats:
+    """(rows, columns) where the sentence looks that would tell a tag, whether the plan has it or not."""
+    attention = decode.attend(model, encoding, plan, asked.tag)
+    weights = text_map(model, encoding, attention, asked.text)
+    side = math.isqrt(weights.size)
+    return weights.reshape(side, side)
+
+
+def _tag_maps(model: Model, picture: Pixels, options: GenerateOptions, tags: Sequence[AskedTag]) -> tuple[TagMap, ...]:
     """Ask the decoder where it looks for tags; the image is encoded anew, as reports do not keep its patches."""
     if not tags:
         return ()
     (encoding,) = encode(model, [picture])
     plan = make_plan(model.manifest, encoding, HEAD, options.threshold)
-    names, maps = model.manifest.reporting_names, []
-    for tag in tags:
-        weights = decode.attend(model, encoding, plan, tag)
-        side = math.isqrt(weights.size)
-        maps.append(TagMap(names[tag], float(plan.probabilities[tag]), tag in plan.tags, weights.reshape(side, side)))
-    return tuple(maps)
+    return tuple(
+        TagMap(
+            asked.name,
+            float(plan.probabilities[asked.tag]),
+            asked.tag in plan.tags,
+            tag_map(model, encoding, plan, asked),
+        )
+        for asked in tags
+    )
 
 
 def _slug(text: str) -> str:

@@ -1,13 +1,14 @@
 """Ground: ties sentences and words to patches of the image.
 
 What a decoder attended to while it wrote says where it looked, not what for. The space that images and texts share
-says what each patch looks like. The map of a sentence is the product of both: softmax(log attention + similarity of the
-patches to the sentence), and that of a word the product of its sentence's map and the patches' similarity to the word.
-No gradients are needed, so the ONNX graphs do.
+says what each patch looks like. The map of a sentence is the product of both, softmax(log attention + likeness of the
+patches to what it tells), smoothed; that of a word is the product of its sentence's map and the patches' likeness to
+the word. No gradients are needed, so the ONNX graphs do.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,20 +18,24 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cxreport.bundle import PAD
+from cxreport import lexicon
+from cxreport.bundle import Manifest
+from cxreport.text_tokens import text_ids
 from cxreport.types import Decoding, Encoding, Floats, SentenceIds
 
 if TYPE_CHECKING:
     from cxreport.session import Model
 
 _SMALL = 1e-9
+_REACH = 1.5
+"""Standard deviation, in embedded patches, of the smoothing: neighbours share most of what they see."""
 
 
 def ground(model: Model, encodings: Sequence[Encoding], decodings: Sequence[Decoding]) -> list[Decoding]:
     """Give every sentence and word of every study a map over the patches, each with a sum of 1.
 
-    A bundle without a text encoder leaves the decoder's own attention, which its words share. Studies without an
-    image stay as they are.
+    What a sentence tells is its tag where it was planned to tell one, else its words. A bundle without a text encoder
+    leaves the decoder's own attention, which its words share. Studies without an image stay as they are.
 
     Args:
         model: that wrote the sentences.
@@ -43,17 +48,20 @@ def ground(model: Model, encodings: Sequence[Encoding], decodings: Sequence[Deco
     ]
 
 
-def text_map(model: Model, encoding: Encoding, ids: Sequence[int]) -> Floats | None:
-    """(P,) where an image speaks of a text; None without an image or a text encoder.
+def text_map(model: Model, encoding: Encoding, attention: Floats, text: str) -> Floats:
+    """(P',) where an image speaks of a text, given where a decoder attends to (P,); the latter without a text encoder.
 
     Args:
         model: a loaded bundle.
         encoding: of the image.
-        ids: words of the text.
+        attention: with a sum of 1.
+        text: such as the name of a finding.
     """
-    if encoding.patch_embeddings is None or not ids:
-        return None
-    return _softmax(_similarity(model, encoding.patch_embeddings, [ids])[0])
+    if encoding.patch_embeddings is None:
+        return attention
+    embedded = model.encode_text(text_ids(model.manifest.text_vocabulary, [text]))
+    weights: Floats = _joined(attention, encoding.patch_embeddings, embedded)[0]
+    return weights
 
 
 def _grounded(model: Model, encoding: Encoding, sentence: SentenceIds) -> SentenceIds:
@@ -65,19 +73,48 @@ def _grounded(model: Model, encoding: Encoding, sentence: SentenceIds) -> Senten
     if encoding.patch_embeddings is None:
         words = np.repeat(attention[None], len(sentence.ids), axis=0) if own is None else own
         return replace(sentence, attention=attention, word_attention=words)
-    patches = len(encoding.patch_embeddings)
-    similarity = _similarity(model, encoding.patch_embeddings, [sentence.ids, *([word] for word in sentence.ids)])
-    whole = _softmax(_log(resized(attention, patches)) + similarity[0])
-    before = whole[None] if own is None else np.stack([resized(row, patches) for row in own])
-    return replace(sentence, attention=whole, word_attention=_softmax(_log(before) + similarity[1:]))
+    own_ids = np.array([sentence.ids], np.int64)
+    told = own_ids if sentence.planned is None else _plain_ids(model.manifest, sentence.planned)
+    whole = _joined(attention, encoding.patch_embeddings, model.encode_text(told))[0]
+    words = model.encode_text(own_ids.T)
+    return replace(
+        sentence,
+        attention=whole,
+        word_attention=_joined(whole if own is None else own, encoding.patch_embeddings, words),
+    )
 
 
-def _similarity(model: Model, patches: Floats, texts: Sequence[Sequence[int]]) -> Floats:
-    """(N, P) logits: how much each patch looks like each of N texts."""
-    ids: NDArray[np.int64] = np.full((len(texts), max(map(len, texts))), PAD, np.int64)
-    for row, text in zip(ids, texts, strict=True):
-        row[: len(text)] = text
-    return np.asarray(model.encode_text(ids) @ patches.T, np.float32)
+def _plain_ids(manifest: Manifest, tag: int) -> NDArray[np.int64]:
+    """(1, T) words of the plain sentence for a reporting tag."""
+    ids: NDArray[np.int64] = text_ids(manifest.text_vocabulary, [lexicon.plain_sentence(manifest.reporting_names[tag])])
+    return ids
+
+
+def _joined(attention: Floats, patches: Floats, texts: Floats) -> Floats:
+    """The product of attention and likeness.
+
+    Args:
+        attention: (P,), or (N, P) of each text.
+        patches: (P', E) embedded ones.
+        texts: (N, E) embedded ones.
+
+    Returns:
+        (N, P') with a sum of 1 each.
+    """
+    looked = np.stack([resized(row, len(patches)) for row in np.atleast_2d(attention)])
+    logits = np.log(np.maximum(looked, _SMALL)) + texts @ patches.T
+    raised = np.exp(logits - logits.max(1, keepdims=True))
+    kernel = _kernel(math.isqrt(len(patches)))
+    smooth = (kernel @ raised.reshape(-1, *kernel.shape) @ kernel.T).reshape(raised.shape)
+    return np.asarray(smooth / smooth.sum(1, keepdims=True), np.float32)
+
+
+@functools.lru_cache(maxsize=4)
+def _kernel(side: int) -> Floats:
+    """(side, side) of a Gaussian; what reaches beyond the edge is lost."""
+    offsets = np.arange(side)[:, None] - np.arange(side)
+    weights = np.exp(-0.5 * (offsets / _REACH) ** 2)
+    return np.asarray(weights / weights.sum(1).max(), np.float32)
 
 
 def resized(weights: Floats, patches: int) -> Floats:
@@ -88,13 +125,3 @@ def resized(weights: Floats, patches: int) -> Floats:
     picture = Image.fromarray(weights.reshape(side, side).astype(np.float32))
     scaled = np.asarray(picture.resize((wanted, wanted), Image.Resampling.BILINEAR), np.float32).ravel()
     return np.asarray(scaled / max(float(scaled.sum()), _SMALL), np.float32)
-
-
-def _log(weights: Floats) -> Floats:
-    return np.asarray(np.log(np.maximum(weights, _SMALL)), np.float32)
-
-
-def _softmax(logits: Floats) -> Floats:
-    """Over the last axis."""
-    raised = np.exp(logits - logits.max(-1, keepdims=True))
-    return np.asarray(raised / raised.sum(-1, keepdims=True), np.float32)

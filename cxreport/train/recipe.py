@@ -15,6 +15,7 @@ from pathlib import Path
 from cxreport.errors import TrainingError
 from cxreport.train.captions_recipe import train_captions
 from cxreport.train.config import TrainConfig, load_config
+from cxreport.train.features import FEATURES_FILE
 from cxreport.train.progress import Progress, RunLog
 from cxreport.train.reports_recipe import train_reports
 
@@ -77,5 +78,7 @@ def _take_encoder(config: TrainConfig, source: Path, run: Path) -> None:
         if (other.encoder, other.data, other.pairing) != (config.encoder, config.data, config.pairing):
             raise TrainingError(f"{source}: its recipe trains another encoder, or on other data.")
         shutil.copyfile(source / "encoder.pt", run / "encoder.pt")
+        if (source / FEATURES_FILE).exists():
+            shutil.copyfile(source / FEATURES_FILE, run / FEATURES_FILE)
     except (OSError, ValueError) as error:
         raise TrainingError(f"{source}: no finished encoder is there ({error}).") from error

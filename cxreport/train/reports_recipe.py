@@ -25,9 +25,10 @@ from cxreport.train.config import TrainConfig
 from cxreport.train.consensus import consensus_reports
 from cxreport.train.encoder import Encoder
 from cxreport.train.evidence import Adapter, ReportEvidence
+from cxreport.train.features import ImageFeatures, image_features
 from cxreport.train.fit_captioner import CaptionTask, caption_vocabulary, report_words
 from cxreport.train.fit_decoder import ConsensusTask, ReportTask
-from cxreport.train.fit_encoder import EncoderData, encode_all, fit_encoder
+from cxreport.train.fit_encoder import EncoderData, fit_encoder
 from cxreport.train.fit_joint import JointTask, new_space
 from cxreport.train.joint_data import joint_data, joint_images, mesh_labels, nih_labels, text_vocabulary
 from cxreport.train.loop import Course, fit
@@ -57,9 +58,9 @@ class _Known:
     images: EncoderData
     encoder: Encoder
     """Calibrated."""
+    features: ImageFeatures
     calibration: Adapter
     """Of the tag head."""
-    val_logits: NDArray[np.float32]
     data: DecoderData
     chexnet: ReportEvidence | None
     head: Adapter
@@ -118,25 +119,26 @@ def _calibrated(
     data: DecoderData,
     chexnet: ReportEvidence | None,
 ) -> _Known:
-    """Calibrate the tag head on the val images, and fit the adapter from it to the reporting tags."""
-    _, logits = encode_all(encoder, images.val.pixels)
-    calibration = evidence.calibrate(logits.numpy(), images.val.labels)
-    slope = np.diag(calibration.weights).copy()
-    encoder.calibrate(torch.from_numpy(slope), torch.from_numpy(calibration.bias))
-    val_logits = (logits * torch.from_numpy(slope) + torch.from_numpy(calibration.bias)).numpy()
-    head = _head_adapter(config, images, data, val_logits)
-    return _Known(config, run, log, splits, images, encoder, calibration, val_logits, data, chexnet, head)
+    """Encode images, calibrate the tag head on the val ones, and fit the adapter from it to the reporting tags."""
+    features = image_features(encoder, images, config.reports.images, config.seed, run)
+    calibration = evidence.calibrate(features.val_logits.numpy(), images.val.labels)
+    slope, bias = torch.from_numpy(np.diag(calibration.weights).copy()), torch.from_numpy(calibration.bias)
+    encoder.calibrate(slope, bias)
+    features = features.calibrated(slope, bias)
+    head = _head_adapter(config, images, data, features.val_logits.numpy())
+    return _Known(config, run, log, splits, images, encoder, features, calibration, data, chexnet, head)
 
 
 def _partners(known: _Known) -> Images:
     """Patch features, and a draw of the image that goes with each report."""
-    config, images, data, chexnet = known.config, known.images, known.data, known.chexnet
-    chosen = np.random.default_rng(config.seed).permutation(len(images.train))[: config.reports.images]
-    patches, logits = encode_all(known.encoder, images.train.pixels[chosen])
+    config, data, chexnet = known.config, known.data, known.chexnet
+    train, features = known.images.train, known.features
+    chosen = features.chosen.tolist()
     if chexnet is None:
-        return Images(patches, paired.own_images(data.train, [images.train.names[i] for i in chosen]))
-    seen = images.train.labels[chosen], known.head.probabilities(logits.numpy())
-    return Images(patches, pseudo_pairs(*seen, data.train, data.tags, chexnet.probabilities, config.reports.neighbours))
+        return Images(features.patches, paired.own_images(data.train, [train.names[i] for i in chosen]))
+    seen = train.labels[chosen], known.head.probabilities(features.logits.numpy())
+    draw = pseudo_pairs(*seen, data.train, data.tags, chexnet.probabilities, config.reports.neighbours)
+    return Images(features.patches, draw)
 
 
 def _write_reports(known: _Known, partners: Images) -> dict[str, Any]:
@@ -153,7 +155,9 @@ def _write_reports(known: _Known, partners: Images) -> dict[str, Any]:
         course = Course(reports.consensus_epochs, reports.lr, reports.weight_decay)
         written = ConsensusTask(reports, data, decoder, partners, wanted)
         fit(written, course, known.run, "consensus", known.log, config.seed + 2)
-    sources = {"head": evidence.source(known.head, known.images.tags, known.val_logits, degree_shares(data))}
+    sources = {
+        "head": evidence.source(known.head, known.images.tags, known.features.val_logits.numpy(), degree_shares(data))
+    }
     if chexnet is not None:
         sources["chexnet"] = chexnet.source
     return {
@@ -188,7 +192,7 @@ def _val_pairs(known: _Known, texts: list[tuple[str, ...]]) -> tuple[Tensor, lis
         evident = np.stack([seen.get(t.uid, unknown) for t in reports])
         partner = stand_ins(val.labels, stated, evident)
     rows = [p for p in partner if p >= 0]
-    patches, _ = encode_all(known.encoder, val.pixels[rows]) if rows else (torch.zeros(0, 1, 1), None)
+    patches = known.features.val_patches[rows]
     return patches, [text for text, p in zip(texts, partner, strict=True) if p >= 0]
 
 
@@ -212,7 +216,7 @@ def _fit_joint(known: _Known, vocabulary: tuple[str, ...]) -> list[str]:
 def _finish(known: _Known, written: dict[str, Any]) -> None:
     """Fit the distance, and put down what the bundle needs beside the weights."""
     images, calibration = known.images, known.calibration
-    scores = _sigmoid(known.val_logits)
+    scores = _sigmoid(known.features.val_logits.numpy())
     auc = {k: round(v, 4) for k, v in auc_per_tag(scores, images.val.labels, images.tags).items()}
     limits, false_alarms = fit_distance(known.run, images.train.pixels, images.val.pixels, known.encoder)
     known.log.epoch("typicality", {**asdict(limits), **false_alarms})

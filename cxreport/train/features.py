@@ -1,0 +1,54 @@
+"""Patch features and logits of the images that reports are written from, kept in the run folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cxreport.train import checkpoints
+from cxreport.train.encoder import Encoder
+from cxreport.train.fit_encoder import EncoderData, encode_all
+
+FEATURES_FILE = "features.pt"
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFeatures:
+    """Patch features (., P, D) in half precision and logits (., T) of the val images and of some train images."""
+
+    chosen: Tensor
+    """Indices of the train images."""
+    patches: Tensor
+    logits: Tensor
+    val_patches: Tensor
+    val_logits: Tensor
+
+    def calibrated(self, slope: Tensor, bias: Tensor) -> ImageFeatures:
+        """With calibrated logits."""
+        return replace(self, logits=self.logits * slope + bias, val_logits=self.val_logits * slope + bias)
+
+
+def image_features(encoder: Encoder, images: EncoderData, most: int, seed: int, run: Path) -> ImageFeatures:
+    """Encode all val images and ``most`` of the train images, or read what an earlier start has encoded.
+
+    Args:
+        encoder: trained, not yet calibrated.
+        images: of the recipe.
+        most: train images.
+        seed: of the choice.
+        run: folder that keeps the features.
+    """
+    chosen = torch.from_numpy(np.random.default_rng(seed).permutation(len(images.train))[:most])
+    path = run / FEATURES_FILE
+    if path.exists():
+        kept = ImageFeatures(**torch.load(path, weights_only=True))
+        if torch.equal(kept.chosen, chosen) and len(kept.val_logits) == len(images.val):
+            return kept
+    patches, logits = encode_all(encoder, images.train.pixels[chosen.numpy()])
+    features = ImageFeatures(chosen, patches, logits, *encode_all(encoder, images.val.pixels))
+    checkpoints.save(dict(vars(features)), path)
+    return features
