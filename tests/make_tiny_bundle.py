@@ -1,12 +1,14 @@
-"""Makes the bundle of the fast tests with the real export code: ``python tests/make_tiny_bundle.py``.
+"""Makes the bundles of the fast tests with the real export code: ``python tests/make_tiny_bundle.py``.
 
-Its encoder is random and its decoder has learned a few sentences by heart, so that reports depend on the image and on
-the tags and can be read; what they say means nothing.
+Their encoder is random and their writers have learned a few sentences by heart, so that reports depend on the image and
+on the tags and can be read; what they say means nothing. One bundle is co-attention with a space of images and texts,
+the other soft attention that sees colours.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +19,8 @@ from torch.nn import functional as F
 
 from cxreport.bundle import (
     END,
+    FULL_STOP,
+    NEXT_SECTION,
     PAD,
     SPECIAL_WORDS,
     DecodingDefaults,
@@ -25,13 +29,19 @@ from cxreport.bundle import (
     ReportingTag,
     Tag,
 )
+from cxreport.train._parity import Networks
+from cxreport.train.captioner import CaptionerSizes, make_captioner
+from cxreport.train.config import JointConfig
 from cxreport.train.decoder import Decoder, DecoderSizes
 from cxreport.train.encoder import Encoder
 from cxreport.train.export import BundleDescription, write_bundle
+from cxreport.train.fit_joint import JointData, JointImages, JointTexts, new_space
+from cxreport.train.joint import JointSpace, joint_features
 from cxreport.train.typicality import fit_typicality
 from cxreport.types import Detail
 
 FOLDER = Path(__file__).parent / "data" / "tiny_bundle"
+CAPTION_FOLDER = Path(__file__).parent / "data" / "tiny_captioner"
 IMAGE_SIZE = 32
 NIH = [
     *("Atelectasis", "Cardiomegaly", "Effusion", "Infiltration", "Mass", "Nodule", "Pneumonia", "Pneumothorax"),
@@ -80,6 +90,9 @@ SENTENCES = (*FINDINGS.values(), *IMPRESSION.values(), *NORMAL, FREE, NOTHING)
 WORDS = sorted({word for sentence in SENTENCES for word in sentence.split()})
 WARN, REFUSE = 4.0, 6.0  # drawings and flat grey stay below, noise is beyond
 VOCABULARY = (*SPECIAL_WORDS, *WORDS)
+EXTRA_WORDS = ("infiltration", "left", "right")
+"""What the text encoder knows beyond the vocabulary."""
+CAPTION_VOCABULARY = (*VOCABULARY, FULL_STOP, NEXT_SECTION)
 
 
 class Sentence(NamedTuple):
@@ -109,7 +122,67 @@ def make(folder: Path, steps: int = 800) -> dict[str, Any]:
     )
     decoder = Decoder(sizes)
     _teach(decoder, steps)
-    return write_bundle(folder, encoder, decoder.eval(), typicality, _description())
+    networks = Networks(encoder, decoder.eval(), typicality, _joint(encoder, pictures))
+    return write_bundle(folder, networks, _description())
+
+
+def make_captioner_bundle(folder: Path, steps: int = 1500, architecture: str = "soft-attention") -> dict[str, Any]:
+    """Write the bundle of a captioner, taught for some steps; returns the figures of its export."""
+    torch.set_num_threads(1)
+    torch.manual_seed(20261124)
+    encoder = Encoder(len(NIH), width=3 / 128).eval()
+    pictures = _pictures()
+    _spread(encoder, pictures)
+    colours = (pictures * torch.tensor([1.0, 0.8, 0.6]).view(1, 3, 1, 1)).clamp(0, 255)
+    typicality = fit_typicality(encoder, colours.permute(0, 2, 3, 1).to(torch.uint8).numpy())
+    sizes = CaptionerSizes(len(CAPTION_VOCABULARY), encoder.tag_head.in_features, 24, 16, 8)
+    captioner = make_captioner(architecture, sizes)
+    with torch.inference_mode():
+        patches = encoder(colours)[0]
+    optimiser = torch.optim.Adam(captioner.parameters(), 0.01)
+    index = {word: i for i, word in enumerate(CAPTION_VOCABULARY)}
+    texts = [_caption(i) for i in range(len(pictures))]
+    words = nn.utils.rnn.pad_sequence([torch.tensor([*map(index.get, t), END]) for t in texts], True, PAD)
+    for _ in range(steps):
+        logits, _ = captioner.words(patches.clone(), words)
+        loss = F.cross_entropy(logits.flatten(0, 1), words.flatten(), ignore_index=PAD)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    description = replace(
+        _description(),
+        name="tiny-captioner",
+        architecture=architecture,
+        reporting_tags=(),
+        evidence={},
+        aliases={},
+        extra_words=(),
+        vocabulary=CAPTION_VOCABULARY,
+        decoding=DecodingDefaults(max_sentences=1, min_words=3, max_words=40, planned=False),
+    )
+    return write_bundle(folder, Networks(encoder, captioner.eval(), typicality, channels=3), description)
+
+
+def _caption(number: int) -> list[str]:
+    """One of a few reports as one sequence."""
+    findings = list(FINDINGS.values())
+    told = [findings[(number + k) % len(findings)] for k in range(1 + number % 2)]
+    return " . ".join([*told, FREE, NEXT_SECTION]).replace(f". {NEXT_SECTION}", f". {NEXT_SECTION} {NOTHING} .").split()
+
+
+def _joint(encoder: Encoder, pictures: Tensor) -> JointSpace:
+    """A space with random weights that standardises as the pictures demand."""
+    with torch.inference_mode():
+        features, patches = joint_features(encoder.maps(pictures))
+    labels = torch.eye(len(NIH))[torch.arange(len(pictures)) % len(NIH)]
+    images = JointImages(features.clone(), patches.half(), labels)
+    words = len(VOCABULARY) + len(EXTRA_WORDS)
+    none = JointTexts(torch.zeros(0, 1, dtype=torch.int64), torch.zeros(0, len(NIH)))
+    data = JointData(images, images, none, none, torch.zeros(len(NIH), 1, dtype=torch.int64), tuple(NIH))
+    config = JointConfig(embedding=16, word_dim=12, hidden=12, patch_hidden=6)
+    space = new_space(config, data, words)
+    nn.init.normal_(space.image.position, std=0.1)
+    return space.eval()
 
 
 def _pictures() -> Tensor:
@@ -196,6 +269,7 @@ def _description() -> BundleDescription:
         ),
         evidence={"head": _evidence(1.0, 0.5), "chexnet": _evidence(1.2, 0.4)},
         vocabulary=VOCABULARY,
+        extra_words=EXTRA_WORDS,
         decoding=DecodingDefaults(max_sentences=5, min_words=3, max_words=15, planned=True, denials=0),
         typicality=DistanceLimits(warn=WARN, refuse=REFUSE),
         licence="Apache-2.0",
@@ -213,4 +287,4 @@ def _evidence(weight: float, threshold: float) -> EvidenceModel:
 
 
 if __name__ == "__main__":
-    print(json.dumps(make(FOLDER), indent=1))
+    print(json.dumps([make(FOLDER), make_captioner_bundle(CAPTION_FOLDER)], indent=1))
