@@ -6,12 +6,25 @@ Both take (N, P, D) patch features and have the same steps, so that one loop tra
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from cxreport.bundle import NO_WORD
+from cxreport.bundle import NO_WORD, PAD
 from cxreport.train.decoder import Attention, State
+
+
+class Unrolled(NamedTuple):
+    """Texts under teacher forcing, L words in all."""
+
+    logits: Tensor
+    """(L, words)"""
+    targets: Tensor
+    """(L,)"""
+    looked: Tensor | None
+    """(N, P) the mean attention over each text, in no order; None without attention."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +58,10 @@ class Captioner(nn.Module):
         """(N, P, D) patch features -> what a step takes of them."""
         raise NotImplementedError
 
+    def read(self, seen: Tensor, word: Tensor, state: State) -> tuple[Tensor, Tensor | None, State]:
+        """One word, as `forward`, but with what the scores are made of (N, word_dim) in place of them."""
+        raise NotImplementedError
+
     def forward(self, seen: Tensor, word: Tensor, state: State) -> tuple[Tensor, Tensor | None, State]:
         """One word.
 
@@ -56,34 +73,40 @@ class Captioner(nn.Module):
         Returns:
             logits (N, words), attention (N, P) or None, and the next state.
         """
-        raise NotImplementedError
+        read, attention, state = self.read(seen, word, state)
+        return self.scores(read), attention, state
 
     def start(self, batch: int) -> State:
         """Zero state."""
         zeros = self.bias.new_zeros(batch, self.sizes.hidden)
         return State(zeros, zeros)
 
-    def words(self, patches: Tensor, words: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Unroll under teacher forcing.
+    def words(self, patches: Tensor, words: Tensor) -> Unrolled:
+        """Unroll under teacher forcing, leaving out texts that have ended.
 
         Args:
             patches: (N, P, D).
-            words: (N, T) int64.
-
-        Returns:
-            logits (N, T, words) and attention (N, T, P) or None.
+            words: (N, T) int64, filled up with `PAD`.
         """
-        seen, state, outputs = self.seen(patches), self.start(len(words)), []
-        before = torch.full_like(words[:, 0], NO_WORD)
-        for t in range(words.shape[1]):
-            logits, attention, state = self(seen, before, state)
-            outputs.append((logits, attention))
+        lengths = (words != PAD).sum(1)
+        order = lengths.argsort(descending=True, stable=True)
+        seen, words, lengths = self.seen(patches)[order], words[order], lengths[order]
+        state, before = self.start(len(words)), torch.full_like(words[:, 0], NO_WORD)
+        reads, targets, weights = [], [], []
+        for t in range(int(lengths[0])):
+            alive = int((lengths > t).sum())
+            state = State(state.hidden[:alive], state.cell[:alive])
+            read, attention, state = self.read(seen[:alive], before[:alive], state)
+            reads.append(read)
+            targets.append(words[:alive, t])
+            if attention is not None:
+                weights.append(F.pad(attention, (0, 0, 0, len(words) - alive)))
             before = words[:, t]
-        weights = [a for _, a in outputs if a is not None]
-        return torch.stack([o for o, _ in outputs], 1), torch.stack(weights, 1) if weights else None
+        looked = torch.stack(weights).sum(0) / lengths.unsqueeze(1) if weights else None
+        return Unrolled(self.scores(torch.cat(reads)), torch.cat(targets), looked)
 
-    def _scores(self, read: Tensor) -> Tensor:
-        """(N, word_dim) -> logits; input and output embeddings are tied."""
+    def scores(self, read: Tensor) -> Tensor:
+        """(N, word_dim) -> logits (N, words); input and output embeddings are tied."""
         return read @ self.embedding.weight.t() + self.bias
 
 
@@ -100,12 +123,12 @@ class CnnRnn(Captioner):
         """(N, P, D) -> (N, D)."""
         return patches.mean(1)
 
-    def forward(self, seen: Tensor, word: Tensor, state: State) -> tuple[Tensor, Tensor | None, State]:
+    def read(self, seen: Tensor, word: Tensor, state: State) -> tuple[Tensor, Tensor | None, State]:
         """As in `Captioner`."""
         first = (word == NO_WORD).unsqueeze(1)
         inputs = torch.where(first, self.image(self.norm(seen)), self.embedding(word.clamp(min=0)))
         hidden, cell = self.lstm(self.dropout(inputs), state)
-        return self._scores(self.output(self.dropout(hidden))), None, State(hidden, cell)
+        return self.output(self.dropout(hidden)), None, State(hidden, cell)
 
 
 class SoftAttention(Captioner):
@@ -126,7 +149,7 @@ class SoftAttention(Captioner):
         """(N, P, D) as they are."""
         return patches
 
-    def forward(self, seen: Tensor, word: Tensor, state: State) -> tuple[Tensor, Tensor | None, State]:
+    def read(self, seen: Tensor, word: Tensor, state: State) -> tuple[Tensor, Tensor | None, State]:
         """As in `Captioner`."""
         first = (word == NO_WORD).unsqueeze(1)
         patches = self.norm(seen)
@@ -138,7 +161,7 @@ class SoftAttention(Captioner):
         before = torch.where(first, self.start_word, self.embedding(word.clamp(min=0)))
         hidden, cell = self.lstm(torch.cat([self.dropout(before), context], 1), (hidden, cell))
         read = before + self.output(self.dropout(hidden)) + self.context(context)
-        return self._scores(self.dropout(read)), weights, State(hidden, cell)
+        return self.dropout(read), weights, State(hidden, cell)
 
 
 def make_captioner(architecture: str, sizes: CaptionerSizes) -> Captioner:

@@ -133,7 +133,7 @@ class JointConfig:
     lr: float = 1e-3
     weight_decay: float = 0.05
     images: int = 10_000
-    """At most so many take part; the features of their patches are held in memory, 256 kB each at 128 px."""
+    """At most so many take part; the features of their patches are held in memory, 512 kB each at 128 px."""
     embedding: int = 512
     word_dim: int = 192
     hidden: int = 192

@@ -94,11 +94,9 @@ class CaptionTask:
         longest = self._config.max_words
         ids = [torch.tensor([*(self._index.get(w, UNK) for w in text[:longest]), END]) for text in texts]
         words = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True, padding_value=PAD)
-        logits, attention = self.module.words(patches, words)
-        known = (words != PAD) & (words != UNK)
-        loss = F.cross_entropy(logits[known], words[known], label_smoothing=smoothing)
-        if attention is None or not regular:
+        logits, targets, looked = self.module.words(patches, words)
+        known = targets != UNK
+        loss = F.cross_entropy(logits[known], targets[known], label_smoothing=smoothing)
+        if looked is None or not regular:
             return loss
-        written = (words != PAD).float()
-        looked = (attention * written.unsqueeze(2)).sum(1) * attention.shape[2] / written.sum(1, keepdim=True)
-        return loss + self._config.doubly_stochastic * ((1 - looked) ** 2).mean()
+        return loss + self._config.doubly_stochastic * ((1 - looked * looked.shape[1]) ** 2).mean()

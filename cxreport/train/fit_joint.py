@@ -174,7 +174,10 @@ def _most(patches: Tensor, texts: Tensor) -> Tensor:
 
 
 def _contrast(logits: Tensor, images: Tensor, texts: Tensor) -> Tensor:
-    """InfoNCE in both directions with all texts that share a label, or like the image have none, as positives.
+    """Log-likelihood, in both directions, of all texts that share a label, or like the image have none.
+
+    The sum over the positives, not their mean as in InfoNCE with several of them (Khosla et al. 2020): that would put
+    the few texts of a rare finding before the many of a likelier one.
 
     Args:
         logits: (B, N) likeness.
@@ -184,15 +187,9 @@ def _contrast(logits: Tensor, images: Tensor, texts: Tensor) -> Tensor:
     shared = ((images @ texts.T) > 0).float()
     neither = ((images.sum(1) == 0)[:, None] & (texts.sum(1) == 0)[None]).float()
     weights = torch.where(images.sum(1) > 0, 1.0, _NORMAL)
-    positives = shared + neither
-    rows = positives.sum(1) > 0
-    of_images = F.cross_entropy(logits[rows], _share(positives[rows]), reduction="none") * weights[rows]
-    weighted = positives * weights[:, None]
-    columns = weighted.sum(0) > 0
-    of_texts = F.cross_entropy(logits.T[columns], _share(weighted.T[columns]), reduction="none")
-    return sum((some.mean() for some in (of_images, of_texts) if len(some)), torch.zeros(())) / 2
-
-
-def _share(positives: Tensor) -> Tensor:
-    """Rows with a sum of 1."""
-    return positives / positives.sum(1, keepdim=True)
+    positives = (shared + neither) * weights[:, None]
+    total = positives.sum()
+    if not total:
+        return logits.sum() * 0
+    likelihood = (positives * (logits.log_softmax(1) * logits.shape[0] + logits.log_softmax(0) * logits.shape[1])).sum()
+    return -likelihood / total / (logits.shape[0] + logits.shape[1])

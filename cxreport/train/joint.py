@@ -1,7 +1,8 @@
 """One space for images and texts (Filipavicius et al. 2019, section on joint representations): unit vectors, by cosine.
 
-An image is embedded as a whole, from its mean patch, and patch by patch, from the finer features of relu4_4 and where
-the patch lies. A text is embedded as the gated mean of its words, so that a word alone is a text too.
+An image is embedded as a whole, from its mean patch, and patch by patch, from the finer features of relu3_4 and relu4_4
+and where the patch lies: those of relu5_4 see too much at once to tell where (fitted to boxes for a trial, they pointed
+no better than a finding's usual place; relu3_4 made nodules and masses found). A text is embedded as the gated mean of its words, so that a word alone is a text too.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ _MOST = 5.0  # of a gate's logit
 
 
 def joint_features(maps: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """What is embedded of an image: the mean patch (B, 512) and the patches of relu4_4 (B, (S/8)^2, 512).
+    """What is embedded of an image: the mean patch (B, 512), and (B, (S/8)^2, 1024) of its patches.
 
     Args:
-        maps: of `Encoder.maps`.
+        maps: of `Encoder.maps`; a patch has relu4_4, and the means and maxima of relu3_4 over its four places.
     """
-    return maps[-1].mean((2, 3)).float(), maps[-2].flatten(2).transpose(1, 2).float()
+    fine, patches = maps[2].float(), maps[3].float()
+    stacked = torch.cat([patches, F.avg_pool2d(fine, 2), F.max_pool2d(fine, 2)], 1)
+    return maps[-1].mean((2, 3)).float(), stacked.flatten(2).transpose(1, 2)
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def joint_images(encoder: Encoder, images: LabelledImages, most: int, seed: int)
     Args:
         encoder: trained.
         images: with labels.
-        most: how many at most; the patches of an image take 256 kB at 128 px.
+        most: how many at most; the patches of an image take 512 kB at 128 px.
         seed: of the choice.
     """
     chosen = np.sort(np.random.default_rng(seed).permutation(len(images))[:most])
