@@ -128,7 +128,7 @@ class CaptionerConfig:
 class JointConfig:
     """The space that images and texts share."""
 
-    epochs: int = 8
+    epochs: int = 6
     batch: int = 64
     lr: float = 1e-3
     weight_decay: float = 0.05

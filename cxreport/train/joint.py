@@ -1,8 +1,8 @@
 """One space for images and texts (Filipavicius et al. 2019, section on joint representations): unit vectors, by cosine.
 
 An image is embedded as a whole, from its mean patch, and patch by patch, from the finer features of relu3_4 and relu4_4
-and where the patch lies: those of relu5_4 see too much at once to tell where (fitted to boxes for a trial, they pointed
-no better than a finding's usual place; relu3_4 made nodules and masses found). A text is embedded as the gated mean of its words, so that a word alone is a text too.
+and where the patch lies: those of relu5_4 see too much at once to tell where. A text is embedded as the gated mean of
+its words, so that a word alone is a text too.
 """
 
 from __future__ import annotations
@@ -105,7 +105,9 @@ class ImageEncoder(nn.Module):
     def embed_patches(self, patches: Tensor) -> Tensor:
         """(B, P, D) -> (B, P, E)."""
         standard = (patches - self.patch_mean) / self.patch_spread
-        hidden = torch.tanh(self.patch(self.dropout(standard)))
+        if self.training:  # the same channels of all patches of an image: they are all much alike
+            standard = standard * self.dropout(torch.ones_like(standard[:, :1]))
+        hidden = torch.tanh(self.patch(standard))
         embedded: Tensor = self.patch_output(hidden) + self.position
         return embedded
 
