@@ -31,14 +31,14 @@ class Head:
     """(T, D), log odds per unit of a feature of the mean patch."""
     images: int
     """That it was fitted to."""
-    residual: float
-    """Root mean square error in log odds on images that were held out, of the worst tag; nan where there are too few
-    images."""
+    residuals: NDArray[np.float64]
+    """(T,) root mean square error in log odds on images that were held out; nan for tags that too few images have a
+    probability of that is far enough from 0 and 1."""
 
     @property
-    def recovered(self) -> bool:
-        """Whether the weights are those of the head."""
-        return self.residual < _TOLERANCE
+    def recovered(self) -> NDArray[np.bool_]:
+        """(T,) whether the weights are those of the head."""
+        return np.asarray(self.residuals < _TOLERANCE)
 
 
 def recover_head(means: NDArray[np.float64], probabilities: NDArray[np.float64]) -> Head:
@@ -49,24 +49,23 @@ def recover_head(means: NDArray[np.float64], probabilities: NDArray[np.float64])
         probabilities: (N, T) of the tags.
 
     Returns:
-        The head; with fewer images than features one that is not recovered.
+        The head; its weights are 0 where there are fewer images than features.
     """
     held = np.arange(len(means)) % _HELD_OUT == _HELD_OUT - 1
     centre, spread = means.mean(0), means.std(0)
     scaled = (means - centre) / np.where(spread > 0, spread, 1)
     rows = np.column_stack([scaled, np.ones(len(means))])
-    weights, residuals = np.zeros((probabilities.shape[1], means.shape[1])), []
+    weights = np.zeros((probabilities.shape[1], means.shape[1]))
+    residuals = np.full(len(weights), np.nan)
     for tag, p in enumerate(probabilities.T):
         usable = (p > _LEAST) & (p < _MOST)
         fitted, checked = usable & ~held, usable & held
         odds = np.log(p, where=usable, out=np.zeros_like(p)) - np.log1p(-p, where=usable, out=np.zeros_like(p))
-        if fitted.sum() <= rows.shape[1] or not checked.any():
-            residuals.append(math.nan)
-            continue
-        solution = _ridge(rows[fitted], odds[fitted])
-        residuals.append(float(np.sqrt(np.mean((rows[checked] @ solution - odds[checked]) ** 2))))
-        weights[tag] = solution[:-1] / np.where(spread > 0, spread, np.inf)
-    return Head(weights, int((~held).sum()), float(np.max(residuals)))
+        if fitted.sum() > rows.shape[1] and checked.any():
+            solution = _ridge(rows[fitted], odds[fitted])
+            residuals[tag] = np.sqrt(np.mean((rows[checked] @ solution - odds[checked]) ** 2))
+            weights[tag] = solution[:-1] / np.where(spread > 0, spread, np.inf)
+    return Head(weights, int((~held).sum()), residuals)
 
 
 def _ridge(rows: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,7 +1,8 @@
 """Deletion test: whether the tag head's probability falls where the patches that a map attends to are masked.
 
 After Samek et al. (2017) and Petsiuk et al. (2018), in one step: the most attended fifth of the image is replaced by
-the mean image, and the fall of the probability is compared with that for as many patches at random.
+the mean image, and the fall of the probability is compared with that for as many patches at random. These lie apart,
+while those attended to mostly lie together, so that the two do not harm an image in quite the same way.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from cxreport.evaluate.bootstrap import Figure, pooled_means
 from cxreport.ground import resized
+from cxreport.train.nih import FINDINGS
 from cxreport.types import Floats, Grey
 
 MOST = 40
@@ -95,7 +97,8 @@ def measure_deletion(
             places.append(number)
     values, named, where = np.array(rows), np.array(findings), np.array(places)
     by_finding = {
-        name: _figures(values[named == name], where[named == name], resamples) for name in dict.fromkeys(findings)
+        name: _figures(values[named == name], where[named == name], resamples)
+        for name in sorted(set(findings), key=FINDINGS.index)
     }
     return Deletion(MOST, SHARE, by_finding, _figures(values, where, resamples))
 

@@ -169,7 +169,7 @@ def _means(
     def over_findings(sums: NDArray[np.float64]) -> NDArray[np.float64]:
         of = ratios(*np.split(sums, 2, axis=1)).reshape(-1, *shape)
         first, second = (of[:, :, POINTERS.index(name), 0] for name in (MODEL, PRIOR))
-        flat = np.concatenate([of.reshape(len(of), shape[0], -1), (first - second)[..., None]], axis=2)
+        flat = np.concatenate([of.reshape(len(of), shape[0], shape[1] * shape[2]), (first - second)[..., None]], axis=2)
         there = ~np.isnan(flat)
         return ratios(there.sum(1), np.where(there, flat, 0).sum(1))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 
 from rich.console import RenderableType
@@ -35,18 +34,21 @@ def render_grounding(grounding: Grounding) -> Iterator[RenderableType]:
         findings = f"{places.ahead} of {len(places.findings)} findings"
         yield Text(f"The map points better than the prior in {findings}; mean difference {lead}.")
     yield Text(f"{_LEGEND.rstrip()} {_recovered(grounding)}.")
-    if grounding.deletion:
-        yield _deletion(grounding.deletion)
+    if (deletion := grounding.deletion) is not None:
+        yield _deletion(deletion)
         yield Text(
-            f"n: val images, at most {grounding.deletion.most} a finding, {grounding.deletion.masked:.0%} of whose patches "
-            "are masked.\nmap, CAM: share where the tag's probability falls more than by masking at random. fall: its mean."
+            f"n: val images, at most {deletion.most} a finding, {deletion.masked:.0%} of whose patches "
+            "are masked.\nmap, CAM: share where the tag's probability falls more than by masking at random. fall: "
+            "its mean."
         )
 
 
 def _recovered(grounding: Grounding) -> str:
-    if math.isnan(grounding.head_residual):
-        return f"not recovered, as {grounding.head_images} val images are too few"
-    return f"recovered from {grounding.head_images} val images to {grounding.head_residual:.1g} log odds"
+    known = [some for name, some in grounding.head_residuals.items() if name not in grounding.unrecovered]
+    if not known:
+        return f"not recovered from {grounding.head_images} val images"
+    text = f"recovered from {grounding.head_images} val images to {max(known):.0e} log odds"
+    return f"{text}, but not that of {', '.join(grounding.unrecovered)}" if grounding.unrecovered else text
 
 
 def _places(places: PlaceFigures, metric: str) -> Table:
