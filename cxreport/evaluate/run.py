@@ -52,10 +52,11 @@ def evaluate(
     Raises:
         CxreportError: data are missing, the bundle does not fit them, or a study failed.
     """
+    # first, as it is the one that needs a file of its own
+    grounding = evaluate_grounding(model, nih, boxes, options) if nih and boxes else None
     texts = evaluate_openi(model, openi, options) if openi else None
     images = evaluate_nih(model, nih, options) if nih else None
     captions = evaluate_coco(model, coco, options) if coco else None
-    grounding = evaluate_grounding(model, nih, boxes, options) if nih and boxes else None
     signature = _signature(model, texts, images, captions, grounding, options)
     return Evaluation(signature, texts, images, captions, grounding)
 
