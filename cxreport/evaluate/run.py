@@ -52,7 +52,7 @@ def evaluate(
     Raises:
         CxreportError: data are missing, the bundle does not fit them, or a study failed.
     """
-    # first, as it is the one that needs a file of its own
+    # before the drafting, which takes minutes: an unfit box file is told of at once
     grounding = evaluate_grounding(model, nih, boxes, options) if nih and boxes else None
     texts = evaluate_openi(model, openi, options) if openi else None
     images = evaluate_nih(model, nih, options) if nih else None
