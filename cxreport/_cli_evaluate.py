@@ -39,6 +39,12 @@ def evaluate(
         list[Path] | None,
         typer.Option(metavar="DIR", help="NIH ChestX-ray14 images with val_list.txt: tags, and reports. Repeatable."),
     ] = None,
+    boxes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Radiologists' boxes on NIH images, CSV: where the model looks. Needs --nih."
+        ),
+    ] = None,
     dataset: Annotated[
         Dataset | None,
         typer.Option(help="What --data holds. coco: images with captions in COCO's layout."),
@@ -77,6 +83,8 @@ def evaluate(
             raise UsageError("--from-images goes with --openi.")
         if plot and not nih:
             raise UsageError("--plot goes with --nih.")
+        if boxes and not nih:
+            raise UsageError("--boxes goes with --nih.", hint="Name the folder with the images that the boxes are on.")
         if samples and not (nih or coco):
             raise UsageError("--samples goes with --nih or --dataset coco.")
         if (openi or coco) and importlib.util.find_spec("pycocoevalcap") is None:
@@ -88,7 +96,7 @@ def evaluate(
         with _cli_run.Progress(shown=sys.stderr.isatty()) as progress:
             loaded = session.Model.load(bundle.find_bundle(model), "cpu")
             options = EvaluateOptions(bootstrap, limit, samples, from_images, progress.count)
-            measured = measure(loaded, openi, nih, options, coco)
+            measured = measure(loaded, openi, nih, options, coco, boxes)
         try:
             if plot:
                 _plot(measured, plot)

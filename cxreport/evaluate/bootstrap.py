@@ -50,6 +50,35 @@ def mean_statistics(names: tuple[str, ...], rows: Rows) -> Statistics:
     return Statistics(names, counted, lambda sums: sums[:, 1:] / sums[:, :1])
 
 
+def pooled_means(names: tuple[str, ...], values: Rows, studies: NDArray[np.int64], resamples: int) -> dict[str, Figure]:
+    """Means over things of which a study has several, with intervals over studies.
+
+    Args:
+        names: of the F figures.
+        values: (M, F) of the things; nan where one has no such value.
+        studies: (M,) number of the study that each belongs to.
+        resamples: of the intervals.
+    """
+    known = ~np.isnan(values)
+    rows = by_study(np.column_stack([known, np.where(known, values, 0)]), studies)
+    statistics = Statistics(names, rows, lambda sums: ratios(*np.split(sums, 2, axis=1)))
+    return statistics.estimate(draw_studies(len(rows), resamples))
+
+
+def by_study(rows: Rows, studies: NDArray[np.int64]) -> Rows:
+    """(M, K) of things -> (N, K) sums over those of each study, in the order of the studies' numbers."""
+    _, places = np.unique(studies, return_inverse=True)
+    sums = np.zeros((int(places.max()) + 1, rows.shape[1]))
+    np.add.at(sums, places, rows)
+    return sums
+
+
+def ratios(counts: Rows, sums: Rows) -> Rows:
+    """Means; nan where nothing was counted."""
+    means: Rows = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+    return means
+
+
 def draw_studies(studies: int, resamples: int) -> Draws:
     """(resamples, studies): how often each resample has each study; the same numbers give the same draws."""
     rng = np.random.default_rng(_SEED)

@@ -13,6 +13,7 @@ import numpy as np
 from cxreport import __version__
 from cxreport.evaluate.coco import CocoFigures, evaluate_coco
 from cxreport.evaluate.drafting import EvaluateOptions
+from cxreport.evaluate.grounding import Grounding, evaluate_grounding
 from cxreport.evaluate.nih import NihFigures, evaluate_nih
 from cxreport.evaluate.openi import OpeniFigures, evaluate_openi
 from cxreport.session import Model
@@ -26,10 +27,17 @@ class Evaluation:
     openi: OpeniFigures | None
     nih: NihFigures | None
     coco: CocoFigures | None
+    grounding: Grounding | None = None
+    """Of the NIH images that have boxes."""
 
 
 def evaluate(
-    model: Model, openi: Path | None, nih: Sequence[Path], options: EvaluateOptions, coco: Path | None = None
+    model: Model,
+    openi: Path | None,
+    nih: Sequence[Path],
+    options: EvaluateOptions,
+    coco: Path | None = None,
+    boxes: Path | None = None,
 ) -> Evaluation:
     """Measure a bundle on one collection or several.
 
@@ -39,14 +47,18 @@ def evaluate(
         nih: folders of NIH ChestX-ray14.
         options: how much is measured.
         coco: folder of COCO captions.
+        boxes: file of boxes around findings on the NIH images.
 
     Raises:
         CxreportError: data are missing, the bundle does not fit them, or a study failed.
     """
+    # before the drafting, which takes minutes: an unfit box file is told of at once
+    grounding = evaluate_grounding(model, nih, boxes, options) if nih and boxes else None
     texts = evaluate_openi(model, openi, options) if openi else None
     images = evaluate_nih(model, nih, options) if nih else None
     captions = evaluate_coco(model, coco, options) if coco else None
-    return Evaluation(_signature(model, texts, images, captions, options), texts, images, captions)
+    signature = _signature(model, texts, images, captions, grounding, options)
+    return Evaluation(signature, texts, images, captions, grounding)
 
 
 def _signature(
@@ -54,6 +66,7 @@ def _signature(
     texts: OpeniFigures | None,
     images: NihFigures | None,
     captions: CocoFigures | None,
+    grounding: Grounding | None,
     options: EvaluateOptions,
 ) -> str:
     """What has to be the same for two evaluations to compare, in one line."""
@@ -63,6 +76,8 @@ def _signature(
         parts += [f"openi {texts.split}", ways, texts.metrics, "labels lexicon rules, uncertain positive"]
     if images:
         parts.append("nih val " + ", ".join(f"{some.name} ({some.images})" for some in images.sets))
+    if grounding:
+        parts.append(grounding.signature)
     if captions:
         parts.append(f"coco {captions.name} {captions.split} ({captions.images}, {captions.references} references)")
         parts += [captions.words, captions.metrics]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from rich.console import Group, RenderableType
@@ -12,16 +11,17 @@ from rich.text import Text
 from cxreport.evaluate import captions, clinical, tags, variety
 from cxreport.evaluate.abstention import METRICS, AbstentionRates
 from cxreport.evaluate.bootstrap import Figure, Systems
+from cxreport.evaluate.cells import NONE, interval, new_table, number
 from cxreport.evaluate.coco import CocoFigures
 from cxreport.evaluate.guards import GuardCounts
 from cxreport.evaluate.nih import ImageFigures, NihFigures, Sample
 from cxreport.evaluate.openi import MODEL, OpeniFigures, TextFigures
 from cxreport.evaluate.pointing import PointingFigures
 from cxreport.evaluate.run import Evaluation
+from cxreport.evaluate.table_grounding import render_grounding
 from cxreport.evaluate.tags import LEAST_POSITIVES, FindingFigures
 
 _COUNTS = ("vocabulary", "mean words")
-_NONE = "-"
 _POINTERS = {
     "model": "the word's map",
     "other image": "the map of another image's word",
@@ -38,6 +38,8 @@ def render(evaluation: Evaluation) -> Group:
         parts += _openi(evaluation.openi)
     if evaluation.nih:
         parts += _nih(evaluation.nih)
+    if evaluation.grounding:
+        parts += render_grounding(evaluation.grounding)
     if evaluation.coco:
         parts += _coco(evaluation.coco)
     return Group(*parts, Text(evaluation.signature, style="dim", no_wrap=True, overflow="ignore"))
@@ -69,17 +71,9 @@ def _coco(figures: CocoFigures) -> Iterator[RenderableType]:
         yield Text(f"\n{sample.image}\nCaption: {sample.caption}\nReference: {sample.reference}")
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column(columns[0], no_wrap=True)
-    for column in columns[1:]:
-        table.add_column(column, justify="right")
-    return table
-
-
 def _systems(title: str, systems: Systems) -> Table:
     """Metrics down, who wrote across; the interval is the model's."""
-    table = _table(f"\n{title}", "", MODEL, "95 %")
+    table = new_table(f"\n{title}", "", MODEL, "95 %")
     others = [name for name in systems if name != MODEL]
     for name in others:
         table.add_column(name, justify="right")
@@ -87,28 +81,28 @@ def _systems(title: str, systems: Systems) -> Table:
         for metric in group:
             own, *rest = (systems[name].get(metric) for name in (MODEL, *others))
             if own is not None:
-                table.add_row(metric, _value(own, metric), _interval(own), *(_value(f, metric) for f in rest))
+                table.add_row(metric, _value(own, metric), interval(own), *(_value(f, metric) for f in rest))
     return table
 
 
 def _pointing(figures: PointingFigures) -> Table:
     title = f"Pointing game: {figures.words} words, {figures.images} images"
-    table = _table(f"\n{title}", "box hit by", "share", "95 %")
+    table = new_table(f"\n{title}", "box hit by", "share", "95 %")
     for name, figure in figures.hits.items():
-        table.add_row(_POINTERS[name], _number(figure.value), _interval(figure))
+        table.add_row(_POINTERS[name], number(figure.value), interval(figure))
     return table
 
 
 def _classes(text: TextFigures) -> Table:
-    table = _table(f"\nWhat the reports state, {text.title}", "class", "references", "precision", "recall", "F1")
+    table = new_table(f"\nWhat the reports state, {text.title}", "class", "references", "precision", "recall", "F1")
     for name, figures in text.classes.items():
-        table.add_row(name, str(figures.positives), *map(_number, (figures.precision, figures.recall, figures.f1)))
+        table.add_row(name, str(figures.positives), *map(number, (figures.precision, figures.recall, figures.f1)))
     return table
 
 
 def _findings(images: ImageFigures) -> Table:
     columns = ("finding", "n", "AUC", "95 %", "AP", "ECE", "threshold", "sens.", "spec.")
-    table = _table(f"\nTag head, {images.name}: {images.images} images", *columns)
+    table = new_table(f"\nTag head, {images.name}: {images.images} images", *columns)
     for name, finding in images.findings.items():
         table.add_row(name, str(finding.positives), *_discrimination(finding.figures), *_operation(finding))
     table.add_row(f"mean, n >= {LEAST_POSITIVES}", "", *_discrimination(images.means))
@@ -117,23 +111,23 @@ def _findings(images: ImageFigures) -> Table:
 
 def _discrimination(figures: dict[str, Figure]) -> Iterator[str]:
     auc, ap, ece = (figures[name] for name in tags.METRICS)
-    yield from (_number(auc.value), _interval(auc), _number(ap.value), _number(ece.value))
+    yield from (number(auc.value), interval(auc), number(ap.value), number(ece.value))
 
 
 def _operation(finding: FindingFigures) -> Iterator[str]:
-    yield from map(_number, (finding.threshold, finding.sensitivity, finding.specificity))
+    yield from map(number, (finding.threshold, finding.sensitivity, finding.specificity))
 
 
 def _reports(sets: tuple[ImageFigures, ...]) -> Table:
     """What the reports of images state against the labels, and how they differ."""
-    table = _table("\nReports of images against the NIH labels", "", *(images.name for images in sets))
+    table = new_table("\nReports of images against the NIH labels", "", *(images.name for images in sets))
     for agreements in zip(*(images.agreement for images in sets), strict=True):
         reader = f"{agreements[0].reader}, {len(agreements[0].classes)} classes"
         for answer in agreements[0].micro_f1:
             figures = [agreement.micro_f1[answer] for agreement in agreements]
-            table.add_row(f"F1 micro, {reader}: {answer}", *(f"{_number(f.value)} {_interval(f)}" for f in figures))
-        table.add_row(f"planned told, {reader}", *(_number(agreement.planned_told) for agreement in agreements))
-        table.add_row(f"told unplanned, {reader}", *(_number(agreement.told_unplanned) for agreement in agreements))
+            table.add_row(f"F1 micro, {reader}: {answer}", *(f"{number(f.value)} {interval(f)}" for f in figures))
+        table.add_row(f"planned told, {reader}", *(number(agreement.planned_told) for agreement in agreements))
+        table.add_row(f"told unplanned, {reader}", *(number(agreement.told_unplanned) for agreement in agreements))
     for metric in variety.METRICS:
         table.add_row(metric, *(_value(images.variety[metric], metric) for images in sets))
     table.add_row("sentences", *(f"{images.sentences:.1f}" for images in sets))
@@ -142,7 +136,7 @@ def _reports(sets: tuple[ImageFigures, ...]) -> Table:
 
 
 def _guards(counts: dict[str, GuardCounts]) -> Table:
-    table = _table("\nGuards: number of reports that", "", *counts)
+    table = new_table("\nGuards: number of reports that", "", *counts)
     rows = (
         ("affirm a tag that was not planned", "unplanned"),
         ("leave a planned tag untold", "untold"),
@@ -164,12 +158,10 @@ def _abstention(rates: tuple[AbstentionRates, ...]) -> Iterator[Table]:
     for title, plausible in (("False alarms: chest radiographs", True), ("Detection: anything else", False)):
         kinds = [rate for rate in rates if rate.plausible is plausible]
         if kinds:
-            table = _table(f"\n{title}", "images", "n", "warned", "95 %", "refused", "95 %")
+            table = new_table(f"\n{title}", "images", "n", "warned", "95 %", "refused", "95 %")
             for rate in kinds:
                 cells = (
-                    cell
-                    for name in METRICS
-                    for cell in (_number(rate.shares[name].value), _interval(rate.shares[name]))
+                    cell for name in METRICS for cell in (number(rate.shares[name].value), interval(rate.shares[name]))
                 )
                 table.add_row(rate.kind, str(rate.images), *cells)
             yield table
@@ -185,16 +177,5 @@ def _sample(sample: Sample) -> Text:
 
 def _value(figure: Figure | None, metric: str) -> str:
     if figure is None:
-        return _NONE
-    return f"{figure.value:.0f}" if metric in _COUNTS else _number(figure.value)
-
-
-def _interval(figure: Figure) -> str:
-    if figure.low is None or figure.high is None or math.isnan(figure.low):
-        return ""
-    return f"{_number(figure.low)}-{_number(figure.high)}"
-
-
-def _number(value: float) -> str:
-    """Three places without a leading zero."""
-    return _NONE if math.isnan(value) else f"{value:.3f}".replace("0.", ".", 1)
+        return NONE
+    return f"{figure.value:.0f}" if metric in _COUNTS else number(figure.value)

@@ -1,0 +1,94 @@
+"""Class activation maps (Zhou et al. 2016) of a bundle's tag head: what each patch adds to a tag's log odds.
+
+The head is linear in the mean patch, and the bundle gives out the mean's patches and the probabilities. So the head's
+weights follow from enough images, by least squares, without looking into the graph.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxreport.types import Floats
+
+_RIDGE = 1e-9
+"""Penalty per image, on features with a standard deviation of 1: it only settles what the images leave open."""
+_LEAST, _MOST = 1e-12, 0.999
+"""Probabilities outside, in 32 bits, do not give their log odds well enough."""
+_HELD_OUT = 10
+"""Every so-manieth image is kept to check the fit."""
+_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """A tag head that was recovered from what it says of images."""
+
+    weights: NDArray[np.float64]
+    """(T, D), log odds per unit of a feature of the mean patch."""
+    images: int
+    """That it was fitted to."""
+    residuals: NDArray[np.float64]
+    """(T,) root mean square error in log odds on images that were held out; nan for tags that too few images have a
+    probability of that is far enough from 0 and 1."""
+
+    @property
+    def recovered(self) -> NDArray[np.bool_]:
+        """(T,) whether the weights are those of the head."""
+        return np.asarray(self.residuals < _TOLERANCE)
+
+
+def recover_head(means: NDArray[np.float64], probabilities: NDArray[np.float64]) -> Head:
+    """Find the weights of a linear head.
+
+    Args:
+        means: (N, D) mean patch of each image.
+        probabilities: (N, T) of the tags.
+
+    Returns:
+        The head; its weights are 0 where there are fewer images than features.
+    """
+    held = np.arange(len(means)) % _HELD_OUT == _HELD_OUT - 1
+    centre, spread = means.mean(0), means.std(0)
+    scaled = (means - centre) / np.where(spread > 0, spread, 1)
+    rows = np.column_stack([scaled, np.ones(len(means))])
+    weights = np.zeros((probabilities.shape[1], means.shape[1]))
+    residuals = np.full(len(weights), np.nan)
+    for tag, p in enumerate(probabilities.T):
+        usable = (p > _LEAST) & (p < _MOST)
+        fitted, checked = usable & ~held, usable & held
+        odds = np.log(p, where=usable, out=np.zeros_like(p)) - np.log1p(-p, where=usable, out=np.zeros_like(p))
+        if fitted.sum() > rows.shape[1] and checked.any():
+            solution = _ridge(rows[fitted], odds[fitted])
+            residuals[tag] = np.sqrt(np.mean((rows[checked] @ solution - odds[checked]) ** 2))
+            weights[tag] = solution[:-1] / np.where(spread > 0, spread, np.inf)
+    return Head(weights, int((~held).sum()), residuals)
+
+
+def _ridge(rows: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Least squares with a penalty on all but the last column, by its augmented rows, as normal equations lose half."""
+    columns = rows.shape[1]
+    penalty = math.sqrt(_RIDGE * len(rows)) * np.eye(columns)[:-1]
+    augmented = np.vstack([rows, penalty])
+    solution: NDArray[np.float64] = np.linalg.lstsq(augmented, np.append(values, np.zeros(columns - 1)))[0]
+    return solution
+
+
+def activation_map(patches: Floats, weights: NDArray[np.float64]) -> Floats:
+    """Where an image speaks for a tag.
+
+    Args:
+        patches: (P, D) of a square grid.
+        weights: (D,) of the tag.
+
+    Returns:
+        (rows, columns) with a sum of 1: what a patch adds beyond the mean patch; even where no patch adds anything.
+    """
+    added = patches.astype(np.float64) @ weights
+    above = np.maximum(added - added.mean(), 0)
+    side, total = math.isqrt(len(added)), above.sum()
+    even = np.full_like(above, 1 / above.size)
+    return np.asarray(above / total if total > 0 else even, np.float32).reshape(side, side)
