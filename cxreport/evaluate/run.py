@@ -15,6 +15,7 @@ from cxreport.evaluate.coco import CocoFigures, evaluate_coco
 from cxreport.evaluate.drafting import EvaluateOptions
 from cxreport.evaluate.nih import NihFigures, evaluate_nih
 from cxreport.evaluate.openi import OpeniFigures, evaluate_openi
+from cxreport.evaluate.retrieval import IMAGES, REPORTS, RetrievalFigures, evaluate_retrieval
 from cxreport.session import Model
 
 
@@ -26,6 +27,8 @@ class Evaluation:
     openi: OpeniFigures | None
     nih: NihFigures | None
     coco: CocoFigures | None
+    retrieval: RetrievalFigures | None
+    """Where both NIH images and Open-I reports are there, and the bundle has a text encoder."""
 
 
 def evaluate(
@@ -46,7 +49,10 @@ def evaluate(
     texts = evaluate_openi(model, openi, options) if openi else None
     images = evaluate_nih(model, nih, options) if nih else None
     captions = evaluate_coco(model, coco, options) if coco else None
-    return Evaluation(_signature(model, texts, images, captions, options), texts, images, captions)
+    joint = model.manifest.embeds_texts
+    retrieval = evaluate_retrieval(model, openi, nih, options) if openi and nih and joint else None
+    signature = _signature(model, texts, images, captions, options, retrieval)
+    return Evaluation(signature, texts, images, captions, retrieval)
 
 
 def _signature(
@@ -55,6 +61,7 @@ def _signature(
     images: NihFigures | None,
     captions: CocoFigures | None,
     options: EvaluateOptions,
+    retrieval: RetrievalFigures | None,
 ) -> str:
     """What has to be the same for two evaluations to compare, in one line."""
     parts = []
@@ -63,6 +70,9 @@ def _signature(
         parts += [f"openi {texts.split}", ways, texts.metrics, "labels lexicon rules, uncertain positive"]
     if images:
         parts.append("nih val " + ", ".join(f"{some.name} ({some.images})" for some in images.sets))
+    if retrieval:
+        sizes = f"{retrieval.images} nih val images, {retrieval.reports} openi {retrieval.split} reports"
+        parts.append(f"retrieval {sizes}, precision of {IMAGES} images and {REPORTS} reports, ties shared")
     if captions:
         parts.append(f"coco {captions.name} {captions.split} ({captions.images}, {captions.references} references)")
         parts += [captions.words, captions.metrics]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from rich.console import Group, RenderableType
@@ -12,16 +11,20 @@ from rich.text import Text
 from cxreport.evaluate import captions, clinical, tags, variety
 from cxreport.evaluate.abstention import METRICS, AbstentionRates
 from cxreport.evaluate.bootstrap import Figure, Systems
+from cxreport.evaluate.cells import NONE as _NONE
+from cxreport.evaluate.cells import interval as _interval
+from cxreport.evaluate.cells import new_table as _table
+from cxreport.evaluate.cells import number as _number
 from cxreport.evaluate.coco import CocoFigures
 from cxreport.evaluate.guards import GuardCounts
 from cxreport.evaluate.nih import ImageFigures, NihFigures, Sample
 from cxreport.evaluate.openi import MODEL, OpeniFigures, TextFigures
 from cxreport.evaluate.pointing import PointingFigures
 from cxreport.evaluate.run import Evaluation
+from cxreport.evaluate.table_retrieval import render_retrieval
 from cxreport.evaluate.tags import LEAST_POSITIVES, FindingFigures
 
 _COUNTS = ("vocabulary", "mean words")
-_NONE = "-"
 _POINTERS = {
     "model": "the word's map",
     "other image": "the map of another image's word",
@@ -38,6 +41,8 @@ def render(evaluation: Evaluation) -> Group:
         parts += _openi(evaluation.openi)
     if evaluation.nih:
         parts += _nih(evaluation.nih)
+    if evaluation.retrieval:
+        parts += render_retrieval(evaluation.retrieval)
     if evaluation.coco:
         parts += _coco(evaluation.coco)
     return Group(*parts, Text(evaluation.signature, style="dim", no_wrap=True, overflow="ignore"))
@@ -67,14 +72,6 @@ def _coco(figures: CocoFigures) -> Iterator[RenderableType]:
         yield _pointing(figures.pointing)
     for sample in figures.samples:
         yield Text(f"\n{sample.image}\nCaption: {sample.caption}\nReference: {sample.reference}")
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column(columns[0], no_wrap=True)
-    for column in columns[1:]:
-        table.add_column(column, justify="right")
-    return table
 
 
 def _systems(title: str, systems: Systems) -> Table:
@@ -187,14 +184,3 @@ def _value(figure: Figure | None, metric: str) -> str:
     if figure is None:
         return _NONE
     return f"{figure.value:.0f}" if metric in _COUNTS else _number(figure.value)
-
-
-def _interval(figure: Figure) -> str:
-    if figure.low is None or figure.high is None or math.isnan(figure.low):
-        return ""
-    return f"{_number(figure.low)}-{_number(figure.high)}"
-
-
-def _number(value: float) -> str:
-    """Three places without a leading zero."""
-    return _NONE if math.isnan(value) else f"{value:.3f}".replace("0.", ".", 1)
