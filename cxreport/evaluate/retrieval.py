@@ -31,9 +31,8 @@ from cxreport.types import Floats
 
 IMAGES, REPORTS = 10, 5
 """How many of the first images, or reports, the precision is of."""
-EMBEDDING, TAGS, COSINE, PRODUCT, CONSTANT, RANDOM = (
-    *("embedding", "tags", "tags, cosine", "tags, product", "constant", "random"),
-)
+EMBEDDING, CONSTANT, RANDOM = "embedding", "constant", "random"
+TAGS, COSINE, PRODUCT = "tags", "tags, cosine", "tags, product"
 _BATCH = 32
 
 
