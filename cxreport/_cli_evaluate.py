@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cxreport import _cli_compare
 from cxreport._cli_errors import diagnostics, errors_handled
 from cxreport.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
+    from cxreport.evaluate.compare import Comparison
     from cxreport.evaluate.run import Evaluation
 
 FILE_WIDTH = 100
@@ -29,6 +31,13 @@ class Dataset(enum.StrEnum):
 
 
 def evaluate(
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="RUN", help="For --compare: bundles, or run folders of `cxreport train`."),
+    ] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Measure every RUN on the same data. Needs --nih and --openi.")
+    ] = False,
     openi: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Open-I reports with chexnet_predictions.csv: text against text.")
     ] = None,
@@ -71,10 +80,22 @@ def evaluate(
 ) -> None:
     """Measure a bundle beside trivial baselines on your own copy of the data.
 
+    With --compare, measure several bundles or training runs instead: text against text from images that stand in for
+    Open-I's own, and what is drafted from NIH images against their labels. Training runs need the 'train' extra.
+
     Open-I and COCO need the 'evaluate' extra, and Java for METEOR; COCO needs Java for its own words too.
     """
     with errors_handled(verbose), diagnostics(quiet=False, verbose=verbose):
         openi, nih, coco = _folders(openi, nih or [], dataset, data or [])
+        if compare or runs:
+            others = {
+                "--model": model,
+                "--from-images": from_images,
+                "--plot": plot,
+                "--samples": samples,
+                "--boxes": boxes,
+            }
+            _cli_compare.check_comparison(compare, runs or [], openi, nih, others | {"--dataset coco": coco})
         if not (openi or nih or coco):
             raise UsageError(
                 "Nothing to measure on.", hint="Name a folder with --openi, --nih, or --dataset and --data."
@@ -94,9 +115,13 @@ def evaluate(
         from cxreport.evaluate.run import evaluate as measure
 
         with _cli_run.Progress(shown=sys.stderr.isatty()) as progress:
-            loaded = session.Model.load(bundle.find_bundle(model), "cpu")
             options = EvaluateOptions(bootstrap, limit, samples, from_images, progress.count)
-            measured = measure(loaded, openi, nih, options, coco, boxes)
+            measured: Evaluation | Comparison
+            if compare and openi:
+                measured = _cli_compare.compare(runs or [], openi, nih, options)
+            else:
+                loaded = session.Model.load(bundle.find_bundle(model), "cpu")
+                measured = measure(loaded, openi, nih, options, coco, boxes)
         try:
             if plot:
                 _plot(measured, plot)
@@ -120,20 +145,22 @@ def _folders(
     return (data[0], nih, None) if dataset is Dataset.OPENI else (openi, nih, data[0])
 
 
-def _plot(measured: Evaluation, path: Path) -> None:
+def _plot(measured: Evaluation | Comparison, path: Path) -> None:
     """Draw the reliability diagrams."""
     from cxreport.evaluate.reliability_plot import reliability_plot
+    from cxreport.evaluate.run import Evaluation
 
-    if measured.nih:
+    if isinstance(measured, Evaluation) and measured.nih:
         reliability_plot(measured.nih.reliability).save(path, format="PNG")
 
 
-def _write(measured: Evaluation, json_: bool, out: Path | None) -> None:
+def _write(measured: Evaluation | Comparison, json_: bool, out: Path | None) -> None:
     """Write the tables, or JSON, to a file or stdout."""
     from rich.console import Console
 
-    from cxreport.evaluate.run import to_json
+    from cxreport.evaluate.run import Evaluation, to_json
     from cxreport.evaluate.table import render
+    from cxreport.evaluate.table_compare import render_comparison
 
     if json_:
         text = json.dumps(to_json(measured), indent=2, allow_nan=False) + "\n"
@@ -141,7 +168,8 @@ def _write(measured: Evaluation, json_: bool, out: Path | None) -> None:
         on_screen = out is None and sys.stdout.isatty()
         console = Console(file=sys.stdout) if on_screen else Console(width=FILE_WIDTH, color_system=None)
         with console.capture() as capture:
-            console.print(render(measured), crop=False)
+            tables = render(measured) if isinstance(measured, Evaluation) else render_comparison(measured)
+            console.print(tables, crop=False)
         text = capture.get()
     if out is None:
         sys.stdout.write(text)

@@ -82,9 +82,8 @@ def evaluate_nih(model: Model, folders: Sequence[Path], options: EvaluateOptions
     """
     if not set(FINDINGS) & set(model.manifest.tag_names):
         raise UsageError("The bundle's tags are not the findings of NIH ChestX-ray14.")
-    with missing_data_told():
-        splits = [_first(read_split(folder, "val", model.manifest.image_size), options.limit) for folder in folders]
-    drafted = [draft(model, _studies(split), options) for split in splits]
+    splits = read_val(folders, model.manifest.image_size, options.limit)
+    drafted = [draft(model, image_studies(split), options) for split in splits]
     sets = [_measure(model, folders[0].name, drafted[0], splits[0].labels, options)]
     everything = reduce(add, drafted), reduce(add, splits)
     if len(folders) > 1:
@@ -105,11 +104,19 @@ def _abstention(
     yield from abstain_on_files(model, resamples)
 
 
-def _first(split: LabelledImages, limit: int | None) -> LabelledImages:
-    return LabelledImages(split.pixels[:limit], split.labels[:limit], split.names[:limit])
+def read_val(folders: Sequence[Path], size: int, limit: int | None = None) -> list[LabelledImages]:
+    """The val images of each folder, or the first ``limit`` of them, as network input of a side of ``size``.
+
+    Raises:
+        UsageError: a file is missing.
+    """
+    with missing_data_told():
+        splits = [read_split(folder, "val", size) for folder in folders]
+    return [LabelledImages(split.pixels[:limit], split.labels[:limit], split.names[:limit]) for split in splits]
 
 
-def _studies(images: LabelledImages) -> list[Study]:
+def image_studies(images: LabelledImages) -> list[Study]:
+    """Images as studies to draft from."""
     return [
         Study(name, (name,), View(ViewInfo(name, 0, Position.UNKNOWN), pixels))
         for name, pixels in zip(images.names, images.pixels, strict=True)
@@ -150,16 +157,8 @@ def _measure(
 def _agreement(
     reports: Sequence[Report], texts: Sequence[str], labels: tags.Scores, draws: Draws
 ) -> tuple[Agreement, ...]:
-    """Read the texts with the labeler, and with the lexicon, which knows more of the NIH findings."""
     plans = [planned_tags(report) for report in reports]
     positives = [{tag.name for tag in report.tags if tag.positive} for report in reports]
-    shared = tuple(name for name in CLASSES if name in NIH_EVIDENCE)
-    columns = [CLASSES.index(name) for name in shared]
-    affirmed = [lexicon.affirmed(text) for text in texts]
-    readers = {
-        "labeler": (shared, clinical.read_classes(texts)[:, columns]),
-        "lexicon": (tuple(NIH_EVIDENCE), np.array([[n in some for n in NIH_EVIDENCE] for some in affirmed])),
-    }
     return tuple(
         measure_agreement(
             reader,
@@ -170,8 +169,23 @@ def _agreement(
             np.array([[bool(positive & set(NIH_EVIDENCE[name])) for name in classes] for positive in positives]),
             draws,
         )
-        for reader, (classes, told) in readers.items()
+        for reader, (classes, told) in read_nih_classes(texts).items()
     )
+
+
+def read_nih_classes(texts: Sequence[str]) -> dict[str, tuple[tuple[str, ...], clinical.Stated]]:
+    """Read N texts with the labeler, and with the lexicon, which knows more of the NIH findings.
+
+    Returns:
+        Who read -> the C classes that NIH labels speak for, and (N, C) which of them each text states.
+    """
+    shared = tuple(name for name in CLASSES if name in NIH_EVIDENCE)
+    columns = [CLASSES.index(name) for name in shared]
+    affirmed = [lexicon.affirmed(text) for text in texts]
+    return {
+        "labeler": (shared, clinical.read_classes(texts)[:, columns]),
+        "lexicon": (tuple(NIH_EVIDENCE), np.array([[n in some for n in NIH_EVIDENCE] for some in affirmed])),
+    }
 
 
 def _samples(reports: Sequence[Report], labels: tags.Scores, count: int) -> tuple[Sample, ...]:

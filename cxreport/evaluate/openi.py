@@ -106,22 +106,27 @@ def evaluate_openi(model: Model, folder: Path, options: EvaluateOptions) -> Open
     else:
         rows = (study for study in read_tag_table(table, FINDINGS) if study.id in references)
     drafted = {report.study.id: report for report in draft(model, rows, options, EVIDENCE)}
-    studies = [_Val(_sections(r), evidence[r.uid], drafted[uid]) for uid, r in references.items()]
+    studies = [_Val(sections(r), evidence[r.uid], drafted[uid]) for uid, r in references.items()]
     metrics = CaptionMetrics()
     texts = []
     for convention in CONVENTIONS:
-        pairs = [(convention.text(_sections(r)), evidence.get(r.uid)) for r in train]
+        pairs = [(convention.text(sections(r)), evidence.get(r.uid)) for r in train]
         told = [(text, given) for text, given in pairs if text]
         if told and any(convention.text(study.reference) for study in studies):
             texts.append(_measure(convention, _Train(*map(list, zip(*told, strict=True))), studies, metrics, options))
-    name = "r2gen val" if (folder / openi.SPLIT_FILE).exists() else "every tenth"
-    name += " from images" if options.from_images else f" from {EVIDENCE}"
+    name = split_name(folder) + (" from images" if options.from_images else f" from {EVIDENCE}")
     guards = count_guards([study.report for study in studies])
     abstention = tuple(abstain_on_openi(model, folder, options.bootstrap))
     return OpeniFigures(name, metrics.signature, tuple(texts), guards, abstention)
 
 
-def _sections(report: openi.OpeniReport) -> SectionTexts:
+def split_name(folder: Path) -> str:
+    """Which reports of a folder are val."""
+    return "r2gen val" if (folder / openi.SPLIT_FILE).exists() else "every tenth"
+
+
+def sections(report: openi.OpeniReport) -> SectionTexts:
+    """The text of a radiologist's report."""
     return SectionTexts(report.findings, report.impression)
 
 

@@ -16,6 +16,7 @@ from cxreport.evaluate.drafting import EvaluateOptions
 from cxreport.evaluate.grounding import Grounding, evaluate_grounding
 from cxreport.evaluate.nih import NihFigures, evaluate_nih
 from cxreport.evaluate.openi import OpeniFigures, evaluate_openi
+from cxreport.evaluate.retrieval import IMAGES, REPORTS, RetrievalFigures, evaluate_retrieval
 from cxreport.session import Model
 
 
@@ -29,6 +30,8 @@ class Evaluation:
     coco: CocoFigures | None
     grounding: Grounding | None = None
     """Of the NIH images that have boxes."""
+    retrieval: RetrievalFigures | None = None
+    """Where both NIH images and Open-I reports are there, and the bundle has a text encoder."""
 
 
 def evaluate(
@@ -57,8 +60,10 @@ def evaluate(
     texts = evaluate_openi(model, openi, options) if openi else None
     images = evaluate_nih(model, nih, options) if nih else None
     captions = evaluate_coco(model, coco, options) if coco else None
-    signature = _signature(model, texts, images, captions, grounding, options)
-    return Evaluation(signature, texts, images, captions, grounding)
+    joint = model.manifest.embeds_texts
+    retrieval = evaluate_retrieval(model, openi, nih, options) if openi and nih and joint else None
+    signature = _signature(model, texts, images, captions, grounding, retrieval, options)
+    return Evaluation(signature, texts, images, captions, grounding, retrieval)
 
 
 def _signature(
@@ -67,6 +72,7 @@ def _signature(
     images: NihFigures | None,
     captions: CocoFigures | None,
     grounding: Grounding | None,
+    retrieval: RetrievalFigures | None,
     options: EvaluateOptions,
 ) -> str:
     """What has to be the same for two evaluations to compare, in one line."""
@@ -78,6 +84,9 @@ def _signature(
         parts.append("nih val " + ", ".join(f"{some.name} ({some.images})" for some in images.sets))
     if grounding:
         parts.append(grounding.signature)
+    if retrieval:
+        sizes = f"{retrieval.images} nih val images, {retrieval.reports} openi {retrieval.split} reports"
+        parts.append(f"retrieval {sizes}, precision of {IMAGES} images and {REPORTS} reports, ties shared")
     if captions:
         parts.append(f"coco {captions.name} {captions.split} ({captions.images}, {captions.references} references)")
         parts += [captions.words, captions.metrics]

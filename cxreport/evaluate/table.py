@@ -19,6 +19,7 @@ from cxreport.evaluate.openi import MODEL, OpeniFigures, TextFigures
 from cxreport.evaluate.pointing import PointingFigures
 from cxreport.evaluate.run import Evaluation
 from cxreport.evaluate.table_grounding import render_grounding
+from cxreport.evaluate.table_retrieval import render_retrieval
 from cxreport.evaluate.tags import LEAST_POSITIVES, FindingFigures
 
 _COUNTS = ("vocabulary", "mean words")
@@ -40,6 +41,8 @@ def render(evaluation: Evaluation) -> Group:
         parts += _nih(evaluation.nih)
     if evaluation.grounding:
         parts += render_grounding(evaluation.grounding)
+    if evaluation.retrieval:
+        parts += render_retrieval(evaluation.retrieval)
     if evaluation.coco:
         parts += _coco(evaluation.coco)
     return Group(*parts, Text(evaluation.signature, style="dim", no_wrap=True, overflow="ignore"))
