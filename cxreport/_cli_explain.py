@@ -102,15 +102,15 @@ def explain(
         if isinstance(outcome, Failure):
             say(f"error: {outcome.error.message}\nhint: {outcome.error.hint}")
             raise typer.Exit(exit_code(Counter([outcome.error.exit_code])))
+        if out is not None:  # first, so that a pager that is closed early does not lose them
+            written = _page.write_files(outcome, loaded.manifest, out)
+            if not quiet:
+                say(f"written: {written[-1]} and {len(written) - 1} pictures")
         for part in _explain_text.render_explanation(outcome, console, painter):
             with console.capture() as capture:
                 console.print(part)
             sys.stdout.write(capture.get())
             sys.stdout.flush()
-        if out is not None:
-            written = _page.write_files(outcome, loaded.manifest, out)
-            if not quiet:
-                say(f"written: {written[-1]} and {len(written) - 1} pictures")
 
 
 def _only_study(path: Path, options: ReadOptions) -> Study | Failure:

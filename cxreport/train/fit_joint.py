@@ -15,7 +15,7 @@ from cxreport.train.config import JointConfig
 from cxreport.train.joint import JointSizes, JointSpace
 from cxreport.train.metrics import auc_per_tag
 
-_TEXTS = 128  # of each kind in a batch
+_TEXTS = 96  # of each kind in a batch
 _LOCAL_TEXTS = 16  # sentences in a batch that single patches have to show
 _NORMAL = 0.3  # how much an image without a label counts against one with some; most images have none
 _CONTRAST = 0.2  # weight of the contrastive losses against that of the findings' names
@@ -104,7 +104,7 @@ def load_space(config: JointConfig, state: dict[str, Tensor], tags: int) -> Join
 
 
 class JointTask:
-    """Images next to the names of their findings, to reports and to sentences that share a label.
+    """Images next to names of their findings and to texts that share a label, texts next to names of what they state.
 
     Whole images and, as the log-mean-exp over their patches (Pinheiro & Collobert 2015), single patches: what names a
     finding has to be like some patch of an image that has it, and like no patch of one that does not.
@@ -129,9 +129,13 @@ class JointTask:
             reports, sentences = (_draw(t, rng) for t in (self._data.reports, self._data.sentences))
             told = self.module.text(sentences.words)
             loss = F.binary_cross_entropy_with_logits(self.module.likeness(whole, names), labels)
-            scale = self.module.scale[1].exp()
-            contrast = _contrast(scale * whole @ self.module.text(reports.words).T, labels, reports.labels)
+            scale, whole_texts = self.module.scale[1].exp(), self.module.text(reports.words)
+            contrast = _contrast(scale * whole @ whole_texts.T, labels, reports.labels)
             contrast = contrast + _contrast(scale * whole @ told.T, labels, sentences.labels) / 2
+            for texts, stated in ((whole_texts, reports.labels), (told, sentences.labels)):
+                if len(texts):
+                    said = self.module.likeness(texts, names, texts=True)
+                    loss = loss + F.binary_cross_entropy_with_logits(said, stated) / 2
             yield loss + _CONTRAST * contrast + self._local(patches, labels, names, told, sentences.labels)
 
     def _local(self, patches: Tensor, labels: Tensor, names: Tensor, told: Tensor, stated: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 An image is embedded as a whole, from its mean patch, and patch by patch, from the finer features of relu3_4 and relu4_4
 and where the patch lies: those of relu5_4 see too much at once to tell where. A text is embedded as the gated mean of
-its words, so that a word alone is a text too.
+its words, each read with its neighbours, since "no effusion" is no effusion; a word alone is a text too.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from cxreport.bundle import PAD
 
 _MOST = 5.0  # of a gate's logit
+_WINDOW = 5  # words that a convolution sees; with the second one 13 in all
 
 
 def joint_features(maps: list[Tensor]) -> tuple[Tensor, Tensor]:
@@ -51,17 +52,21 @@ class TextEncoder(nn.Module):
     def __init__(self, sizes: JointSizes) -> None:
         super().__init__()
         self.embedding = nn.Embedding(sizes.words, sizes.word_dim)
-        self.gate = nn.Linear(sizes.word_dim, 1)
-        self.hidden = nn.Linear(sizes.word_dim, sizes.hidden)
+        self.near = nn.Conv1d(sizes.word_dim, sizes.hidden, _WINDOW, padding=_WINDOW // 2)
+        self.far = nn.Conv1d(sizes.hidden, sizes.hidden, _WINDOW, padding=_WINDOW // 2 * 2, dilation=2)
+        self.gate = nn.Linear(sizes.hidden, 1)
         self.output = nn.Linear(sizes.hidden, sizes.embedding)
         self.dropout = nn.Dropout(0.2)
         nn.init.normal_(self.embedding.weight, std=0.1)
 
     def forward(self, words: Tensor) -> Tensor:
         """(N, T) int64, filled up with `PAD` -> (N, E)."""
-        vectors = self.dropout(self.embedding(words))
-        weights = self.gate(vectors).clamp(-_MOST, _MOST).exp() * (words != PAD).unsqueeze(2)
-        mean = (weights * torch.tanh(self.hidden(vectors))).sum(1) / weights.sum(1).clamp(min=1e-6)
+        there = (words != PAD).unsqueeze(1).float()  # so that filling up changes nothing
+        vectors = self.dropout(self.embedding(words)).transpose(1, 2) * there
+        read = torch.tanh(self.near(vectors)) * there
+        read = (read + torch.tanh(self.far(read))).transpose(1, 2)
+        weights = self.gate(read).clamp(-_MOST, _MOST).exp() * there.transpose(1, 2)
+        mean = (weights * read).sum(1) / weights.sum(1).clamp(min=1e-6)
         return F.normalize(self.output(mean), dim=1)
 
 
@@ -122,9 +127,9 @@ class JointSpace(nn.Module):
         self.text = TextEncoder(sizes)
         self.scale = nn.Parameter(torch.tensor([2.5, 2.5]))
         """Logarithms of what a cosine counts: against names of findings, and against other texts."""
-        self.bias = nn.Parameter(torch.full((tags,), -3.0))
+        self.bias = nn.Parameter(torch.full((2, tags), -3.0))
         self.local_bias = nn.Parameter(torch.full((tags,), -3.0))
 
-    def likeness(self, whole: Tensor, names: Tensor) -> Tensor:
-        """(B, E) images and (T, E) names of findings -> logits (B, T)."""
-        return self.scale[0].exp() * whole @ names.T + self.bias
+    def likeness(self, embedded: Tensor, names: Tensor, texts: bool = False) -> Tensor:
+        """(B, E) images, or texts, and (T, E) names of findings -> logits (B, T)."""
+        return self.scale[0].exp() * embedded @ names.T + self.bias[int(texts)]
