@@ -16,8 +16,9 @@ import torch  # noqa: E402
 from cxreport.bundle import load_manifest, verify_graphs  # noqa: E402
 from cxreport.errors import ExportError  # noqa: E402
 from cxreport.train import _parity, export  # noqa: E402
-from cxreport.train._graphs import EncoderGraph, rounded  # noqa: E402
+from cxreport.train._graphs import EncoderGraph  # noqa: E402
 from cxreport.train.encoder import Encoder  # noqa: E402
+from cxreport.train.half import rounded  # noqa: E402
 from cxreport.train.typicality import fit_typicality  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -39,7 +40,7 @@ def test_figures(bundle: tuple[Path, dict[str, float]]) -> None:
     folder, figures = bundle
     verify_graphs(folder, load_manifest(folder))
     assert sorted(f.name for f in folder.iterdir()) == [
-        "encoder.onnx", "model.json", "sentence_step.onnx", "word_step.onnx"
+        "encoder.onnx", "model.json", "sentence_step.onnx", "text_encoder.onnx", "word_step.onnx"
     ]  # fmt: skip
     assert figures["bytes"] == sum(f.stat().st_size for f in folder.iterdir())
     assert figures["identical"] == figures["inputs"] >= 50
