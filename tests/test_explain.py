@@ -95,7 +95,7 @@ def test_tags_by_name(model) -> None:
     names = model.manifest.reporting_names
     asked = explain.asked_tags(model.manifest, [names[3].upper(), names[0], names[3], "infiltration"])
     assert [(a.name, a.tag) for a in asked] == [(names[3], 3), (names[0], 0), ("Infiltration", 3)]
-    assert [a.text for a in asked] == ["There is lung opacity.", "There is a pleural effusion.", "Infiltration"]
+    assert [a.text for a in asked] == ["There is a lung opacity.", "There is a pleural effusion.", "Infiltration"]
     with pytest.raises(UsageError, match="no reporting tag 'Anything'") as caught:
         explain.asked_tags(model.manifest, ["Anything"])
     assert names[0] in caught.value.hint
