@@ -109,7 +109,12 @@ def test_planned_sentences_tell_their_tag(reader: Reader) -> None:
     assert planned.attention is not None
     assert free.attention is not None
     assert np.abs(planned.attention - free.attention).max() > 1e-3
-    assert (planned.section, planned.ids, planned.planned, planned.log_probability) == (Section.FINDINGS, (5, 7, 9), 1, -1)
+    assert (planned.section, planned.ids, planned.planned, planned.log_probability) == (
+        Section.FINDINGS,
+        (5, 7, 9),
+        1,
+        -1,
+    )
 
 
 def test_sentences_without_attention_look_everywhere_alike(reader: Reader) -> None:
@@ -155,9 +160,7 @@ def test_the_map_of_a_text(reader: Reader) -> None:
     found = text_map(reader, SEEN, ATTENTION, "Pleural effusion, left")  # type: ignore[arg-type]
     ids = text_ids(reader.manifest.text_vocabulary, ["Pleural effusion, left"])[0]
     vector = reader.vectors[ids].sum(0)
-    np.testing.assert_allclose(
-        found, by_hand(resized(ATTENTION, EMBEDDED), vector / np.linalg.norm(vector)), rtol=1e-4
-    )
+    np.testing.assert_allclose(found, by_hand(resized(ATTENTION, EMBEDDED), vector / np.linalg.norm(vector)), rtol=1e-4)
 
 
 @pytest.mark.parametrize(("patches", "wanted"), [(4, 16), (16, 4), (9, 9), (64, 256), (1, 16), (256, 64)])
