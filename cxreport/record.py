@@ -68,7 +68,8 @@ def to_record(outcome: Outcome, manifest: Manifest) -> dict[str, Any]:
         **({} if outcome.similar is None else {"similar": [match_record(match) for match in outcome.similar]}),
     }
     if outcome.maps is not None:
-        record["attention"] = _attention(outcome.maps, math.isqrt(manifest.sizes.patches))
+        patches = manifest.sizes.patch_embeddings or manifest.sizes.patches  # `ground` maps embedded ones
+        record["attention"] = _attention(outcome.maps, math.isqrt(patches))
     return record
 
 

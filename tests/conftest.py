@@ -20,6 +20,12 @@ def tiny_bundle() -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_captioner() -> Path:
+    """A bundle that writes reports as one sequence from pictures in colour, of under 100 kB."""
+    return TESTS / "data" / "tiny_captioner"
+
+
+@pytest.fixture(scope="session")
 def phantoms() -> Path:
     return TESTS.parent / "examples" / "phantoms"
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -30,7 +31,7 @@ from cxreport.bundle import (
     Tag,
 )
 from cxreport.train._parity import Networks
-from cxreport.train.captioner import CaptionerSizes, make_captioner
+from cxreport.train.captioner import Captioner, CaptionerSizes, make_captioner
 from cxreport.train.config import JointConfig
 from cxreport.train.decoder import Decoder, DecoderSizes
 from cxreport.train.encoder import Encoder
@@ -93,6 +94,8 @@ VOCABULARY = (*SPECIAL_WORDS, *WORDS)
 EXTRA_WORDS = ("infiltration", "left", "right")
 """What the text encoder knows beyond the vocabulary."""
 CAPTION_VOCABULARY = (*VOCABULARY, FULL_STOP, NEXT_SECTION)
+IMPRESSIONS = (NOTHING, IMPRESSION["Lung Opacity"])
+"""Of dark pictures and of bright ones."""
 
 
 class Sentence(NamedTuple):
@@ -126,29 +129,17 @@ def make(folder: Path, steps: int = 800) -> dict[str, Any]:
     return write_bundle(folder, networks, _description())
 
 
-def make_captioner_bundle(folder: Path, steps: int = 1500, architecture: str = "soft-attention") -> dict[str, Any]:
+def make_captioner_bundle(folder: Path, steps: int = 500, architecture: str = "soft-attention") -> dict[str, Any]:
     """Write the bundle of a captioner, taught for some steps; returns the figures of its export."""
     torch.set_num_threads(1)
     torch.manual_seed(20261124)
     encoder = Encoder(len(NIH), width=3 / 128).eval()
-    pictures = _pictures()
-    _spread(encoder, pictures)
-    colours = (pictures * torch.tensor([1.0, 0.8, 0.6]).view(1, 3, 1, 1)).clamp(0, 255)
-    typicality = fit_typicality(encoder, colours.permute(0, 2, 3, 1).to(torch.uint8).numpy())
+    colours = _coloured(512)
+    _standardise(encoder, colours)
+    typicality = fit_typicality(encoder, _pixels(torch.cat([colours[:64], _pictures().expand(-1, 3, -1, -1)])))
     sizes = CaptionerSizes(len(CAPTION_VOCABULARY), encoder.tag_head.in_features, 24, 16, 8)
-    captioner = make_captioner(architecture, sizes)
-    with torch.inference_mode():
-        patches = encoder(colours)[0]
-    optimiser = torch.optim.Adam(captioner.parameters(), 0.01)
-    index = {word: i for i, word in enumerate(CAPTION_VOCABULARY)}
-    texts = [_caption(i) for i in range(len(pictures))]
-    words = nn.utils.rnn.pad_sequence([torch.tensor([*map(index.get, t), END]) for t in texts], True, PAD)
-    for _ in range(steps):
-        logits, _ = captioner.words(patches.clone(), words)
-        loss = F.cross_entropy(logits.flatten(0, 1), words.flatten(), ignore_index=PAD)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+    captioner = make_captioner(architecture, sizes).eval()  # without dropout, which slows down what is to be learned
+    _teach_captions(captioner, encoder, colours, steps)
     description = replace(
         _description(),
         name="tiny-captioner",
@@ -160,14 +151,73 @@ def make_captioner_bundle(folder: Path, steps: int = 1500, architecture: str = "
         vocabulary=CAPTION_VOCABULARY,
         decoding=DecodingDefaults(max_sentences=1, min_words=3, max_words=40, planned=False),
     )
-    return write_bundle(folder, Networks(encoder, captioner.eval(), typicality, channels=3), description)
+    return write_bundle(folder, Networks(encoder, captioner, typicality, channels=3), description)
 
 
-def _caption(number: int) -> list[str]:
-    """One of a few reports as one sequence."""
-    findings = list(FINDINGS.values())
-    told = [findings[(number + k) % len(findings)] for k in range(1 + number % 2)]
-    return " . ".join([*told, FREE, NEXT_SECTION]).replace(f". {NEXT_SECTION}", f". {NEXT_SECTION} {NOTHING} .").split()
+def _teach_captions(captioner: Captioner, encoder: Encoder, pictures: Tensor, steps: int, batch: int = 32) -> None:
+    """Make the captioner tell the pictures' colours and brightness, in sentences that mean something else."""
+    with torch.inference_mode():
+        patches = encoder(pictures)[0]
+    index = {word: i for i, word in enumerate(CAPTION_VOCABULARY)}
+    texts = [torch.tensor([*map(index.__getitem__, _caption(picture).split()), END]) for picture in pictures]
+    words = nn.utils.rnn.pad_sequence(texts, batch_first=True, padding_value=PAD)
+    optimiser = torch.optim.Adam(captioner.parameters())
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 0.03, steps)
+    for _ in range(steps):
+        rows = torch.randperm(len(pictures))[:batch]
+        logits, _ = captioner.words(patches[rows].clone(), words[rows])
+        loss = F.cross_entropy(logits.flatten(0, 1), words[rows].flatten(), ignore_index=PAD)
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(captioner.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+
+
+def _caption(picture: Tensor) -> str:
+    """One of twelve reports: the strongest colour and whether the upper half is brighter; whether all is bright."""
+    strongest, brightness = int(picture.mean((1, 2)).argmax()), picture.mean((0, 2))
+    upper, lower = brightness[: IMAGE_SIZE // 2].mean(), brightness[IMAGE_SIZE // 2 :].mean()
+    told = [list(FINDINGS.values())[2 * strongest + int(upper > lower)]]
+    bright = upper + lower > 255
+    marks = f" {FULL_STOP} "
+    told += [FREE] * bool(bright)
+    return f"{marks.join(told)} {FULL_STOP} {NEXT_SECTION} {IMPRESSIONS[bool(bright)]} {FULL_STOP}"
+
+
+def _coloured(number: int) -> Tensor:
+    """Clouds in colour with noise, (N, 3, S, S); each colour and the upper half more or less bright."""
+    coarse = torch.rand(number, 3, 6, 6) + (torch.rand(number, 3, 1, 1) - 0.5) * 0.6
+    coarse += (torch.rand(number, 1, 1, 1) - 0.5) * torch.tensor([1.0] * 3 + [-1.0] * 3).view(6, 1)
+    clouds = F.interpolate(coarse, size=IMAGE_SIZE, mode="bilinear")
+    return (clouds + (torch.rand(number, 3, IMAGE_SIZE, IMAGE_SIZE) - 0.5) * 0.16).clamp(0, 1) * 255
+
+
+def _pixels(pictures: Tensor) -> NDArray[np.uint8]:
+    """(N, 3, S, S) -> (N, S, S, 3)."""
+    pixels: NDArray[np.uint8] = pictures.permute(0, 2, 3, 1).to(torch.uint8).numpy()
+    return pixels
+
+
+@torch.no_grad()
+def _standardise(encoder: Encoder, pictures: Tensor) -> None:
+    """Make every channel of every depth standard normal before its ReLU, so that pictures differ in every feature.
+
+    In random networks without that, what pictures have in common grows from depth to depth, and the layer norm that
+    the captioners begin with leaves nothing else.
+    """
+    x = (pictures / 255 - encoder.mean) / encoder.std
+    for layer in encoder.features:
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            found = layer(x)
+            deviation = found.std((0, 2, 3)).clamp(min=1e-3)
+            layer.weight.div_(deviation.view(-1, 1, 1, 1))
+            layer.bias.sub_(found.mean((0, 2, 3))).div_(deviation)
+        x = layer(x)
+    encoder.norm.running_mean.copy_(encoder(pictures)[2].mean(0))
+    nn.init.normal_(encoder.tag_head.weight, std=0.7)
+    nn.init.constant_(encoder.tag_head.bias, -1.5)
 
 
 def _joint(encoder: Encoder, pictures: Tensor) -> JointSpace:
@@ -179,7 +229,7 @@ def _joint(encoder: Encoder, pictures: Tensor) -> JointSpace:
     words = len(VOCABULARY) + len(EXTRA_WORDS)
     none = JointTexts(torch.zeros(0, 1, dtype=torch.int64), torch.zeros(0, len(NIH)))
     data = JointData(images, images, none, none, torch.zeros(len(NIH), 1, dtype=torch.int64), tuple(NIH))
-    config = JointConfig(embedding=16, word_dim=12, hidden=12, patch_hidden=6)
+    config = JointConfig(embedding=6, word_dim=6, hidden=6, patch_hidden=4)
     space = new_space(config, data, words)
     nn.init.normal_(space.image.position, std=0.1)
     return space.eval()

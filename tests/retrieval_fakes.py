@@ -1,4 +1,4 @@
-"""A model with a text encoder that no training made, for the tests of indexes."""
+"""A model with a text encoder that no training made, and manifests without one, for the tests of indexes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cxreport.bundle import GraphFile, Manifest
+from cxreport.bundle import TEXT_ENCODER, Manifest
 from cxreport.session import EncoderOutput, Model
 
 WIDTH = 15
@@ -24,6 +24,11 @@ def random_units(rows: int, seed: int = 0) -> np.ndarray:
     return unit(np.random.default_rng(seed).standard_normal((rows, WIDTH)))
 
 
+def without_texts(manifest: Manifest) -> Manifest:
+    """A manifest as that of a bundle without a text encoder."""
+    return replace(manifest, graphs={name: g for name, g in manifest.graphs.items() if name != TEXT_ENCODER})
+
+
 @dataclass
 class FakeModel:
     """The tiny bundle; a text is the sum of a random vector per word, an image a random projection of its pixels."""
@@ -34,11 +39,10 @@ class FakeModel:
     @classmethod
     def load(cls, bundle: Path) -> FakeModel:
         real = Model.load(bundle, "cpu")
-        graphs = real.manifest.graphs | {"text_encoder": GraphFile("text_encoder.onnx", "0" * 64, 1)}
-        return cls(real, replace(real.manifest, graphs=graphs))
+        return cls(real, real.manifest)
 
     def encode_text(self, ids: np.ndarray) -> np.ndarray:
-        words = random_units(len(self.manifest.vocabulary), 1)
+        words = random_units(len(self.manifest.text_vocabulary), 1)
         return unit((words[ids] * (ids > 0)[..., None]).sum(1))
 
     def encode_batch(self, image: np.ndarray) -> EncoderOutput:

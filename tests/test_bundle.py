@@ -48,6 +48,23 @@ def test_tiny_bundle_is_small_and_sound(tiny_bundle: Path) -> None:
     assert {"licence", "intended_use", "provenance"} <= manifest.raw.keys()
 
 
+def test_tiny_captioner_is_small_and_sound(tiny_captioner: Path) -> None:
+    assert sum(f.stat().st_size for f in tiny_captioner.iterdir()) < 100_000
+    manifest = load_manifest(tiny_captioner)
+    verify_graphs(tiny_captioner, manifest)
+    assert set(manifest.graphs) == {"encoder", "caption_step"}
+    assert (manifest.captioning, manifest.embeds_texts, manifest.channels) == (True, False, 3)
+    assert (manifest.reporting_names, manifest.sizes.reporting_tags, manifest.evidence) == ((), 0, {})
+    assert {".", "<impression>"} <= set(manifest.vocabulary)
+
+
+def test_graphs_by_architecture(tiny_bundle: Path) -> None:
+    assert set(load_manifest(tiny_bundle).graphs) == {"encoder", "sentence_step", "word_step", "text_encoder"}
+    steps = {a: bundle.graph_names(a, text_encoder=False)[1:] for a in bundle.ARCHITECTURES}
+    assert {a for a, names in steps.items() if names == ("caption_step",)} == {"cnn-rnn", "soft-attention"}
+    assert sorted(map(len, steps.values())) == [1, 1, 2, 2, 2, 2]
+
+
 def test_find_bundle(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_bundle(tiny_bundle) == tiny_bundle
     assert find_bundle(str(tiny_bundle)) == tiny_bundle
@@ -66,6 +83,16 @@ def test_find_bundle(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.Monk
     ("change", "message"),
     [
         (lambda raw: raw.update(schema_version=1), "schema version 1"),
+        (lambda raw: raw.update(schema_version=2), r"model\.json: schema version 2; this cxreport reads version 3"),
+        (lambda raw: raw.update(architecture="transformer"), "unknown architecture 'transformer'"),
+        (lambda raw: raw.pop("architecture"), "'architecture' is missing"),
+        (lambda raw: raw.update(architecture="cnn-rnn"), "'caption_step' is missing"),
+        (lambda raw: raw["graphs"].pop("text_encoder"), "sizes do not fit the graphs"),
+        (lambda raw: raw["sizes"].update(patch_embeddings=0), "sizes do not fit the graphs"),
+        (lambda raw: raw["sizes"].update(channels=2), "sizes do not fit the graphs"),
+        (lambda raw: raw["sizes"].update(channels=3), "preprocessing does not fit"),
+        (lambda raw: raw["extra_words"].append("heart"), "listed twice"),
+        (lambda raw: raw.pop("extra_words"), "'extra_words' is missing"),
         (lambda raw: raw.pop("vocabulary"), "'vocabulary' is missing"),
         (lambda raw: raw["graphs"].pop("word_step"), "'word_step' is missing"),
         (lambda raw: raw.update(name=3), "'name' has a value of the wrong kind"),
@@ -134,6 +161,26 @@ def test_sizes_that_the_graphs_do_not_have(copy: Path) -> None:
     edit(copy, lambda raw: raw["sizes"].update(patches=9))
     with pytest.raises(BundleError, match="encoder does not fit"):
         Model.load(copy, "cpu")
+
+
+@pytest.mark.parametrize("name", ["patch_embeddings", "embedding"])
+def test_embedded_patches_that_the_graphs_do_not_have(copy: Path, name: str) -> None:
+    edit(copy, lambda raw: raw["sizes"].update({name: 9}))
+    with pytest.raises(BundleError, match="encoder does not fit"):
+        Model.load(copy, "cpu")
+
+
+def test_a_captioner_of_another_architecture(tiny_captioner: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_captioner, tmp_path / "captioner"))
+    edit(folder, lambda raw: raw.update(architecture="cnn-rnn"))
+    with pytest.raises(BundleError, match="caption_step does not fit"):
+        Model.load(folder, "cpu")
+
+
+def test_texts_need_a_text_encoder(tiny_captioner: Path) -> None:
+    with pytest.raises(BundleError, match="no text encoder") as caught:
+        Model.load(tiny_captioner, "cpu").encode_text(np.array([[3, 4]]))
+    assert "[joint]" in caught.value.hint
 
 
 def test_cuda_that_does_not_work(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -444,8 +444,8 @@ class FakeTraining:
     def __init__(self) -> None:
         self.calls: list[tuple] = []
 
-    def train(self, config: Path, data: Path, run: Path, progress) -> None:
-        self.calls.append((config, data, run))
+    def train(self, config: Path, data: Path, run: Path, progress, architecture, encoder) -> None:
+        self.calls.append((config, data, run, architecture, encoder))
         progress.step("decoder", 1, 2, 0.5)
         progress.epoch("decoder", {"epoch": 1, "loss": 0.25})
 
@@ -469,11 +469,22 @@ def training(monkeypatch) -> FakeTraining:
 def test_train(run_cli, training) -> None:
     result = run_cli("train", "--recipe", "unpaired", "--data", "data", "--out", "run")
     assert result.exit_code == 0
-    ((config, data, run),) = training.calls
+    ((config, data, run, architecture, encoder),) = training.calls
     assert (config.name, data, run) == ("unpaired.toml", Path("data"), Path("run"))
+    assert (architecture, encoder) == (None, None)
     assert config.is_file()
     assert result.stdout == ""
     assert result.stderr == "decoder: epoch 1, loss 0.2500\n"
+
+
+def test_train_another_architecture_with_the_encoder_of_a_run(run_cli, training) -> None:
+    options = ["--architecture", "cnn-rnn", "--encoder", "other"]
+    assert run_cli("train", "--recipe", "plain", "--data", "data", "--out", "run", *options).exit_code == 0
+    assert training.calls[0][3:] == ("cnn-rnn", Path("other"))
+    result = run_cli("train", "--recipe", "plain", "--data", "data", "--out", "run", "--architecture", "transformer")
+    assert result.exit_code == 2
+    assert "soft-attention" in result.stderr
+    assert len(training.calls) == 1
 
 
 @pytest.mark.parametrize("arguments", [[], ["--recipe", "none"], ["--recipe", "unpaired", "--config", "x.toml"]])

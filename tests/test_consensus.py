@@ -12,7 +12,7 @@ from training_data import make_openi, write_recipe  # noqa: E402
 from cxreport import lexicon  # noqa: E402
 from cxreport.train import consensus, openi  # noqa: E402
 from cxreport.train.config import load_config  # noqa: E402
-from cxreport.train.recipe import chexnet_evidence, decoder_data  # noqa: E402
+from cxreport.train.reports_data import chexnet_evidence, decoder_data  # noqa: E402
 from cxreport.train.tag_facts import tag_facts  # noqa: E402
 
 pytestmark = pytest.mark.slow

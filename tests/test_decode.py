@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cxreport._beam import search
+from cxreport._beam import Limits, search
+from cxreport._writers import TopicWriter
 from cxreport.bundle import END, NO_WORD, PAD, SPECIAL_WORDS, UNK, DecodingDefaults, Manifest, load_manifest
 from cxreport.decode import DecodeOptions, decode
 from cxreport.encode import encode
@@ -211,7 +212,8 @@ def chain(manifest: Manifest, words: int, seed: int) -> Chain:
 
 def run(chain: Chain, beam: int, low: int, high: int) -> tuple[tuple[int, ...], float]:
     topic, nothing = np.zeros((1, 24), np.float32), np.zeros((1, len(chain.manifest.vocabulary)), np.bool_)
-    (words,) = search(chain, topic, nothing, beam, low, high)  # type: ignore[arg-type]
+    limits = Limits(beam, low, high, chain.manifest.long_words)
+    (words,) = search(TopicWriter(chain, topic), topic.shape[1], nothing, limits)  # type: ignore[arg-type]
     return words.ids, words.log_probability
 
 

@@ -20,7 +20,7 @@ def model(tiny_bundle: Path) -> Model:
 
 def test_encode(model: Model) -> None:
     images = list(np.random.default_rng(0).integers(0, 256, (3, 32, 32), np.uint8))
-    encodings = encode(model, images)
+    encodings, sizes = encode(model, images), model.manifest.sizes
     assert len(encodings) == 3
     for encoding in encodings:
         assert tuple(encoding.tags) == model.manifest.tag_names
@@ -28,7 +28,10 @@ def test_encode(model: Model) -> None:
         assert encoding.patches is not None
         assert encoding.embedding is not None
         assert encoding.patches.shape == (4, 12)
-        np.testing.assert_allclose(encoding.embedding, encoding.patches.mean(0), rtol=1e-4, atol=1e-5)
+        assert encoding.patch_embeddings is not None
+        assert encoding.embedding.shape == (sizes.embedding,)
+        assert encoding.patch_embeddings.shape == (sizes.patch_embeddings, sizes.embedding)
+        assert np.linalg.norm(encoding.embedding) == pytest.approx(1, abs=1e-5)
     assert encodings[0].tags != encodings[1].tags
     assert encode(model, []) == []
 
@@ -39,7 +42,8 @@ def test_an_image_is_encoded_the_same_in_any_batch(model: Model) -> None:
     for image, encoding in zip(images, together, strict=True):
         (alone,) = encode(model, [image])
         assert alone.tags == encoding.tags
-        assert np.array_equal(alone.patches, encoding.patches)
+        for name in ("patches", "embedding", "patch_embeddings"):
+            assert np.array_equal(getattr(alone, name), getattr(encoding, name))
         assert alone.distance == encoding.distance
 
 

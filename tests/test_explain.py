@@ -64,28 +64,40 @@ def test_a_tag_is_looked_for_whether_planned_or_not(model, monkeypatch) -> None:
         asked.append((tag, encoding.patches is not None, tag in plan.tags))
         return np.eye(4, dtype=np.float32)[1]
 
+    honest, names = explain.encode, model.manifest.reporting_names
+
+    def encode(*arguments) -> list:
+        return [replace(e, patch_embeddings=None) for e in honest(*arguments)]  # attention is all there is
+
     monkeypatch.setattr(decode, "attend", attend)
+    monkeypatch.setattr(explain, "encode", encode)
+    both, third = (explain.asked_tags(model.manifest, some) for some in ([names[2], names[0]], [names[2]]))
     options = GenerateOptions(threshold=0.0)  # all are planned
-    planned = explain.explain(model, study(), options, [2, 0]).tags
-    unplanned = explain.explain(model, study(), GenerateOptions(threshold=1.0), [2]).tags
+    planned = explain.explain(model, study(), options, both).tags
+    unplanned = explain.explain(model, study(), GenerateOptions(threshold=1.0), third).tags
     assert asked == [(2, True, True), (0, True, True), (2, True, False)]
-    assert [tag.tag for tag in planned] == [model.manifest.reporting_names[i] for i in (2, 0)]
+    assert [tag.tag for tag in planned] == [names[i] for i in (2, 0)]
     assert [tag.planned for tag in (*planned, *unplanned)] == [True, True, False]
     np.testing.assert_array_equal(planned[0].weights, [[0, 1], [0, 0]])
     assert "(not planned, probability 0." in unplanned[0].text
 
 
 def test_attention_to_a_tag_sums_to_1(model) -> None:
-    for tag in explain.explain(model, study(), None, range(6)).tags:
-        assert tag.weights.shape == (2, 2)
+    asked = explain.asked_tags(model.manifest, model.manifest.reporting_names)
+    tags = explain.explain(model, study(), None, asked).tags
+    assert len(tags) == 6
+    for tag in tags:
+        assert tag.weights.shape == (4, 4)
         assert tag.weights.sum() == pytest.approx(1, abs=1e-5)
 
 
 def test_tags_by_name(model) -> None:
     names = model.manifest.reporting_names
-    assert explain.tag_indices(model.manifest, [names[3].upper(), names[0], names[3]]) == (3, 0)
+    asked = explain.asked_tags(model.manifest, [names[3].upper(), names[0], names[3], "infiltration"])
+    assert [(a.name, a.tag) for a in asked] == [(names[3], 3), (names[0], 0), ("Infiltration", 3)]
+    assert [a.text for a in asked] == ["There is a lung opacity.", "There is a pleural effusion.", "Infiltration"]
     with pytest.raises(UsageError, match="no reporting tag 'Anything'") as caught:
-        explain.tag_indices(model.manifest, ["Anything"])
+        explain.asked_tags(model.manifest, ["Anything"])
     assert names[0] in caught.value.hint
 
 
@@ -306,7 +318,7 @@ def test_records_have_maps_only_where_asked(generate, phantoms, tiny_bundle) -> 
     attention = asked.pop("attention")
     assert list(plain) == list(asked)
     assert {k: v for k, v in plain.items() if k != "timing_ms"} == {k: v for k, v in asked.items() if k != "timing_ms"}
-    side = load_manifest(tiny_bundle).sizes.patches ** 0.5
+    side = load_manifest(tiny_bundle).sizes.patch_embeddings ** 0.5  # finer than the patches that are attended to
     assert (attention["rows"], attention["columns"]) == (side, side)
     assert [s["text"] for s in attention["sentences"]] == asked["findings"] + asked["impression"]
     for sentence in attention["sentences"]:

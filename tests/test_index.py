@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from retrieval_fakes import WIDTH, FakeModel, random_units, unit
+from retrieval_fakes import WIDTH, FakeModel, random_units, unit, without_texts
 
 from cxreport import report_files, retrieval
 from cxreport.errors import BundleError, RetrievalIndexError, UsageError
@@ -140,7 +140,7 @@ def test_another_bundle_is_refused(tmp_path: Path, model) -> None:
     with pytest.raises(RetrievalIndexError, match="built with another bundle, tiny"):
         open_index(tmp_path / "x", replace(model.manifest, sha256="1" * 64))
     with pytest.raises(BundleError, match="no text encoder"):
-        open_index(tmp_path / "x", model.real.manifest)
+        open_index(tmp_path / "x", without_texts(model.real.manifest))
 
 
 def small(model: FakeModel, folder: Path) -> tuple[Path, bytes]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
-from retrieval_fakes import FakeModel, random_units
+from retrieval_fakes import FakeModel, random_units, without_texts
 
 from cxreport import session
 from cxreport.bundle import DistanceLimits
@@ -135,7 +135,7 @@ def test_builds_that_cannot_be(model, run_cli, texts: Path, arguments: list[str]
     ],
 )
 def test_a_bundle_without_a_text_encoder_is_refused(model, run_cli, index: Path, phantoms: Path, command) -> None:
-    model.manifest = model.real.manifest
+    model.manifest = without_texts(model.real.manifest)
     done = run_cli(*(argument.format(folder=index.parent, phantoms=phantoms) for argument in command))
     assert (done.exit_code, done.stdout) == (4, "")
     assert "error: The bundle has no text encoder.\nhint: Name a bundle" in done.stderr

@@ -1,7 +1,9 @@
 """Training from end to end on generated data, and on the few real Open-I images where they are."""
 
 import json
+import runpy
 import shutil
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +11,14 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the train extra")
 
-from training_data import draw, make_nih, make_openi, write_recipe  # noqa: E402
+from training_data import CAPTIONER, JOINT, SHAPES, draw, make_nih, make_openi, write_recipe  # noqa: E402
 
 from cxreport.bundle import load_manifest  # noqa: E402
-from cxreport.errors import ExportError  # noqa: E402
-from cxreport.pipeline import generate  # noqa: E402
+from cxreport.encode import encode  # noqa: E402
+from cxreport.errors import ExportError, TrainingError  # noqa: E402
+from cxreport.pipeline import GenerateOptions, generate  # noqa: E402
 from cxreport.session import Model  # noqa: E402
+from cxreport.text_tokens import text_ids  # noqa: E402
 from cxreport.train.export_run import export  # noqa: E402
 from cxreport.train.recipe import train  # noqa: E402
 from cxreport.types import Failure, Position, Report, Study, View, ViewInfo  # noqa: E402
@@ -130,6 +134,168 @@ def test_paired_training_without_a_plan(data, tmp_path):
     assert {t.name for t in report.tags} == {"Cardiomegaly", "Pleural Effusion"}  # MeSH headings
     assert report.findings
     assert report.impression
+
+
+# Architectures
+
+
+@pytest.fixture(scope="module")
+def plain(data):
+    """A recipe of the papers' plain form with a captioner and a joint space; its encoder is that of ``run``."""
+    return write_recipe(data / "plain.toml", "unpaired", plan="none", epochs=4, extra=CAPTIONER + JOINT)
+
+
+@pytest.fixture(scope="module")
+def captioners(data, run, plain, tmp_path_factory):
+    """A finished run of each captioning architecture."""
+    runs = {}
+    for architecture in ("cnn-rnn", "soft-attention"):
+        runs[architecture] = tmp_path_factory.mktemp(architecture) / "run"
+        train(plain, data, runs[architecture], Quiet(), architecture, run)
+    return runs
+
+
+def _check_bundle(folder, architecture, written):
+    manifest = load_manifest(folder)
+    assert (manifest.architecture, manifest.channels, manifest.embeds_texts) == (architecture, 1, True)
+    assert written["identical"] == written["inputs"]
+    model = Model.load(folder, "cpu")
+    pixels = draw({"Effusion"}, np.random.default_rng(9), 64)
+    study = Study("x", ("x.png",), View(ViewInfo("x.png", 0, Position.PA), pixels))
+    (report,) = generate(model, [study], GenerateOptions(attention=True))
+    assert report.findings
+    assert report.maps
+    assert {m.weights.shape for m in report.maps} == {(8, 8)}
+    (encoding,) = encode(model, [pixels])
+    texts = model.encode_text(text_ids(manifest.text_vocabulary, ["infiltration", "pleural effusion"]))
+    assert encoding.embedding.shape == texts[0].shape == (16,)
+    return report
+
+
+@pytest.mark.parametrize("architecture", ["co-attention", "visual-only", "semantic-only", "no-attention"])
+def test_every_hierarchical_architecture_trains(data, run, plain, tmp_path, architecture):
+    progress = Quiet()
+    train(plain, data, tmp_path / "run", progress, architecture, run)
+    stages = list(dict.fromkeys(stage for stage, _ in progress.epochs))  # without a plan no consensus reports
+    assert stages == ["decoder_tags", "decoder", "joint", "typicality", "tags"]
+    _check_bundle(tmp_path / "bundle", architecture, export(tmp_path / "run", tmp_path / "bundle"))
+    config = tomllib.loads((tmp_path / "bundle" / "recipe.toml").read_text())
+    assert config["architecture"] == architecture
+
+
+@pytest.mark.parametrize("architecture", ["cnn-rnn", "soft-attention"])
+def test_every_captioning_architecture_trains(data, captioners, tmp_path, architecture):
+    run = captioners[architecture]
+    report = _check_bundle(tmp_path / "bundle", architecture, export(run, tmp_path / "bundle"))
+    assert report.plan == ()
+    described = json.loads((run / "run.json").read_text())
+    assert {".", "<impression>"} <= set(described["vocabulary"])
+    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    losses = [entry["val_words"] for entry in log if entry["stage"] == "captioner"]
+    assert len(losses) == 3
+    assert losses[-1] < losses[0]
+    assert not (run / "decoder_tags.pt").exists()
+
+
+def test_an_interrupted_captioner_and_joint_space_end_like_undisturbed_ones(data, run, plain, captioners, tmp_path):
+    again = tmp_path / "again"
+    for stop in (("captioner", 2), ("joint", 1)):
+        with pytest.raises(KeyboardInterrupt):
+            train(plain, data, again, Quiet(stop), "soft-attention", run)
+        assert (again / f"{stop[0]}.last.pt").exists()
+    train(plain, data, again, Quiet(), "soft-attention", run)
+    for name in ("encoder.pt", "captioner.pt", "joint.pt", "typicality.pt"):
+        ours, theirs = (torch.load(r / name, weights_only=True) for r in (again, captioners["soft-attention"]))
+        assert all(torch.equal(ours[k], theirs[k]) for k in theirs)
+    described = [json.loads((r / "run.json").read_text()) for r in (again, captioners["soft-attention"])]
+    assert described[0] == described[1]
+
+
+def test_an_architecture_of_the_command_line_is_the_runs_own(data, plain, captioners):
+    kept = (captioners["cnn-rnn"] / "config.toml").read_text()
+    assert tomllib.loads(kept) == tomllib.loads(plain.read_text()) | {"architecture": "cnn-rnn"}
+    for other in ("soft-attention", None):
+        with pytest.raises(TrainingError, match="another recipe"):
+            train(plain, data, captioners["cnn-rnn"], Quiet(), other)
+    progress = Quiet()
+    train(plain, data, captioners["cnn-rnn"], progress, "cnn-rnn")  # is finished
+    assert {stage for stage, _ in progress.epochs} == {"typicality", "tags"}
+
+
+def test_an_architecture_replaces_the_recipes(data, tmp_path):
+    recipe = tmp_path / "r.toml"
+    recipe.write_text(f'architecture = "soft-attention"\n{(data / "unpaired.toml").read_text()}')
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, data, tmp_path / "run", Quiet(("encoder", 0)), "visual-only")
+    assert tomllib.loads((tmp_path / "run" / "config.toml").read_text())["architecture"] == "visual-only"
+
+
+def test_a_wrong_recipe_does_not_claim_the_run_folder(data, plain, tmp_path):
+    with pytest.raises(TrainingError, match="transformer"):
+        train(plain, data, tmp_path / "run", Quiet(), "transformer")
+    with pytest.raises(KeyboardInterrupt):
+        train(plain, data, tmp_path / "run", Quiet(("encoder", 0)))
+
+
+def test_the_encoder_of_a_run_is_taken(run, captioners):
+    for name in ("encoder.pt", "features.pt"):
+        assert (captioners["cnn-rnn"] / name).read_bytes() == (run / name).read_bytes()
+    log = (captioners["cnn-rnn"] / "log.jsonl").read_text()
+    assert '"encoder"' not in log
+
+
+def test_another_encoder_is_refused(data, run, tmp_path):
+    recipe = write_recipe(tmp_path / "other.toml", "unpaired", images=1601)
+    with pytest.raises(TrainingError, match="trains another encoder"):
+        train(recipe, data, tmp_path / "run", Quiet(), None, run)
+    with pytest.raises(TrainingError, match="no finished encoder"):
+        train(recipe, data, tmp_path / "run", Quiet(), None, tmp_path / "nowhere")
+    unfinished = tmp_path / "unfinished"
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, data, unfinished, Quiet(("encoder", 0)))
+    with pytest.raises(TrainingError, match="no finished encoder"):
+        train(recipe, data, tmp_path / "run", Quiet(), None, unfinished)
+    assert not (tmp_path / "run" / "encoder.pt").exists()
+
+
+# Captions
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory):
+    """Drawn shapes in COCO's layout."""
+    folder = tmp_path_factory.mktemp("shapes")
+    runpy.run_path(str(Path(__file__).parents[1] / "examples" / "make_shapes.py"))["main"](folder, 150, 32, 0)
+    return folder
+
+
+def test_captions_of_pictures(shapes, tmp_path, run_cli):
+    recipe = tmp_path / "shapes.toml"
+    recipe.write_text(SHAPES + CAPTIONER)
+    train(recipe, shapes, tmp_path / "run", Quiet())
+    figures = export(tmp_path / "run", tmp_path / "bundle")
+    assert figures["identical"] == figures["inputs"]
+    manifest = load_manifest(tmp_path / "bundle")
+    assert (manifest.channels, manifest.architecture, manifest.embeds_texts) == (3, "soft-attention", False)
+    assert {"red", "circle", "left"} <= set(manifest.tag_names)
+    assert "left" in manifest.vocabulary
+    assert "Not for medical images" in manifest.raw["intended_use"]
+    picture = sorted((shapes / "val2017").glob("*.jpg"))[0]
+    options = ["--model", tmp_path / "bundle", "--device", "cpu", "--json", "--force"]
+    result = run_cli("generate", *options, picture)
+    assert result.exit_code == 0
+    record = json.loads(result.stdout)
+    (caption,) = record["findings"]
+    assert record["impression"] == []
+    assert len(caption.split()) >= 2
+    assert {w.strip(".,").lower() for w in caption.split()} <= set(manifest.vocabulary)
+
+
+def test_captions_need_frequent_words(shapes, tmp_path):
+    recipe = tmp_path / "shapes.toml"
+    recipe.write_text((SHAPES + CAPTIONER).replace("tag_count = 5", "tag_count = 500"))
+    with pytest.raises(TrainingError, match="No word is in the captions of 500 images"):
+        train(recipe, shapes, tmp_path / "run", Quiet())
 
 
 @pytest.mark.skipif(not OPENI.is_dir(), reason=f"{OPENI} (Open-I with 8 real images) is not here")

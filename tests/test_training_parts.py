@@ -1,5 +1,6 @@
 """Dataset adapters, targets, evidence adapters, calibration and figures."""
 
+import inspect
 import json
 
 import numpy as np
@@ -10,13 +11,19 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 from training_data import make_nih, make_openi, write_recipe  # noqa: E402
 
 from cxreport import lexicon  # noqa: E402
+from cxreport.bundle import NO_WORD  # noqa: E402
 from cxreport.errors import TrainingError  # noqa: E402
 from cxreport.train import evidence, nih, openi, text  # noqa: E402
-from cxreport.train.config import load_config  # noqa: E402
+from cxreport.train.batches import Images  # noqa: E402
+from cxreport.train.captioner import CaptionerSizes, make_captioner  # noqa: E402
+from cxreport.train.config import CaptionerConfig, load_config  # noqa: E402
+from cxreport.train.decoder import Decoder, DecoderSizes, State  # noqa: E402
 from cxreport.train.encoder import Encoder  # noqa: E402
+from cxreport.train.fit_captioner import CaptionTask, caption_vocabulary, report_words  # noqa: E402
 from cxreport.train.metrics import auc, auc_per_tag  # noqa: E402
-from cxreport.train.pseudo_pairs import pseudo_pairs  # noqa: E402
+from cxreport.train.pseudo_pairs import nih_vector, pseudo_pairs, stand_ins  # noqa: E402
 from cxreport.train.variants import plainer  # noqa: E402
+from cxreport.types import Detail  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -201,3 +208,159 @@ def test_run_folders_are_not_shared_between_recipes(tmp_path):
     (run / "config.toml").write_text(json.dumps({}))
     with pytest.raises(TrainingError, match="another recipe"):
         train(recipe, tmp_path, run, progress=None)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "pairing", "message"),
+    [("transformer", "unpaired", "transformer"), ("co-attention", "captions", "captions need one of cnn-rnn")],
+)
+def test_architectures_that_cannot_be(tmp_path, architecture, pairing, message):
+    from cxreport.train.recipe import train
+
+    path = write_recipe(tmp_path / "r.toml", pairing)
+    with pytest.raises(TrainingError, match=message):
+        train(path, tmp_path, tmp_path / "run", None, architecture)
+    path.write_text(f'architecture = "{architecture}"\n{path.read_text()}')
+    with pytest.raises(ValueError, match=message):
+        load_config(path)
+
+
+def test_reports_need_a_decoder_table(tmp_path):
+    path = write_recipe(tmp_path / "r.toml", "unpaired")
+    path.write_text(path.read_text().split("[decoder]")[0])
+    with pytest.raises(ValueError, match=r"\[decoder\]"):
+        load_config(path)
+
+
+def test_stand_ins_are_the_images_with_the_nearest_labels():
+    labels = np.eye(14, dtype=np.float32)[[0, 1, 1, 2]]
+    stated = np.eye(14, dtype=np.float32)[[2, 1, 0]]
+    assert stand_ins(labels, stated, stated) == [3, 1, 0]
+    unsure = stated.copy()
+    unsure[0] = 0
+    assert stand_ins(labels, unsure, stated)[0] == 3  # what a CheXNet saw counts as much
+    assert stand_ins(np.concatenate([labels, np.zeros((1, 14), np.float32)]), stated * 0, stated * 0) == [4, 4, 4]
+
+
+def test_equally_near_stand_ins_take_turns():
+    labels = np.eye(14, dtype=np.float32)[[5, 3, 5, 5]]
+    wanted = np.eye(14, dtype=np.float32)[[5] * 7 + [3]]
+    assert stand_ins(labels, wanted, wanted * 0.4) == [0, 2, 3, 0, 2, 3, 0, 1]
+    noise = wanted + np.random.default_rng(0).uniform(-1e-8, 1e-8, wanted.shape).astype(np.float32)
+    assert stand_ins(labels, noise, wanted * 0.4) == stand_ins(labels, wanted, wanted * 0.4)
+
+
+def test_no_model_has_a_part_in_stand_ins():
+    assert list(inspect.signature(stand_ins).parameters) == ["labels", "stated", "evident"]
+
+
+def test_findings_that_tags_speak_for():
+    found = nih_vector(["Pleural Effusion", "Granuloma"])
+    assert [f for f, here in zip(nih.FINDINGS, found, strict=True) if here] == ["Effusion"]
+    assert not nih_vector([]).any()
+
+
+def _step(attends, **changes):
+    """A sentence step of an untrained decoder; what is changed is drawn anew."""
+    torch.manual_seed(1)
+    decoder = Decoder(DecoderSizes(5, 9, patch_dim=6, hidden=8, word_dim=4, attention=4, top_tags=3, attends=attends))
+    decoder.eval()
+    inputs = {
+        "patches": torch.randn(2, 4, 6),
+        "has_image": torch.ones(2),
+        "tags": torch.rand(2, 5),
+        "unusual": torch.randn(2, 5),
+        "plan": torch.zeros(2, 5),
+        "detail": torch.zeros(2, len(Detail)),
+        "section": torch.zeros(2, dtype=torch.int64),
+    }
+    with torch.inference_mode():
+        return decoder.sentence(**inputs | changes, state=State(torch.ones(2, 8), torch.ones(2, 8)))
+
+
+@pytest.mark.parametrize(
+    ("attends", "patches", "tags", "even"),
+    [
+        ("co-attention", True, True, False),
+        ("visual-only", True, False, False),
+        ("semantic-only", False, True, True),
+        ("no-attention", True, False, True),
+    ],
+)
+def test_what_architectures_attend_to(attends, patches, tags, even):
+    usual = _step(attends)
+    other_patches = _step(attends, patches=torch.randn(2, 4, 6, generator=torch.Generator().manual_seed(9)))
+    other_tags = _step(attends, tags=torch.rand(2, 5, generator=torch.Generator().manual_seed(9)))
+    assert torch.equal(usual.topic, other_patches.topic) is not patches
+    assert torch.equal(usual.topic, other_tags.topic) is not tags
+    assert torch.allclose(usual.attention.sum(1), torch.ones(2), atol=1e-5)
+    assert torch.equal(usual.attention, torch.full((2, 4), 0.25)) is even
+
+
+def test_without_attention_the_order_of_patches_is_all_the_same():
+    patches = torch.randn(2, 4, 6)
+    first, second = (_step("no-attention", patches=p) for p in (patches, patches.flip(1)))
+    assert torch.allclose(first.topic, second.topic, atol=1e-6)
+
+
+class Looking(torch.nn.Module):
+    """Stands for a captioner: knows nothing, and looks where it is told to."""
+
+    def __init__(self, attention):
+        super().__init__()
+        self.attention = attention
+
+    def words(self, patches, words):
+        return torch.zeros(*words.shape, 8), self.attention[:, : words.shape[1]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "penalty"),
+    [
+        ([[0.25] * 4] * 5, 0.0),
+        ([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [0.25] * 4], 0.0),  # each patch in its turn
+        ([[1, 0, 0, 0]] * 5, 3.0),  # (1 - 4)^2 and three times 1, over 4
+        ([[0.5, 0.5, 0, 0]] * 5, 1.0),
+        (None, 0.0),
+    ],
+)
+def test_looking_at_some_patches_alone_costs(rows, penalty):
+    words = ("a", "b", "c", "d")
+    attention = None if rows is None else torch.tensor(rows).float()[None]
+    module = Looking(attention) if attention is not None else Blind(None)
+    config = CaptionerConfig(doubly_stochastic=0.5)
+    vocabulary = ("<pad>", "<end>", "<unk>", *words, "e")
+    images = Images(torch.zeros(1, 4, 3), lambda _: [0])
+    task = CaptionTask(config, module, vocabulary, images, [[words]], (torch.zeros(1, 4, 3), [words]))
+    (loss,) = task.losses(np.random.default_rng(0))
+    assert float(loss) == pytest.approx(np.log(8) + 0.5 * penalty, abs=1e-5)
+    assert task.measure() == {"val_words": round(float(np.log(8)), 4)}  # the penalty is for training alone
+
+
+class Blind(Looking):
+    """One that does not attend."""
+
+    def words(self, patches, words):
+        return torch.zeros(*words.shape, 8), None
+
+
+def test_a_report_as_one_sequence():
+    report = text.target_report(_report("The heart is large. Lungs clear.", "No effusion."), False, 20)
+    assert " ".join(report_words(report)) == "the heart is large . lungs clear . <impression> no effusion ."
+    assert caption_vocabulary([("b", "a", "b"), ("c", "a")], 2) == ("<pad>", "<end>", "<unk>", "a", "b")
+
+
+def test_start_words_and_states_of_captioners():
+    torch.manual_seed(0)
+    for architecture, attends in (("cnn-rnn", False), ("soft-attention", True)):
+        captioner = make_captioner(architecture, CaptionerSizes(9, 6, 8, 4, 4)).eval()
+        patches, words = torch.randn(3, 4, 6), torch.randint(3, 9, (3, 5))
+        logits, attention = captioner.words(patches, words)
+        assert logits.shape == (3, 5, 9)
+        assert (attention is not None) is captioner.attends is attends
+        seen, state = captioner.seen(patches), captioner.start(3)
+        last = torch.full((3,), NO_WORD)
+        for t in range(5):  # a word at a time comes to the same
+            step, _, state = captioner(seen, last, state)
+            assert torch.allclose(step, logits[:, t], atol=1e-5)
+            last = words[:, t]

@@ -135,9 +135,63 @@ attention = 16
 """
 
 
+CAPTIONER = """
+[captioner]
+epochs = 3
+batch = 16
+lr = 1e-2
+min_word_count = 1
+max_words = 40
+tag_count = 5
+hidden = 32
+word_dim = 16
+attention = 8
+"""
+JOINT = """
+[joint]
+epochs = 2
+batch = 32
+images = 100
+embedding = 16
+word_dim = 8
+hidden = 8
+patch_hidden = 4
+"""
+SHAPES = """
+name = "shapes"
+version = "0.0.1"
+pairing = "captions"
+seed = 7
+architecture = "soft-attention"
+[data]
+coco = "."
+[encoder]
+size = 32
+batch = 16
+lr = 1e-3
+lr_low = 1e-3
+lr_head = 1e-2
+weight_decay = 0.0
+warmup = 5
+ema = 0.9
+flip = false
+width = 0.0625
+[[encoder.phases]]
+size = 32
+images = 120
+small = false
+"""
+
+
 def write_recipe(
-    path: Path, pairing: str, plan: str = "tags", size: int = 64, images: int = 1600, epochs: int = 20
+    path: Path,
+    pairing: str,
+    plan: str = "tags",
+    size: int = 64,
+    images: int = 1600,
+    epochs: int = 20,
+    extra: str = "",
 ) -> Path:
-    """A recipe for the generated data."""
-    path.write_text(RECIPE.format(pairing=pairing, plan=plan, size=size, images=images, epochs=epochs))
+    """A recipe for the generated data, with ``extra`` tables behind the others."""
+    path.write_text(RECIPE.format(pairing=pairing, plan=plan, size=size, images=images, epochs=epochs) + extra)
     return path

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import MutableSequence, Sequence
 
 import onnx
 import torch
@@ -158,7 +158,11 @@ def _example(port: Port) -> Tensor:
     return torch.zeros(shape, dtype=_TORCH_TYPES[port.dtype])
 
 
-def _declare(values: Sequence[onnx.ValueInfoProto], ports: Sequence[Port]) -> None:
-    """Write the declared shapes into a graph's inputs or outputs."""
-    for value, port in zip(values, ports, strict=True):
-        value.CopyFrom(helper.make_tensor_value_info(port.name, _ONNX_TYPES[port.dtype], port.shape))
+def _declare(values: MutableSequence[onnx.ValueInfoProto], ports: Sequence[Port]) -> None:
+    """Write the declared names and shapes in the place of a graph's inputs or outputs.
+
+    The exporter leaves inputs out that a module does not use, as a decoder that attends to patches alone its tags; all
+    architectures are to take the same inputs.
+    """
+    del values[:]
+    values.extend(helper.make_tensor_value_info(port.name, _ONNX_TYPES[port.dtype], port.shape) for port in ports)

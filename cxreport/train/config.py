@@ -172,6 +172,11 @@ class TrainConfig:
             raise ValueError("a recipe for reports needs a [decoder] table")
         return self.decoder
 
+    @property
+    def consensus(self) -> bool:
+        """Whether the decoder goes on to learn consensus reports, which are planned and need a CheXNet's evidence."""
+        return self.pairing == "unpaired" and self.reports.plan == "tags" and self.reports.consensus_epochs > 0
+
 
 def load_config(path: Path) -> TrainConfig:
     """Read a recipe.
@@ -179,12 +184,21 @@ def load_config(path: Path) -> TrainConfig:
     Raises:
         ValueError: an unknown key, a missing one, or a value of the wrong type.
     """
-    built = _build(TrainConfig, tomllib.loads(path.read_text()), path.name)
+    return parse_config(path.read_text(encoding="utf-8"), path.name)
+
+
+def parse_config(recipe: str, name: str) -> TrainConfig:
+    """Read the text of a recipe, which errors call by a name.
+
+    Raises:
+        ValueError: as `load_config` does.
+    """
+    built = _build(TrainConfig, tomllib.loads(recipe), name)
     assert isinstance(built, TrainConfig)
     if built.pairing != "captions":
         built.reports  # noqa: B018 - must be there
     elif built.architecture not in CAPTIONING:
-        raise ValueError(f"{path.name}: captions need one of {', '.join(CAPTIONING)} as architecture")
+        raise ValueError(f"{name}: captions need one of {', '.join(CAPTIONING)} as architecture")
     return built
 
 

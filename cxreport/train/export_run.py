@@ -83,8 +83,7 @@ def _networks(run: Path, config: TrainConfig, described: dict[str, Any]) -> Netw
         writer.load_state_dict(state("captioner"))
     else:
         writer = new_decoder(config, len(described["reporting_tags"]), words)
-        consensus = config.reports.consensus_epochs and config.pairing == "unpaired"
-        writer.load_state_dict(state("consensus" if consensus else "decoder"))
+        writer.load_state_dict(state("consensus" if config.consensus else "decoder"))
     typicality = Typicality(**state(Path(TYPICALITY_FILE).stem))
     joint = load_space(config.joint, state("joint"), len(described["tags"])) if config.joint else None
     channels = 3 if config.pairing == "captions" else 1

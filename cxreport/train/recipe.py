@@ -14,7 +14,7 @@ from pathlib import Path
 
 from cxreport.errors import TrainingError
 from cxreport.train.captions_recipe import train_captions
-from cxreport.train.config import TrainConfig, load_config
+from cxreport.train.config import TrainConfig, load_config, parse_config
 from cxreport.train.features import FEATURES_FILE
 from cxreport.train.progress import Progress, RunLog
 from cxreport.train.reports_recipe import train_reports
@@ -48,8 +48,8 @@ def train(
         recipe = config_path.read_text(encoding="utf-8")
         if architecture is not None:
             recipe = f'architecture = "{architecture}"\n{_ARCHITECTURE.sub("", recipe)}'
+        config = parse_config(recipe, config_path.name)
         _claim(run, recipe)
-        config = load_config(run / CONFIG_FILE)
     except (OSError, ValueError) as error:
         raise TrainingError(f"{config_path}: {error}") from error
     if encoder_run is not None:

@@ -150,7 +150,7 @@ def _write_reports(known: _Known, partners: Images) -> dict[str, Any]:
     task = ReportTask(reports, data, decoder, partners)
     fit(task, course, known.run, "decoder", known.log, config.seed + 1)
     facts = tag_facts(data, known.reports[0], reports.denied)
-    if chexnet is not None and reports.consensus_epochs:
+    if chexnet is not None and config.consensus:
         wanted = consensus_reports(reports, data, facts, chexnet, known.reports[0])
         course = Course(reports.consensus_epochs, reports.lr, reports.weight_decay)
         written = ConsensusTask(reports, data, decoder, partners, wanted)
