@@ -118,7 +118,7 @@ def make(folder: Path, steps: int = 800) -> dict[str, Any]:
         tags=len(REPORTING),
         words=len(VOCABULARY),
         patch_dim=encoder.tag_head.in_features,
-        hidden=24,
+        hidden=23,
         word_dim=16,
         attention=8,
         top_tags=4,
@@ -165,8 +165,8 @@ def _teach_captions(captioner: Captioner, encoder: Encoder, pictures: Tensor, st
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 0.03, steps)
     for _ in range(steps):
         rows = torch.randperm(len(pictures))[:batch]
-        logits, _ = captioner.words(patches[rows].clone(), words[rows])
-        loss = F.cross_entropy(logits.flatten(0, 1), words[rows].flatten(), ignore_index=PAD)
+        written = captioner.words(patches[rows].clone(), words[rows])
+        loss = F.cross_entropy(written.logits, written.targets)
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(captioner.parameters(), 1.0)
@@ -229,7 +229,7 @@ def _joint(encoder: Encoder, pictures: Tensor) -> JointSpace:
     words = len(VOCABULARY) + len(EXTRA_WORDS)
     none = JointTexts(torch.zeros(0, 1, dtype=torch.int64), torch.zeros(0, len(NIH)))
     data = JointData(images, images, none, none, torch.zeros(len(NIH), 1, dtype=torch.int64), tuple(NIH))
-    config = JointConfig(embedding=6, word_dim=6, hidden=6, patch_hidden=4)
+    config = JointConfig(embedding=4, word_dim=4, hidden=4, patch_hidden=4)
     space = new_space(config, data, words)
     nn.init.normal_(space.image.position, std=0.1)
     return space.eval()

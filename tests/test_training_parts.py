@@ -11,11 +11,11 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 from training_data import make_nih, make_openi, write_recipe  # noqa: E402
 
 from cxreport import lexicon  # noqa: E402
-from cxreport.bundle import NO_WORD  # noqa: E402
+from cxreport.bundle import NO_WORD, PAD  # noqa: E402
 from cxreport.errors import TrainingError  # noqa: E402
 from cxreport.train import evidence, nih, openi, text  # noqa: E402
 from cxreport.train.batches import Images  # noqa: E402
-from cxreport.train.captioner import CaptionerSizes, make_captioner  # noqa: E402
+from cxreport.train.captioner import CaptionerSizes, Unrolled, make_captioner  # noqa: E402
 from cxreport.train.config import CaptionerConfig, load_config  # noqa: E402
 from cxreport.train.decoder import Decoder, DecoderSizes, State  # noqa: E402
 from cxreport.train.encoder import Encoder  # noqa: E402
@@ -311,7 +311,7 @@ class Looking(torch.nn.Module):
         self.attention = attention
 
     def words(self, patches, words):
-        return torch.zeros(*words.shape, 8), self.attention[:, : words.shape[1]]
+        return Unrolled(torch.zeros(words.numel(), 8), words.flatten(), self.attention[:, : words.shape[1]].mean(1))
 
 
 @pytest.mark.parametrize(
@@ -341,7 +341,7 @@ class Blind(Looking):
     """One that does not attend."""
 
     def words(self, patches, words):
-        return torch.zeros(*words.shape, 8), None
+        return Unrolled(torch.zeros(words.numel(), 8), words.flatten(), None)
 
 
 def test_a_report_as_one_sequence():
@@ -355,12 +355,19 @@ def test_start_words_and_states_of_captioners():
     for architecture, attends in (("cnn-rnn", False), ("soft-attention", True)):
         captioner = make_captioner(architecture, CaptionerSizes(9, 6, 8, 4, 4)).eval()
         patches, words = torch.randn(3, 4, 6), torch.randint(3, 9, (3, 5))
-        logits, attention = captioner.words(patches, words)
-        assert logits.shape == (3, 5, 9)
-        assert (attention is not None) is captioner.attends is attends
+        words[2, 2:] = PAD  # texts of 5, 5 and 2 words
+        unrolled = captioner.words(patches, words)
+        assert (unrolled.looked is not None) is captioner.attends is attends
+        steps, weights, last = [], [], torch.full((3,), NO_WORD)
         seen, state = captioner.seen(patches), captioner.start(3)
-        last = torch.full((3,), NO_WORD)
         for t in range(5):  # a word at a time comes to the same
-            step, _, state = captioner(seen, last, state)
-            assert torch.allclose(step, logits[:, t], atol=1e-5)
+            logits, attention, state = captioner(seen, last, state)
+            alive = words[:, t] != PAD
+            steps.append(logits[alive])
+            weights.append(alive.unsqueeze(1) * (0 if attention is None else attention))
             last = words[:, t]
+        assert torch.equal(unrolled.targets, words.T[words.T != PAD])
+        assert torch.allclose(unrolled.logits, torch.cat(steps), atol=1e-5)
+        if unrolled.looked is not None:
+            mean = torch.stack(weights).sum(0) / torch.tensor([[5.0], [5.0], [2.0]])
+            assert torch.allclose(unrolled.looked, mean, atol=1e-5)
