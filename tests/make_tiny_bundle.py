@@ -118,9 +118,9 @@ def make(folder: Path, steps: int = 800) -> dict[str, Any]:
         tags=len(REPORTING),
         words=len(VOCABULARY),
         patch_dim=encoder.tag_head.in_features,
-        hidden=23,
-        word_dim=16,
-        attention=8,
+        hidden=24,
+        word_dim=13,
+        attention=6,
         top_tags=4,
     )
     decoder = Decoder(sizes)

@@ -18,6 +18,7 @@ from cxreport.train.config import TrainConfig, load_config, parse_config
 from cxreport.train.features import FEATURES_FILE
 from cxreport.train.progress import Progress, RunLog
 from cxreport.train.reports_recipe import train_reports
+from cxreport.train.typicality import LIMITS_FILE, TYPICALITY_FILE
 
 CONFIG_FILE = "config.toml"
 _ARCHITECTURE = re.compile(r"^architecture\s*=.*\n", re.MULTILINE)
@@ -78,7 +79,8 @@ def _take_encoder(config: TrainConfig, source: Path, run: Path) -> None:
         if (other.encoder, other.data, other.pairing) != (config.encoder, config.data, config.pairing):
             raise TrainingError(f"{source}: its recipe trains another encoder, or on other data.")
         shutil.copyfile(source / "encoder.pt", run / "encoder.pt")
-        if (source / FEATURES_FILE).exists():
-            shutil.copyfile(source / FEATURES_FILE, run / FEATURES_FILE)
+        for name in (FEATURES_FILE, TYPICALITY_FILE, LIMITS_FILE):  # what depends on the encoder and the images alone
+            if (source / name).exists():
+                shutil.copyfile(source / name, run / name)
     except (OSError, ValueError) as error:
         raise TrainingError(f"{source}: no finished encoder is there ({error}).") from error

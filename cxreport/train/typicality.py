@@ -8,7 +8,9 @@ with the means themselves the few channels that seldom fire drown the others (me
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +24,7 @@ from cxreport.train.encoder import Encoder, to_input
 from cxreport.train.half import rounded
 from cxreport.types import Floats
 
-TYPICALITY_FILE = "typicality.pt"
+TYPICALITY_FILE, LIMITS_FILE = "typicality.pt", "limits.json"
 WARN_QUANTILE = 0.99
 """Share of the val images that pass without a warning."""
 REFUSE_FACTOR = 1.25
@@ -113,11 +115,19 @@ def distance_limits(distances: Floats) -> tuple[DistanceLimits, dict[str, float]
 def fit_distance(
     run: Path, train: NDArray[np.uint8], val: NDArray[np.uint8], encoder: Encoder
 ) -> tuple[DistanceLimits, dict[str, float]]:
-    """Fit what tells images unlike the ``train`` images, into the run folder; its limits come from the ``val`` ones."""
+    """Fit what tells images unlike the ``train`` images, into the run folder; its limits come from the ``val`` ones.
+
+    What an earlier start, or the run that the encoder is from, has fitted is taken as it is.
+    """
+    if (run / TYPICALITY_FILE).exists() and (run / LIMITS_FILE).exists():
+        kept = json.loads((run / LIMITS_FILE).read_text())
+        return DistanceLimits(**kept["limits"]), kept["false_alarms"]
     encoder = rounded(encoder)  # as the bundle has it: where images hardly differ, rounding its weights moves them all
     typicality = fit_typicality(encoder, train)
     checkpoints.save(typicality.state_dict(), run / TYPICALITY_FILE)
-    return distance_limits(measure_distances(encoder, typicality, val))
+    limits, false_alarms = distance_limits(measure_distances(encoder, typicality, val))
+    (run / LIMITS_FILE).write_text(json.dumps({"limits": asdict(limits), "false_alarms": false_alarms}) + "\n")
+    return limits, false_alarms
 
 
 def _depth_means(encoder: Encoder, pixels: NDArray[np.uint8]) -> Iterator[list[Tensor]]:
