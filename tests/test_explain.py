@@ -54,7 +54,8 @@ def test_explained_report_is_the_generated_one(model) -> None:
     assert [s.text for s in explanation.sentences] == [*report.findings, *report.impression]
     assert explanation.picture.shape == (model.manifest.image_size,) * 2
     assert explanation.tags == ()
-    assert explanation.names() == ["01-findings", "02-impression"][: len(explanation.sentences)]
+    kinds = ["findings"] * len(report.findings) + ["impression"] * len(report.impression)
+    assert explanation.names() == [f"{number:02}-{kind}" for number, kind in enumerate(kinds, start=1)]
 
 
 def test_a_tag_is_looked_for_whether_planned_or_not(model, monkeypatch) -> None:

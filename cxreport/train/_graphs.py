@@ -112,8 +112,9 @@ class CaptionGraph(nn.Module):
         self.step = captioner
 
     def forward(self, seen: Tensor, word: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, ...]:
-        """As `Captioner.forward`."""
-        logits, attention, state = self.step(seen, word, State(hidden, cell))
+        """As `Captioner.forward`, but from patch features where the captioner attends to them."""
+        shown = self.step.seen(seen) if self.step.attends else seen
+        logits, attention, state = self.step(shown, word, State(hidden, cell))
         return logits.log_softmax(1), *([] if attention is None else [attention]), *state
 
 

@@ -146,17 +146,19 @@ class SoftAttention(Captioner):
         self.context = nn.Linear(sizes.patch_dim, sizes.word_dim, bias=False)
 
     def seen(self, patches: Tensor) -> Tensor:
-        """(N, P, D) as they are."""
-        return patches
+        """(N, P, D) -> (N, P, D + A): standardised, and behind each patch what attention compares it by."""
+        standard = self.norm(patches)
+        return torch.cat([standard, self.attention.item(standard)], 2)
 
     def read(self, seen: Tensor, word: Tensor, state: State) -> tuple[Tensor, Tensor | None, State]:
         """As in `Captioner`."""
         first = (word == NO_WORD).unsqueeze(1)
-        patches = self.norm(seen)
+        patches, keys = seen[..., : self.sizes.patch_dim], seen[..., self.sizes.patch_dim :]
         mean = patches.mean(1)
         hidden = torch.where(first, torch.tanh(self.first_hidden(mean)), state.hidden)
         cell = torch.where(first, torch.tanh(self.first_cell(mean)), state.cell)
-        context, weights = self.attention(patches, hidden)
+        weights = self.attention.weigh(keys, hidden)
+        context = (weights.unsqueeze(2) * patches).sum(1)
         context = self.gate(hidden).sigmoid() * context
         before = torch.where(first, self.start_word, self.embedding(word.clamp(min=0)))
         hidden, cell = self.lstm(torch.cat([self.dropout(before), context], 1), (hidden, cell))

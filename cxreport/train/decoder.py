@@ -65,9 +65,13 @@ class Attention(nn.Module):
 
     def forward(self, items: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """(B, N, D), (B, H) -> weighted mean (B, D) and weights (B, N)."""
-        scores = self.score(torch.tanh(self.item(items) + self.hidden(hidden).unsqueeze(1))).squeeze(-1)
-        weights = scores.softmax(1)
+        weights = self.weigh(self.item(items), hidden)
         return (weights.unsqueeze(-1) * items).sum(1), weights
+
+    def weigh(self, keys: Tensor, hidden: Tensor) -> Tensor:
+        """(B, N, inner) of `item` and (B, H) -> weights (B, N)."""
+        scores: Tensor = self.score(torch.tanh(keys + self.hidden(hidden).unsqueeze(1))).squeeze(-1)
+        return scores.softmax(1)
 
 
 class SentenceStep(nn.Module):
