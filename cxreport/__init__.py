@@ -9,8 +9,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cxreport.bundle import Manifest, find_bundle, load_manifest
+    from cxreport.bundle import find_bundle, load_manifest
     from cxreport.errors import CxreportError
+    from cxreport.manifest import Manifest
     from cxreport.pipeline import GenerateOptions, generate
     from cxreport.record import record_schema, to_record
     from cxreport.session import Model
@@ -25,7 +26,7 @@ _HOMES = {
     "CxreportError": "errors",
     "Failure": "types",
     "GenerateOptions": "pipeline",
-    "Manifest": "bundle",
+    "Manifest": "manifest",
     "Model": "session",
     "Outcome": "types",
     "ReadOptions": "study",

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxreport._writers import Ints, Writer
-from cxreport.bundle import END, NO_WORD, PAD, UNK
+from cxreport.manifest import END, NO_WORD, PAD, UNK
 from cxreport.types import Floats
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from cxreport._beam import Limits, Words, search
 from cxreport._writers import CnnRnnWriter, SoftAttentionWriter, Writer
-from cxreport.bundle import FULL_STOP, NEXT_SECTION, Manifest
 from cxreport.errors import InvalidTagsError
+from cxreport.manifest import FULL_STOP, NEXT_SECTION, Manifest
 from cxreport.types import Decoding, Encoding, Floats, Section, SentenceIds
 
 if TYPE_CHECKING:

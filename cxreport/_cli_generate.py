@@ -15,7 +15,7 @@ from cxreport._cli_output import Format
 from cxreport.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
-    from cxreport.bundle import Manifest
+    from cxreport.manifest import Manifest
 
 EXAMPLE_FILE = "RG1_UNCR.dcm"
 

@@ -15,7 +15,7 @@ from cxreport._cli_errors import errors_handled
 from cxreport.errors import BundleError
 
 if TYPE_CHECKING:
-    from cxreport.bundle import Manifest
+    from cxreport.manifest import Manifest
 
 
 def info(

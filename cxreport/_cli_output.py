@@ -16,7 +16,7 @@ from cxreport._cli_errors import interrupt_held
 from cxreport.errors import UsageError
 
 if TYPE_CHECKING:
-    from cxreport.bundle import Manifest
+    from cxreport.manifest import Manifest
     from cxreport.types import Outcome
 
 TEXT_FILE_WIDTH = 80

@@ -14,8 +14,8 @@ from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 from cxreport import DISCLAIMER
 from cxreport._cli_errors import exit_code, say
 from cxreport._cli_output import Format, Writer, make_writer
-from cxreport.bundle import Manifest
 from cxreport.errors import ExitCode, NothingReadableError
+from cxreport.manifest import Manifest
 from cxreport.types import Failure, Outcome
 
 

@@ -22,8 +22,8 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cxreport.bundle import Manifest
 from cxreport.errors import RetrievalIndexError, UsageError
+from cxreport.manifest import Manifest
 from cxreport.types import Floats
 
 Kind = Literal["report", "image"]

@@ -10,7 +10,7 @@ from difflib import SequenceMatcher
 import numpy as np
 
 from cxreport._mending import Line
-from cxreport.bundle import Manifest
+from cxreport.manifest import Manifest
 from cxreport.types import Decoding, Floats, Section, SentenceIds, SentenceMap, WordMap
 
 _TOKEN = re.compile(r"[a-z0-9]+|[^\sa-z0-9]")

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from cxreport import DISCLAIMER, heatmap
-from cxreport.bundle import Manifest
 from cxreport.errors import UsageError
+from cxreport.manifest import Manifest
 from cxreport.types import Floats, Pixels, SentenceMap
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cxreport.bundle import ENCODER, TEXT_ENCODER, Sizes, graph_names
+from cxreport.manifest import ENCODER, TEXT_ENCODER, Sizes, graph_names
 from cxreport.types import Detail
 
 Shape = tuple[int | str, ...]

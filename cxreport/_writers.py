@@ -39,7 +39,7 @@ class Writer(Protocol):
 
         Args:
             texts: (N,) which of the texts each row continues; a text may have several rows.
-            last: (N,) the word before; `bundle.NO_WORD` at the start.
+            last: (N,) the word before; `manifest.NO_WORD` at the start.
             hidden: (N, H) state; zeros at the start.
             cell: (N, H) likewise.
         """

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from cxreport._beam import Limits, Words, search
 from cxreport._captions import write_captions
 from cxreport._writers import TopicWriter
-from cxreport.bundle import Manifest
 from cxreport.errors import UsageError
 from cxreport.ground import ground
+from cxreport.manifest import Manifest
 from cxreport.types import Decoding, Detail, Encoding, Floats, Plan, Section, SentenceIds
 
 if TYPE_CHECKING:

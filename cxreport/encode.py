@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cxreport.bundle import Manifest
 from cxreport.errors import InvalidTagsError, NotAChestRadiographError
+from cxreport.manifest import Manifest
 from cxreport.types import Encoding, Pixels
 
 if TYPE_CHECKING:

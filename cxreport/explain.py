@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from cxreport import decode, lexicon
-from cxreport.bundle import Manifest
 from cxreport.encode import encode
 from cxreport.errors import BundleError, UsageError
 from cxreport.ground import text_map
+from cxreport.manifest import Manifest
 from cxreport.pipeline import GenerateOptions, generate
 from cxreport.plan import HEAD, make_plan
 from cxreport.session import Model

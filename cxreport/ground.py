@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cxreport import lexicon
-from cxreport.bundle import Manifest
+from cxreport.manifest import Manifest
 from cxreport.text_tokens import text_ids
 from cxreport.types import Decoding, Encoding, Floats, SentenceIds
 

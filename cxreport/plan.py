@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cxreport.bundle import EvidenceModel, Manifest
 from cxreport.errors import InvalidTagsError, UsageError
+from cxreport.manifest import EvidenceModel, Manifest
 from cxreport.types import Detail, Encoding, Floats, Plan
 
 HEAD = "head"

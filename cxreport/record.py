@@ -10,8 +10,8 @@ from cxreport._schema import object_ as _object
 from cxreport._schema import texts as _texts
 
 if TYPE_CHECKING:
-    from cxreport.bundle import Manifest
     from cxreport.errors import CxreportError
+    from cxreport.manifest import Manifest
     from cxreport.types import Floats, Match, Outcome, Report, SentenceMap, ViewInfo
 
 __all__ = [

@@ -8,7 +8,7 @@ from cxreport import lexicon
 from cxreport._maps import sentence_maps
 from cxreport._mending import Line, mended
 from cxreport._sentence import sentence_text
-from cxreport.bundle import Manifest
+from cxreport.manifest import Manifest
 from cxreport.types import Decoding, Detail, Encoding, Plan, PlannedTag, Repairs, Report, Section, Study, TagResult
 
 _AS_GIVEN = 0.5

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from cxreport._batching import Read, batches, draft_safely
 from cxreport._index_file import KINDS, Entry, IndexFile, IndexWriter, Kind, open_index_file
-from cxreport.bundle import Manifest
 from cxreport.encode import check_typical, encode
 from cxreport.errors import BundleError, InvalidTextError, RetrievalIndexError
+from cxreport.manifest import Manifest
 from cxreport.report_files import WrittenReport
 from cxreport.text_tokens import has_known_word, text_ids
 from cxreport.types import Encoding, Failure, Floats, Match, Report, Study

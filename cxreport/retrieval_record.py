@@ -11,7 +11,7 @@ from cxreport.record import SCHEMA_VERSION, match_record, match_schema, model_re
 
 if TYPE_CHECKING:
     from cxreport._index_file import Kind
-    from cxreport.bundle import Manifest
+    from cxreport.manifest import Manifest
     from cxreport.types import Match, Study
 
 __all__ = ["Retrieval", "retrieval_schema", "to_retrieval_record"]

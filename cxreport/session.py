@@ -24,8 +24,9 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from cxreport._signatures import Port, signatures
-from cxreport.bundle import ENCODER, TEXT_ENCODER, Manifest, load_manifest, read_graphs
+from cxreport.bundle import load_manifest, read_graphs
 from cxreport.errors import BundleError, DeviceError
+from cxreport.manifest import ENCODER, TEXT_ENCODER, Manifest
 from cxreport.types import Floats, Grey
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -196,7 +197,7 @@ class Model:
 
         Args:
             topic: (N, H).
-            word: (N,) the word before; `bundle.NO_WORD` at the start.
+            word: (N,) the word before; `manifest.NO_WORD` at the start.
             hidden: (N, H) state of the word LSTM; zeros at the start.
             cell: (N, H) likewise.
         """
@@ -207,7 +208,7 @@ class Model:
 
         Args:
             seen: (N, P, D) patch features for ``soft-attention``, (N, D) their means for ``cnn-rnn``.
-            word: (N,) the word before; `bundle.NO_WORD` at the start.
+            word: (N,) the word before; `manifest.NO_WORD` at the start.
             hidden: (N, H) state; zeros at the start.
             cell: (N, H) likewise.
         """
@@ -215,7 +216,7 @@ class Model:
         return CaptionOutput(scores, attention[0] if attention else None, hidden, cell)
 
     def encode_text(self, words: NDArray[np.int64]) -> Floats:
-        """(N, T) word ids, filled up with `bundle.PAD` -> (N, E) unit vectors in the space of the images.
+        """(N, T) word ids, filled up with `manifest.PAD` -> (N, E) unit vectors in the space of the images.
 
         Raises:
             BundleError: the bundle has no text encoder.

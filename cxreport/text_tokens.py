@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cxreport.bundle import PAD, SPECIAL_WORDS, UNK
 from cxreport.errors import UsageError
+from cxreport.manifest import PAD, SPECIAL_WORDS, UNK
 
 __all__ = ["has_known_word", "text_ids", "tokenise"]
 
@@ -34,12 +34,12 @@ def text_ids(vocabulary: Sequence[str], texts: Sequence[str], longest: int = LON
     """Turn texts into word ids.
 
     Args:
-        vocabulary: of the bundle; unknown words of a text become `bundle.UNK`.
+        vocabulary: of the bundle; unknown words of a text become `manifest.UNK`.
         texts: whole reports or queries, in English.
         longest: words of a text that are read.
 
     Returns:
-        (N, T) ids, filled up with `bundle.PAD`; T is the length of the longest text, at least 1.
+        (N, T) ids, filled up with `manifest.PAD`; T is the length of the longest text, at least 1.
 
     Raises:
         UsageError: no word of a text is known; the hint names known ones that look alike.

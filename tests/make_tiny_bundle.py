@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cxreport.bundle import (
+from cxreport.manifest import (
     END,
     FULL_STOP,
     NEXT_SECTION,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cxreport.bundle import TEXT_ENCODER, Manifest
+from cxreport.manifest import TEXT_ENCODER, Manifest
 from cxreport.session import EncoderOutput, Model
 
 WIDTH = 15

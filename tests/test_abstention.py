@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cxreport.bundle import DistanceLimits
 from cxreport.encode import encode
 from cxreport.evaluate import abstention
 from cxreport.evaluate.abstention import abstain_on_altered, measure_abstention
+from cxreport.manifest import DistanceLimits
 from cxreport.session import Model
 
 

@@ -15,10 +15,11 @@ from PIL import Image
 from cxreport._beam import Limits, Words, search
 from cxreport._captions import REPEATS, split
 from cxreport._writers import CnnRnnWriter, SoftAttentionWriter
-from cxreport.bundle import END, NO_WORD, Manifest, load_manifest
+from cxreport.bundle import load_manifest
 from cxreport.decode import DecodeOptions, decode
 from cxreport.encode import encode
 from cxreport.errors import InvalidTagsError
+from cxreport.manifest import END, NO_WORD, Manifest
 from cxreport.pipeline import GenerateOptions, generate
 from cxreport.preprocess import network_input
 from cxreport.session import CaptionOutput, Model

@@ -9,10 +9,11 @@ import pytest
 
 from cxreport._beam import Limits, search
 from cxreport._writers import TopicWriter
-from cxreport.bundle import END, NO_WORD, PAD, SPECIAL_WORDS, UNK, DecodingDefaults, Manifest, load_manifest
+from cxreport.bundle import load_manifest
 from cxreport.decode import DecodeOptions, decode
 from cxreport.encode import encode
 from cxreport.errors import UsageError
+from cxreport.manifest import END, NO_WORD, PAD, SPECIAL_WORDS, UNK, DecodingDefaults, Manifest
 from cxreport.plan import make_plan
 from cxreport.preprocess import network_input
 from cxreport.session import Model, SentenceOutput, WordOutput

@@ -15,9 +15,10 @@ onnx = pytest.importorskip("onnx")
 import make_tiny_bundle  # noqa: E402
 import torch  # noqa: E402
 
-from cxreport.bundle import NO_WORD, PAD, UNK, load_manifest, verify_graphs  # noqa: E402
+from cxreport.bundle import load_manifest, verify_graphs  # noqa: E402
 from cxreport.encode import encode  # noqa: E402
 from cxreport.errors import ExportError  # noqa: E402
+from cxreport.manifest import NO_WORD, PAD, UNK  # noqa: E402
 from cxreport.session import Model  # noqa: E402
 from cxreport.train import _parity, export  # noqa: E402
 from cxreport.train._graphs import CaptionGraph, EncoderGraph  # noqa: E402

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from cxreport._maps import word_places
 from cxreport._sentence import sentence_text
-from cxreport.bundle import SPECIAL_WORDS, Manifest, load_manifest
+from cxreport.bundle import load_manifest
+from cxreport.manifest import SPECIAL_WORDS, Manifest
 from cxreport.report import write_report
 from cxreport.types import Decoding, Encoding, Plan, Section, SentenceIds, SentenceMap, Study
 

@@ -14,9 +14,10 @@ from PIL import Image
 
 from cxreport import DISCLAIMER, heatmap
 from cxreport._page import page, write_files
-from cxreport.bundle import Manifest, load_manifest
+from cxreport.bundle import load_manifest
 from cxreport.errors import UsageError
 from cxreport.explain import Explanation
+from cxreport.manifest import Manifest
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 

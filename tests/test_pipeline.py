@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from cxreport import _batching, pipeline
-from cxreport.bundle import DistanceLimits
 from cxreport.errors import InvalidTagsError, NotAChestRadiographError, UnreadableFileError, UsageError
+from cxreport.manifest import DistanceLimits
 from cxreport.pipeline import GenerateOptions, generate
 from cxreport.session import Model
 from cxreport.types import Failure, Position, Report, Study, View, ViewInfo

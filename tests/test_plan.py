@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cxreport.bundle import Manifest, load_manifest
+from cxreport.bundle import load_manifest
 from cxreport.errors import InvalidTagsError, UsageError
+from cxreport.manifest import Manifest
 from cxreport.plan import make_plan
 from cxreport.types import Detail, Encoding
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from cxreport._sentence import sentence_text
-from cxreport.bundle import SPECIAL_WORDS, Manifest, load_manifest
+from cxreport.bundle import load_manifest
+from cxreport.manifest import SPECIAL_WORDS, Manifest
 from cxreport.report import write_report
 from cxreport.types import Decoding, Detail, Encoding, Plan, PlannedTag, Repairs, Section, SentenceIds, Study, TagResult
 

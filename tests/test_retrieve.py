@@ -11,7 +11,7 @@ import pytest
 from retrieval_fakes import FakeModel, random_units, without_texts
 
 from cxreport import session
-from cxreport.bundle import DistanceLimits
+from cxreport.manifest import DistanceLimits
 from cxreport.pipeline import GenerateOptions, generate
 from cxreport.record import record_schema
 from cxreport.retrieval import Entry, IndexWriter, open_index

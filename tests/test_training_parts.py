@@ -11,8 +11,8 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 from training_data import make_nih, make_openi, write_recipe  # noqa: E402
 
 from cxreport import lexicon  # noqa: E402
-from cxreport.bundle import NO_WORD, PAD  # noqa: E402
 from cxreport.errors import TrainingError  # noqa: E402
+from cxreport.manifest import NO_WORD, PAD  # noqa: E402
 from cxreport.train import evidence, nih, openi, text  # noqa: E402
 from cxreport.train.batches import Images  # noqa: E402
 from cxreport.train.captioner import CaptionerSizes, Unrolled, make_captioner  # noqa: E402

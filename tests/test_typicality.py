@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 
 from training_data import draw  # noqa: E402
 
-from cxreport.bundle import DistanceLimits  # noqa: E402
+from cxreport.manifest import DistanceLimits  # noqa: E402
 from cxreport.train.encoder import Encoder  # noqa: E402
 from cxreport.train.typicality import Typicality, distance_limits, fit_typicality, measure_distances  # noqa: E402
 

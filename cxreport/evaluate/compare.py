@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from cxreport import __version__, lexicon
-from cxreport.bundle import Manifest, load_manifest
+from cxreport.bundle import load_manifest
 from cxreport.errors import UsageError
 from cxreport.evaluate import baselines, clinical
 from cxreport.evaluate.bootstrap import Figure, draw_studies, mean_statistics
@@ -22,6 +22,7 @@ from cxreport.evaluate.openi import EVIDENCE, sections, split_name
 from cxreport.evaluate.text import JING_REPORT, R2GEN_FINDINGS, Preparer, SectionTexts
 from cxreport.evaluate.variety import variety
 from cxreport.labeler import label
+from cxreport.manifest import Manifest
 from cxreport.session import Model
 from cxreport.train import openi
 from cxreport.train.nih import FINDINGS, LabelledImages, nih_targets

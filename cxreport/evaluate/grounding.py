@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cxreport.bundle import Manifest
 from cxreport.errors import UsageError
 from cxreport.evaluate.activation import Head, activation_map, recover_head
 from cxreport.evaluate.boxes import box_mask, find_boxed, read_boxes
@@ -20,6 +19,7 @@ from cxreport.evaluate.drafting import EvaluateOptions, missing_data_told
 from cxreport.evaluate.looking import LookedAt, Seen, encode_grey, look
 from cxreport.evaluate.places import Place, PlaceFigures, measure_places
 from cxreport.explain import AskedTag, asked_tags
+from cxreport.manifest import Manifest
 from cxreport.session import Model
 from cxreport.text_tokens import has_known_word
 from cxreport.train.nih import FINDINGS, LabelledImages, read_split

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from cxreport._beam import Words
 from cxreport._captions import REPEATS, split
-from cxreport.bundle import END, NO_WORD, PAD, UNK, Manifest
 from cxreport.decode import decode
 from cxreport.encode import encode
 from cxreport.errors import ExportError
+from cxreport.manifest import END, NO_WORD, PAD, UNK, Manifest
 from cxreport.preprocess import network_input
 from cxreport.session import Model
 from cxreport.train.captioner import Captioner

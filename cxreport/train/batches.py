@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cxreport.bundle import PAD
+from cxreport.manifest import PAD
 from cxreport.train.config import DecoderConfig
 from cxreport.train.text import ConsensusReport, PlannedSentence, TargetReport, word_ids
 from cxreport.types import Detail, Floats

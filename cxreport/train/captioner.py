@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cxreport.bundle import NO_WORD, PAD
+from cxreport.manifest import NO_WORD, PAD
 from cxreport.train.decoder import Attention, State
 
 

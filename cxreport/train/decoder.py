@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from cxreport.bundle import NO_WORD
+from cxreport.manifest import NO_WORD
 from cxreport.types import Detail
 
 Attends = Literal["co-attention", "visual-only", "semantic-only", "no-attention"]

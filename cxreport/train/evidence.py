@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from cxreport.bundle import EvidenceModel
+from cxreport.manifest import EvidenceModel
 from cxreport.plan import log_odds, unusual_evidence
 from cxreport.types import Floats
 

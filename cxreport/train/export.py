@@ -15,10 +15,10 @@ from torch import nn
 
 from cxreport import lexicon
 from cxreport._signatures import signatures
-from cxreport.bundle import (
+from cxreport.bundle import MANIFEST_FILE, SCHEMA_VERSION
+from cxreport.errors import BundleError, ExportError
+from cxreport.manifest import (
     ENCODER,
-    MANIFEST_FILE,
-    SCHEMA_VERSION,
     TEXT_ENCODER,
     DecodingDefaults,
     DistanceLimits,
@@ -27,7 +27,6 @@ from cxreport.bundle import (
     Sizes,
     Tag,
 )
-from cxreport.errors import BundleError, ExportError
 from cxreport.session import Model
 from cxreport.train._graphs import CaptionGraph, EncoderGraph, SentenceGraph, WordGraph, make_graph
 from cxreport.train._parity import Networks, check_parity

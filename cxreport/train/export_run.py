@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from cxreport.bundle import CAPTIONING, DecodingDefaults, DistanceLimits, EvidenceModel, ReportingTag, Tag
 from cxreport.errors import ExportError
+from cxreport.manifest import CAPTIONING, DecodingDefaults, DistanceLimits, EvidenceModel, ReportingTag, Tag
 from cxreport.train._parity import Networks
 from cxreport.train.captioner import Captioner
 from cxreport.train.config import TrainConfig, load_config

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cxreport.bundle import END, FULL_STOP, NEXT_SECTION, PAD, SPECIAL_WORDS, UNK
+from cxreport.manifest import END, FULL_STOP, NEXT_SECTION, PAD, SPECIAL_WORDS, UNK
 from cxreport.train.batches import Images
 from cxreport.train.captioner import Captioner
 from cxreport.train.config import CaptionerConfig

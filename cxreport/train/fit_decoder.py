@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from cxreport.bundle import NO_WORD, PAD, UNK
+from cxreport.manifest import NO_WORD, PAD, UNK
 from cxreport.train.batches import Batch, Batches, DecoderData, Images
 from cxreport.train.config import DecoderConfig
 from cxreport.train.decoder import Decoder

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cxreport.bundle import PAD, UNK
+from cxreport.manifest import PAD, UNK
 from cxreport.train.config import JointConfig
 from cxreport.train.joint import JointSizes, JointSpace
 from cxreport.train.metrics import auc_per_tag

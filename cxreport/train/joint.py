@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cxreport.bundle import PAD
+from cxreport.manifest import PAD
 
 _MOST = 5.0  # of a gate's logit
 _WINDOW = 5  # words that a convolution sees; with the second one 13 in all

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cxreport.bundle import CAPTIONING, EvidenceModel
+from cxreport.manifest import CAPTIONING, EvidenceModel
 from cxreport.train import evidence, nih, paired
 from cxreport.train.batches import DecoderData, Images
 from cxreport.train.config import TrainConfig

@@ -21,7 +21,7 @@ _IMPRESSION_SHARE = 0.4  # a tag belongs in the Impression when so many of its r
 
 @dataclass(frozen=True)
 class TagFacts:
-    """What `bundle.ReportingTag` says of the tags, (R,) each."""
+    """What `manifest.ReportingTag` says of the tags, (R,) each."""
 
     impression: tuple[bool, ...]
     deniable: tuple[bool, ...]

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cxreport import lexicon
-from cxreport.bundle import END, SPECIAL_WORDS, UNK
 from cxreport.labeler import CLASSES, label
+from cxreport.manifest import END, SPECIAL_WORDS, UNK
 from cxreport.text_tokens import tokenise
 from cxreport.train.openi import OpeniReport
 from cxreport.train.variants import plainer

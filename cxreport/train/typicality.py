@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cxreport.bundle import DistanceLimits
+from cxreport.manifest import DistanceLimits
 from cxreport.train import checkpoints
 from cxreport.train.encoder import Encoder, to_input
 from cxreport.train.half import rounded
