@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cxreport._beam import Limits, Words, search
-from cxreport._writers import CnnRnnWriter, SoftAttentionWriter, Writer
+from cxreport._writers import CaptionWriter
 from cxreport.errors import InvalidTagsError
 from cxreport.manifest import FULL_STOP, NEXT_SECTION, Manifest
 from cxreport.types import Decoding, Encoding, Floats, Section, SentenceIds
@@ -43,11 +43,7 @@ def write_captions(
         )
     if not patches:
         return []
-    writers: dict[str, type[CnnRnnWriter] | type[SoftAttentionWriter]] = {
-        "cnn-rnn": CnnRnnWriter,
-        "soft-attention": SoftAttentionWriter,
-    }
-    writer: Writer = writers[model.manifest.architecture](model, np.stack(patches))
+    writer = CaptionWriter(model, np.stack(patches))
     vocabulary = len(model.manifest.vocabulary)
     limits = Limits(beam, min_words, max_words, np.zeros(vocabulary, np.bool_), REPEATS)
     nothing = np.zeros((len(writer), vocabulary), np.bool_)

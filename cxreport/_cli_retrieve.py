@@ -55,7 +55,8 @@ def retrieve(
     """Find the reports and images of an index nearest to an image or a text.
 
     Similarities are cosines, -1 to 1. Those of reports do not compare with
-    those of images, so each kind has its own list.
+    those of images, so each kind has its own list. Ask for what is there:
+    "no effusion" is not understood as its absence.
 
     Exit codes: 0 done, 1 unexpected error, 2 usage or index unusable,
     3 image not readable, 4 bundle unusable, 130 interrupted.
@@ -65,6 +66,7 @@ def retrieve(
             raise UsageError("Give one of --image and --text.")
 
         from cxreport import _cli_run, bundle, retrieval, retrieval_record, session
+        from cxreport.text_tokens import unknown_words
 
         with _cli_run.Progress(shown=not quiet and sys.stderr.isatty()):
             loaded = session.Model.load(bundle.find_bundle(model), device.value)
@@ -72,6 +74,9 @@ def retrieve(
             study = None
             if text is not None:
                 (embedding,) = retrieval.embed_texts(loaded, [text])
+                unknown = unknown_words(loaded.manifest.text_vocabulary, text)
+                if unknown and not quiet:
+                    say(f"warning: not known, so ignored: {', '.join(unknown)}")
             elif image is not None:
                 study = _read(image, force, max_megapixels)
                 embedding = _embedded(loaded, study, force, quiet)
@@ -87,7 +92,10 @@ def retrieve(
 
         console = Console()
         for kind, matches in found.items():
-            console.print(render_matches(f"{kind.capitalize()}s near {result.name}", matches, console))
+            with console.capture() as capture:  # rich would end with an error where a reader closes the pipe
+                console.print(render_matches(f"{kind.capitalize()}s near {result.name}", matches, console))
+            sys.stdout.write(capture.get())
+            sys.stdout.flush()
 
 
 def _kinds(of: Of) -> tuple[Kind, ...]:

@@ -40,7 +40,8 @@ def render_explanation(explanation: Explanation, console: Console, painter: Pain
         if heading is not sentence.section:
             heading = sentence.section
             yield Text(f"\n{heading.capitalize()}", "bold")
-        yield _part(explanation, f"{number}. {sentence.text}", sentence.weights, painter, console.width)
+        added = " [added: the decoder left it out]" if sentence.added else ""
+        yield _part(explanation, f"{number}. {sentence.text}{added}", sentence.weights, painter, console.width)
     if explanation.tags:
         yield Text("\nTags asked for", "bold")
     for number, tag in enumerate(explanation.tags, start=len(explanation.sentences) + 1):

@@ -70,7 +70,14 @@ def _sentence_map(
         line.text,
         whole.reshape(side, side),
         tuple(WordMap(word, weights.reshape(side, side)) for word, weights in zip(words, maps, strict=True)),
+        None if line.origin is None else _square(line.origin.decoder_attention),
+        added=line.origin is None,
     )
+
+
+def _square(weights: Floats | None) -> Floats | None:
+    """(P,) -> (rows, columns)."""
+    return None if weights is None else weights.reshape(math.isqrt(weights.size), -1)
 
 
 def word_places(decoded: Sequence[str], shown: Sequence[str]) -> list[tuple[int, ...]]:

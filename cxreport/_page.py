@@ -7,6 +7,7 @@ import hashlib
 import html
 import io
 import json
+import re
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -26,6 +27,7 @@ PICTURE_SIZE = 512
 """Longer side of the written pictures, in pixels at least."""
 _SCALE = 16
 """Pixels of the page's overlay for each patch; the browser stretches it to the picture."""
+_OVERLAY = re.compile(r"\d\d-(findings|impression|tag-[a-z0-9-]+)\.png")
 _HINT = "Point at a word or a sentence, or go to it with the Tab key, to see where the network looked."
 
 
@@ -51,6 +53,8 @@ def write_files(explanation: Explanation, manifest: Manifest, folder: Path) -> l
     files["index.html"] = page(explanation, manifest).encode()
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for old in (path for path in folder.iterdir() if _OVERLAY.fullmatch(path.name)):
+            old.unlink()  # of an earlier report, which may have had more sentences
         for name, content in files.items():
             (folder / name).write_bytes(content)
     except OSError as error:

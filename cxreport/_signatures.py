@@ -37,7 +37,7 @@ def signatures(sizes: Sizes, architecture: str, text_encoder: bool) -> dict[str,
 
     words, word = Port("log_probabilities", ("N", sizes.words)), Port("word", ("N",), "int64")
     attends = architecture == "soft-attention"
-    seen = Port("patches", ("N", sizes.patches, features)) if attends else Port("features", ("N", features))
+    patches = Port("patches", ("N", sizes.patches, features))
     attention = (Port("attention", ("N", sizes.patches)),) if attends else ()
     every = {
         ENCODER: _encoder(sizes, text_encoder),
@@ -61,7 +61,7 @@ def signatures(sizes: Sizes, architecture: str, text_encoder: bool) -> dict[str,
             ),
         ),
         "word_step": Signature((Port("topic", ("N", hidden)), word, *state("N")), (words, *state("N", "_out"))),
-        "caption_step": Signature((seen, word, *state("N")), (words, *attention, *state("N", "_out"))),
+        "caption_step": Signature((patches, word, *state("N")), (words, *attention, *state("N", "_out"))),
         TEXT_ENCODER: Signature((Port("words", ("N", "T"), "int64"),), (Port("embedding", ("N", sizes.embedding)),)),
     }
     return {name: every[name] for name in graph_names(architecture, text_encoder)}

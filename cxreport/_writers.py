@@ -1,4 +1,4 @@
-"""What writes word by word: one protocol, and an implementation for each kind of word network."""
+"""What writes word by word: one protocol, and what the word networks of the architectures make of it."""
 
 from __future__ import annotations
 
@@ -63,24 +63,11 @@ class TopicWriter:
 
 
 @dataclass(frozen=True, eq=False)
-class CnnRnnWriter:
-    """A report per image, which only starts the LSTM (Vinyals et al. 2015)."""
+class CaptionWriter:
+    """A report per image, as one sequence.
 
-    model: Model
-    patches: Floats
-    """(texts, P, D)"""
-
-    def __len__(self) -> int:
-        return len(self.patches)
-
-    def step(self, texts: Ints, last: Ints, hidden: Floats, cell: Floats) -> Step:
-        """As in `Writer`."""
-        return Step(*self.model.caption_step(self.patches[texts].mean(1), last, hidden, cell))
-
-
-@dataclass(frozen=True, eq=False)
-class SoftAttentionWriter:
-    """A report per image, whose patches are attended to anew at every word (Xu et al. 2015)."""
+    The LSTM starts from the image (Vinyals et al. 2015), or attends to its patches at every word (Xu et al. 2015).
+    """
 
     model: Model
     patches: Floats

@@ -55,7 +55,7 @@ class StudyError(CxreportError):
 
     code = "unreadable"
     exit_code = ExitCode.SOME_FAILED
-    hint = "Check that the file opens in an image viewer."
+    hint = "Check the path, and that the file opens in an image viewer."
 
 
 class UnreadableFileError(StudyError):

@@ -36,6 +36,8 @@ class TagMap:
     """Where a sentence about a reporting tag looks, or would look."""
 
     tag: str
+    reported_as: str
+    """The reporting tag, which has the probability and is planned or not."""
     probability: float
     planned: bool
     weights: Floats
@@ -44,7 +46,8 @@ class TagMap:
     @property
     def text(self) -> str:
         """The tag and what came of it."""
-        return f"{self.tag} ({'planned' if self.planned else 'not planned'}, probability {self.probability:.2f})"
+        of = "" if self.tag == self.reported_as else f", as {self.reported_as}"
+        return f"{self.tag} ({'planned' if self.planned else 'not planned'}{of}, probability {self.probability:.2f})"
 
 
 @dataclass(frozen=True)
@@ -120,8 +123,8 @@ def asked_tags(manifest: Manifest, names: Sequence[str]) -> tuple[AskedTag, ...]
 
 def tag_map(model: Model, encoding: Encoding, plan: Plan, asked: AskedTag) -> Floats:
     """(rows, columns) where the sentence looks that would tell a tag, whether the plan has it or not."""
-    attention = decode.attend(model, encoding, plan, asked.tag)
-    weights = text_map(model, encoding, attention, asked.text)
+    likeness = text_map(model, encoding, asked.text)
+    weights = decode.attend(model, encoding, plan, asked.tag) if likeness is None else likeness
     side = math.isqrt(weights.size)
     return weights.reshape(side, side)
 
@@ -135,6 +138,7 @@ def _tag_maps(model: Model, picture: Pixels, options: GenerateOptions, tags: Seq
     return tuple(
         TagMap(
             asked.name,
+            model.manifest.reporting_names[asked.tag],
             float(plan.probabilities[asked.tag]),
             asked.tag in plan.tags,
             tag_map(model, encoding, plan, asked),

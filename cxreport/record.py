@@ -118,6 +118,8 @@ def _attention(maps: tuple[SentenceMap, ...], side: int) -> dict[str, Any]:
                 "text": sentence.text,
                 "weights": _grid(sentence.weights),
                 "words": [{"word": word.word, "weights": _grid(word.weights)} for word in sentence.words],
+                "added": sentence.added,
+                "decoder_attention": None if sentence.decoder_attention is None else _grid(sentence.decoder_attention),
             }
             for sentence in maps
         ],
@@ -231,9 +233,14 @@ def _attention_schema() -> dict[str, Any]:
         text={"type": "string"},
         weights=weights,
         words=_array("Words in the order of the text.", word),
+        added={"type": "boolean", "description": "A plain sentence that the decoder did not write (see `repairs`)."},
+        decoder_attention={
+            "description": "What the decoder attended to while it wrote, on its own, coarser grid.",
+            "anyOf": [weights, {"type": "null"}],
+        },
     )
     return _object(
-        "Which patches of the network's view of the image each sentence and word looked at (`--attention`).",
+        "Which patches of the network's view of the image each sentence and word speaks of (`--attention`).",
         rows=side,
         columns=side,
         sentences=_array("Sentences of the Findings, then of the Impression.", sentence),

@@ -203,16 +203,16 @@ class Model:
         """
         return WordOutput(*self._run("word_step", [topic, word, hidden, cell]))
 
-    def caption_step(self, seen: Floats, word: NDArray[np.int64], hidden: Floats, cell: Floats) -> CaptionOutput:
+    def caption_step(self, patches: Floats, word: NDArray[np.int64], hidden: Floats, cell: Floats) -> CaptionOutput:
         """Score the next word of every report of a captioning architecture.
 
         Args:
-            seen: (N, P, D) patch features for ``soft-attention``, (N, D) their means for ``cnn-rnn``.
+            patches: (N, P, D) patch features.
             word: (N,) the word before; `manifest.NO_WORD` at the start.
             hidden: (N, H) state; zeros at the start.
             cell: (N, H) likewise.
         """
-        scores, *attention, hidden, cell = self._run("caption_step", [seen, word, hidden, cell])
+        scores, *attention, hidden, cell = self._run("caption_step", [patches, word, hidden, cell])
         return CaptionOutput(scores, attention[0] if attention else None, hidden, cell)
 
     def encode_text(self, words: NDArray[np.int64]) -> Floats:

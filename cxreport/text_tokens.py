@@ -68,3 +68,9 @@ def _suggestion(words: Sequence[str], known: Iterable[str]) -> str:
         return f"Known words that look alike: {', '.join(list(dict.fromkeys(alike))[:_SUGGESTIONS])}."
     usual = [word for word in known if len(word) > _SHORT][:_SUGGESTIONS]
     return f"Describe it in English, with words such as: {', '.join(usual)}."
+
+
+def unknown_words(vocabulary: Sequence[str], text: str) -> list[str]:
+    """Words of a text, marks aside, that the vocabulary lacks, each once."""
+    known = set(vocabulary)
+    return [word for word in dict.fromkeys(tokenise(text)) if word not in known and word != ","]

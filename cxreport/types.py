@@ -152,6 +152,8 @@ class SentenceIds:
     """Sum over the words."""
     word_attention: Floats | None = None
     """(W, P) the same for each word; None where it was not asked for."""
+    decoder_attention: Floats | None = None
+    """(P,) what the decoder attended to, where ``attention`` has become a map of what is told (see `ground`)."""
 
 
 @dataclass(frozen=True)
@@ -210,6 +212,10 @@ class SentenceMap:
     """(rows, columns) of the patch grid, the top left patch first, with a sum of 1."""
     words: tuple[WordMap, ...]
     """In the order of the text; parted by spaces they are the text."""
+    decoder_attention: Floats | None = None
+    """(rows, columns) of the encoder's patches: what the decoder attended to; None for a sentence it did not write."""
+    added: bool = False
+    """Whether it is a plain sentence that was added, which the decoder did not write."""
 
 
 @dataclass(frozen=True)

@@ -46,4 +46,4 @@ def made_explanation(phantoms: Path, name: str = "normal-8bit.png", warnings: tu
         warnings,
         maps=sentences,
     )
-    return Explanation(report, picture, sentences, (TagMap("Pneumothorax", 0.125, False, blob(1, 6)),))
+    return Explanation(report, picture, sentences, (TagMap("Pneumothorax", "Pneumothorax", 0.125, False, blob(1, 6)),))

@@ -14,7 +14,7 @@ from PIL import Image
 
 from cxreport._beam import Limits, Words, search
 from cxreport._captions import REPEATS, split
-from cxreport._writers import CnnRnnWriter, SoftAttentionWriter
+from cxreport._writers import CaptionWriter
 from cxreport.bundle import load_manifest
 from cxreport.decode import DecodeOptions, decode
 from cxreport.encode import encode
@@ -136,12 +136,12 @@ def test_no_phrase_of_six_words_comes_twice(manifest: Manifest, beam: int, archi
     assert len(said) == 60
     assert len(phrases) == len(set(phrases))
     assert len(set(zip(said, said[1:], said[2:], strict=False))) < len(said) - 2  # shorter ones do
-    assert {shape[1:] for shape in model.shapes} == {(12,) if architecture == "cnn-rnn" else (4, 12)}
+    assert {shape[1:] for shape in model.shapes} == {(4, 12)}
 
 
 def test_writers_are_as_long_as_their_images(model: Model) -> None:
     patches = np.zeros((3, 4, 12), np.float32)
-    assert len(CnnRnnWriter(model, patches)) == len(SoftAttentionWriter(model, patches)) == 3
+    assert len(CaptionWriter(model, patches)) == 3
     assert decode(model, [], []) == []
 
 
@@ -178,7 +178,7 @@ def test_a_beam_changes_scores_for_the_better(model: Model) -> None:
     vocabulary, hidden = len(model.manifest.vocabulary), model.manifest.sizes.hidden
     found = [
         search(
-            SoftAttentionWriter(model, patches),
+            CaptionWriter(model, patches),
             hidden,
             np.zeros((len(patches), vocabulary), np.bool_),
             Limits(beam, 3, 40, np.zeros(vocabulary, np.bool_), REPEATS),

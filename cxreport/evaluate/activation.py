@@ -20,7 +20,8 @@ _LEAST, _MOST = 1e-12, 0.999
 """Probabilities outside, in 32 bits, do not give their log odds well enough."""
 _HELD_OUT = 10
 """Every so-manieth image is kept to check the fit."""
-_TOLERANCE = 0.01
+_TOLERANCE = 0.05
+"""Of what the log odds vary by: a map that is off by less shows the same."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +33,8 @@ class Head:
     images: int
     """That it was fitted to."""
     residuals: NDArray[np.float64]
-    """(T,) root mean square error in log odds on images that were held out; nan for tags that too few images have a
-    probability of that is far enough from 0 and 1."""
+    """(T,) root mean square error on held-out images, in deviations of the log odds; nan for tags that too few
+    images have a probability of that is far enough from 0 and 1."""
 
     @property
     def recovered(self) -> NDArray[np.bool_]:
@@ -63,7 +64,8 @@ def recover_head(means: NDArray[np.float64], probabilities: NDArray[np.float64])
         odds = np.log(p, where=usable, out=np.zeros_like(p)) - np.log1p(-p, where=usable, out=np.zeros_like(p))
         if fitted.sum() > rows.shape[1] and checked.any():
             solution = _ridge(rows[fitted], odds[fitted])
-            residuals[tag] = np.sqrt(np.mean((rows[checked] @ solution - odds[checked]) ** 2))
+            error = np.sqrt(np.mean((rows[checked] @ solution - odds[checked]) ** 2))
+            residuals[tag] = error / max(float(odds[fitted].std()), _LEAST)
             weights[tag] = solution[:-1] / np.where(spread > 0, spread, np.inf)
     return Head(weights, int((~held).sum()), residuals)
 

@@ -47,7 +47,7 @@ def _recovered(grounding: Grounding) -> str:
     known = [some for name, some in grounding.head_residuals.items() if name not in grounding.unrecovered]
     if not known:
         return f"not recovered from {grounding.head_images} val images"
-    text = f"recovered from {grounding.head_images} val images to {max(known):.0e} log odds"
+    text = f"recovered from {grounding.head_images} val images to {max(known):.0e} of what its log odds vary by"
     return f"{text}, but not that of {', '.join(grounding.unrecovered)}" if grounding.unrecovered else text
 
 

@@ -111,10 +111,9 @@ class CaptionGraph(nn.Module):
         super().__init__()
         self.step = captioner
 
-    def forward(self, seen: Tensor, word: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, ...]:
-        """As `Captioner.forward`, but from patch features where the captioner attends to them."""
-        shown = self.step.seen(seen) if self.step.attends else seen
-        logits, attention, state = self.step(shown, word, State(hidden, cell))
+    def forward(self, patches: Tensor, word: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, ...]:
+        """As `Captioner.forward`, but from patch features."""
+        logits, attention, state = self.step(self.step.seen(patches), word, State(hidden, cell))
         return logits.log_softmax(1), *([] if attention is None else [attention]), *state
 
 

@@ -36,6 +36,8 @@ class CaptionerSizes:
     hidden: int = 512
     word_dim: int = 192
     attention: int = 128
+    places: int = 0
+    """Patches whose places are learned; 0 leaves them a set, as in the papers, where only the features tell places."""
 
 
 class Captioner(nn.Module):
@@ -53,6 +55,12 @@ class Captioner(nn.Module):
         self.bias = nn.Parameter(torch.zeros(sizes.words))
         self.dropout = nn.Dropout(0.3)
         nn.init.normal_(self.embedding.weight, std=0.1)
+        self.place = nn.Parameter(torch.zeros(sizes.places, sizes.patch_dim)) if sizes.places else None
+
+    def placed(self, patches: Tensor) -> Tensor:
+        """(N, P, D) -> (N, P, D) standardised, with their places where these are learned."""
+        standard: Tensor = self.norm(patches)
+        return standard if self.place is None else standard + self.place
 
     def seen(self, patches: Tensor) -> Tensor:
         """(N, P, D) patch features -> what a step takes of them."""
@@ -119,14 +127,19 @@ class CnnRnn(Captioner):
         super().__init__(sizes, sizes.word_dim)
         self.image = nn.Linear(sizes.patch_dim, sizes.word_dim)
 
+        self.mix = nn.Linear(sizes.patch_dim, sizes.patch_dim) if sizes.places else None
+
     def seen(self, patches: Tensor) -> Tensor:
-        """(N, P, D) -> (N, D)."""
-        return patches.mean(1)
+        """(N, P, D) -> (N, D): the mean patch; where places are learned, of what a layer makes of each patch there."""
+        if self.mix is None:
+            mean: Tensor = self.norm(patches.mean(1))
+            return mean
+        return torch.relu(self.mix(self.placed(patches))).mean(1)
 
     def read(self, seen: Tensor, word: Tensor, state: State) -> tuple[Tensor, Tensor | None, State]:
         """As in `Captioner`."""
         first = (word == NO_WORD).unsqueeze(1)
-        inputs = torch.where(first, self.image(self.norm(seen)), self.embedding(word.clamp(min=0)))
+        inputs = torch.where(first, self.image(seen), self.embedding(word.clamp(min=0)))
         hidden, cell = self.lstm(self.dropout(inputs), state)
         return self.output(self.dropout(hidden)), None, State(hidden, cell)
 
@@ -147,7 +160,7 @@ class SoftAttention(Captioner):
 
     def seen(self, patches: Tensor) -> Tensor:
         """(N, P, D) -> (N, P, D + A): standardised, and behind each patch what attention compares it by."""
-        standard = self.norm(patches)
+        standard = self.placed(patches)
         return torch.cat([standard, self.attention.item(standard)], 2)
 
     def read(self, seen: Tensor, word: Tensor, state: State) -> tuple[Tensor, Tensor | None, State]:

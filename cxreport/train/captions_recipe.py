@@ -23,8 +23,9 @@ from cxreport.train import evidence
 from cxreport.train.batches import Images
 from cxreport.train.coco import CocoImage, read_captions
 from cxreport.train.config import TrainConfig
+from cxreport.train.features import image_features
 from cxreport.train.fit_captioner import CaptionTask, Words, caption_vocabulary
-from cxreport.train.fit_encoder import EncoderData, encode_all, fit_encoder
+from cxreport.train.fit_encoder import EncoderData, fit_encoder
 from cxreport.train.loop import Course, fit
 from cxreport.train.metrics import auc_per_tag
 from cxreport.train.networks import new_captioner
@@ -84,17 +85,19 @@ def train_captions(config: TrainConfig, data_root: Path, run: Path, log: RunLog)
     )
     imagenet = data_root / config.data.imagenet if config.data.imagenet else None
     encoder = fit_encoder(config.encoder, images, imagenet, run, log, config.seed)
-    val_patches, val_logits = encode_all(encoder, images.val.pixels)
+    features = image_features(encoder, images, len(images.train), config.seed, run)
+    val_logits = features.val_logits
     calibration = evidence.calibrate(val_logits.numpy(), images.val.labels)
     slope = np.diag(calibration.weights).copy()
     encoder.calibrate(torch.from_numpy(slope), torch.from_numpy(calibration.bias))
-    patches, _ = encode_all(encoder, images.train.pixels)
     vocabulary = caption_vocabulary([words for some in texts for words in some], config.captioner.min_word_count)
-    own = list(range(len(train)))
+    own = features.chosen.argsort().tolist()  # where the features of each image are
     first = [some[0] for some in val_texts]
     c = config.captioner
     captioner = new_captioner(config, len(vocabulary))
-    task = CaptionTask(c, captioner, vocabulary, Images(patches, lambda _rng: own), texts, (val_patches, first))
+    task = CaptionTask(
+        c, captioner, vocabulary, Images(features.patches, lambda _rng: own), texts, (features.val_patches, first)
+    )
     fit(task, Course(c.epochs, c.lr, c.weight_decay), run, "captioner", log, config.seed)
     limits, false_alarms = fit_distance(run, images.train.pixels, images.val.pixels, encoder)
     described = {

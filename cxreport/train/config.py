@@ -122,6 +122,8 @@ class CaptionerConfig:
     hidden: int = 512
     word_dim: int = 192
     attention: int = 128
+    places: bool = False
+    """Whether the places of the patches are learned, for texts that say left and right; the papers have a set."""
 
 
 @dataclass(frozen=True)

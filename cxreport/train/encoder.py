@@ -14,6 +14,8 @@ from cxreport.types import Pixels
 _LAYERS = (64, 64, 0, 128, 128, 0, 256, 256, 256, 256, 0, 512, 512, 512, 512, 0, 512, 512, 512, 512)
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PATCH_DIM = 512
+PATCH_STRIDE = 16
+"""Pixels of the network input per patch and side."""
 
 
 def vgg19_features(width: float = 1.0) -> nn.Sequential:

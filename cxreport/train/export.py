@@ -31,13 +31,12 @@ from cxreport.session import Model
 from cxreport.train._graphs import CaptionGraph, EncoderGraph, SentenceGraph, WordGraph, make_graph
 from cxreport.train._parity import Networks, check_parity
 from cxreport.train.decoder import Decoder, DecoderSizes
+from cxreport.train.encoder import PATCH_STRIDE
 from cxreport.types import Detail
 
 MAX_BYTES = 50_000_000
 MAX_JOINT_BYTES = 10_000_000
 """What the joint space may add."""
-_STRIDE = 16
-"""Pixels of the network input per patch and side."""
 _DECIMALS = 6
 
 
@@ -101,7 +100,7 @@ def _sizes(networks: Networks, description: BundleDescription) -> Sizes:
     sizes = Sizes(
         image=description.image_size,
         channels=networks.channels,
-        patches=(description.image_size // _STRIDE) ** 2,
+        patches=(description.image_size // PATCH_STRIDE) ** 2,
         patch_dim=head.in_features,
         embedding=joint.sizes.embedding if joint else head.in_features,
         patch_embeddings=joint.sizes.patches if joint else 0,

@@ -7,7 +7,7 @@ from typing import cast
 from cxreport.train.captioner import Captioner, CaptionerSizes, make_captioner
 from cxreport.train.config import TrainConfig
 from cxreport.train.decoder import Attends, Decoder, DecoderSizes
-from cxreport.train.encoder import PATCH_DIM
+from cxreport.train.encoder import PATCH_DIM, PATCH_STRIDE
 
 
 def new_decoder(config: TrainConfig, tags: int, words: int) -> Decoder:
@@ -22,9 +22,9 @@ def new_decoder(config: TrainConfig, tags: int, words: int) -> Decoder:
 def new_captioner(config: TrainConfig, words: int) -> Captioner:
     """A captioner of the recipe's architecture."""
     c = config.captioner
-    return make_captioner(
-        config.architecture, CaptionerSizes(words, _patch_dim(config), c.hidden, c.word_dim, c.attention)
-    )
+    places = (config.encoder.size // PATCH_STRIDE) ** 2 if c.places else 0
+    sizes = CaptionerSizes(words, _patch_dim(config), c.hidden, c.word_dim, c.attention, places)
+    return make_captioner(config.architecture, sizes)
 
 
 def _patch_dim(config: TrainConfig) -> int:
