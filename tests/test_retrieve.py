@@ -316,3 +316,11 @@ def test_schemas_are_schemas(run_cli, of: str) -> None:
     schema = json.loads(run_cli("schema", "--of", of).stdout)
     jsonschema.Draft202012Validator.check_schema(schema)
     assert schema["title"] == {"generate": "cxreport record", "retrieve": "cxreport retrieval"}[of]
+
+
+def test_words_that_are_not_known_are_named(run_cli, index: Path) -> None:
+    done = run_cli("retrieve", index, "--text", "pleural effuson, qqq effusion", "--json")
+    assert done.exit_code == 0
+    assert "warning: not known, so ignored: effuson, qqq\n" in done.stderr
+    assert "not known" not in run_cli("retrieve", index, "--text", "pleural effusion", "--json").stderr
+    assert "not known" not in run_cli("retrieve", index, "--text", "pleural effuson", "--json", "-q").stderr

@@ -371,3 +371,15 @@ def test_start_words_and_states_of_captioners():
         if unrolled.looked is not None:
             mean = torch.stack(weights).sum(0) / torch.tensor([[5.0], [5.0], [2.0]])
             assert torch.allclose(unrolled.looked, mean, atol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", ["cnn-rnn", "soft-attention"])
+@pytest.mark.parametrize("places", [0, 4])
+def test_only_learned_places_tell_where_a_patch_is(architecture, places):
+    torch.manual_seed(0)
+    captioner = make_captioner(architecture, CaptionerSizes(9, 6, 8, 4, 4, places)).eval()
+    if places:
+        torch.nn.init.normal_(captioner.place)
+    patches, words = torch.randn(2, 4, 6), torch.randint(3, 9, (2, 5))
+    first, second = (captioner.words(p, words).logits for p in (patches, patches.flip(1)))
+    assert torch.allclose(first, second, atol=1e-5) is not bool(places)
