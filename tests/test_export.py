@@ -101,7 +101,7 @@ def test_parity_of_caption_steps(captioner: tuple[Path, dict[str, float], Captur
     patches = random.normal(size=(6, 4, 12)).astype(np.float32) * 3
     hidden, cell = random.normal(size=(2, 6, 24)).astype(np.float32)
     seen, words = twin.seen(torch.from_numpy(patches)), np.array([NO_WORD, 3, 4, UNK, NO_WORD, 9])
-    given = model.caption_step(seen.numpy(), words, hidden, cell)
+    given = model.caption_step(patches, words, hidden, cell)
     with torch.inference_mode():
         state = State(torch.from_numpy(hidden), torch.from_numpy(cell))
         logits, attention, after = twin(seen, torch.from_numpy(words), state)
