@@ -71,6 +71,7 @@ def diagnostics(quiet: bool, verbose: bool) -> Iterator[None]:
     handler.setLevel(level)
     if not verbose:
         handler.addFilter(logging.Filter("cxreport"))
+    before = own.level
     own.setLevel(level)
     root.addHandler(handler)
     try:
@@ -79,6 +80,7 @@ def diagnostics(quiet: bool, verbose: bool) -> Iterator[None]:
                 warnings.simplefilter("ignore")
             yield
     finally:
+        own.setLevel(before)
         root.removeHandler(handler)
 
 

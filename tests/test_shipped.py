@@ -45,7 +45,10 @@ def generate(*arguments: object) -> tuple[int, list[dict]]:
 def test_the_bundle_is_whole_and_small():
     folder = find_bundle(None)
     verify_graphs(folder, load_manifest(folder))
-    assert sum(file.stat().st_size for file in folder.iterdir()) <= 50_000_000
+    sizes = {file.name: file.stat().st_size for file in folder.iterdir()}
+    drafting = sum(sizes.values()) - sizes["text_encoder.onnx"]
+    assert drafting <= 52_000_000  # 50 MB, and the encoder's part of the joint space
+    assert sum(sizes.values()) <= 60_000_000  # of which the joint space may add 10 MB
     assert "non-commercial" in load_manifest(folder).raw["licence"]
 
 
