@@ -53,11 +53,11 @@ def write_captions(
 
 def split(manifest: Manifest, words: Words) -> Decoding:
     """Take a sequence apart at its full stops, and at the word that begins the Impression."""
-    ends, section = _id(manifest, FULL_STOP), Section.FINDINGS
+    ends, goes_on, section = _id(manifest, FULL_STOP), _id(manifest, NEXT_SECTION), Section.FINDINGS
     sentences: dict[tuple[Section, tuple[int, ...]], SentenceIds] = {}
     start = 0
     for at, word in enumerate((*words.ids, ends)):
-        if word not in (ends, _id(manifest, NEXT_SECTION)):
+        if word not in (ends, goes_on):
             continue
         if ids := words.ids[start:at]:
             seen = None if words.attention is None else words.attention[start:at]

@@ -25,6 +25,7 @@ from cxreport._cli_generate import (
     input_option,
     output_option,
 )
+from cxreport._cli_output import drawn
 from cxreport._graphics import Graphics
 from cxreport.errors import NothingReadableError, UsageError
 
@@ -107,9 +108,7 @@ def explain(
             if not quiet:
                 say(f"written: {written[-1]} and {len(written) - 1} pictures")
         for part in _explain_text.render_explanation(outcome, console, painter):
-            with console.capture() as capture:
-                console.print(part)
-            sys.stdout.write(capture.get())
+            sys.stdout.write(drawn(part, console))
             sys.stdout.flush()
 
 

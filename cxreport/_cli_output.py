@@ -16,6 +16,8 @@ from cxreport._cli_errors import interrupt_held
 from cxreport.errors import UsageError
 
 if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
     from cxreport.manifest import Manifest
     from cxreport.types import Outcome
 
@@ -65,9 +67,7 @@ class TextFormatter(Formatter):
         """Draw a panel, with an empty line before it unless it is the first."""
         from cxreport.render import render
 
-        with self._console.capture() as capture:
-            self._console.print(render(outcome, self._console))
-        return ("" if first else "\n") + capture.get()
+        return ("" if first else "\n") + drawn(render(outcome, self._console), self._console)
 
 
 class JsonLinesFormatter(Formatter):
@@ -98,6 +98,13 @@ class JsonFormatter(JsonLinesFormatter):
     def end(self, empty: bool) -> str:
         """Close the array."""
         return "[]\n" if empty else "\n]\n"
+
+
+def drawn(content: RenderableType, console: Console) -> str:
+    """Content as the console would show it; written by ourselves, as rich ends with an error on a closed pipe."""
+    with console.capture() as capture:
+        console.print(content)
+    return capture.get()
 
 
 class Writer(ABC):

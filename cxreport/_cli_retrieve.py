@@ -13,6 +13,7 @@ import typer
 from cxreport._cli_errors import diagnostics, errors_handled, say
 from cxreport._cli_generate import Bundle, Device, DeviceOption, Force, MaxMegapixels, Quiet, Verbose
 from cxreport._cli_index import Index
+from cxreport._cli_output import drawn
 from cxreport.errors import NotAChestRadiographError, NothingReadableError, UsageError
 
 if TYPE_CHECKING:
@@ -92,9 +93,8 @@ def retrieve(
 
         console = Console()
         for kind, matches in found.items():
-            with console.capture() as capture:  # rich would end with an error where a reader closes the pipe
-                console.print(render_matches(f"{kind.capitalize()}s near {result.name}", matches, console))
-            sys.stdout.write(capture.get())
+            panel = render_matches(f"{kind.capitalize()}s near {result.name}", matches, console)
+            sys.stdout.write(drawn(panel, console))
             sys.stdout.flush()
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 
 import numpy as np
 
+from cxreport._grid import square
 from cxreport._mending import Line
 from cxreport.manifest import Manifest
 from cxreport.types import Decoding, Floats, Section, SentenceIds, SentenceMap, WordMap
@@ -64,20 +64,15 @@ def _sentence_map(
         each = line.origin.word_attention
         places = word_places([manifest.vocabulary[i] for i in line.origin.ids], words)
         maps = [each[list(place)].mean(0) if place else whole for place in places]
-    side = math.isqrt(whole.size)
+    seen = None if line.origin is None else line.origin.decoder_attention
     return SentenceMap(
         section,
         line.text,
-        whole.reshape(side, side),
-        tuple(WordMap(word, weights.reshape(side, side)) for word, weights in zip(words, maps, strict=True)),
-        None if line.origin is None else _square(line.origin.decoder_attention),
+        square(whole),
+        tuple(WordMap(word, square(weights)) for word, weights in zip(words, maps, strict=True)),
+        None if seen is None else square(seen),
         added=line.origin is None,
     )
-
-
-def _square(weights: Floats | None) -> Floats | None:
-    """(P,) -> (rows, columns)."""
-    return None if weights is None else weights.reshape(math.isqrt(weights.size), -1)
 
 
 def word_places(decoded: Sequence[str], shown: Sequence[str]) -> list[tuple[int, ...]]:

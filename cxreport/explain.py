@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from cxreport import decode, lexicon
+from cxreport._grid import square
 from cxreport.encode import encode
 from cxreport.errors import BundleError, UsageError
 from cxreport.ground import text_map
@@ -125,8 +125,7 @@ def tag_map(model: Model, encoding: Encoding, plan: Plan, asked: AskedTag) -> Fl
     """(rows, columns) where the sentence looks that would tell a tag, whether the plan has it or not."""
     likeness = text_map(model, encoding, asked.text)
     weights = decode.attend(model, encoding, plan, asked.tag) if likeness is None else likeness
-    side = math.isqrt(weights.size)
-    return weights.reshape(side, side)
+    return square(weights)
 
 
 def _tag_maps(model: Model, picture: Pixels, options: GenerateOptions, tags: Sequence[AskedTag]) -> tuple[TagMap, ...]:

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from cxreport import lexicon
+from cxreport._grid import resized
 from cxreport.manifest import Manifest
 from cxreport.text_tokens import text_ids
 from cxreport.types import Decoding, Encoding, Floats, SentenceIds
@@ -114,13 +114,3 @@ def _kernel(side: int) -> Floats:
     offsets = np.arange(side)[:, None] - np.arange(side)
     weights = np.exp(-0.5 * (offsets / _REACH) ** 2)
     return np.asarray(weights / weights.sum(1).max(), np.float32)
-
-
-def resized(weights: Floats, patches: int) -> Floats:
-    """(P,) of a square grid -> (patches,) of a finer or coarser one, bilinearly, with a sum of 1."""
-    side, wanted = math.isqrt(len(weights)), math.isqrt(patches)
-    if side == wanted:
-        return weights
-    picture = Image.fromarray(weights.reshape(side, side).astype(np.float32))
-    scaled = np.asarray(picture.resize((wanted, wanted), Image.Resampling.BILINEAR), np.float32).ravel()
-    return np.asarray(scaled / max(float(scaled.sum()), _SMALL), np.float32)

@@ -10,7 +10,7 @@ import functools
 import itertools
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Literal
@@ -191,6 +191,11 @@ def _blot(match: re.Match[str]) -> str:
 def affirmed(text: str) -> frozenset[str]:
     """Reporting tags that a text states, for certain or not."""
     return frozenset(tag for tag, status in read_tags(text).items() if status != "absent")
+
+
+def affirmed_in(sections: Iterable[str]) -> frozenset[str]:
+    """Reporting tags that one of the sections of a report states."""
+    return frozenset().union(*map(affirmed, sections))
 
 
 def details(sentence: str) -> frozenset[Detail]:

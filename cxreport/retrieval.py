@@ -37,7 +37,6 @@ __all__ = [
     "open_index",
 ]
 
-TEXT_ENCODER = "text_encoder"
 _ROUNDING = 1e-4
 """More than a product of two unit vectors in single precision can be wrong by."""
 _LONGEST_SIMILARITY = 1.001
@@ -50,7 +49,7 @@ def check_text_encoder(manifest: Manifest) -> None:
     Raises:
         BundleError: it has no text encoder.
     """
-    if TEXT_ENCODER not in manifest.graphs:
+    if not manifest.embeds_texts:
         raise BundleError("The bundle has no text encoder.", hint="Name a bundle that has one with --model.")
 
 

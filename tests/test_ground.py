@@ -11,9 +11,10 @@ import pytest
 
 from cxreport import ground as grounding
 from cxreport import lexicon
+from cxreport._grid import resized
 from cxreport.decode import DecodeOptions, decode
 from cxreport.encode import encode, encode_tags
-from cxreport.ground import ground, resized, text_map
+from cxreport.ground import ground, text_map
 from cxreport.manifest import Manifest
 from cxreport.plan import make_plan
 from cxreport.preprocess import network_input

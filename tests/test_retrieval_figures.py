@@ -185,7 +185,7 @@ def test_the_tiny_bundle(model: Model, nih: Path, openi: Path) -> None:
 def test_a_perfect_tag_head_ranks_reports_that_share_a_label_first(
     model: Model, nih: Path, openi: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, names = retrieval.encode, model.manifest.tag_names
+    real, names = retrieval.encode_grey, model.manifest.tag_names
     split = retrieval.read_val([nih], 32)[0]
     truth = {image.tobytes(): row for image, row in zip(split.pixels, split.labels, strict=True)}
 
@@ -193,7 +193,7 @@ def test_a_perfect_tag_head_ranks_reports_that_share_a_label_first(
         told = [dict(zip(names, map(float, truth[pixels.tobytes()]), strict=True)) for pixels in inputs]
         return [replace(e, tags=tags) for e, tags in zip(real(some, inputs), told, strict=True)]
 
-    monkeypatch.setattr(retrieval, "encode", encode)
+    monkeypatch.setattr(retrieval, "encode_grey", encode)
     monkeypatch.setattr(retrieval, "has_known_word", lambda vocabulary, text: text == "Effusion")
     found = retrieval.evaluate_retrieval(model, openi, [nih], EvaluateOptions(bootstrap=0))
     assert list(found.findings) == ["Effusion"]

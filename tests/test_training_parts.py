@@ -19,7 +19,7 @@ from cxreport.train.captioner import CaptionerSizes, Unrolled, make_captioner  #
 from cxreport.train.config import CaptionerConfig, load_config  # noqa: E402
 from cxreport.train.decoder import Decoder, DecoderSizes, State  # noqa: E402
 from cxreport.train.encoder import Encoder  # noqa: E402
-from cxreport.train.fit_captioner import CaptionTask, caption_vocabulary, report_words  # noqa: E402
+from cxreport.train.fit_captioner import CaptionTask, report_words  # noqa: E402
 from cxreport.train.metrics import auc, auc_per_tag  # noqa: E402
 from cxreport.train.pseudo_pairs import nih_vector, pseudo_pairs, stand_ins  # noqa: E402
 from cxreport.train.variants import plainer  # noqa: E402
@@ -347,7 +347,7 @@ class Blind(Looking):
 def test_a_report_as_one_sequence():
     report = text.target_report(_report("The heart is large. Lungs clear.", "No effusion."), False, 20)
     assert " ".join(report_words(report)) == "the heart is large . lungs clear . <impression> no effusion ."
-    assert caption_vocabulary([("b", "a", "b"), ("c", "a")], 2) == ("<pad>", "<end>", "<unk>", "a", "b")
+    assert text.frequent_words([("b", "a", "b"), ("c", "a")], 2) == ("<pad>", "<end>", "<unk>", "a", "b")
 
 
 def test_start_words_and_states_of_captioners():

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cxreport._grid import resized
 from cxreport.evaluate.bootstrap import Figure, pooled_means
-from cxreport.ground import resized
 from cxreport.train.nih import FINDINGS
 from cxreport.types import Floats, Grey
 

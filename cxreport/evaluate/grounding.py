@@ -49,7 +49,7 @@ class Grounding:
     head_images: int
     """Val images that the tag head was recovered from, for the class activation maps."""
     head_residuals: dict[str, float]
-    """Finding -> error in log odds on val images that were held out; nan without enough of them."""
+    """Finding -> error on val images that were held out, in deviations of its log odds; nan without enough of them."""
     unrecovered: tuple[str, ...]
     """Findings without class activation maps, as the error is too large or not known."""
     deletion: Deletion | None

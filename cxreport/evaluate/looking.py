@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cxreport._grid import square
 from cxreport.decode import DecodeOptions, decode
 from cxreport.encode import encode
 from cxreport.evaluate.boxes import BoxedImage
@@ -94,15 +94,9 @@ def _told(model: Model, encodings: Sequence[Encoding], plans: Sequence[Plan]) ->
         return []
     return [
         {
-            s.planned: _square(s.attention)
+            s.planned: square(s.attention)
             for s in reversed(found.sentences)
             if s.planned is not None and s.attention is not None
         }
         for found in decode(model, encodings, plans, DecodeOptions(attention=True))
     ]
-
-
-def _square(weights: Floats) -> Floats:
-    """(P,) -> (rows, columns)."""
-    side = math.isqrt(weights.size)
-    return weights.reshape(side, side)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from cxreport.evaluate.bootstrap import Figure, Statistics, draw_studies
 from cxreport.evaluate.text import alphabetic_words
+from cxreport.heatmap import upsampled
 from cxreport.train.coco import ShapeBox
 from cxreport.types import Floats, SentenceMap
 
@@ -89,10 +89,7 @@ def pointing_game(images: Sequence[Pointed], resamples: int) -> PointingFigures 
 
 def peak(weights: Floats, size: tuple[int, int]) -> NDArray[np.bool_]:
     """Where a map (rows, columns), enlarged to ``size`` (height, width), is at its highest: (height, width)."""
-    height, width = size
-    enlarged = np.asarray(
-        Image.fromarray(weights.astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR)
-    )
+    enlarged = upsampled(weights, *size)
     return np.asarray(enlarged >= enlarged.max() * (1 - _PLATEAU))
 
 

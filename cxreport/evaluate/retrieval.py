@@ -12,14 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxreport import lexicon
-from cxreport.encode import encode
 from cxreport.errors import UsageError
 from cxreport.evaluate.bootstrap import Draws, Figure, draw_studies, estimate_by_rows, mean_statistics
 from cxreport.evaluate.drafting import EvaluateOptions, missing_data_told
+from cxreport.evaluate.looking import encode_grey
 from cxreport.evaluate.nih import read_val
 from cxreport.evaluate.openi import split_name
 from cxreport.evaluate.ranking import Relevant, Scores, cosine, precision_at, product
-from cxreport.preprocess import network_input
 from cxreport.report_files import WrittenReport
 from cxreport.retrieval import Entry, embed_reports, embed_texts
 from cxreport.session import Model
@@ -197,13 +196,11 @@ def _words(finding: str) -> str:
 
 def _embed_images(model: Model, images: LabelledImages) -> tuple[Floats, Floats]:
     """(N, E) embeddings and (N, T) tag probabilities."""
-    manifest = model.manifest
     embeddings, probabilities = [], []
     for i in range(0, len(images), _BATCH):
-        inputs = [network_input(p, manifest.image_size, manifest.channels) for p in images.pixels[i : i + _BATCH]]
-        for encoding in encode(model, inputs):
+        for encoding in encode_grey(model, list(images.pixels[i : i + _BATCH])):
             embeddings.append(encoding.embedding)
-            probabilities.append([encoding.tags[name] for name in manifest.tag_names])
+            probabilities.append([encoding.tags[name] for name in model.manifest.tag_names])
     return np.array(embeddings, np.float32), np.array(probabilities, np.float32)
 
 
@@ -215,5 +212,5 @@ def _embed_reports(model: Model, folder: Path, limit: int | None) -> tuple[Float
     entries = [entry for entry in embed_reports(model, written, _BATCH) if isinstance(entry, Entry)]
     if not entries:
         raise UsageError(f"{folder}: no val report has a word that the bundle knows.")
-    stated = [nih_vector(lexicon.affirmed(e.findings) | lexicon.affirmed(e.impression)) for e in entries]
+    stated = [nih_vector(lexicon.affirmed_in((e.findings, e.impression))) for e in entries]
     return np.stack([entry.embedding for entry in entries]), np.stack(stated)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,11 @@ from cxreport.decode import decode
 from cxreport.encode import encode
 from cxreport.errors import ExportError
 from cxreport.manifest import END, NO_WORD, PAD, UNK, Manifest
+from cxreport.plan import make_plan
 from cxreport.preprocess import network_input
 from cxreport.session import Model
 from cxreport.train.captioner import Captioner
-from cxreport.train.decoder import Decoder
+from cxreport.train.decoder import Decoder, State
 from cxreport.train.encoder import Encoder, to_input
 from cxreport.train.half import rounded
 from cxreport.train.joint import JointSpace, joint_features
@@ -58,8 +59,6 @@ class Networks:
         return Networks(rounded(self.encoder), rounded(self.writer), rounded(self.typicality), joint, self.channels)
 
 
-_NO_PLAN = Plan(np.zeros(0, np.float32), np.zeros(0, np.float32), ())
-
 Ids = list[tuple[Section, tuple[int, ...]]]
 
 
@@ -87,7 +86,7 @@ def check_parity(model: Model, networks: Networks) -> dict[str, Any]:
         differences = _differences(encodings[:half], images[:half], some) | _text_differences(model, some, texts)
         figures |= {name + suffix: value for name, value in differences.items()}
     encodings += [Encoding({}, None, None)] * (INPUTS - len(images))
-    plans = [_NO_PLAN if captioning else _plan(generator, manifest) for _ in encodings]
+    plans = [make_plan(manifest, e) if captioning else _plan(generator, manifest) for e in encodings]
     written = [[(s.section, s.ids) for s in d.sentences] for d in decode(model, encodings, plans)]
     for suffix, some in pairs.items():
         plainly = [greedy(some.writer, manifest, e, p) for e, p in zip(encodings, plans, strict=True)]
@@ -142,37 +141,50 @@ def _greedy_words(decoder: Decoder, manifest: Manifest, topic: Tensor, detail: T
     """Decode the sentence of one topic (1, hidden) without words of details (1, D) that it does not have."""
     unplanned = [d for d in range(len(Detail)) if manifest.decoding.planned and not detail[0, d]]
     banned = np.flatnonzero(manifest.detail_words[unplanned].any(0)).tolist()
-    state, word, ids = decoder.start(1), NO_WORD, list[int]()
-    while len(ids) < manifest.decoding.max_words:
-        logits, state = decoder.word(topic, torch.tensor([word]), state)
-        trigrams = set(zip(ids, ids[1:], ids[2:], strict=False))
-        repeating = [c for a, b, c in trigrams if [a, b] == ids[-2:]]
-        repeating += [i for i in ids if manifest.long_words[i]]
-        early = [END] if len(ids) < manifest.decoding.min_words else []
-        logits[0, [PAD, UNK, *banned, *repeating, *early]] = -torch.inf
-        word = int(logits.argmax())
-        if word == END:
-            break
-        ids.append(word)
-    return tuple(ids)
+
+    def step(word: Tensor, state: State) -> tuple[Tensor, State]:
+        logits, state = decoder.word(topic, word, state)
+        return logits, state
+
+    def forbidden(ids: list[int]) -> list[int]:
+        return [*banned, *(i for i in ids if manifest.long_words[i])]
+
+    return _greedy_ids(manifest, step, decoder.start(1), forbidden, 3)
 
 
 def _greedy_caption(captioner: Captioner, manifest: Manifest, encoding: Encoding) -> Ids:
     """Decode the report of an image as one sequence, and take it apart."""
     assert encoding.patches is not None
     seen = captioner.seen(torch.from_numpy(encoding.patches)[None])
-    state, word, ids = captioner.start(1), NO_WORD, list[int]()
+
+    def step(word: Tensor, state: State) -> tuple[Tensor, State]:
+        logits, _, state = captioner(seen, word, state)
+        return logits, state
+
+    ids = _greedy_ids(manifest, step, captioner.start(1), lambda _: [], REPEATS)
+    return [(s.section, s.ids) for s in split(manifest, Words(ids, 0.0)).sentences]
+
+
+def _greedy_ids(
+    manifest: Manifest,
+    step: Callable[[Tensor, State], tuple[Tensor, State]],
+    state: State,
+    forbidden: Callable[[list[int]], list[int]],
+    repeats: int,
+) -> tuple[int, ...]:
+    """Take the likeliest word again and again, without ``forbidden`` ones and a phrase of ``repeats`` words twice."""
+    word, ids = NO_WORD, list[int]()
     while len(ids) < manifest.decoding.max_words:
-        logits, _, state = captioner(seen, torch.tensor([word]), state)
-        phrases = [ids[i : i + REPEATS] for i in range(len(ids) - REPEATS + 1)]
-        repeating = [phrase[-1] for phrase in phrases if phrase[:-1] == ids[1 - REPEATS :]]
+        logits, state = step(torch.tensor([word]), state)
+        phrases = [ids[i : i + repeats] for i in range(len(ids) - repeats + 1)]
+        repeating = [phrase[-1] for phrase in phrases if phrase[:-1] == ids[1 - repeats :]]
         early = [END] if len(ids) < manifest.decoding.min_words else []
-        logits[0, [PAD, UNK, *repeating, *early]] = -torch.inf
+        logits[0, [PAD, UNK, *forbidden(ids), *repeating, *early]] = -torch.inf
         word = int(logits.argmax())
         if word == END:
             break
         ids.append(word)
-    return [(s.section, s.ids) for s in split(manifest, Words(tuple(ids), 0.0)).sentences]
+    return tuple(ids)
 
 
 @torch.inference_mode()

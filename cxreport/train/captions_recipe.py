@@ -13,18 +13,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
 from cxreport.errors import TrainingError
 from cxreport.preprocess import network_input
 from cxreport.text_tokens import tokenise
-from cxreport.train import evidence
 from cxreport.train.batches import Images
 from cxreport.train.coco import CocoImage, read_captions
 from cxreport.train.config import TrainConfig
-from cxreport.train.features import image_features
-from cxreport.train.fit_captioner import CaptionTask, Words, caption_vocabulary
+from cxreport.train.features import described_head, image_features
+from cxreport.train.fit_captioner import CaptionTask, Words
 from cxreport.train.fit_encoder import EncoderData, fit_encoder
 from cxreport.train.loop import Course, fit
 from cxreport.train.metrics import auc_per_tag
@@ -32,38 +30,14 @@ from cxreport.train.networks import new_captioner
 from cxreport.train.nih import LabelledImages
 from cxreport.train.progress import RunLog
 from cxreport.train.reports_recipe import RUN_FILE
+from cxreport.train.tag_facts import unplanned
+from cxreport.train.text import frequent_words
 from cxreport.train.typicality import fit_distance
 
-_STOP_WORDS = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "and",
-        "or",
-        "of",
-        "to",
-        "in",
-        "on",
-        "at",
-        "is",
-        "are",
-        "with",
-        "there",
-        "it",
-        "its",
-        "that",
-        "this",
-        "one",
-        "two",
-        "other",
-        "next",
-        "by",
-        "from",
-        "has",
-        "have",
-    ]
-)
+_STOP_WORDS = {
+    *("a", "an", "the", "and", "or", "of", "to", "in", "on", "at", "is", "are", "with", "there", "it", "its", "that"),
+    *("this", "one", "two", "other", "next", "by", "from", "has", "have"),
+}
 _MOST_TAGS = 1000
 
 
@@ -86,11 +60,9 @@ def train_captions(config: TrainConfig, data_root: Path, run: Path, log: RunLog)
     imagenet = data_root / config.data.imagenet if config.data.imagenet else None
     encoder = fit_encoder(config.encoder, images, imagenet, run, log, config.seed)
     features = image_features(encoder, images, len(images.train), config.seed, run)
-    val_logits = features.val_logits
-    calibration = evidence.calibrate(val_logits.numpy(), images.val.labels)
-    slope = np.diag(calibration.weights).copy()
-    encoder.calibrate(torch.from_numpy(slope), torch.from_numpy(calibration.bias))
-    vocabulary = caption_vocabulary([words for some in texts for words in some], config.captioner.min_word_count)
+    val_auc = auc_per_tag(features.val_logits.numpy(), images.val.labels, tags)
+    features, calibration = features.calibrated(encoder, images.val.labels)
+    vocabulary = frequent_words([words for some in texts for words in some], config.captioner.min_word_count)
     own = features.chosen.argsort().tolist()  # where the features of each image are
     first = [some[0] for some in val_texts]
     c = config.captioner
@@ -101,19 +73,12 @@ def train_captions(config: TrainConfig, data_root: Path, run: Path, log: RunLog)
     fit(task, Course(c.epochs, c.lr, c.weight_decay), run, "captioner", log, config.seed)
     limits, false_alarms = fit_distance(run, images.train.pixels, images.val.pixels, encoder)
     described = {
-        "tags": list(tags),
-        "tag_thresholds": [round(float(t), 4) for t in calibration.thresholds],
-        "calibration": {"slope": slope.astype(float).tolist(), "bias": calibration.bias.astype(float).tolist()},
-        "reporting_tags": [],
-        "impression": [],
-        "deniable": [],
-        "places": [],
-        "vocabulary": list(vocabulary),
+        **described_head(tags, calibration),
+        **unplanned(vocabulary),
         "extra_words": [],
-        "evidence": {},
         "typicality": asdict(limits),
         "val_false_alarms": false_alarms,
-        "val_auc": auc_per_tag(val_logits.numpy(), images.val.labels, tags),
+        "val_auc": val_auc,
         "counts": {"train_images": len(train), "val_images": len(val), "train_captions": sum(map(len, texts))},
     }
     (run / RUN_FILE).write_text(json.dumps(described, indent=1) + "\n")

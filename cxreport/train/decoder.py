@@ -121,8 +121,6 @@ class SentenceStep(nn.Module):
         visual, attention = self._see(items, state.hidden)
         semantic = self._semantic(tags, state.hidden)
         planned = plan @ self.tag_embedding.weight + detail @ self.detail_embedding.weight
-        if self.sizes.attends == "semantic-only":
-            visual = torch.zeros_like(visual)
         context = self.context(visual) + semantic + planned + self.unusual(unusual) + self.section_embedding(section)
         hidden, cell = self.lstm(torch.tanh(context), state)
         stop, next_section = self.control(hidden).unbind(1)
@@ -135,7 +133,9 @@ class SentenceStep(nn.Module):
             seen: tuple[Tensor, Tensor] = self.visual(items, hidden)
             return seen
         even = torch.ones_like(items[:, :, 0])
-        return items.mean(1), even / even.sum(1, keepdim=True)
+        mean = items.mean(1)
+        blind = self.sizes.attends == "semantic-only"
+        return torch.zeros_like(mean) if blind else mean, even / even.sum(1, keepdim=True)
 
     def _semantic(self, tags: Tensor, hidden: Tensor) -> Tensor:
         """(B, R) -> the semantic context (B, hidden)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,9 @@ from torch import Tensor
 
 from cxreport.train import checkpoints
 from cxreport.train.encoder import Encoder
+from cxreport.train.evidence import Adapter, calibrate
 from cxreport.train.fit_encoder import EncoderData, encode_all
+from cxreport.types import Floats
 
 FEATURES_FILE = "features.pt"
 
@@ -27,9 +30,30 @@ class ImageFeatures:
     val_patches: Tensor
     val_logits: Tensor
 
-    def calibrated(self, slope: Tensor, bias: Tensor) -> ImageFeatures:
-        """With calibrated logits."""
-        return replace(self, logits=self.logits * slope + bias, val_logits=self.val_logits * slope + bias)
+    def calibrated(self, encoder: Encoder, labels: Floats) -> tuple[ImageFeatures, Adapter]:
+        """Calibrate the tag head on the val images.
+
+        Args:
+            encoder: that the features are of; its head is calibrated too.
+            labels: (N, T) of the val images.
+
+        Returns:
+            The features with calibrated logits, and the calibration.
+        """
+        found = calibrate(self.val_logits.numpy(), labels)
+        slope, bias = torch.from_numpy(np.diag(found.weights).copy()), torch.from_numpy(found.bias)
+        encoder.calibrate(slope, bias)
+        return replace(self, logits=self.logits * slope + bias, val_logits=self.val_logits * slope + bias), found
+
+
+def described_head(tags: tuple[str, ...], calibration: Adapter) -> dict[str, Any]:
+    """What the run file says of a calibrated tag head."""
+    slope, bias = (values.astype(float).tolist() for values in (np.diag(calibration.weights), calibration.bias))
+    return {
+        "tags": list(tags),
+        "tag_thresholds": [round(float(t), 4) for t in calibration.thresholds],
+        "calibration": {"slope": slope, "bias": bias},
+    }
 
 
 def image_features(encoder: Encoder, images: EncoderData, most: int, seed: int, run: Path) -> ImageFeatures:

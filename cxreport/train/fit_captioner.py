@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cxreport.manifest import END, FULL_STOP, NEXT_SECTION, PAD, SPECIAL_WORDS, UNK
+from cxreport.manifest import END, FULL_STOP, NEXT_SECTION, PAD, UNK
 from cxreport.train.batches import Images
 from cxreport.train.captioner import Captioner
 from cxreport.train.config import CaptionerConfig
@@ -27,15 +27,6 @@ def report_words(report: TargetReport) -> Words:
         words += [NEXT_SECTION] * impression
         words += [word for s in sentences for word in (*s.words, FULL_STOP)]
     return tuple(words)
-
-
-def caption_vocabulary(texts: Sequence[Words], least: int) -> tuple[str, ...]:
-    """Words of at least ``least`` texts' length in all, after `SPECIAL_WORDS`, most frequent first."""
-    counts: dict[str, int] = {}
-    for word in (word for text in texts for word in text):
-        counts[word] = counts.get(word, 0) + 1
-    kept = sorted((w for w, n in counts.items() if n >= least), key=lambda w: (-counts[w], w))
-    return SPECIAL_WORDS + tuple(kept)
 
 
 class CaptionTask:

@@ -63,17 +63,7 @@ def new_space(config: JointConfig, data: JointData, words: int) -> JointSpace:
     """A joint space that standardises as the train images demand, with start values for the rest."""
     images = data.train
     patches, patch_dim = images.patches.shape[1:]
-    sizes = JointSizes(
-        words,
-        images.features.shape[1],
-        patches,
-        patch_dim,
-        config.embedding,
-        config.word_dim,
-        config.hidden,
-        config.patch_hidden,
-    )
-    space = JointSpace(sizes, len(data.tags))
+    space = JointSpace(_sizes(config, words, images.features.shape[1], patches, patch_dim), len(data.tags))
     space.image.feature_mean.copy_(images.features.mean(0))
     space.image.feature_spread.copy_(images.features.std(0) + 1e-3)
     for place in range(patches):
@@ -88,19 +78,14 @@ def load_space(config: JointConfig, state: dict[str, Tensor], tags: int) -> Join
     """A trained joint space."""
     features, (patches, patch_dim) = len(state["image.feature_mean"]), state["image.patch_mean"].shape
     words = len(state["text.embedding.weight"])
-    sizes = JointSizes(
-        words,
-        features,
-        patches,
-        patch_dim,
-        config.embedding,
-        config.word_dim,
-        config.hidden,
-        config.patch_hidden,
-    )
-    space = JointSpace(sizes, tags)
+    space = JointSpace(_sizes(config, words, features, patches, patch_dim), tags)
     space.load_state_dict(state)
     return space.eval()
+
+
+def _sizes(config: JointConfig, words: int, features: int, patches: int, patch_dim: int) -> JointSizes:
+    inner = config.embedding, config.word_dim, config.hidden, config.patch_hidden
+    return JointSizes(words, features, patches, patch_dim, *inner)
 
 
 class JointTask:

@@ -90,9 +90,10 @@ def joint_data(
 
     whole, sentences = [], []
     for report in reports:
-        stated = lexicon.affirmed(report.findings) | lexicon.affirmed(report.impression)
+        sections = report.findings, report.impression
+        stated = lexicon.affirmed_in(sections)
         whole.append((tokenise(f"{report.findings} {report.impression}"), row(report, stated, True)))
-        for text in (s for part in (report.findings, report.impression) for s in lexicon.split_sentences(part)):
+        for text in (s for part in sections for s in lexicon.split_sentences(part)):
             labels = row(report, lexicon.affirmed(text), False)
             if labels.any():
                 sentences.append((tokenise(text)[:_LONGEST_SENTENCE], labels))

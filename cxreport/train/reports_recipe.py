@@ -25,8 +25,8 @@ from cxreport.train.config import TrainConfig
 from cxreport.train.consensus import consensus_reports
 from cxreport.train.encoder import Encoder
 from cxreport.train.evidence import Adapter, ReportEvidence
-from cxreport.train.features import ImageFeatures, image_features
-from cxreport.train.fit_captioner import CaptionTask, caption_vocabulary, report_words
+from cxreport.train.features import ImageFeatures, described_head, image_features
+from cxreport.train.fit_captioner import CaptionTask, report_words
 from cxreport.train.fit_decoder import ConsensusTask, ReportTask
 from cxreport.train.fit_encoder import EncoderData, fit_encoder
 from cxreport.train.fit_joint import JointTask, new_space
@@ -38,7 +38,8 @@ from cxreport.train.openi import OpeniReport, read_evidence, read_reports, split
 from cxreport.train.progress import RunLog
 from cxreport.train.pseudo_pairs import nih_vector, pseudo_pairs, stand_ins
 from cxreport.train.reports_data import chexnet_evidence, decoder_data, nih_images
-from cxreport.train.tag_facts import TagFacts, degree_shares, tag_facts
+from cxreport.train.tag_facts import degree_shares, tag_facts, unplanned
+from cxreport.train.text import frequent_words
 from cxreport.train.typicality import fit_distance
 from cxreport.train.word2vec import tag_vectors
 from cxreport.types import Floats
@@ -121,10 +122,7 @@ def _calibrated(
 ) -> _Known:
     """Encode images, calibrate the tag head on the val ones, and fit the adapter from it to the reporting tags."""
     features = image_features(encoder, images, config.reports.images, config.seed, run)
-    calibration = evidence.calibrate(features.val_logits.numpy(), images.val.labels)
-    slope, bias = torch.from_numpy(np.diag(calibration.weights).copy()), torch.from_numpy(calibration.bias)
-    encoder.calibrate(slope, bias)
-    features = features.calibrated(slope, bias)
+    features, calibration = features.calibrated(encoder, images.val.labels)
     head = _head_adapter(config, images, data, features.val_logits.numpy())
     return _Known(config, run, log, splits, images, encoder, features, calibration, data, chexnet, head)
 
@@ -172,12 +170,12 @@ def _write_captions(known: _Known, partners: Images) -> dict[str, Any]:
     """A captioner, which needs no tags; it is measured on the images that would go with the val reports."""
     config, data = known.config, known.data
     texts, val = ([report_words(t) for t in split] for split in (data.train, data.val))
-    vocabulary = caption_vocabulary(texts, config.captioner.min_word_count)
+    vocabulary = frequent_words(texts, config.captioner.min_word_count)
     captioner = new_captioner(config, len(vocabulary))
     task = CaptionTask(config.captioner, captioner, vocabulary, partners, [[t] for t in texts], _val_pairs(known, val))
     c = config.captioner
     fit(task, Course(c.epochs, c.lr, c.weight_decay), known.run, "captioner", known.log, config.seed)
-    return {"reporting_tags": [], **asdict(TagFacts((), (), ())), "vocabulary": list(vocabulary), "evidence": {}}
+    return unplanned(vocabulary)
 
 
 def _val_pairs(known: _Known, texts: list[tuple[str, ...]]) -> tuple[Tensor, list[tuple[str, ...]]]:
@@ -215,17 +213,14 @@ def _fit_joint(known: _Known, vocabulary: tuple[str, ...]) -> list[str]:
 
 def _finish(known: _Known, written: dict[str, Any]) -> None:
     """Fit the distance, and put down what the bundle needs beside the weights."""
-    images, calibration = known.images, known.calibration
+    images = known.images
     scores = _sigmoid(known.features.val_logits.numpy())
     auc = {k: round(v, 4) for k, v in auc_per_tag(scores, images.val.labels, images.tags).items()}
     limits, false_alarms = fit_distance(known.run, images.train.pixels, images.val.pixels, known.encoder)
     known.log.epoch("typicality", {**asdict(limits), **false_alarms})
     known.log.epoch("tags", {"val_images": len(images.val), "val_auc": auc})
-    slope = np.diag(calibration.weights).astype(float).tolist()
     described: dict[str, Any] = {
-        "tags": list(images.tags),
-        "tag_thresholds": [round(float(t), 4) for t in calibration.thresholds],
-        "calibration": {"slope": slope, "bias": calibration.bias.astype(float).tolist()},
+        **described_head(images.tags, known.calibration),
         **written,
         "typicality": asdict(limits),
         "val_false_alarms": false_alarms,

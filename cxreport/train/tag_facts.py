@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +27,11 @@ class TagFacts:
     impression: tuple[bool, ...]
     deniable: tuple[bool, ...]
     places: tuple[float, ...]
+
+
+def unplanned(vocabulary: tuple[str, ...]) -> dict[str, Any]:
+    """What the run file says of a writer that has no reporting tags."""
+    return {"reporting_tags": [], **asdict(TagFacts((), (), ())), "vocabulary": list(vocabulary), "evidence": {}}
 
 
 def tag_facts(data: DecoderData, reports: Sequence[OpeniReport], denied: Collection[str]) -> TagFacts:

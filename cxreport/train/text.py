@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cxreport import lexicon
@@ -74,7 +74,7 @@ def target_report(report: OpeniReport, plan: bool, max_words: int) -> TargetRepo
     sentences = [s for i, text in enumerate(sections) for s in _section(text, bool(i), plan, max_words)]
     if not sentences:
         return None
-    tags = frozenset().union(*map(lexicon.affirmed, sections))
+    tags = lexicon.affirmed_in(sections)
     labels = label(" ".join(sections))
     stated = {tag for tag in lexicon.reporting_tags() if (labels[tag] if tag in CLASSES else tag in tags)}
     return TargetReport(report.uid, tags, tuple(sentences), frozenset(stated))
@@ -110,7 +110,12 @@ def _sentence(text: str, impression: bool, tag: str | None = None, denied: tuple
 
 def build_vocabulary(reports: Iterable[TargetReport], least: int) -> tuple[str, ...]:
     """Words seen at least ``least`` times in the sentences, after `SPECIAL_WORDS`, most frequent first."""
-    counts = Counter(word for report in reports for sentence in set(report.sentences) for word in sentence.words)
+    return frequent_words((s.words for report in reports for s in set(report.sentences)), least)
+
+
+def frequent_words(texts: Iterable[Sequence[str]], least: int) -> tuple[str, ...]:
+    """Words that come at least ``least`` times in all, after `SPECIAL_WORDS`, most frequent first."""
+    counts = Counter(word for text in texts for word in text)
     kept = sorted((w for w, n in counts.items() if n >= least), key=lambda w: (-counts[w], w))
     return SPECIAL_WORDS + tuple(kept)
 
