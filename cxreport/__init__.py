@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cxreport.bundle import find_bundle, load_manifest
     from cxreport.errors import CxreportError
+    from cxreport.loading import load_model
     from cxreport.manifest import Manifest
     from cxreport.pipeline import GenerateOptions, generate
     from cxreport.record import record_schema, to_record
@@ -35,6 +36,7 @@ _HOMES = {
     "find_bundle": "bundle",
     "generate": "pipeline",
     "load_manifest": "bundle",
+    "load_model": "loading",
     "read_studies": "study",
     "read_tag_table": "tag_table",
     "record_schema": "record",
@@ -55,6 +57,7 @@ __all__ = [
     "find_bundle",
     "generate",
     "load_manifest",
+    "load_model",
     "read_studies",
     "read_tag_table",
     "record_schema",

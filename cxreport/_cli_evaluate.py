@@ -13,6 +13,7 @@ import typer
 
 from cxreport import _cli_compare
 from cxreport._cli_errors import diagnostics, errors_handled
+from cxreport._cli_generate import Precision, PrecisionOption
 from cxreport.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def evaluate(
     model: Annotated[
         str | None, typer.Option("--model", metavar="BUNDLE", help="Bundle folder. Default: the shipped bundle.")
     ] = None,
+    precision: PrecisionOption = Precision.AUTO,
     json_: Annotated[bool, typer.Option("--json", help="Write JSON, with every interval.")] = False,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write to a file instead of stdout.")] = None,
     plot: Annotated[
@@ -110,7 +112,7 @@ def evaluate(
             raise UsageError("--samples goes with --nih or --dataset coco.")
         if (openi or coco) and importlib.util.find_spec("pycocoevalcap") is None:
             raise MissingExtraError(f"cxreport evaluate {'--openi' if openi else '--dataset coco'}", "evaluate")
-        from cxreport import _cli_run, bundle, session
+        from cxreport import _cli_run, bundle, loading
         from cxreport.evaluate.drafting import EvaluateOptions
         from cxreport.evaluate.run import evaluate as measure
 
@@ -120,7 +122,7 @@ def evaluate(
             if compare and openi:
                 measured = _cli_compare.compare(runs or [], openi, nih, options)
             else:
-                loaded = session.Model.load(bundle.find_bundle(model), "cpu")
+                loaded = loading.load_model(bundle.find_bundle(model), "cpu", precision.value)
                 measured = measure(loaded, openi, nih, options, coco, boxes)
         try:
             if plot:

@@ -18,6 +18,8 @@ from cxreport._cli_generate import (
     Example,
     Force,
     MaxMegapixels,
+    Precision,
+    PrecisionOption,
     Quiet,
     Threshold,
     Verbose,
@@ -69,6 +71,7 @@ def explain(
     threshold: Threshold = None,
     beam: Beam = 1,
     device: DeviceOption = Device.AUTO,
+    precision: PrecisionOption = Precision.AUTO,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
@@ -86,14 +89,14 @@ def explain(
 
         from rich.console import Console
 
-        from cxreport import DISCLAIMER, _explain_text, _page, _pictures, bundle, pipeline, session
+        from cxreport import DISCLAIMER, _explain_text, _page, _pictures, bundle, loading, pipeline
         from cxreport import explain as stage
         from cxreport.study import ReadOptions
         from cxreport.types import Failure
 
         if not quiet:
             say(DISCLAIMER)
-        loaded = session.Model.load(bundle.find_bundle(model), device.value)
+        loaded = loading.load_model(bundle.find_bundle(model), device.value, precision.value)
         tags = stage.asked_tags(loaded.manifest, explain_tag or [])
         console = Console()
         painter = _pictures.make_painter(graphics, console, width)

@@ -21,6 +21,8 @@ from cxreport._cli_generate import (
     GroupBy,
     Grouping,
     MaxMegapixels,
+    Precision,
+    PrecisionOption,
     Quiet,
     Verbose,
     listed,
@@ -72,6 +74,7 @@ def build(
     verbose: Verbose = False,
     model: Bundle = None,
     device: DeviceOption = Device.AUTO,
+    precision: PrecisionOption = Precision.AUTO,
     batch_size: BatchSize = 32,
 ) -> None:
     """Embed reports and images, and write them to a file to search.
@@ -91,10 +94,10 @@ def build(
 
         from itertools import chain
 
-        from cxreport import _cli_run, bundle, report_files, retrieval, session, study
+        from cxreport import _cli_run, bundle, loading, report_files, retrieval, study
 
         with _cli_run.Progress(shown=not quiet and sys.stderr.isatty()) as progress:
-            loaded = session.Model.load(bundle.find_bundle(model), device.value)
+            loaded = loading.load_model(bundle.find_bundle(model), device.value, precision.value)
             retrieval.check_text_encoder(loaded.manifest)
             report_paths, image_paths = report_files.sort_paths(listed(paths))
             reports = choice.of(choice.with_text(report_files.read_reports(report_paths)))

@@ -15,6 +15,7 @@ from cxreport._cli_errors import errors_handled
 from cxreport.errors import BundleError
 
 if TYPE_CHECKING:
+    from cxreport.loading import PrecisionFacts
     from cxreport.manifest import Manifest
 
 
@@ -31,13 +32,16 @@ def info(
     with errors_handled():
         from cxreport.bundle import find_bundle, load_manifest
         from cxreport.dicom import decoders_present
+        from cxreport.loading import precision_facts
         from cxreport.session import providers_present
 
         facts: dict[str, Any] = {"version": __version__, "bundle": None}
         failure: BundleError | None = None
         try:
             folder = find_bundle(model)
-            facts["bundle"] = _bundle(folder, load_manifest(folder))
+            manifest = load_manifest(folder)
+            facts["bundle"] = _bundle(folder, manifest)
+            facts["precision"] = _precision(precision_facts(folder, manifest))
         except BundleError as error:
             failure = error
         facts["providers"] = providers_present()
@@ -83,6 +87,26 @@ def _bundle(folder: Path, manifest: Manifest) -> dict[str, Any]:
     }
 
 
+def _precision(facts: PrecisionFacts) -> dict[str, Any]:
+    """Tell the precisions of the bundle, and which of them a CPU run takes."""
+    return {
+        "available": list(facts.available),
+        "on_cpu": facts.chosen,
+        "int8_dot_product": facts.dot_product,
+        "encoder_ms": facts.measured_ms,
+    }
+
+
+def _precision_text(precision: dict[str, Any]) -> str:
+    """Say in a line which precision a CPU run takes, and why."""
+    measured = precision["encoder_ms"] or {}
+    times = ", ".join(f"{name} {spent:g} ms" for name, spent in measured.items())
+    if precision["on_cpu"] is None:
+        return f"{' or '.join(precision['available'])} on the CPU: the first run measures which is faster"
+    why = f" (per image: {times})" if times else ""
+    return f"{precision['on_cpu']} on the CPU{why}"
+
+
 def _text(facts: dict[str, Any]) -> str:
     """Lay facts out as a name and a value each, at 80 columns."""
     bundle, decoders = facts["bundle"], facts["dicom_decoders"]
@@ -95,6 +119,7 @@ def _text(facts: dict[str, Any]) -> str:
             "tags": ", ".join(tag["name"] for tag in bundle["tags"]),
             "reporting tags": ", ".join(bundle["reporting_tags"]),
             "evidence": ", ".join(bundle["evidence"]),
+            "precision": _precision_text(facts["precision"]),
         }
     lines["providers"] = ", ".join(facts["providers"])
     lines["DICOM decoders"] = ", ".join(name for name, present in decoders.items() if present)

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cxreport._cli_errors import diagnostics, errors_handled, say
-from cxreport._cli_generate import Bundle, Device, DeviceOption, Force, MaxMegapixels, Quiet, Verbose
+from cxreport._cli_generate import (
+    Bundle,
+    Device,
+    DeviceOption,
+    Force,
+    MaxMegapixels,
+    Precision,
+    PrecisionOption,
+    Quiet,
+    Verbose,
+)
 from cxreport._cli_index import Index
 from cxreport._cli_output import drawn
 from cxreport.errors import NotAChestRadiographError, NothingReadableError, UsageError
@@ -52,6 +62,7 @@ def retrieve(
     verbose: Verbose = False,
     model: Bundle = None,
     device: DeviceOption = Device.AUTO,
+    precision: PrecisionOption = Precision.AUTO,
 ) -> None:
     """Find the reports and images of an index nearest to an image or a text.
 
@@ -66,11 +77,11 @@ def retrieve(
         if (image is None) == (text is None):
             raise UsageError("Give one of --image and --text.")
 
-        from cxreport import _cli_run, bundle, retrieval, retrieval_record, session
+        from cxreport import _cli_run, bundle, loading, retrieval, retrieval_record
         from cxreport.text_tokens import unknown_words
 
         with _cli_run.Progress(shown=not quiet and sys.stderr.isatty()):
-            loaded = session.Model.load(bundle.find_bundle(model), device.value)
+            loaded = loading.load_model(bundle.find_bundle(model), device.value, precision.value)
             opened = retrieval.open_index(index, loaded.manifest)
             study = None
             if text is not None:

@@ -82,7 +82,7 @@ class IndexWriter:
         self.counts: dict[Kind, int] = dict.fromkeys(KINDS, 0)
         self._path = path
         self._partial = path.with_name(path.name + ".partial")
-        self._metadata = FORMAT | dict(zip(_BUNDLE, (manifest.name, manifest.version, manifest.sha256), strict=True))
+        self._metadata = FORMAT | dict(zip(_BUNDLE, (manifest.name, manifest.version, manifest.origin), strict=True))
         self._width = 0
         self._reserved = 0
         self._kinds = bytearray()

@@ -18,6 +18,9 @@ import numpy as np
 from cxreport.errors import BundleError
 from cxreport.manifest import (
     ARCHITECTURES,
+    FLOAT32,
+    INT8,
+    PRECISIONS,
     SPECIAL_WORDS,
     TEXT_ENCODER,
     DecodingDefaults,
@@ -142,6 +145,8 @@ def _parse(raw: dict[str, Any], sha256: str) -> Manifest:
         ),
         typicality=DistanceLimits(_of(float, typicality, "warn"), _of(float, typicality, "refuse")),
         extra_words=_each(raw, "extra_words", str),
+        precision=raw.get("precision", FLOAT32),
+        quantised_from=raw.get("quantised_from"),
         raw=raw,
     )
 
@@ -187,6 +192,8 @@ def _cross_check(manifest: Manifest) -> None:
             raise ValueError(f"evidence {source!r} does not fit the {reporting} reporting tags")
         if not (evidence.spread > 0).all():
             raise ValueError(f"evidence {source!r} has a spread that is not positive")
+    if manifest.precision not in PRECISIONS or (manifest.precision == INT8) != isinstance(manifest.quantised_from, str):
+        raise ValueError("the precision is unknown, or does not fit where the bundle comes from")
     if sizes.channels not in (1, 3) or manifest.embeds_texts != (sizes.patch_embeddings > 0):
         raise ValueError("the sizes do not fit the graphs")
     if not 1 <= manifest.decoding.min_words <= manifest.decoding.max_words or manifest.decoding.max_sentences < 1:

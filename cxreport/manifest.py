@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from cxreport.types import Floats
 
 ENCODER, TEXT_ENCODER = "encoder", "text_encoder"
+FLOAT32, INT8 = PRECISIONS = ("float32", "int8")
+"""What a bundle computes in."""
 HIERARCHICAL = ("co-attention", "visual-only", "semantic-only", "no-attention")
 """Architectures with a sentence and a word LSTM (Jing et al. 2018), and what the sentence step attends to."""
 CAPTIONING = ("cnn-rnn", "soft-attention")
@@ -143,6 +145,10 @@ class Manifest:
     typicality: DistanceLimits
     extra_words: tuple[str, ...]
     """Words that the text encoder knows beyond the vocabulary; their ids follow on it."""
+    precision: str
+    """One of `PRECISIONS`."""
+    quantised_from: str | None
+    """Of an int8 bundle: the digest of the float bundle's ``model.json``."""
     raw: dict[str, Any]
     """The whole of ``model.json``: licence, intended use, provenance."""
 
@@ -150,6 +156,11 @@ class Manifest:
     def long_words(self) -> NDArray[np.bool_]:
         """(V,) words that no sentence has twice: those of more than 5 letters."""
         return np.array([len(word) > _SHORT for word in self.vocabulary])
+
+    @property
+    def origin(self) -> str:
+        """Digest of the float bundle that this one is, or was made from: both embed in the same space."""
+        return self.quantised_from or self.sha256
 
     @property
     def channels(self) -> int:

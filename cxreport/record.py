@@ -80,7 +80,12 @@ def error_record(error: CxreportError) -> dict[str, str]:
 
 def model_record(manifest: Manifest) -> dict[str, str]:
     """Name a bundle."""
-    return {"name": manifest.name, "version": manifest.version, "sha256": manifest.sha256}
+    return {
+        "name": manifest.name,
+        "version": manifest.version,
+        "precision": manifest.precision,
+        "sha256": manifest.sha256,
+    }
 
 
 def match_record(match: Match) -> dict[str, Any]:
@@ -253,7 +258,8 @@ _PROBABILITY = {"type": "number", "minimum": 0, "maximum": 1}
 def model_schema(description: str) -> dict[str, Any]:
     """Build the schema of `model_record`."""
     digest = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
-    return _object(description, name={"type": "string"}, version={"type": "string"}, sha256=digest)
+    precision = {"enum": list(PRECISIONS), "description": "What the networks computed in."}
+    return _object(description, name={"type": "string"}, version={"type": "string"}, precision=precision, sha256=digest)
 
 
 def match_schema(kind: str) -> dict[str, Any]:

@@ -207,7 +207,7 @@ def open_index(path: Path, manifest: Manifest | None = None) -> Index:
     file = open_index_file(path)
     if manifest is not None:
         check_text_encoder(manifest)
-        if file.bundle_sha256 != manifest.sha256:
+        if file.bundle_sha256 != manifest.origin:
             built = f"{file.bundle_name} {file.bundle_version} ({file.bundle_sha256[:12]})"
             raise RetrievalIndexError(
                 f"{path}: built with another bundle, {built}.",

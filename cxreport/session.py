@@ -99,6 +99,11 @@ def providers_present() -> list[str]:
     return list(ort.get_available_providers())
 
 
+def has_cuda() -> bool:
+    """Whether CUDA may work: this onnxruntime has its provider, and the driver's library loads."""
+    return _CUDA in providers_present() and _has_cuda_driver()
+
+
 class Model:
     """A loaded bundle."""
 
@@ -144,7 +149,7 @@ class Model:
     @classmethod
     def _on_cuda(cls, manifest: Manifest, graphs: Mapping[str, bytes]) -> Model | None:
         """Load on the GPU and prove it with a run of the encoder; None where that fails for any reason."""
-        if _CUDA not in providers_present() or not _has_cuda_driver():
+        if not has_cuda():
             return None
         try:
             with contextlib.redirect_stdout(io.StringIO()):

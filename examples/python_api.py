@@ -5,7 +5,7 @@ from pathlib import Path
 
 import cxreport
 
-model = cxreport.Model.load(cxreport.find_bundle(sys.argv[2] if len(sys.argv) > 2 else None))
+model = cxreport.load_model(cxreport.find_bundle(sys.argv[2] if len(sys.argv) > 2 else None))
 studies = cxreport.read_studies([Path(sys.argv[1])], cxreport.ReadOptions())
 for outcome in cxreport.generate(model, studies):
     if isinstance(outcome, cxreport.Failure):

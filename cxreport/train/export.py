@@ -84,7 +84,7 @@ def write_bundle(out: Path, networks: Networks, description: BundleDescription) 
     try:
         _write(partial, networks, description, sizes)
         figures = _verify(partial, networks)
-        _put_in_place(partial, out)
+        put_in_place(partial, out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return figures
@@ -188,7 +188,7 @@ def _verify(folder: Path, networks: Networks) -> dict[str, Any]:
     return {"bytes": total, **check_parity(model, networks)}
 
 
-def _put_in_place(partial: Path, out: Path) -> None:
+def put_in_place(partial: Path, out: Path) -> None:
     """Swap the new folder for the old one, whose other files, as a model card, move along."""
     partial.chmod(0o755)
     if not out.exists():

@@ -33,6 +33,15 @@ def halve(model: onnx.ModelProto) -> None:
         model.graph.node.insert(0, cast)
 
 
+def restore(model: onnx.ModelProto) -> None:
+    """Undo `halve`, but for the digits: store the weights in single precision, without casts."""
+    halves = {i.name: i for i in model.graph.initializer if i.data_type == TensorProto.FLOAT16}
+    for cast in [n for n in model.graph.node if n.op_type == "Cast" and n.input[0] in halves]:
+        half = halves[cast.input[0]]
+        half.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(half).astype(np.float32), cast.output[0]))
+        model.graph.node.remove(cast)
+
+
 def rounded(module: _M) -> _M:
     """A copy of a module with the weights that `halve` leaves."""
     twin = copy.deepcopy(module).eval()

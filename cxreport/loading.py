@@ -1,0 +1,208 @@
+"""Loading: which of a bundle's precisions runs here.
+
+A float bundle may hold an int8 bundle made from it, in a folder of that name. On CPUs it is taken where it is right
+and faster: right where the processor multiplies 8-bit integers without saturating sums (VNNI, AMX, Arm's dot product),
+faster by a measurement of both encoders that is made once per machine and bundle, and kept in the user's cache folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import platform
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from cxreport.bundle import MANIFEST_FILE, load_manifest
+from cxreport.errors import BundleError
+from cxreport.manifest import FLOAT32, INT8, Manifest
+
+if TYPE_CHECKING:
+    from cxreport.session import Device, Model
+
+__all__ = ["Precision", "PrecisionFacts", "load_model", "precision_facts"]
+
+log = logging.getLogger(__name__)
+Precision = Literal["auto", "float32", "int8"]
+
+_FLAGS = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"}
+_CPUINFO = Path("/proc/cpuinfo")
+_WORTH_IT = 0.8
+"""Share of the float encoder's time that the int8 encoder may take to be chosen."""
+_RUNS = 5
+
+
+@dataclass(frozen=True)
+class PrecisionFacts:
+    """What there is to choose from on this machine's CPU."""
+
+    available: tuple[str, ...]
+    """Precisions of the bundle."""
+    dot_product: bool
+    """Whether the CPU is known to multiply 8-bit integers right and fast."""
+    measured_ms: dict[str, float] | None
+    """Milliseconds per image by precision; None before the first measurement."""
+
+    @property
+    def chosen(self) -> str | None:
+        """What ``auto`` takes; None when that is to be measured first."""
+        if len(self.available) == 1:
+            return self.available[0]
+        if not self.dot_product:
+            return FLOAT32
+        if self.measured_ms is None:
+            return None
+        return INT8 if self.measured_ms[INT8] <= _WORTH_IT * self.measured_ms[FLOAT32] else FLOAT32
+
+
+def load_model(
+    folder: Path, device: Device = "auto", precision: Precision = "auto", threads: int | None = None
+) -> Model:
+    """Load a bundle in the precision that suits the machine.
+
+    Args:
+        folder: of a bundle.
+        device: as `Model.load` takes it; on a GPU the float bundle runs.
+        precision: ``auto``, or the one to take.
+        threads: as `Model.load` takes them.
+
+    Raises:
+        BundleError: unusable, or without the precision asked for.
+        DeviceError: CUDA was asked for and does not work.
+    """
+    from cxreport.session import Model, has_cuda
+
+    manifest = load_manifest(folder)
+    if precision == FLOAT32 or (precision == "auto" and device != "cpu" and has_cuda()):
+        model = Model.load(_variant(folder, manifest, FLOAT32), device, threads)
+        if precision == FLOAT32 or model.device != "cpu":
+            return model
+    if precision == "auto":
+        facts = precision_facts(folder, manifest)
+        precision = INT8 if (facts.chosen or _measured(folder, manifest, threads)) == INT8 else "float32"
+    return Model.load(_variant(folder, manifest, precision), device, threads)
+
+
+def precision_facts(folder: Path, manifest: Manifest) -> PrecisionFacts:
+    """Look up what is known of a bundle's precisions here; loads no model and measures nothing."""
+    if not _has_int8(folder):
+        return PrecisionFacts((manifest.precision,), _has_dot_product(), None)
+    _check_pair(folder, manifest)
+    return PrecisionFacts((FLOAT32, INT8), _has_dot_product(), _read_cache().get(_key(folder, manifest)))
+
+
+def _variant(folder: Path, manifest: Manifest, precision: str) -> Path:
+    """Folder of the bundle in a precision."""
+    if manifest.precision == precision:
+        return folder
+    if precision == INT8 and _has_int8(folder):
+        _check_pair(folder, manifest)
+        return folder / INT8
+    raise BundleError(
+        f"{folder}: the bundle has no {precision} precision.",
+        hint="Make one with `cxreport export --int8`, or leave --precision out.",
+    )
+
+
+def _has_int8(folder: Path) -> bool:
+    return (folder / INT8 / MANIFEST_FILE).is_file()
+
+
+def _check_pair(folder: Path, manifest: Manifest) -> None:
+    """Refuse an int8 bundle that was made from another float bundle than the one that holds it."""
+    if load_manifest(folder / INT8).quantised_from != manifest.sha256:
+        raise BundleError(f"{folder / INT8}: made from another bundle.", hint="Run `cxreport export --int8` again.")
+
+
+def _measured(folder: Path, manifest: Manifest, threads: int | None) -> str | None:
+    """Time both encoders, keep the result, and say which to take."""
+    import numpy as np
+
+    from cxreport.session import Model
+
+    image = np.zeros((1, manifest.channels, manifest.image_size, manifest.image_size), np.uint8)
+    found = {}
+    for precision in (FLOAT32, INT8):
+        model, spent = Model.load(_variant(folder, manifest, precision), "cpu", threads), []
+        for _ in range(_RUNS):
+            start = time.perf_counter()
+            model.encode_batch(image)
+            spent.append(1000 * (time.perf_counter() - start))
+        found[precision] = round(min(spent), 2)
+    _write_cache({**_read_cache(), _key(folder, manifest): found})
+    return PrecisionFacts((FLOAT32, INT8), True, found).chosen
+
+
+def _has_dot_product() -> bool:
+    """Whether the CPU is known to have such instructions; where nobody tells, as on Windows, it is not."""
+    if sys.platform == "darwin":
+        return platform.machine() == "arm64"
+    try:
+        words = set(_CPUINFO.read_text().split())
+    except OSError:
+        return False
+    return bool(words & _FLAGS)
+
+
+def _key(folder: Path, manifest: Manifest) -> str:
+    """What a measurement depends on."""
+    from importlib.metadata import version
+
+    try:
+        lines = _CPUINFO.read_text().splitlines()
+        processor = next((line for line in lines if line.startswith("model name")), "")
+    except OSError:
+        processor = platform.processor()
+    runtime = next((version(name) for name in ("onnxruntime-gpu", "onnxruntime") if _installed(name)), "")
+    int8 = load_manifest(folder / INT8).sha256
+    return hashlib.sha256(repr((processor, os.cpu_count(), runtime, manifest.sha256, int8)).encode()).hexdigest()[:16]
+
+
+def _installed(name: str) -> bool:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        version(name)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def _cache_file() -> Path:
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "cxreport" / "encoder_ms.json"
+
+
+def _read_cache() -> dict[str, dict[str, float]]:
+    """Earlier measurements; a missing or damaged file counts as none."""
+    try:
+        raw = json.loads(_cache_file().read_text())
+        return {
+            str(key): {p: float(found[p]) for p in (FLOAT32, INT8)}
+            for key, found in raw.items()
+            if isinstance(found, dict)
+        }
+    except (OSError, ValueError, AttributeError, KeyError, TypeError):
+        return {}
+
+
+def _write_cache(found: dict[str, dict[str, float]]) -> None:
+    """Keep measurements; where that is not possible they are made again."""
+    path = _cache_file()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(f".{os.getpid()}")
+        partial.write_text(json.dumps(found))
+        partial.replace(path)
+    except OSError as error:
+        log.debug("the measurement is not kept", exc_info=error)
