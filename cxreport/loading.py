@@ -84,8 +84,10 @@ def load_model(
             return model
     if precision == "auto":
         facts = precision_facts(folder, manifest)
-        precision = INT8 if (facts.chosen or _measured(folder, manifest, threads)) == INT8 else "float32"
-    return Model.load(_variant(folder, manifest, precision), device, threads)
+        chosen = facts.chosen or _measured(folder, manifest, threads)
+    else:
+        chosen = precision
+    return Model.load(_variant(folder, manifest, chosen), device, threads)
 
 
 def precision_facts(folder: Path, manifest: Manifest) -> PrecisionFacts:
@@ -119,7 +121,7 @@ def _check_pair(folder: Path, manifest: Manifest) -> None:
         raise BundleError(f"{folder / INT8}: made from another bundle.", hint="Run `cxreport export --int8` again.")
 
 
-def _measured(folder: Path, manifest: Manifest, threads: int | None) -> str | None:
+def _measured(folder: Path, manifest: Manifest, threads: int | None) -> str:
     """Time both encoders, keep the result, and say which to take."""
     import numpy as np
 
@@ -135,7 +137,7 @@ def _measured(folder: Path, manifest: Manifest, threads: int | None) -> str | No
             spent.append(1000 * (time.perf_counter() - start))
         found[precision] = round(min(spent), 2)
     _write_cache({**_read_cache(), _key(folder, manifest): found})
-    return PrecisionFacts((FLOAT32, INT8), True, found).chosen
+    return INT8 if found[INT8] <= _WORTH_IT * found[FLOAT32] else FLOAT32
 
 
 def _has_dot_product() -> bool:

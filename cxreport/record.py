@@ -11,7 +11,7 @@ from cxreport._schema import texts as _texts
 
 if TYPE_CHECKING:
     from cxreport.errors import CxreportError
-    from cxreport.manifest import Manifest
+    from cxreport.manifest import PRECISIONS, Manifest
     from cxreport.types import Floats, Match, Outcome, Report, SentenceMap, ViewInfo
 
 __all__ = [
