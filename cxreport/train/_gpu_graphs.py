@@ -153,7 +153,9 @@ def _rule_out(build: _Builder, ids: NDArray[np.int64]) -> None:
     build.node("Where", ["forbidden", "floor", "log_probabilities"], "spoken")
     build.node("Max", ["words", "pad"], "known_words")
     build.node("Gather", ["once", "known_words"], "used_up")
-    build.node("Equal", [build.columns("words", 0, -2, "first"), build.columns("words", -2, -1, "before")], "same_first")
+    build.node(
+        "Equal", [build.columns("words", 0, -2, "first"), build.columns("words", -2, -1, "before")], "same_first"
+    )
     build.node("Equal", [build.columns("words", 1, -1, "second"), "last_word"], "same_second")
     build.node("And", ["same_first", "same_second"], "repeats")
     build.node("Concat", ["used_up", "repeats"], "hits", axis=1)
