@@ -11,7 +11,6 @@ from pathlib import Path
 from cxreport._batching import preprocess
 from cxreport._cpus import usable_cpus
 from cxreport._finding import Group, index
-from cxreport._processes import map_ahead
 from cxreport.errors import ReaderEndedError
 from cxreport.study import ReadOptions, read_group
 from cxreport.types import Failure, Study
@@ -47,16 +46,23 @@ def read_ahead(
         for group in groups:
             yield from read(group)
         return
+    from cxreport._processes import map_ahead  # few files do without
+
     with contextlib.closing(map_ahead(read, groups, workers)) as results:
         for group, found in zip(groups, results, strict=True):
             yield from [_lost(group)] if found is None else found
 
 
 def default_workers(studies: int) -> int:
-    """Choose how many processes read: none for few studies, and where Python cannot be started once more."""
-    if studies < _LEAST_STUDIES or not sys.executable or getattr(sys, "frozen", False):
+    """Choose how many processes read: none for few studies, on one CPU, and where Python cannot be started once more.
+
+    As many as CPUs, beside an encoder with as many threads, finish first: whichever of the two is ahead waits for the
+    other, and leaves it the CPUs meanwhile.
+    """
+    cpus = usable_cpus()
+    if studies < _LEAST_STUDIES or cpus == 1 or not sys.executable or getattr(sys, "frozen", False):
         return 0
-    return min(usable_cpus(), _MAX_WORKERS)
+    return min(cpus, _MAX_WORKERS)
 
 
 def _read(options: ReadOptions, size: int, channels: int, group: Group) -> list[Study | Failure]:

@@ -17,6 +17,7 @@ from cxreport import _processes
 from cxreport._processes import AHEAD, map_ahead
 from cxreport.errors import CxreportError
 
+pytestmark = pytest.mark.slow
 needs_posix = pytest.mark.skipif(os.name == "nt", reason="needs POSIX processes")
 
 

@@ -42,6 +42,7 @@ def read(path: Path, workers: int | None, channels: int = 1) -> list[Study | Fai
     return list(read_ahead([path], ReadOptions(), SIZE, channels, workers))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_same_studies_with_any_number_of_workers(mixed, workers, channels) -> None:
@@ -62,6 +63,7 @@ def test_the_same_studies_with_any_number_of_workers(mixed, workers, channels) -
             assert list(other.timing_ms) == ["read", "pixels", "preprocess"]
 
 
+@pytest.mark.slow
 def test_the_same_records_with_any_number_of_workers(generate, mixed) -> None:
     runs = [timeless(generate("--json", "--workers", workers, mixed).stdout) for workers in (0, 1, 3)]
     assert runs[0] == runs[1] == runs[2]
@@ -69,6 +71,7 @@ def test_the_same_records_with_any_number_of_workers(generate, mixed) -> None:
     assert any("report" in record for record in runs[0])
 
 
+@pytest.mark.slow
 def test_a_study_that_ends_its_reader_is_the_only_one_to_fail(generate, mixed, monkeypatch) -> None:
     whole = timeless(generate("--json", "--workers", 0, mixed).stdout)
     shutil.copy(mixed / "normal-8bit.png", mixed / "deadly.png")
@@ -96,13 +99,16 @@ def test_the_number_of_workers_by_studies_and_cpus(monkeypatch) -> None:
     assert [default_workers(studies) for studies in (0, 1, 15, 16, 1000)] == [0, 0, 0, 3, 3]
     monkeypatch.setattr(reading, "usable_cpus", lambda: 64)
     assert default_workers(1000) == 8
+    monkeypatch.setattr(reading, "usable_cpus", lambda: 1)
+    assert default_workers(1000) == 0
+    monkeypatch.setattr(reading, "usable_cpus", lambda: 64)
     monkeypatch.setattr(reading.sys, "executable", "")
     assert default_workers(1000) == 0
 
 
 def test_no_more_workers_than_studies(phantoms, monkeypatch) -> None:
     asked = []
-    monkeypatch.setattr(reading, "map_ahead", lambda *rest: asked.append(rest[-1]) or map_ahead(*rest))
+    monkeypatch.setattr(_processes, "map_ahead", lambda *rest: asked.append(rest[-1]) or map_ahead(*rest))
     (found,) = read(phantoms / "rle.dcm", 40)
     assert isinstance(found, Study)
     assert asked == [1]
@@ -118,12 +124,14 @@ def test_an_unexpected_error_is_the_failure_of_one_study(mixed, monkeypatch) -> 
     assert any(isinstance(outcome, Study) for outcome in outcomes.values())
 
 
+@pytest.mark.slow
 def test_a_worker_loads_only_what_reading_needs(phantoms) -> None:
     (modules,) = map_ahead(child_tasks.modules_after_reading, [phantoms / "rle.dcm"], 1)
     assert "pydicom" in modules
     assert not modules & {"onnxruntime", "torch", "typer", "rich", "cxreport.cli", "cxreport.session", "pytest"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="asks Linux for the children of a process")
 def test_130_interrupted_leaves_no_worker(tiny_bundle, phantoms, tmp_path) -> None:
     for number in range(200):
