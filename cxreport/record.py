@@ -188,7 +188,8 @@ def record_schema() -> dict[str, Any]:
         warnings=_texts("What the reader of the report should know."),
         timing_ms={
             "type": "object",
-            "description": "Milliseconds by stage; stages run on batches count as the study's share.",
+            "description": "Milliseconds by stage: read (headers), pixels (decoding) and preprocess of the study, then "
+            "its share of the batch in encode, plan, sentences, words and report.",
             "additionalProperties": {"type": "number", "minimum": 0},
         },
         similar=_array("Where --retrieve was given: the nearest reports of the index.", match_schema("report")),

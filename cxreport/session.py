@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import io
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from cxreport._cpus import usable_cpus
 from cxreport._signatures import Port, signatures
 from cxreport.bundle import load_manifest, read_graphs
 from cxreport.errors import BundleError, DeviceError
@@ -131,7 +131,7 @@ class Model:
         graphs = read_graphs(folder, manifest)
         ort.set_default_logger_severity(4)
         ort.disable_telemetry_events()
-        threads = threads or min(_usable_cpus(), _MAX_THREADS)
+        threads = threads or min(usable_cpus(), _MAX_THREADS)
         model = cls._on_cuda(manifest, graphs) if device != "cpu" else None
         if model is None and device == "cuda":
             raise DeviceError("CUDA does not work here: no driver, no GPU, or CUDA and cuDNN libraries are missing.")
@@ -272,11 +272,6 @@ def _fits(wanted: Port, found: Any) -> bool:
     if (found.name, found.type) != (wanted.name, _ORT_TYPES[wanted.dtype]) or len(found.shape) != len(wanted.shape):
         return False
     return all(isinstance(w, str) or w == f for w, f in zip(wanted.shape, found.shape, strict=True))
-
-
-def _usable_cpus() -> int:
-    """CPUs that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _has_cuda_driver() -> bool:

@@ -17,6 +17,8 @@ MODULES = sorted(
     for path in PACKAGE.rglob("*.py")
     if "train" not in path.parts and path.stem not in ("__init__", "__main__")
 )
+BUNDLE = str(Path(__file__).parent / "data" / "tiny_bundle")
+PICTURE = str(PACKAGE.parent / "examples" / "phantoms" / "normal-8bit.png")
 HEAVY = {"PIL", "numpy", "onnxruntime", "pydicom", "torch"}
 
 
@@ -48,6 +50,17 @@ def loaded_by(code: str, *arguments: str) -> set[str]:
 def test_answering_needs_no_heavy_module(arguments: list[str]) -> None:
     code = "from cxreport.cli import main\ntry: main()\nexcept SystemExit: pass"
     assert not loaded_by(code, *arguments) & HEAVY
+
+
+@pytest.mark.parametrize(
+    ("arguments", "budget"),
+    [(["--help"], 360), (["info"], 510), (["generate", "--json", "--model", BUNDLE, PICTURE], 620)],
+    ids=["help", "info", "generate"],
+)
+def test_starting_loads_no_more_modules_than_today(arguments: list[str], budget: int) -> None:
+    code = "import os, sys; sys.stderr = open(os.devnull, 'w')\nfrom cxreport.cli import main\ntry: main()\n"
+    code += "except SystemExit: pass\nsys.stderr = sys.__stderr__"
+    assert len(loaded_by(code, *arguments)) <= budget
 
 
 def test_importing_the_package_loads_only_the_standard_library() -> None:
