@@ -15,9 +15,11 @@ from pydicom.pixels.processing import apply_color_lut
 
 from cxreport._dicom_codestream import codestream_size
 from cxreport._dicom_lut import display_grey
+from cxreport._dicom_reduced import decode_reduced
 from cxreport._dicom_values import integer, text
 from cxreport._grey import Counts, Integers, Values, through_table, to_bytes
 from cxreport._instance import require_size
+from cxreport._shrink import shrink
 from cxreport.errors import CxreportError, MissingCodecError, UnreadableFileError
 from cxreport.types import Grey
 
@@ -39,16 +41,17 @@ _PACKAGES = {
 _PLUGINS = {uid.RLELossless: "pydicom"}
 
 
-def decode_frame(file: DicomFile, frame: int, max_megapixels: float) -> Grey:
+def decode_frame(file: DicomFile, frame: int, max_megapixels: float, side: int | None = None) -> Grey:
     """Decode one frame (PS3.5 8, Annex A) and present it as grey (PS3.3 C.11 and C.7.6.3).
 
     Args:
         file: open, with the stream at the pixel element.
         frame: frame number from 0.
         max_megapixels: limit, checked on the header and on the compressed data's own header before decoding.
+        side: side of the square that the pixels are needed for; None keeps every pixel.
 
     Returns:
-        (H, W) 8-bit grey, 0 = black.
+        (H, W) 8-bit grey, 0 = black; with a side perhaps fewer pixels than the image has, see `_shrink`.
 
     Raises:
         UnreadableFileError: truncated, damaged, or in an unsupported encoding.
@@ -59,11 +62,16 @@ def decode_frame(file: DicomFile, frame: int, max_megapixels: float) -> Grey:
     options = _pixel_options(header)
     require_size(options["rows"], options["columns"], max_megapixels)
     decoder = _decoder(file.transfer_syntax)
+    side = side if _can_shrink(header, options) else None
     try:
         options["pixel_vr"], length = _enter_pixel_data(file)
         if file.transfer_syntax.is_encapsulated:
             _require_encapsulated(file.stream)
-            _require_codestream_size(file.stream, frame, options, max_megapixels)
+            data = _frame(file.stream, frame, options)
+            _require_codestream_size(data, max_megapixels)
+            reduced = decode_reduced(data, file.transfer_syntax, options, side)
+            if reduced is not None:
+                return display_grey(shrink(reduced, side), header)
         else:
             _require_native(file.stream, frame, length, options)
         array, properties = decoder.as_array(
@@ -72,9 +80,11 @@ def decode_frame(file: DicomFile, frame: int, max_megapixels: float) -> Grey:
             decoding_plugin=_PLUGINS.get(file.transfer_syntax, ""),
             pixel_keyword="PixelData",
             correct_unused_bits=False,
+            view_only=True,
             **options,
         )
-        return _to_grey(array, header, str(properties["photometric_interpretation"]), options, file.transfer_syntax)
+        photometric = str(properties["photometric_interpretation"])
+        return _to_grey(array, header, photometric, options, file.transfer_syntax, side)
     except CxreportError:
         raise
     except Exception:  # decoders raise anything on damage, and their texts may quote values
@@ -182,8 +192,8 @@ def _require_encapsulated(stream: BinaryIO) -> None:
     stream.seek(start)
 
 
-def _require_codestream_size(stream: BinaryIO, frame: int, options: dict[str, Any], max_megapixels: float) -> None:
-    """A small header can announce a huge codestream: check before a decoder allocates for it."""
+def _frame(stream: BinaryIO, frame: int, options: dict[str, Any]) -> bytes:
+    """The compressed data of one frame."""
     start = stream.tell()
     data = get_frame(
         stream,
@@ -192,6 +202,11 @@ def _require_codestream_size(stream: BinaryIO, frame: int, options: dict[str, An
         extended_offsets=options.get("extended_offsets"),
     )
     stream.seek(start)
+    return bytes(data)
+
+
+def _require_codestream_size(data: bytes, max_megapixels: float) -> None:
+    """A small header can announce a huge codestream: check before a decoder allocates for it."""
     size = codestream_size(data)
     if size is not None:
         require_size(*size, max_megapixels)
@@ -205,8 +220,19 @@ def _on_disk(stream: BinaryIO) -> bool:
     return True
 
 
+def _can_shrink(header: Dataset, options: dict[str, Any]) -> bool:
+    """Whether stored values may be averaged: not indices of a palette, and no tissue with padding."""
+    monochrome = options["samples_per_pixel"] == 1 and options["photometric_interpretation"] != "PALETTE COLOR"
+    return monochrome and 8 <= options["bits_stored"] <= 16 and "PixelPaddingValue" not in header
+
+
 def _to_grey(
-    array: NDArray[Any], header: Dataset, photometric: str, options: dict[str, Any], transfer_syntax: uid.UID
+    array: NDArray[Any],
+    header: Dataset,
+    photometric: str,
+    options: dict[str, Any],
+    transfer_syntax: uid.UID,
+    side: int | None,
 ) -> Grey:
     if array.ndim == 3:
         return _luminance(array, photometric, options["bits_stored"])
@@ -214,7 +240,7 @@ def _to_grey(
         array = _aligned(array, options["bits_stored"], integer(header, "HighBit"))
     if photometric == "PALETTE COLOR":
         return through_table(array, lambda values, counts: _palette_luminance(values, counts, header))
-    return display_grey(array, header)
+    return display_grey(shrink(array, side), header)
 
 
 def _aligned(array: Integers, stored: int, high_bit: int | None) -> Integers:
@@ -229,7 +255,15 @@ def _aligned(array: Integers, stored: int, high_bit: int | None) -> Integers:
     below = max(0, min((high_bit or stored - 1), container - 1) - stored + 1)
     if below and bool((array & ((1 << below) - 1)).any()):
         below = 0
+    if not below and _fits(array, stored):
+        return array
     return np.asarray((array << (container - stored - below)) >> (container - stored))
+
+
+def _fits(array: Integers, stored: int) -> bool:
+    """Whether no bit beside the stored ones is in use."""
+    low, high = (-(1 << stored - 1), (1 << stored - 1) - 1) if array.dtype.kind == "i" else (0, (1 << stored) - 1)
+    return bool(array.min() >= low and array.max() <= high)
 
 
 def _luminance(array: NDArray[Any], photometric: str, stored: int) -> Grey:

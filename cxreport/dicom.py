@@ -94,16 +94,17 @@ def inspect(path: str, max_megapixels: float = 100.0) -> Instance:
         )
 
 
-def read_view(instance: Instance, frame: int, max_megapixels: float = 100.0) -> View:
+def read_view(instance: Instance, frame: int, max_megapixels: float = 100.0, side: int | None = None) -> View:
     """Decode one frame and present it as 8-bit grey (PS3.3 C.11, PS3.14).
 
     Args:
         instance: from `inspect`.
         frame: frame number from 0.
         max_megapixels: limit per frame, checked before decoding.
+        side: side of the square that the pixels are needed for; None keeps every pixel.
 
     Returns:
-        The view: (H, W), 0 = black = air.
+        The view: (H, W), 0 = black = air; with a side perhaps fewer pixels than the image has.
 
     Raises:
         UnreadableFileError: truncated, damaged, or in an unsupported encoding.
@@ -111,7 +112,7 @@ def read_view(instance: Instance, frame: int, max_megapixels: float = 100.0) -> 
         TooLargeError: more pixels than the limit.
     """
     with quiet(), open_dicom(instance.source, max_megapixels) as file:
-        pixels = decode_frame(file, frame, max_megapixels)
+        pixels = decode_frame(file, frame, max_megapixels, side)
     return View(ViewInfo(instance.source, frame, instance.position), pixels)
 
 
