@@ -152,7 +152,8 @@ def generate(
         with _cli_run.Progress(shown=not quiet and sys.stderr.isatty()) as progress:
             loaded = session.Model.load(bundle.find_bundle(model), device.value)
             if from_tags is None:
-                limits = study.ReadOptions(force, group_by.value, max_megapixels, colour=loaded.manifest.channels > 1)
+                colour, side = loaded.manifest.channels > 1, loaded.manifest.image_size
+                limits = study.ReadOptions(force, group_by.value, max_megapixels, colour=colour, side=side)
                 studies = study.read_studies(inputs, limits)
             else:
                 studies = tag_table.read_tag_table(from_tags, _tag_names(loaded.manifest, evidence))

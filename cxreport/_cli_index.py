@@ -98,7 +98,7 @@ def build(
             retrieval.check_text_encoder(loaded.manifest)
             report_paths, image_paths = report_files.sort_paths(listed(paths))
             reports = choice.of(choice.with_text(report_files.read_reports(report_paths)))
-            limits = study.ReadOptions(force, group_by.value, max_megapixels)
+            limits = study.ReadOptions(force, group_by.value, max_megapixels, side=loaded.manifest.image_size)
             studies = choice.of(study.read_studies(image_paths, limits))
             outcomes = chain(
                 retrieval.embed_reports(loaded, reports, batch_size),

@@ -16,6 +16,7 @@ from pydicom.pixels.processing import apply_color_lut
 from cxreport._dicom_codestream import codestream_size
 from cxreport._dicom_lut import display_grey
 from cxreport._dicom_reduced import decode_reduced
+from cxreport._dicom_rle import is_sound
 from cxreport._dicom_values import integer, text
 from cxreport._grey import Counts, Integers, Values, through_table, to_bytes
 from cxreport._instance import require_size
@@ -37,8 +38,6 @@ _PACKAGES = {
     **dict.fromkeys((*uid.JPEGTransferSyntaxes, *uid.JPEGLSTransferSyntaxes), "pylibjpeg-libjpeg"),
     **dict.fromkeys(uid.JPEG2000TransferSyntaxes, "pylibjpeg-openjpeg"),
 }
-# pylibjpeg-rle panics on damaged data: a Rust backtrace on stderr and an exception that is no `Exception`
-_PLUGINS = {uid.RLELossless: "pydicom"}
 
 
 def decode_frame(file: DicomFile, frame: int, max_megapixels: float, side: int | None = None) -> Grey:
@@ -63,6 +62,7 @@ def decode_frame(file: DicomFile, frame: int, max_megapixels: float, side: int |
     require_size(options["rows"], options["columns"], max_megapixels)
     decoder = _decoder(file.transfer_syntax)
     side = side if _can_shrink(header, options) else None
+    plugin = ""
     try:
         options["pixel_vr"], length = _enter_pixel_data(file)
         if file.transfer_syntax.is_encapsulated:
@@ -72,12 +72,14 @@ def decode_frame(file: DicomFile, frame: int, max_megapixels: float, side: int |
             reduced = decode_reduced(data, file.transfer_syntax, options, side)
             if reduced is not None:
                 return display_grey(shrink(reduced, side), header)
+            if file.transfer_syntax == uid.RLELossless:
+                plugin = _rle_plugin(data, options)
         else:
             _require_native(file.stream, frame, length, options)
         array, properties = decoder.as_array(
             file.stream,
             index=frame,
-            decoding_plugin=_PLUGINS.get(file.transfer_syntax, ""),
+            decoding_plugin=plugin,
             pixel_keyword="PixelData",
             correct_unused_bits=False,
             view_only=True,
@@ -210,6 +212,12 @@ def _require_codestream_size(data: bytes, max_megapixels: float) -> None:
     size = codestream_size(data)
     if size is not None:
         require_size(*size, max_megapixels)
+
+
+def _rle_plugin(data: bytes, options: dict[str, Any]) -> str:
+    """The faster decoder for a frame that does not make it panic."""
+    segments = options["samples_per_pixel"] * options["bits_allocated"] // 8
+    return "pylibjpeg" if is_sound(data, segments, options["rows"] * options["columns"]) else "pydicom"
 
 
 def _on_disk(stream: BinaryIO) -> bool:
