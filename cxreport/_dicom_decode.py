@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import struct
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import uid
-from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
 
 from cxreport._dicom_codestream import codestream_size
 from cxreport._dicom_lut import display_grey
+from cxreport._dicom_pixel_data import encapsulated_frame, enter_pixel_data, require_encapsulated, require_native
 from cxreport._dicom_reduced import decode_reduced
 from cxreport._dicom_rle import is_sound
 from cxreport._dicom_values import integer, text
 from cxreport._grey import Counts, Integers, Values, through_table, to_bytes
 from cxreport._instance import require_size
-from cxreport._shrink import shrink
+from cxreport._shrink import is_mostly_clipped, shrink
 from cxreport.errors import CxreportError, MissingCodecError, UnreadableFileError
 from cxreport.types import Grey
 
@@ -30,9 +28,6 @@ if TYPE_CHECKING:
     from cxreport._dicom_file import DicomFile
 
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as PS3.3 C.7.6.3.1.2 has it for YBR_FULL
-_PIXEL_DATA = 0x7FE00010
-_PIXEL_VRS = (b"OB\0\0", b"OW\0\0", b"UN\0\0")
-_ITEM, _DELIMITER = 0xFFFEE000, 0xFFFEE0DD
 _OWN_PRECISION = {*uid.JPEG2000TransferSyntaxes, *uid.JPEGLSTransferSyntaxes}
 _PACKAGES = {
     **dict.fromkeys((*uid.JPEGTransferSyntaxes, *uid.JPEGLSTransferSyntaxes), "pylibjpeg-libjpeg"),
@@ -57,6 +52,15 @@ def decode_frame(file: DicomFile, frame: int, max_megapixels: float, side: int |
         MissingCodecError: the transfer syntax needs a package that is not installed.
         TooLargeError: more pixels than the limit.
     """
+    start = file.stream.tell()
+    grey = _decode_frame(file, frame, max_megapixels, side)
+    if is_mostly_clipped(grey) and grey.shape != (integer(file.header, "Rows"), integer(file.header, "Columns")):
+        file.stream.seek(start)
+        return _decode_frame(file, frame, max_megapixels, None)
+    return grey
+
+
+def _decode_frame(file: DicomFile, frame: int, max_megapixels: float, side: int | None) -> Grey:
     header = file.header
     options = _pixel_options(header)
     require_size(options["rows"], options["columns"], max_megapixels)
@@ -64,10 +68,10 @@ def decode_frame(file: DicomFile, frame: int, max_megapixels: float, side: int |
     side = side if _can_shrink(header, options) else None
     plugin = ""
     try:
-        options["pixel_vr"], length = _enter_pixel_data(file)
+        options["pixel_vr"], length = enter_pixel_data(file)
         if file.transfer_syntax.is_encapsulated:
-            _require_encapsulated(file.stream)
-            data = _frame(file.stream, frame, options)
+            require_encapsulated(file.stream)
+            data = encapsulated_frame(file.stream, frame, options)
             _require_codestream_size(data, max_megapixels)
             reduced = decode_reduced(data, file.transfer_syntax, options, side)
             if reduced is not None:
@@ -75,7 +79,7 @@ def decode_frame(file: DicomFile, frame: int, max_megapixels: float, side: int |
             if file.transfer_syntax == uid.RLELossless:
                 plugin = _rle_plugin(data, options)
         else:
-            _require_native(file.stream, frame, length, options)
+            require_native(file.stream, frame, length, options)
         array, properties = decoder.as_array(
             file.stream,
             index=frame,
@@ -91,24 +95,6 @@ def decode_frame(file: DicomFile, frame: int, max_megapixels: float, side: int |
         raise
     except Exception:  # decoders raise anything on damage, and their texts may quote values
         raise UnreadableFileError("The pixel data is damaged, or does not fit the header.") from None
-
-
-def require_complete(file: DicomFile) -> None:
-    """Refuse a file that ends before its pixels do, without decoding them.
-
-    Args:
-        file: open, with the stream at the pixel element.
-
-    Raises:
-        UnreadableFileError: truncated, or pixels that are not integers.
-    """
-    if not file.transfer_syntax.is_transfer_syntax:
-        return  # nobody knows where its pixels end; decoding tells
-    _, length = _enter_pixel_data(file)
-    if file.transfer_syntax.is_encapsulated:
-        _require_encapsulated(file.stream)
-    elif _present(file.stream, length) < length:
-        raise UnreadableFileError("The pixel data is truncated.")
 
 
 def _decoder(transfer_syntax: uid.UID) -> Any:
@@ -153,60 +139,6 @@ def _pixel_options(header: Dataset) -> dict[str, Any]:
     return options
 
 
-def _enter_pixel_data(file: DicomFile) -> tuple[str, int]:
-    """Move the stream to the value of the pixel element; its VR and length in bytes."""
-    endian = "<" if file.transfer_syntax.is_little_endian else ">"
-    group, element = struct.unpack(f"{endian}HH", file.stream.read(4))
-    if group << 16 | element != _PIXEL_DATA:
-        raise UnreadableFileError("Floating-point pixels are not supported.")
-    vr = file.stream.read(4)
-    if file.header.original_encoding[0] or vr not in _PIXEL_VRS:  # some writers state explicit VR and do not use it
-        return "OW", struct.unpack(f"{endian}L", vr)[0]
-    return vr[:2].decode("ascii"), struct.unpack(f"{endian}L", file.stream.read(4))[0]
-
-
-def _require_native(stream: BinaryIO, frame: int, length: int, options: dict[str, Any]) -> None:
-    samples = options["rows"] * options["columns"] * options["samples_per_pixel"]
-    if options["photometric_interpretation"] == "YBR_FULL_422":
-        samples = samples // 3 * 2
-    needed = -(-samples * options["bits_allocated"] * (frame + 1) // 8)
-    if _present(stream, length) < needed:
-        raise UnreadableFileError("The pixel data is truncated.")
-
-
-def _present(stream: BinaryIO, length: int) -> int:
-    """How many bytes of a native pixel element are there."""
-    return min(length, os.fstat(stream.fileno()).st_size - stream.tell()) if _on_disk(stream) else length
-
-
-def _require_encapsulated(stream: BinaryIO) -> None:
-    """Walk the fragments (PS3.5 A.4): decoders fill what a truncated one lacks with grey, and do not tell."""
-    start = stream.tell()
-    end = stream.seek(0, os.SEEK_END)
-    stream.seek(start)
-    while len(head := stream.read(8)) == 8:
-        group, element, length = struct.unpack("<HHL", head)
-        if group << 16 | element == _DELIMITER:
-            break
-        if group << 16 | element != _ITEM or stream.tell() + length > end:
-            raise UnreadableFileError("The pixel data is truncated or damaged.")
-        stream.seek(length, os.SEEK_CUR)
-    stream.seek(start)
-
-
-def _frame(stream: BinaryIO, frame: int, options: dict[str, Any]) -> bytes:
-    """The compressed data of one frame."""
-    start = stream.tell()
-    data = get_frame(
-        stream,
-        frame,
-        number_of_frames=options["number_of_frames"],
-        extended_offsets=options.get("extended_offsets"),
-    )
-    stream.seek(start)
-    return bytes(data)
-
-
 def _require_codestream_size(data: bytes, max_megapixels: float) -> None:
     """A small header can announce a huge codestream: check before a decoder allocates for it."""
     size = codestream_size(data)
@@ -218,14 +150,6 @@ def _rle_plugin(data: bytes, options: dict[str, Any]) -> str:
     """The faster decoder for a frame that does not make it panic."""
     segments = options["samples_per_pixel"] * options["bits_allocated"] // 8
     return "pylibjpeg" if is_sound(data, segments, options["rows"] * options["columns"]) else "pydicom"
-
-
-def _on_disk(stream: BinaryIO) -> bool:
-    try:
-        stream.fileno()
-    except OSError:
-        return False
-    return True
 
 
 def _can_shrink(header: Dataset, options: dict[str, Any]) -> bool:

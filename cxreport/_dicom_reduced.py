@@ -46,8 +46,8 @@ def decode_reduced(data: bytes, transfer_syntax: uid.UID, options: dict[str, Any
 
 def _jpeg2000(data: bytes, options: dict[str, Any], side: int) -> Integers | None:
     header = jpeg2000_header(data)
-    expected = options["rows"], options["columns"], options["bits_stored"], options["pixel_representation"] == 1
-    if header is None or (header.rows, header.columns, header.precision, header.signed) != expected:
+    expected = options["rows"], options["columns"], options["pixel_representation"] == 1
+    if header is None or (header.rows, header.columns, header.signed) != expected or header.precision > 16:
         return None
     factor = min(shrink_factor(header.rows, side), shrink_factor(header.columns, side))
     levels = min(header.levels, factor.bit_length() - 1)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from pydicom import uid
 from pydicom.pixels.decoders.base import get_decoder
 
-from cxreport._dicom_decode import decode_frame, require_complete
+from cxreport._dicom_decode import decode_frame
 from cxreport._dicom_file import open_dicom, peek
+from cxreport._dicom_pixel_data import require_complete
 from cxreport._dicom_rules import refusal, view_position
 from cxreport._dicom_values import digest, integer, sequence, text
 from cxreport._instance import Instance
