@@ -65,7 +65,8 @@ def _jpeg2000(data: bytes, options: dict[str, Any], side: int) -> Integers | Non
 
 
 def _jpeg(data: bytes, options: dict[str, Any], side: int) -> Integers | None:
-    if options["bits_stored"] != 8 or codestream_size(data) != (options["rows"], options["columns"]):
+    unsigned_bytes = options["bits_stored"] == 8 and options["pixel_representation"] == 0
+    if not unsigned_bytes or codestream_size(data) != (options["rows"], options["columns"]):
         return None
     with Image.open(BytesIO(data), formats=["JPEG"]) as image:
         if image.mode != "L" or image.draft("L", (KEPT * side, KEPT * side)) is None:

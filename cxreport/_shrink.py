@@ -1,4 +1,4 @@
-"""Fewer pixels before the grey transformations: a radiograph has some 40 times as many as the network takes.
+"""Fewer pixels before the grey transformations: a radiograph has some 300 times as many as the network takes.
 
 A window and a table of grey values are close to linear over the few pixels that are averaged here, so averaging before
 them does what averaging after them does; the percentiles of an image that brings no window hardly move. `KEPT` is the

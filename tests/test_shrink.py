@@ -249,6 +249,15 @@ def test_frames_that_do_not_fit_the_header_are_for_the_full_decoder(changes: dic
     assert decode_reduced(frame, uid.JPEG2000Lossless, OPTIONS | changes, SIDE) is None
 
 
+@pytest.mark.parametrize("changes", [{"bits_stored": 7}, {"pixel_representation": 1}, {"rows": 300}], ids=str)
+def test_so_are_jpeg_frames(changes: dict[str, int]) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(GREY).save(buffer, "JPEG")
+    fitting = {**OPTIONS, "bits_stored": 8}
+    assert decode_reduced(buffer.getvalue(), uid.JPEGBaseline8Bit, fitting, SIDE) is not None
+    assert decode_reduced(buffer.getvalue(), uid.JPEGBaseline8Bit, fitting | changes, SIDE) is None
+
+
 def test_frames_for_the_full_decoder() -> None:
     frame = jpeg2000(DEEP, 12)
     assert decode_reduced(frame, uid.JPEG2000Lossless, OPTIONS, None) is None
