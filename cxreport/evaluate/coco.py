@@ -17,7 +17,7 @@ from cxreport.evaluate.pointing import Pointed, PointingFigures, pointing_game
 from cxreport.evaluate.tokens import CaptionTokenizer
 from cxreport.evaluate.variety import variety
 from cxreport.session import Model
-from cxreport.study import ReadOptions, read_studies
+from cxreport.study import read_studies
 from cxreport.train.coco import SPLIT_FILE, CocoImage, ShapeBox, read_boxes, read_captions
 from cxreport.types import Report
 
@@ -75,8 +75,7 @@ def evaluate_coco(model: Model, folder: Path, options: EvaluateOptions) -> CocoF
     with missing_data_told():
         train, val = read_captions(folder, "train"), read_captions(folder, "val")[: options.limit]
     boxes = read_boxes(folder)
-    studies = read_studies((image.path for image in val), ReadOptions(side=model.manifest.image_size))
-    drafted = draft(model, studies, options, attention=bool(boxes))
+    drafted = draft(model, read_studies(image.path for image in val), options, attention=bool(boxes))
     by_path = {report.study.sources[0]: report for report in drafted}
     reports = [by_path[str(image.path)] for image in val]
     texts = [" ".join(report.findings) for report in reports]
