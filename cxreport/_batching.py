@@ -1,14 +1,13 @@
-"""Batches of studies on their way through the pipeline: reading ahead, timing, and who is to blame for an error."""
+"""Batches of studies on their way through the pipeline: the network's input, and who is to blame for an error."""
 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TypeVar
 
+from cxreport._stopwatch import Stopwatch
 from cxreport.errors import CxreportError, StudyError
 from cxreport.preprocess import network_input
 from cxreport.types import Failure, Study
@@ -17,41 +16,13 @@ log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True)
-class Read:
-    """A study ready for the encoder, and the milliseconds that took."""
-
-    study: Study
-    timing_ms: dict[str, float]
-
-
-@dataclass
-class Stopwatch:
-    """Times stages."""
-
-    timing_ms: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Add the time that the body takes to stage ``name``."""
-        start = time.perf_counter()
-        yield
-        self.timing_ms[name] = self.timing_ms.get(name, 0.0) + 1000 * (time.perf_counter() - start)
-
-
 def batches(
     size: int, channels: int, studies: Iterable[Study | Failure], length: int
-) -> Iterator[list[Read | Failure]]:
-    """Read and preprocess ``length`` studies at a time."""
-    source = iter(studies)
-    batch: list[Read | Failure] = []
-    while True:
-        watch = Stopwatch()
-        with watch.stage("read"):
-            study = next(source, None)
-        if study is None:
-            break
-        batch.append(study if isinstance(study, Failure) else _preprocess(study, size, channels, watch))
+) -> Iterator[list[Study | Failure]]:
+    """Take and preprocess ``length`` studies at a time."""
+    batch: list[Study | Failure] = []
+    for study in studies:
+        batch.append(study if isinstance(study, Failure) else preprocess(study, size, channels))
         if len(batch) == length:
             yield batch
             batch = []
@@ -59,8 +30,9 @@ def batches(
         yield batch
 
 
-def _preprocess(study: Study, size: int, channels: int, watch: Stopwatch) -> Read | Failure:
-    """Replace a study's pixels by the network input."""
+def preprocess(study: Study, size: int, channels: int) -> Study | Failure:
+    """Replace a study's pixels by the network input; one that holds it already stays as it is."""
+    watch = Stopwatch(dict(study.timing_ms))
     try:
         with watch.stage("preprocess"):
             if study.view is not None:
@@ -68,10 +40,10 @@ def _preprocess(study: Study, size: int, channels: int, watch: Stopwatch) -> Rea
                 study = replace(study, view=replace(study.view, pixels=pixels))
     except Exception as error:
         return _failure(study, error)
-    return Read(study, watch.timing_ms)
+    return replace(study, timing_ms=watch.timing_ms)
 
 
-def draft_safely(draft: Callable[[list[Read]], Iterable[_T]], batch: list[Read]) -> list[_T | Failure]:
+def draft_safely(draft: Callable[[list[Study]], Iterable[_T]], batch: list[Study]) -> list[_T | Failure]:
     """Draft a batch; where that fails, its studies one by one, so that only the culprit fails.
 
     Raises:
@@ -85,9 +57,9 @@ def draft_safely(draft: Callable[[list[Read]], Iterable[_T]], batch: list[Read])
         if isinstance(error, CxreportError) and not isinstance(error, StudyError):
             raise
         if len(batch) == 1:
-            return [_failure(batch[0].study, error)]
+            return [_failure(batch[0], error)]
         log.debug("a batch failed, its studies follow one by one", exc_info=error)
-        return [outcome for item in batch for outcome in draft_safely(draft, [item])]
+        return [outcome for study in batch for outcome in draft_safely(draft, [study])]
 
 
 def _failure(study: Study, error: Exception) -> Failure:

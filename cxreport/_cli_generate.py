@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import sys
 from collections.abc import Iterator
@@ -119,6 +120,19 @@ PrecisionOption = Annotated[
     Precision,
     _model(metavar="|".join(Precision), help="'auto': int8 on CPUs where right and faster, float16 on GPUs."),
 ]
+FullResolution = Annotated[
+    bool,
+    input_option("--full-resolution", help="Decode every pixel: slower, and tags differ by .02 at most."),
+]
+Workers = Annotated[
+    int | None,
+    input_option(
+        metavar="N",
+        min=0,
+        max=64,
+        help="Processes that read files; 0 reads in the main one. Default: by the number of studies and CPUs.",
+    ),
+]
 BatchSize = Annotated[int, _model(metavar="N", min=1, help="Studies that run together; reports do not depend on it.")]
 
 
@@ -130,6 +144,8 @@ def generate(
     group_by: Grouping = GroupBy.STUDY,
     max_megapixels: MaxMegapixels = 100.0,
     force: Force = False,
+    full_resolution: FullResolution = False,
+    workers: Workers = None,
     format_: FormatOption = None,
     json_lines: JsonLines = False,
     out: Out = None,
@@ -161,21 +177,24 @@ def generate(
             _check_attention(chosen, tags_only, from_tags)
         inputs = [example_path()] if example else listed(paths or [])
 
-        from cxreport import _cli_run, bundle, loading, pipeline, retrieval, study, tag_table
+        from cxreport import _cli_run, bundle, loading, pipeline, reading, retrieval, study, tag_table
 
         with _cli_run.Progress(shown=not quiet and sys.stderr.isatty()) as progress:
             loaded = loading.load_model(bundle.find_bundle(model), device.value, precision.value)
+            manifest = loaded.manifest
             if from_tags is None:
-                limits = study.ReadOptions(force, group_by.value, max_megapixels, colour=loaded.manifest.channels > 1)
-                studies = study.read_studies(inputs, limits)
+                colour, side = manifest.channels > 1, None if full_resolution else manifest.image_size
+                limits = study.ReadOptions(force, group_by.value, max_megapixels, colour=colour, side=side)
+                studies = reading.read_ahead(inputs, limits, manifest.image_size, manifest.channels, workers)
             else:
-                studies = tag_table.read_tag_table(from_tags, _tag_names(loaded.manifest, evidence))
-            index = None if retrieve is None else retrieval.open_index(retrieve, loaded.manifest)
+                studies = tag_table.read_tag_table(from_tags, _tag_names(manifest, evidence))
+            index = None if retrieve is None else retrieval.open_index(retrieve, manifest)
             options = pipeline.GenerateOptions(
                 batch_size, beam, tags_only, threshold, evidence, force, attention, index, neighbours
             )
-            outcomes = pipeline.generate(loaded, studies, options)
-            code = _cli_run.write_all(outcomes, loaded.manifest, chosen, out, progress, quiet)
+            with contextlib.closing(studies):
+                outcomes = pipeline.generate(loaded, studies, options)
+                code = _cli_run.write_all(outcomes, manifest, chosen, out, progress, quiet)
         raise typer.Exit(code)
 
 

@@ -25,6 +25,7 @@ from cxreport._cli_generate import (
     PrecisionOption,
     Quiet,
     Verbose,
+    Workers,
     listed,
 )
 from cxreport.errors import ExitCode, NothingReadableError, UsageError
@@ -70,6 +71,7 @@ def build(
     group_by: Grouping = GroupBy.STUDY,
     max_megapixels: MaxMegapixels = 100.0,
     force: Force = False,
+    workers: Workers = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
     model: Bundle = None,
@@ -92,22 +94,24 @@ def build(
             raise UsageError("Nothing to read.", hint="Name files or folders of reports or images.")
         choice = _Choice(ids)
 
+        from contextlib import closing
         from itertools import chain
 
-        from cxreport import _cli_run, bundle, loading, report_files, retrieval, study
+        from cxreport import _cli_run, bundle, loading, reading, report_files, retrieval, study
 
         with _cli_run.Progress(shown=not quiet and sys.stderr.isatty()) as progress:
             loaded = loading.load_model(bundle.find_bundle(model), device.value, precision.value)
             retrieval.check_text_encoder(loaded.manifest)
             report_paths, image_paths = report_files.sort_paths(listed(paths))
             reports = choice.of(choice.with_text(report_files.read_reports(report_paths)))
-            limits = study.ReadOptions(force, group_by.value, max_megapixels)
-            studies = choice.of(study.read_studies(image_paths, limits))
+            size, channels = loaded.manifest.image_size, loaded.manifest.channels
+            limits = study.ReadOptions(force, group_by.value, max_megapixels, side=size)
+            studies = reading.read_ahead(image_paths, limits, size, channels, workers)
             outcomes = chain(
                 retrieval.embed_reports(loaded, reports, batch_size),
-                retrieval.embed_images(loaded, studies, batch_size, force),
+                retrieval.embed_images(loaded, choice.of(studies), batch_size, force),
             )
-            with retrieval.IndexWriter(out, loaded.manifest) as writer:
+            with closing(studies), retrieval.IndexWriter(out, loaded.manifest) as writer:
                 tally = _write(outcomes, writer, progress, quiet)
                 if not tally[ExitCode.OK]:
                     raise NothingReadableError("No report and no image to index.", hint=choice.hint())

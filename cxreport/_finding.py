@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from cxreport import dicom
 from cxreport.errors import UnreadableFileError
@@ -37,6 +38,22 @@ Groups = dict[str, list[str]]
 The key is `uid_key` of a digest for DICOM studies, the path of the only file, or the path of a folder of pictures.
 """
 _UID_PREFIX = "\0"
+
+
+class Group(NamedTuple):
+    """The files of one study."""
+
+    key: str
+    """As in `Groups`."""
+    members: list[str]
+    named: tuple[str, ...]
+    """Those that were named rather than found."""
+
+    @property
+    def id(self) -> str:
+        """Pseudonym: a digest of the Study Instance UID, or the name of the image file or folder."""
+        digest = digest_of(self.key)
+        return f"study-{digest[:12]}" if digest is not None else os.path.basename(os.path.abspath(self.key))
 
 
 def uid_key(digest: str) -> str:
@@ -76,7 +93,7 @@ def sniff(path: str) -> Kind:
     return Kind.OTHER if b"\0" in head else Kind.TEXT
 
 
-def index(paths: Iterable[Path], group_by: str) -> tuple[Groups, set[str]]:
+def index(paths: Iterable[Path], group_by: str) -> list[Group]:
     """Group all files into studies by reading as little of each as will do.
 
     Of a picture that is its first bytes, of a DICOM file the header up to the Study Instance UID. What is kept is a
@@ -87,7 +104,7 @@ def index(paths: Iterable[Path], group_by: str) -> tuple[Groups, set[str]]:
         group_by: "study" or "folder" (pictures of one folder are one study).
 
     Returns:
-        The groups, and the paths that were named rather than found.
+        The studies in order of first appearance.
     """
     groups: Groups = {}
     named: set[str] = set()
@@ -102,7 +119,7 @@ def index(paths: Iterable[Path], group_by: str) -> tuple[Groups, set[str]]:
         else:
             named.add(path)
             _add(groups, path, group_by, is_named=True)
-    return groups, named
+    return [Group(key, members, tuple(filter(named.__contains__, members))) for key, members in groups.items()]
 
 
 def _walk(folder: str) -> Iterator[str]:

@@ -15,12 +15,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from cxreport._precisions import FLOAT32, INT8
 from cxreport.errors import BundleError
 from cxreport.manifest import (
     ARCHITECTURES,
-    FLOAT32,
     GPU_GRAPHS,
-    INT8,
     SPECIAL_WORDS,
     TEXT_ENCODER,
     WEIGHTS_OF,

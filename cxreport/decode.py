@@ -19,6 +19,7 @@ from cxreport import _unrolling
 from cxreport._beam import Limits, Words, search
 from cxreport._captions import write_captions
 from cxreport._greedy import write_greedily
+from cxreport._stopwatch import Stopwatch
 from cxreport._writers import TopicWriter
 from cxreport.errors import UsageError
 from cxreport.ground import ground
@@ -104,7 +105,11 @@ class _Outline:
 
 
 def decode(
-    model: Model, encodings: Sequence[Encoding], plans: Sequence[Plan], options: DecodeOptions | None = None
+    model: Model,
+    encodings: Sequence[Encoding],
+    plans: Sequence[Plan],
+    options: DecodeOptions | None = None,
+    watch: Stopwatch | None = None,
 ) -> list[Decoding]:
     """Write the reports of a batch of studies.
 
@@ -113,44 +118,50 @@ def decode(
         encodings: of the studies, with images or without.
         plans: of the same studies.
         options: beam and lengths.
+        watch: times ``sentences`` (their topics), ``words`` and, with attention, ``ground``.
     """
-    options = options or DecodeOptions()
+    options, watch = options or DecodeOptions(), watch or Stopwatch()
     defaults = model.manifest.decoding
     min_words, max_words = options.min_words or defaults.min_words, options.max_words or defaults.max_words
     if model.manifest.captioning:
-        decodings = write_captions(model, encodings, options.beam, min_words, max_words)
+        with watch.stage("words"):
+            decodings = write_captions(model, encodings, options.beam, min_words, max_words)
     else:
-        decodings = _write_topics(model, encodings, plans, options, min_words, max_words)
-    return ground(model, encodings, decodings) if options.attention else decodings
+        with watch.stage("sentences"):
+            topics = _make_topics(model, encodings, plans, options.max_sentences or defaults.max_sentences)
+        with watch.stage("words"):
+            limits = Limits(options.beam, min_words, max_words, model.manifest.long_words)
+            decodings = _write_topics(model, topics, len(encodings), limits)
+    if options.attention:
+        with watch.stage("ground"):
+            decodings = ground(model, encodings, decodings)
+    return decodings
 
 
-def _write_topics(
-    model: Model,
-    encodings: Sequence[Encoding],
-    plans: Sequence[Plan],
-    options: DecodeOptions,
-    min_words: int,
-    max_words: int,
-) -> list[Decoding]:
-    """Unroll the topics of all studies, then the words of all topics."""
-    defaults = model.manifest.decoding
+def _make_topics(
+    model: Model, encodings: Sequence[Encoding], plans: Sequence[Plan], max_sentences: int
+) -> list[_Topic]:
+    """Unroll the topics of all studies."""
     with_image = [i for i, e in enumerate(encodings) if e.patches is not None]
     without = [i for i, e in enumerate(encodings) if e.patches is None]
-    topics = [
+    return [
         topic
         for group in (with_image, without)
         if group
-        for topic in _unroll(model, group, encodings, plans, options.max_sentences or defaults.max_sentences)
+        for topic in _unroll(model, group, encodings, plans, max_sentences)
     ]
+
+
+def _write_topics(model: Model, topics: list[_Topic], studies: int, limits: Limits) -> list[Decoding]:
+    """Unroll the words of all topics."""
     if not topics:
         return []
     vectors, banned = np.stack([t.vector for t in topics]), _banned(model.manifest, topics)
-    limits = Limits(options.beam, min_words, max_words, model.manifest.long_words)
-    if options.beam == 1 and WORD_SEARCH in model.bound_steps:
+    if limits.beam == 1 and WORD_SEARCH in model.bound_steps:
         sentences = write_greedily(model, vectors, banned, limits)
     else:
         sentences = search(TopicWriter(model, vectors), model.manifest.sizes.hidden, banned, limits)
-    return [_collect(study, topics, sentences) for study in range(len(encodings))]
+    return [_collect(study, topics, sentences) for study in range(studies)]
 
 
 def attend(model: Model, encoding: Encoding, plan: Plan, tag_index: int) -> Floats:

@@ -62,6 +62,13 @@ class UnreadableFileError(StudyError):
     """Neither DICOM nor a picture, truncated, or damaged."""
 
 
+class ReaderEndedError(StudyError):
+    """The process that read the study was ended by it: a codec crashed, or memory ran out."""
+
+    code = "reader-ended"
+    hint = "The file may be damaged, or need more memory than there is: try it alone."
+
+
 class MissingCodecError(StudyError):
     """The transfer syntax needs a plugin that is not installed."""
 

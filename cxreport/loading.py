@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from cxreport._precisions import FLOAT16, FLOAT32, INT8
 from cxreport.bundle import MANIFEST_FILE, load_manifest
 from cxreport.errors import BundleError, UsageError
-from cxreport.manifest import FLOAT16, FLOAT32, HALF_ENCODER, INT8, Manifest
+from cxreport.manifest import HALF_ENCODER, Manifest
 
 if TYPE_CHECKING:
     from cxreport.session import Device, Model

@@ -15,8 +15,6 @@ ENCODER, TEXT_ENCODER = "encoder", "text_encoder"
 HALF_ENCODER, WORD_SEARCH = GPU_GRAPHS = ("encoder_fp16", "word_search")
 """Graphs that a float bundle may have for GPUs; their big weights are those of other graphs, named in `WEIGHTS_OF`."""
 WEIGHTS_OF = {HALF_ENCODER: ENCODER, WORD_SEARCH: "word_step"}
-FLOAT32, INT8, FLOAT16 = PRECISIONS = ("float32", "int8", "float16")
-"""What networks compute in: a bundle's in single precision or 8-bit integers, an encoder on a GPU in half precision."""
 HIERARCHICAL = ("co-attention", "visual-only", "semantic-only", "no-attention")
 """Architectures with a sentence and a word LSTM (Jing et al. 2018), and what the sentence step attends to."""
 CAPTIONING = ("cnn-rnn", "soft-attention")
@@ -151,7 +149,7 @@ class Manifest:
     extra_words: tuple[str, ...]
     """Words that the text encoder knows beyond the vocabulary; their ids follow on it."""
     precision: str
-    """One of `PRECISIONS`; float16 once a float bundle is loaded so."""
+    """One of `_precisions.PRECISIONS`; float16 once a float bundle is loaded so."""
     quantised_from: str | None
     """Of an int8 bundle: the digest of the float bundle's ``model.json``."""
     raw: dict[str, Any]

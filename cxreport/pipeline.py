@@ -6,7 +6,8 @@ import functools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from cxreport._batching import Read, Stopwatch, batches, draft_safely
+from cxreport._batching import batches, draft_safely
+from cxreport._stopwatch import Stopwatch
 from cxreport.decode import DecodeOptions, decode
 from cxreport.encode import check_typical, encode, encode_tags
 from cxreport.plan import make_plan
@@ -61,15 +62,15 @@ def generate(
     draft = functools.partial(_draft, model, options)
     size, channels = model.manifest.image_size, model.manifest.channels
     for batch in batches(size, channels, studies, options.batch_size):
-        drafted = iter(draft_safely(draft, [item for item in batch if isinstance(item, Read)]))
-        for item in batch:
-            yield next(drafted) if isinstance(item, Read) else item
+        drafted = iter(draft_safely(draft, [study for study in batch if isinstance(study, Study)]))
+        for study in batch:
+            yield next(drafted) if isinstance(study, Study) else study
 
 
-def _draft(model: Model, options: GenerateOptions, batch: list[Read]) -> Iterator[Report]:
+def _draft(model: Model, options: GenerateOptions, studies: list[Study]) -> Iterator[Report]:
     """Take a batch through the stages."""
     watch = Stopwatch()
-    manifest, studies = model.manifest, [item.study for item in batch]
+    manifest = model.manifest
     with watch.stage("encode"):
         encodings = _encode(model, studies)
         warnings = [check_typical(manifest, encoding, options.force) for encoding in encodings]
@@ -78,11 +79,11 @@ def _draft(model: Model, options: GenerateOptions, batch: list[Read]) -> Iterato
             make_plan(manifest, encoding, "head" if study.view else options.evidence, options.threshold)
             for study, encoding in zip(studies, encodings, strict=True)
         ]
-    with watch.stage("decode"):
-        if options.tags_only:
-            decodings = [Decoding(())] * len(studies)
-        else:
-            decodings = decode(model, encodings, plans, DecodeOptions(beam=options.beam, attention=options.attention))
+    if options.tags_only:
+        decodings = [Decoding(())] * len(studies)
+    else:
+        how = DecodeOptions(beam=options.beam, attention=options.attention)
+        decodings = decode(model, encodings, plans, how, watch)
     with watch.stage("report"):
         reports = [
             write_report(manifest, study, encoding, plan, decoding, options.threshold, doubts, options.attention)
@@ -96,9 +97,9 @@ def _draft(model: Model, options: GenerateOptions, batch: list[Read]) -> Iterato
                 add_similar(options.index, report, encoding, options.neighbours)
                 for report, encoding in zip(reports, encodings, strict=True)
             ]
-    shared = {stage: spent / len(batch) for stage, spent in watch.timing_ms.items()}
-    for item, report in zip(batch, reports, strict=True):
-        yield replace(report, timing_ms={**item.timing_ms, **shared})
+    shared = {stage: spent / len(studies) for stage, spent in watch.timing_ms.items()}
+    for report in reports:
+        yield replace(report, timing_ms={**report.study.timing_ms, **shared})
 
 
 def _encode(model: Model, studies: list[Study]) -> list[Encoding]:

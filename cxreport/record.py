@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from cxreport._precisions import PRECISIONS
 from cxreport._schema import array as _array
 from cxreport._schema import object_ as _object
 from cxreport._schema import texts as _texts
 
 if TYPE_CHECKING:
     from cxreport.errors import CxreportError
-    from cxreport.manifest import PRECISIONS, Manifest
+    from cxreport.manifest import Manifest
     from cxreport.types import Floats, Match, Outcome, Report, SentenceMap, ViewInfo
 
 __all__ = [
@@ -188,7 +189,8 @@ def record_schema() -> dict[str, Any]:
         warnings=_texts("What the reader of the report should know."),
         timing_ms={
             "type": "object",
-            "description": "Milliseconds by stage; stages run on batches count as the study's share.",
+            "description": "Milliseconds by stage: read (headers), pixels (decoding) and preprocess of the study, then "
+            "its share of the batch in encode, plan, sentences, words and report.",
             "additionalProperties": {"type": "number", "minimum": 0},
         },
         similar=_array("Where --retrieve was given: the nearest reports of the index.", match_schema("report")),

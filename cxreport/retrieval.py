@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from cxreport._batching import Read, batches, draft_safely
+from cxreport._batching import batches, draft_safely
 from cxreport._index_file import KINDS, Entry, IndexFile, IndexWriter, Kind, open_index_file
 from cxreport.encode import check_typical, encode
 from cxreport.errors import BundleError, InvalidTextError, RetrievalIndexError
@@ -111,13 +111,13 @@ def embed_images(
     check_text_encoder(model.manifest)
     embed = functools.partial(_embed_images, model, force)
     for batch in batches(model.manifest.image_size, model.manifest.channels, studies, batch_size):
-        embedded = iter(draft_safely(embed, [item for item in batch if isinstance(item, Read)]))
-        for item in batch:
-            yield next(embedded) if isinstance(item, Read) else item
+        embedded = iter(draft_safely(embed, [study for study in batch if isinstance(study, Study)]))
+        for study in batch:
+            yield next(embedded) if isinstance(study, Study) else study
 
 
-def _embed_images(model: Model, force: bool, batch: list[Read]) -> Iterator[Entry]:
-    views = [(item.study, item.study.view) for item in batch]
+def _embed_images(model: Model, force: bool, studies: list[Study]) -> Iterator[Entry]:
+    views = [(study, study.view) for study in studies]
     encodings = encode(model, [view.pixels for _, view in views if view is not None])
     for (study, view), encoding in zip(views, encodings, strict=True):
         doubts = check_typical(model.manifest, encoding, force)

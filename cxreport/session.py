@@ -17,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -30,14 +29,15 @@ from numpy.typing import NDArray
 from cxreport import _cuda
 from cxreport._beam import Limits
 from cxreport._calls import Calls
+from cxreport._cpus import usable_cpus
 from cxreport._greedy import write_greedily
+from cxreport._precisions import FLOAT16
 from cxreport._signatures import Port
 from cxreport._step_outputs import CaptionOutput, EncoderOutput, SentenceOutput, WordOutput
 from cxreport.bundle import load_manifest, read_graphs
 from cxreport.errors import BundleError, DeviceError
 from cxreport.manifest import (
     ENCODER,
-    FLOAT16,
     GPU_GRAPHS,
     HALF_ENCODER,
     WEIGHTS_OF,
@@ -99,7 +99,7 @@ class Model(Calls):
         graphs = read_graphs(folder, manifest)
         ort.set_default_logger_severity(4)
         ort.disable_telemetry_events()
-        threads = threads or min(_usable_cpus(), _MAX_THREADS)
+        threads = threads or min(usable_cpus(), _MAX_THREADS)
         if half and HALF_ENCODER in graphs and hasattr(ort.SessionOptions, _SHARING):
             manifest = replace(manifest, precision=FLOAT16)
         if device != "cpu":
@@ -210,8 +210,3 @@ def _fits(wanted: Port, found: Any) -> bool:
     if (found.name, found.type) != (wanted.name, _ORT_TYPES[wanted.dtype]) or len(found.shape) != len(wanted.shape):
         return False
     return all(isinstance(w, str) or w == f for w, f in zip(wanted.shape, found.shape, strict=True))
-
-
-def _usable_cpus() -> int:
-    """CPUs that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -10,10 +11,13 @@ from pathlib import Path
 from typing import Literal
 
 from cxreport import dicom, raster
-from cxreport._finding import Kind, digest_of, index, sniff
+from cxreport._finding import Group, Kind, index, sniff
 from cxreport._instance import Instance
-from cxreport.errors import NoFrontalViewError, StudyError, UnreadableFileError
+from cxreport._stopwatch import Stopwatch
+from cxreport.errors import CxreportError, NoFrontalViewError, StudyError, UnreadableFileError
 from cxreport.types import Failure, Position, Study, View, ViewInfo
+
+log = logging.getLogger(__name__)
 
 _PREFERENCE = (Position.PA, Position.AP, Position.UNKNOWN, Position.LATERAL)
 _NAMES_IN_A_WARNING = 3
@@ -33,6 +37,9 @@ class ReadOptions:
     """Views taken from an instance with several frames or pages."""
     colour: bool = False
     """Keep the colours of pictures, for a model that sees them; DICOM images become grey all the same."""
+    side: int | None = None
+    """Side of the square that the pixels are needed for: the view may then have fewer pixels than the image, never too
+    few for `preprocess.network_input`. None keeps every pixel."""
 
 
 def read_studies(paths: Iterable[Path], options: ReadOptions = ReadOptions()) -> Iterator[Study | Failure]:
@@ -52,43 +59,58 @@ def read_studies(paths: Iterable[Path], options: ReadOptions = ReadOptions()) ->
         pseudonyms: a digest of the Study Instance UID, or the name of the image file or folder. Nothing is raised for
         a study that cannot be read; an unreadable file of a study that can is a failure of its own, behind the study.
     """
-    groups, named = index(paths, options.group_by)
-    for key, members in groups.items():
-        reader = _Reader(key, members, named, options)
-        if (outcome := reader.read()) is not None:
-            yield outcome
-        if isinstance(outcome, Study):
-            yield from reader.failures()
-        del reader, outcome  # keep no pixels while the next study is read
+    for group in index(paths, options.group_by):
+        yield from read_group(group, options)
+
+
+def read_group(group: Group, options: ReadOptions) -> Iterator[Study | Failure]:
+    """Read one study of an index, as `read_studies` does."""
+    reader = _Reader(group, options)
+    try:
+        outcome = reader.read()
+    except Exception as error:
+        log.debug("a study failed", exc_info=error)
+        yield reader.failure(CxreportError(f"{type(error).__name__} while reading the study."))
+        return
+    if outcome is not None:
+        yield outcome
+    if isinstance(outcome, Study):
+        del outcome  # keep no pixels while the next study is read
+        yield from reader.failures()
 
 
 @dataclass
 class _Reader:
     """Reads one study: headers, choice of a view, pixels."""
 
-    key: str
-    members: list[str]
-    named: set[str]
+    group: Group
     options: ReadOptions
     instances: list[Instance] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     errors: dict[str, StudyError] = field(default_factory=dict)
     """By file."""
     refusals: list[tuple[str, StudyError]] = field(default_factory=list)
+    watch: Stopwatch = field(default_factory=Stopwatch)
 
     def read(self) -> Study | Failure | None:
         """The study or why it failed; None when it holds no image and nobody asked for it by name."""
-        for source in self.members:
-            self._inspect(source)
+        with self.watch.stage("read"):
+            for source in self.group.members:
+                self._inspect(source)
         if not (self.instances or self.errors or self.refusals):
             return None
         self._warn_of_refusals()
         images = self._images()
         for instance in self._candidates(images):
-            view = self._view(instance)
+            with self.watch.stage("pixels"):
+                view = self._view(instance)
             if view is not None:
                 return self._study(view, images)
-        return Failure(self._id(), tuple(self.members), self._reason())
+        return self.failure(self._reason())
+
+    def failure(self, error: CxreportError) -> Failure:
+        """The study as one that failed."""
+        return Failure(self.group.id, tuple(self.group.members), error)
 
     def failures(self) -> Iterator[Failure]:
         """The unreadable files of a study that could be read without them."""
@@ -102,7 +124,7 @@ class _Reader:
             self._fail(source, error)
             return
         if instance.frames == 0:
-            if source in self.named:
+            if source in self.group.named:
                 self._fail(source, UnreadableFileError("The file is DICOM but holds no image."))
         elif instance.refusal is not None and not self.options.force:
             self.refusals.append((source, instance.refusal))
@@ -127,11 +149,11 @@ class _Reader:
         return [copy for copies in chosen for copy in copies]
 
     def _view(self, instance: Instance) -> View | None:
-        limit = self.options.max_megapixels
+        limit, side = self.options.max_megapixels, self.options.side
         try:
             if instance.is_picture:
-                return raster.read_view(instance, 0, limit, self.options.colour)
-            return dicom.read_view(instance, 0, limit)
+                return raster.read_view(instance, 0, limit, self.options.colour, side)
+            return dicom.read_view(instance, 0, limit, side)
         except StudyError as error:
             self._fail(instance.source, error)
             return None
@@ -151,7 +173,10 @@ class _Reader:
         others.remove(view.info)
         if not view.info.position.frontal:
             self.warnings.append("The view is lateral; the model was made for frontal views.")
-        return Study(self._id(), tuple(self.members), view, tuple(others), tuple(self.warnings))
+        spent = self.watch.timing_ms
+        return Study(
+            self.group.id, tuple(self.group.members), view, tuple(others), tuple(self.warnings), timing_ms=spent
+        )
 
     def _reason(self) -> StudyError:
         """Why there is no view: damage weighs more than a wrong projection, and that more than a refusal."""
@@ -169,10 +194,6 @@ class _Reader:
         ordered = sorted(self.refusals, key=lambda refusal: refusal[1].message)
         for message, refused in groupby(ordered, key=lambda refusal: refusal[1].message):
             self.warnings.append(f"{message} Passed over: {_list([source for source, _ in refused])}.")
-
-    def _id(self) -> str:
-        digest = digest_of(self.key)
-        return f"study-{digest[:12]}" if digest is not None else os.path.basename(os.path.abspath(self.key))
 
 
 def _inspect(source: str, max_megapixels: float) -> Instance:

@@ -6,7 +6,7 @@ import csv
 import itertools
 import json
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -22,7 +22,7 @@ _ID_COLUMNS = ("study", "uid")
 _OTHER_COLUMNS = {*_ID_COLUMNS, "filename", "projection"}
 
 
-def read_tag_table(path: Path, known: Collection[str]) -> Iterator[Study | Failure]:
+def read_tag_table(path: Path, known: Collection[str]) -> Generator[Study | Failure, None, None]:
     """Read a CSV table or JSON Lines of tag probabilities: an id column and one column per tag.
 
     The id column is ``study`` or ``uid``. Rows of one study follow one another and are averaged. Where there is a

@@ -87,6 +87,8 @@ class Study:
     warnings: tuple[str, ...] = ()
     tags: dict[str, float] | None = None
     """Given tag probabilities by the classifier's tag names (`generate --from-tags`)."""
+    timing_ms: dict[str, float] = field(default_factory=dict)
+    """Milliseconds per stage so far, measured in the process that read it."""
 
 
 @dataclass(frozen=True)
@@ -249,7 +251,7 @@ class Report:
     similar: tuple[Match, ...] | None = None
     """The nearest reports of an index, the nearest first; None where none was given."""
     timing_ms: dict[str, float] = field(default_factory=dict)
-    """Milliseconds per stage, the share of this study in its batch."""
+    """Milliseconds per stage: the study's own until `preprocess`, then its share of its batch."""
 
 
 Outcome = Report | Failure

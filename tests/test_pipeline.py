@@ -11,6 +11,7 @@ from cxreport.errors import InvalidTagsError, NotAChestRadiographError, Unreadab
 from cxreport.manifest import DistanceLimits
 from cxreport.pipeline import GenerateOptions, generate
 from cxreport.session import Model
+from cxreport.study import read_studies
 from cxreport.types import Failure, Position, Report, Study, View, ViewInfo
 
 
@@ -55,9 +56,15 @@ def test_no_study(model) -> None:
     assert list(generate(model, [])) == []
 
 
+def test_stages_of_the_reader_come_first(model, phantoms) -> None:
+    (report,) = generate(model, read_studies([phantoms / "rle.dcm"]))
+    assert list(report.timing_ms) == ["read", "pixels", "preprocess", "encode", "plan", "sentences", "words", "report"]
+    assert min(report.timing_ms.values()) > 0
+
+
 def test_stages_are_timed_and_pixels_dropped(model) -> None:
     (report,) = generate(model, [study("a")])
-    assert list(report.timing_ms) == ["read", "preprocess", "encode", "plan", "decode", "report"]
+    assert list(report.timing_ms) == ["preprocess", "encode", "plan", "sentences", "words", "report"]
     assert report.study.view.pixels.shape == (model.manifest.image_size,) * 2
 
 
