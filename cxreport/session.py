@@ -27,10 +27,8 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from cxreport import _cuda
-from cxreport._beam import Limits
 from cxreport._calls import Calls
 from cxreport._cpus import usable_cpus
-from cxreport._greedy import write_greedily
 from cxreport._precisions import FLOAT16
 from cxreport._signatures import Port
 from cxreport._step_outputs import CaptionOutput, EncoderOutput, SentenceOutput, WordOutput
@@ -109,10 +107,15 @@ class Model(Calls):
                 log.debug("no CUDA", exc_info=error)
                 if device == "cuda":
                     raise
-        return cls._on_cpu(manifest, graphs, threads)
+        return cls.on_cpu(manifest, graphs, threads)
 
     @classmethod
-    def _on_cpu(cls, manifest: Manifest, graphs: Mapping[str, bytes], threads: int) -> Model:
+    def on_cpu(cls, manifest: Manifest, graphs: Mapping[str, bytes], threads: int) -> Model:
+        """Load graphs that were read and checked.
+
+        Raises:
+            BundleError: graphs that do not load or do not fit ``model.json``.
+        """
         try:
             sessions = {
                 name: _session(manifest, graphs, graph, [_CPU], threads if name == ENCODER else 1)
@@ -152,6 +155,9 @@ class Model(Calls):
         """This model with a word search, on a GPU as CUDA graphs, if the bundle has one and that works."""
         if WORD_SEARCH not in graphs:
             return self
+        from cxreport._beam import Limits
+        from cxreport._greedy import write_greedily
+
         captured = [(_CUDA, _CUDA_OPTIONS | {"enable_cuda_graph": "1"})] if self.device == "cuda" else []
         sizes, lengths = self.manifest.sizes, self.manifest.decoding
         limits = Limits(1, lengths.min_words, lengths.max_words, self.manifest.long_words)

@@ -16,7 +16,7 @@ from torch import nn
 
 from cxreport import lexicon
 from cxreport._signatures import signatures
-from cxreport.bundle import MANIFEST_FILE, SCHEMA_VERSION
+from cxreport.bundle import MANIFEST_FILE, SCHEMA_VERSION, read_graphs
 from cxreport.errors import BundleError, ExportError
 from cxreport.manifest import (
     ENCODER,
@@ -203,7 +203,11 @@ def _verify(folder: Path, networks: Networks) -> dict[str, Any]:
         model = Model.load(folder, "cpu")
     except BundleError as error:
         raise ExportError(f"The exported bundle does not load: {error.message}") from error
-    return {"bytes": total, **check_parity(model, networks), **check_gpu_graphs(model, folder)}
+    return {
+        "bytes": total,
+        **check_parity(model, networks),
+        **check_gpu_graphs(model, read_graphs(folder, model.manifest)),
+    }
 
 
 def put_in_place(partial: Path, out: Path) -> None:
