@@ -28,12 +28,12 @@ from cxreport.plan import make_plan  # noqa: E402
 from cxreport.preprocess import network_input  # noqa: E402
 from cxreport.session import Model  # noqa: E402
 from cxreport.train._gpu_graphs import make_gpu_graphs  # noqa: E402
+from cxreport.train._gpu_parity import MAX_CHANGE, as_on_a_gpu  # noqa: E402
 from cxreport.train.export import write_graphs  # noqa: E402
 from cxreport.types import Encoding, Pixels  # noqa: E402
 
 needs_gpu = pytest.mark.skipif(not session.has_cuda(), reason="no GPU")
 NIH = Path(__file__).parents[2] / "shared" / "data" / "nih" / "images"
-MAX_CHANGE = 0.005
 
 
 def with_gpu_graphs(source: Path, folder: Path) -> Path:
@@ -120,15 +120,20 @@ def test_a_captioner_has_a_half_precision_encoder_alone(tiny_captioner: Path, tm
 
 
 def test_the_half_precision_encoder(folder: Path) -> None:
-    exact, half = Model.load(folder, "cpu"), Model.load(folder, "cpu", half=True)
+    manifest = load_manifest(folder)
+    exact, half = Model.load(folder, "cpu"), as_on_a_gpu(manifest, read_graphs(folder, manifest))
     assert (exact.manifest.precision, half.manifest.precision) == ("float32", "float16")
     assert exact.manifest.sha256 == half.manifest.sha256
     image = np.stack(pictures(6, 32))[:, None]
     outputs = exact.encode_batch(image), half.encode_batch(image)
     for field, a, b in zip(outputs[0]._fields, *outputs, strict=True):
         assert b.dtype == np.float32
-        assert not np.array_equal(a, b), field
-        assert np.abs(a - b).max() < 0.05 * np.abs(a).max(), field  # random networks: much alike, little that differs
+        assert 0 < np.abs(a - b).mean() < 0.25 * np.abs(a).mean(), field  # what pictures differ in is little here
+    np.testing.assert_allclose(outputs[1].patches, outputs[0].patches, atol=1e-3 * outputs[0].patches.max())
+    plain = Model.load(folder, "cpu", half=True)  # without a GPU's rounding
+    np.testing.assert_allclose(
+        plain.encode_batch(image).patches, outputs[1].patches, atol=1e-3 * outputs[0].patches.max()
+    )
 
 
 def test_graphs_for_gpus_are_optional_and_checked(folder: Path, tiny_bundle: Path, tmp_path: Path) -> None:
@@ -321,6 +326,7 @@ def test_info_tells_the_precision_of_gpus(folder: Path, run_cli: Callable) -> No
     facts = json.loads(run_cli("info", "--json", "--model", folder).stdout)
     assert facts["precision"]["available"] == ["float32", "float16"]
     assert facts["precision"]["on_cpu"] == "float32"
+    assert "float32 on the CPU; float16 on a GPU" in run_cli("info", "--model", folder).stdout
 
 
 @pytest.fixture(scope="module")
@@ -346,9 +352,13 @@ def test_the_shipped_bundle_has_graphs_for_gpus(shipped: Path) -> None:
 @pytest.mark.slow
 def test_the_shipped_encoder_in_half_precision(shipped: Path) -> None:
     images = radiographs(16)
-    exact, half = (encode(Model.load(shipped, "cpu", half=h), images) for h in (False, True))
+    plain, manifest = Model.load(shipped, "cpu"), load_manifest(shipped)
+    exact, half = (encode(m, images) for m in (plain, as_on_a_gpu(manifest, read_graphs(shipped, manifest))))
     changes = [abs(a.tags[t] - b.tags[t]) for a, b in zip(exact, half, strict=True) for t in a.tags]
-    assert 0 < max(changes) <= MAX_CHANGE
+    assert 1e-6 < max(changes) <= MAX_CHANGE
+    assert all(abs(a.distance - b.distance) < 0.002 * a.distance for a, b in zip(exact, half, strict=True))
+    told = [[make_plan(manifest, e, "head").tags for e in some] for some in (exact, half)]
+    assert sum(a == b for a, b in zip(*told, strict=True)) >= 15
 
 
 @pytest.mark.slow

@@ -71,7 +71,7 @@ def check_gpu_graphs(model: Model, graphs: Mapping[str, bytes]) -> dict[str, Any
 
 
 def as_on_a_gpu(manifest: Manifest, graphs: Mapping[str, bytes]) -> Model:
-    """Load a bundle on the CPU with an encoder that rounds what its convolutions give to half precision.
+    """Load a bundle on the CPU with an encoder that rounds what its convolutions take and give.
 
     A GPU adds up in single precision and rounds the sums. The CPU's numbers may exceed half precision's range; those
     of a GPU would be infinite, so that the difference would show.
@@ -85,19 +85,24 @@ def as_on_a_gpu(manifest: Manifest, graphs: Mapping[str, bytes]) -> Model:
     del model.graph.node[:]
     model.graph.initializer.append(numpy_helper.from_array(np.array(_SPLIT, np.float32), "split"))
     for node in nodes:
-        if node.op_type == "Conv":
-            name = node.output[0]
+        name = node.output[0]
+        rounds = node.op_type == "Conv" or any(a.name == "to" and a.i == TensorProto.FLOAT16 for a in node.attribute)
+        if rounds:
             node.output[0] = f"{name}.sum"
-            model.graph.node.append(node)
-            steps = (
-                ("Cast", [f"{name}.sum"], f"{name}.single", {"to": TensorProto.FLOAT}),
-                ("Mul", [f"{name}.single", "split"], f"{name}.large", {}),
-                ("Sub", [f"{name}.large", f"{name}.single"], f"{name}.rest", {}),
-                ("Sub", [f"{name}.large", f"{name}.rest"], f"{name}.rounded", {}),
-                ("Cast", [f"{name}.rounded"], name, {"to": TensorProto.FLOAT16}),
-            )
-            model.graph.node.extend(helper.make_node(op, given, [out], **more) for op, given, out, more in steps)
-        else:
-            model.graph.node.append(node)
+        model.graph.node.append(node)
+        if rounds:
+            model.graph.node.extend(_rounding(f"{name}.sum", name))
     rounding = {**graphs, HALF_ENCODER: model.SerializeToString()}
     return Model.on_cpu(replace(manifest, precision=FLOAT16), rounding, 1)
+
+
+def _rounding(source: str, target: str) -> list[onnx.NodeProto]:
+    """Nodes that round a tensor to half precision in a way that no optimiser undoes."""
+    single, large, rest, rounded = (f"{target}.{n}" for n in ("single", "large", "rest", "rounded"))
+    return [
+        helper.make_node("Cast", [source], [single], to=TensorProto.FLOAT),
+        helper.make_node("Mul", [single, "split"], [large]),
+        helper.make_node("Sub", [large, single], [rest]),
+        helper.make_node("Sub", [large, rest], [rounded]),
+        helper.make_node("Cast", [rounded], [target], to=TensorProto.FLOAT16),
+    ]

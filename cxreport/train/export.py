@@ -203,11 +203,8 @@ def _verify(folder: Path, networks: Networks) -> dict[str, Any]:
         model = Model.load(folder, "cpu")
     except BundleError as error:
         raise ExportError(f"The exported bundle does not load: {error.message}") from error
-    return {
-        "bytes": total,
-        **check_parity(model, networks),
-        **check_gpu_graphs(model, read_graphs(folder, model.manifest)),
-    }
+    graphs = read_graphs(folder, model.manifest)
+    return {"bytes": total, **check_parity(model, networks), **check_gpu_graphs(model, graphs)}
 
 
 def put_in_place(partial: Path, out: Path) -> None:
