@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from cxreport._precisions import FLOAT32, INT8
 from cxreport.bundle import MANIFEST_FILE, load_manifest
 from cxreport.errors import BundleError
-from cxreport.manifest import FLOAT32, INT8, Manifest
+from cxreport.manifest import Manifest
 
 if TYPE_CHECKING:
     from cxreport.session import Device, Model

@@ -27,11 +27,12 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from cxreport._precisions import INT8
 from cxreport.bundle import MANIFEST_FILE, load_manifest, read_graphs
 from cxreport.decode import DecodeOptions, decode
 from cxreport.encode import encode
 from cxreport.errors import ExportError
-from cxreport.manifest import ENCODER, INT8, TEXT_ENCODER, Manifest
+from cxreport.manifest import ENCODER, TEXT_ENCODER, Manifest
 from cxreport.plan import HEAD, make_plan
 from cxreport.session import Model
 from cxreport.train.calibration import CALIBRATED, Feeds, Recording, calibration_images
