@@ -35,6 +35,7 @@ class Precision(enum.StrEnum):
     AUTO = "auto"
     FLOAT32 = "float32"
     INT8 = "int8"
+    FLOAT16 = "float16"
 
 
 class GroupBy(enum.StrEnum):
@@ -116,7 +117,8 @@ Threshold = Annotated[
 Beam = Annotated[int, _model(metavar="N", min=1, max=64, help="Beam width; 1 is greedy.")]
 DeviceOption = Annotated[Device, _model(metavar="|".join(Device), help="'auto' takes CUDA where it works.")]
 PrecisionOption = Annotated[
-    Precision, _model(metavar="|".join(Precision), help="'auto' takes int8 on CPUs where it is right and faster.")
+    Precision,
+    _model(metavar="|".join(Precision), help="'auto': int8 on CPUs where right and faster, float16 on GPUs."),
 ]
 FullResolution = Annotated[
     bool,

@@ -12,6 +12,7 @@ import typer
 
 from cxreport import __version__
 from cxreport._cli_errors import errors_handled
+from cxreport._precisions import FLOAT16
 from cxreport.errors import BundleError
 
 if TYPE_CHECKING:
@@ -98,13 +99,15 @@ def _precision(facts: PrecisionFacts) -> dict[str, Any]:
 
 
 def _precision_text(precision: dict[str, Any]) -> str:
-    """Say in a line which precision a CPU run takes, and why."""
+    """Say in a line which precision a CPU run takes, and why, and what a GPU run takes if that is another one."""
+    gpu = f"; {FLOAT16} on a GPU" if FLOAT16 in precision["available"] else ""
     measured = precision["encoder_ms"] or {}
     times = ", ".join(f"{name} {spent:g} ms" for name, spent in measured.items())
     if precision["on_cpu"] is None:
-        return f"{' or '.join(precision['available'])} on the CPU: the first run measures which is faster"
+        choices = " or ".join(name for name in precision["available"] if name != FLOAT16)
+        return f"{choices} on the CPU: the first run measures which is faster{gpu}"
     why = f" (per image: {times})" if times else ""
-    return f"{precision['on_cpu']} on the CPU{why}"
+    return f"{precision['on_cpu']} on the CPU{why}{gpu}"
 
 
 def _text(facts: dict[str, Any]) -> str:

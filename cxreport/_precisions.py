@@ -1,3 +1,4 @@
-"""What a bundle computes in; a module of its own, so that the schema of records needs no numpy."""
+"""What networks compute in; a module of its own, so that the schema of records needs no numpy."""
 
-FLOAT32, INT8 = PRECISIONS = ("float32", "int8")
+FLOAT32, INT8, FLOAT16 = PRECISIONS = ("float32", "int8", "float16")
+"""A bundle's in single precision or 8-bit integers; an encoder on a GPU in half precision."""

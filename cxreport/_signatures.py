@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cxreport.manifest import ENCODER, TEXT_ENCODER, Sizes, graph_names
+from cxreport.manifest import ENCODER, HALF_ENCODER, TEXT_ENCODER, WORD_SEARCH, Sizes, graph_names
 from cxreport.types import Detail
 
 Shape = tuple[int | str, ...]
@@ -29,7 +29,7 @@ class Signature:
 
 
 def signatures(sizes: Sizes, architecture: str, text_encoder: bool) -> dict[str, Signature]:
-    """What the graphs of a bundle take and give."""
+    """What the graphs of a bundle take and give, those for GPUs included."""
     features, hidden, reporting = sizes.patch_dim, sizes.hidden, sizes.reporting_tags
 
     def state(rows: str, suffix: str = "") -> tuple[Port, Port]:
@@ -41,6 +41,7 @@ def signatures(sizes: Sizes, architecture: str, text_encoder: bool) -> dict[str,
     attention = (Port("attention", ("N", sizes.patches)),) if attends else ()
     every = {
         ENCODER: _encoder(sizes, text_encoder),
+        HALF_ENCODER: _encoder(sizes, text_encoder),
         "sentence_step": Signature(
             (
                 Port("patches", ("B", "P", features)),
@@ -61,10 +62,29 @@ def signatures(sizes: Sizes, architecture: str, text_encoder: bool) -> dict[str,
             ),
         ),
         "word_step": Signature((Port("topic", ("N", hidden)), word, *state("N")), (words, *state("N", "_out"))),
+        WORD_SEARCH: Signature(
+            (
+                Port("topic", ("N", hidden)),
+                Port("words", ("N", "L"), "int64"),
+                Port("total", ("N",)),
+                *state("N"),
+                Port("banned", ("N", sizes.words), "bool"),
+                Port("once", (sizes.words,), "bool"),
+                Port("may_end", (1,), "bool"),
+            ),
+            (
+                Port("best", ("N",), "int64"),
+                Port("words_out", ("N", "L"), "int64"),
+                Port("total_out", ("N",)),
+                *state("N", "_out"),
+            ),
+        ),
         "caption_step": Signature((patches, word, *state("N")), (words, *attention, *state("N", "_out"))),
         TEXT_ENCODER: Signature((Port("words", ("N", "T"), "int64"),), (Port("embedding", ("N", sizes.embedding)),)),
     }
-    return {name: every[name] for name in graph_names(architecture, text_encoder)}
+    names = graph_names(architecture, text_encoder)
+    more = (HALF_ENCODER, WORD_SEARCH) if "word_step" in names else (HALF_ENCODER,)
+    return {name: every[name] for name in (*names, *more)}
 
 
 def _encoder(sizes: Sizes, text_encoder: bool) -> Signature:

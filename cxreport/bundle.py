@@ -15,12 +15,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from cxreport._precisions import FLOAT32, INT8, PRECISIONS
+from cxreport._precisions import FLOAT32, INT8
 from cxreport.errors import BundleError
 from cxreport.manifest import (
     ARCHITECTURES,
+    GPU_GRAPHS,
     SPECIAL_WORDS,
     TEXT_ENCODER,
+    WEIGHTS_OF,
     DecodingDefaults,
     DistanceLimits,
     EvidenceModel,
@@ -153,7 +155,10 @@ def _parse_graphs(raw: dict[str, Any]) -> dict[str, GraphFile]:
     if raw["architecture"] not in ARCHITECTURES:
         raise ValueError(f"unknown architecture {raw['architecture']!r}")
     names = graph_names(raw["architecture"], TEXT_ENCODER in raw["graphs"])
-    return {name: _parse_graph(raw["graphs"][name]) for name in names}
+    more = [name for name in GPU_GRAPHS if name in raw["graphs"]]
+    if not all(WEIGHTS_OF[name] in names for name in more):
+        raise ValueError("a graph for GPUs has no graph to take its weights from")
+    return {name: _parse_graph(raw["graphs"][name]) for name in (*names, *more)}
 
 
 def _parse_graph(raw: dict[str, Any]) -> GraphFile:
@@ -190,7 +195,8 @@ def _cross_check(manifest: Manifest) -> None:
             raise ValueError(f"evidence {source!r} does not fit the {reporting} reporting tags")
         if not (evidence.spread > 0).all():
             raise ValueError(f"evidence {source!r} has a spread that is not positive")
-    if manifest.precision not in PRECISIONS or (manifest.precision == INT8) != isinstance(manifest.quantised_from, str):
+    quantised = isinstance(manifest.quantised_from, str)
+    if manifest.precision not in (FLOAT32, INT8) or (manifest.precision == INT8) != quantised:
         raise ValueError("the precision is unknown, or does not fit where the bundle comes from")
     if sizes.channels not in (1, 3) or manifest.embeds_texts != (sizes.patch_embeddings > 0):
         raise ValueError("the sizes do not fit the graphs")

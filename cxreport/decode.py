@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from cxreport import _unrolling
 from cxreport._beam import Limits, Words, search
 from cxreport._captions import write_captions
+from cxreport._greedy import write_greedily
 from cxreport._stopwatch import Stopwatch
 from cxreport._writers import TopicWriter
 from cxreport.errors import UsageError
 from cxreport.ground import ground
-from cxreport.manifest import Manifest
+from cxreport.manifest import WORD_SEARCH, Manifest
 from cxreport.types import Decoding, Detail, Encoding, Floats, Plan, Section, SentenceIds
 
 if TYPE_CHECKING:
@@ -143,7 +145,10 @@ def _make_topics(
     with_image = [i for i, e in enumerate(encodings) if e.patches is not None]
     without = [i for i, e in enumerate(encodings) if e.patches is None]
     return [
-        topic for group in (with_image, without) for topic in _unroll(model, group, encodings, plans, max_sentences)
+        topic
+        for group in (with_image, without)
+        if group
+        for topic in _unroll(model, group, encodings, plans, max_sentences)
     ]
 
 
@@ -151,8 +156,11 @@ def _write_topics(model: Model, topics: list[_Topic], studies: int, limits: Limi
     """Unroll the words of all topics."""
     if not topics:
         return []
-    writer = TopicWriter(model, np.stack([t.vector for t in topics]))
-    sentences = search(writer, model.manifest.sizes.hidden, _banned(model.manifest, topics), limits)
+    vectors, banned = np.stack([t.vector for t in topics]), _banned(model.manifest, topics)
+    if limits.beam == 1 and WORD_SEARCH in model.bound_steps:
+        sentences = write_greedily(model, vectors, banned, limits)
+    else:
+        sentences = search(TopicWriter(model, vectors), model.manifest.sizes.hidden, banned, limits)
     return [_collect(study, topics, sentences) for study in range(studies)]
 
 
@@ -186,33 +194,32 @@ def _unroll(
     topics: list[_Topic] = []
     outlines = {i: _Outline(manifest, plans[i], max_sentences) for i in group}
     patches = _patches(manifest, [encodings[i] for i in group])
-    nothing = np.zeros(len(manifest.reporting_tags), np.float32)
-    tags = np.stack([plans[i].positive for i in group] or [nothing])
+    seen = encodings[group[0]].patches is not None
+    has_image = np.full(len(group), seen, np.float32)
+    tags = np.stack([plans[i].positive for i in group])
     shown = manifest.decoding.planned  # the papers' plain form never saw how unusual the evidence is
-    unusual = np.stack([plans[i].unusual if shown else nothing for i in group] or [nothing])
-    hidden = cell = np.zeros((len(group), manifest.sizes.hidden), np.float32)
+    unusual = np.stack([plans[i].unusual if shown else np.zeros_like(tags[0]) for i in group])
+    unrolling = _unrolling.start(model, patches, has_image, tags, unusual)
     while group:
         planned = [outlines[i].next_planned() for i in group]
-        has_image = np.array([encodings[i].patches is not None for i in group], np.float32)
         section = np.array([outlines[i].section is Section.IMPRESSION for i in group], np.int64)
         plan, detail = _plan_input(planned, [plans[i] for i in group], tags.shape[1])
-        step = model.sentence_step(patches, has_image, tags, unusual, plan, detail, section, hidden, cell)
+        step = unrolling.step(plan, detail, section)
         for row, study in enumerate(group):
-            attention = step.attention[row] if has_image[row] else None
+            attention = step.attention[row] if seen else None
             where = outlines[study].section
             topics.append(_Topic(study, where, _told(planned[row]), detail[row], attention, step.topic[row]))
             outlines[study].advance(step.stop[row], step.section_next[row])
         on = [row for row, study in enumerate(group) if not outlines[study].done]
         group = [group[row] for row in on]
-        patches, tags, unusual = patches[on], tags[on], unusual[on]
-        hidden, cell = step.hidden[on], step.cell[on]
+        unrolling.keep(on)
     return topics
 
 
 def _patches(manifest: Manifest, encodings: list[Encoding]) -> Floats:
     """(B, P, D) patch features, or zeros (B, 1, D) without images."""
     empty = np.zeros((1, manifest.sizes.patch_dim), np.float32)
-    return np.stack([empty if e.patches is None else e.patches for e in encodings] or [empty])
+    return np.stack([empty if e.patches is None else e.patches for e in encodings])
 
 
 def _plan_input(planned: list[tuple[int, float] | None], plans: list[Plan], tags: int) -> tuple[Floats, Floats]:

@@ -132,7 +132,7 @@ class DeviceError(CxreportError):
 
     code = "device"
     exit_code = ExitCode.USAGE
-    hint = "Use --device cpu, or install the CUDA and cuDNN libraries that onnxruntime-gpu needs."
+    hint = "Use --device cpu, or install the CUDA and cuDNN libraries: pip install 'cxreport[cuda]'."
 
 
 class MissingExtraError(CxreportError):

@@ -3,6 +3,7 @@
 A float bundle may hold an int8 bundle made from it, in a folder of that name. On CPUs it is taken where it is right
 and faster: right where the processor multiplies 8-bit integers without saturating sums (VNNI, AMX, Arm's dot product),
 faster by a measurement of both encoders that is made once per machine and bundle, and kept in the user's cache folder.
+On GPUs the float bundle runs, its encoder in half precision where the bundle has a graph for that.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from cxreport._precisions import FLOAT32, INT8
+from cxreport._precisions import FLOAT16, FLOAT32, INT8
 from cxreport.bundle import MANIFEST_FILE, load_manifest
-from cxreport.errors import BundleError
-from cxreport.manifest import Manifest
+from cxreport.errors import BundleError, UsageError
+from cxreport.manifest import HALF_ENCODER, Manifest
 
 if TYPE_CHECKING:
     from cxreport.session import Device, Model
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Precision", "PrecisionFacts", "load_model", "precision_facts"]
 
 log = logging.getLogger(__name__)
-Precision = Literal["auto", "float32", "int8"]
+Precision = Literal["auto", "float32", "int8", "float16"]
 
 _FLAGS = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"}
 _CPUINFO = Path("/proc/cpuinfo")
@@ -40,7 +41,7 @@ _RUNS = 5
 
 @dataclass(frozen=True)
 class PrecisionFacts:
-    """What there is to choose from on this machine's CPU."""
+    """What there is to choose from, and how the choice goes on this machine's CPU."""
 
     available: tuple[str, ...]
     """Precisions of the bundle."""
@@ -51,8 +52,8 @@ class PrecisionFacts:
 
     @property
     def chosen(self) -> str | None:
-        """What ``auto`` takes; None when that is to be measured first."""
-        if len(self.available) == 1:
+        """What ``auto`` takes on the CPU; None when that is to be measured first."""
+        if not {FLOAT32, INT8} <= set(self.available):
             return self.available[0]
         if not self.dot_product:
             return FLOAT32
@@ -68,19 +69,22 @@ def load_model(
 
     Args:
         folder: of a bundle.
-        device: as `Model.load` takes it; on a GPU the float bundle runs.
-        precision: ``auto``, or the one to take.
+        device: as `Model.load` takes it.
+        precision: ``auto``, or the one to take; float16 needs a GPU.
         threads: as `Model.load` takes them.
 
     Raises:
+        UsageError: float16 on the CPU.
         BundleError: unusable, or without the precision asked for.
         DeviceError: CUDA was asked for and does not work.
     """
     from cxreport.session import Model, has_cuda
 
     manifest = load_manifest(folder)
+    if precision == FLOAT16:
+        return _load_half(folder, manifest, device)
     if precision == FLOAT32 or (precision == "auto" and device != "cpu" and has_cuda()):
-        model = Model.load(_variant(folder, manifest, FLOAT32), device, threads)
+        model = Model.load(_variant(folder, manifest, FLOAT32), device, threads, half=precision == "auto")
         if precision == FLOAT32 or model.device != "cpu":
             return model
     if precision == "auto":
@@ -93,10 +97,25 @@ def load_model(
 
 def precision_facts(folder: Path, manifest: Manifest) -> PrecisionFacts:
     """Look up what is known of a bundle's precisions here; loads no model and measures nothing."""
+    half = (FLOAT16,) if HALF_ENCODER in manifest.graphs else ()
     if not _has_int8(folder):
-        return PrecisionFacts((manifest.precision,), _has_dot_product(), None)
+        return PrecisionFacts((manifest.precision, *half), _has_dot_product(), None)
     _check_pair(folder, manifest)
-    return PrecisionFacts((FLOAT32, INT8), _has_dot_product(), _read_cache().get(_key(folder, manifest)))
+    return PrecisionFacts((FLOAT32, INT8, *half), _has_dot_product(), _read_cache().get(_key(folder, manifest)))
+
+
+def _load_half(folder: Path, manifest: Manifest, device: Device) -> Model:
+    """Load a bundle on the GPU with its encoder in half precision."""
+    from cxreport.session import Model
+
+    if device == "cpu":
+        raise UsageError("The precision float16 is for GPUs.", hint="Leave --precision or --device out.")
+    if HALF_ENCODER not in manifest.graphs:
+        raise BundleError(f"{folder}: the bundle has no float16 precision.", hint="Run `cxreport export` again.")
+    model = Model.load(folder, "cuda", half=True)
+    if model.manifest.precision != FLOAT16:
+        raise BundleError("This onnxruntime cannot load a float16 bundle.", hint="Install a newer onnxruntime-gpu.")
+    return model
 
 
 def _variant(folder: Path, manifest: Manifest, precision: str) -> Path:

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from cxreport.types import Floats
 
 ENCODER, TEXT_ENCODER = "encoder", "text_encoder"
+HALF_ENCODER, WORD_SEARCH = GPU_GRAPHS = ("encoder_fp16", "word_search")
+"""Graphs that a float bundle may have for GPUs; their big weights are those of other graphs, named in `WEIGHTS_OF`."""
+WEIGHTS_OF = {HALF_ENCODER: ENCODER, WORD_SEARCH: "word_step"}
 HIERARCHICAL = ("co-attention", "visual-only", "semantic-only", "no-attention")
 """Architectures with a sentence and a word LSTM (Jing et al. 2018), and what the sentence step attends to."""
 CAPTIONING = ("cnn-rnn", "soft-attention")
@@ -23,6 +26,8 @@ FULL_STOP, NEXT_SECTION = ".", "<impression>"
 """Words of the captioning architectures that end a sentence and begin the Impression."""
 NO_WORD = -1
 """Word id of the word step's first step, where the topic is the input."""
+FLOOR = -3.4028234663852886e38
+"""Score of what is ruled out in `WORD_SEARCH`: the least single-precision number, as a maximum on a GPU ends there."""
 
 _SHORT = 5  # letters: "the", "and", "lobe", "right"
 
@@ -144,7 +149,7 @@ class Manifest:
     extra_words: tuple[str, ...]
     """Words that the text encoder knows beyond the vocabulary; their ids follow on it."""
     precision: str
-    """One of `_precisions.PRECISIONS`."""
+    """One of `_precisions.PRECISIONS`; float16 once a float bundle is loaded so."""
     quantised_from: str | None
     """Of an int8 bundle: the digest of the float bundle's ``model.json``."""
     raw: dict[str, Any]
@@ -207,6 +212,6 @@ class Manifest:
 
 
 def graph_names(architecture: str, text_encoder: bool) -> tuple[str, ...]:
-    """The graphs that a bundle has."""
+    """The graphs that every such bundle has; it may have `GPU_GRAPHS` beside."""
     steps = ("caption_step",) if architecture in CAPTIONING else ("sentence_step", "word_step")
     return (ENCODER, *steps, TEXT_ENCODER) if text_encoder else (ENCODER, *steps)

@@ -5,93 +5,64 @@ between two words would fall differently. Rounding the numbers first would only 
 product comes to depends on the number of rows where a library picks its kernel by that, or cuts the work for its
 threads by it. So each call here has a number of rows that makes no difference: on the CPU the encoder takes one image,
 and the steps take two rows and more (one row has a kernel of its own) on one thread, which costs little beside the
-encoder; on a GPU it is always the same number, filled up with copies of the last row.
+encoder; on a GPU it is always the same number, filled up with copies of the last row. A few numbers to choose from
+would spare work there, but cuDNN and cuBLAS pick their kernels by them.
+
+On a GPU, sentences and words are written by steps whose state stays there (see `_bound`); the word search, which has
+the same shapes at every step, as two CUDA graphs.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import io
-import sys
+import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from cxreport import _cuda
+from cxreport._calls import Calls
 from cxreport._cpus import usable_cpus
-from cxreport._signatures import Port, signatures
+from cxreport._precisions import FLOAT16
+from cxreport._signatures import Port
+from cxreport._step_outputs import CaptionOutput, EncoderOutput, SentenceOutput, WordOutput
 from cxreport.bundle import load_manifest, read_graphs
 from cxreport.errors import BundleError, DeviceError
-from cxreport.manifest import ENCODER, TEXT_ENCODER, Manifest
-from cxreport.types import Floats, Grey
+from cxreport.manifest import (
+    ENCODER,
+    GPU_GRAPHS,
+    HALF_ENCODER,
+    WEIGHTS_OF,
+    WORD_SEARCH,
+    Manifest,
+)
 
+__all__ = [
+    "CaptionOutput",
+    "Device",
+    "EncoderOutput",
+    "Model",
+    "SentenceOutput",
+    "WordOutput",
+    "has_cuda",
+    "providers_present",
+]
+
+log = logging.getLogger(__name__)
 Device = Literal["auto", "cpu", "cuda"]
-Arrays = list[NDArray[Any]]
 
-_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
-_ORT_TYPES = {"float32": "tensor(float)", "int64": "tensor(int64)", "uint8": "tensor(uint8)"}
+_CPU, _CUDA = "CPUExecutionProvider", _cuda.PROVIDER
+_ORT_TYPES = {"float32": "tensor(float)", "int64": "tensor(int64)", "uint8": "tensor(uint8)", "bool": "tensor(bool)"}
 _CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
-_ROWS: dict[str, dict[str, int]] = {
-    "cpu": {"encoder": 1},
-    "cuda": {"encoder": 16, "sentence_step": 16, "word_step": 128, "caption_step": 16, "text_encoder": 16},
-}
-"""Rows of every call by device and graph; any number from `_LEAST_ROWS` where there is none."""
-_LEAST_ROWS = 2
 _MAX_THREADS = 16
-
-
-class EncoderOutput(NamedTuple):
-    """What the encoder gives."""
-
-    patches: Floats
-    """(B, P, D)"""
-    probabilities: Floats
-    """(B, T)"""
-    embedding: Floats
-    """(B, E) unit vectors."""
-    distance: Floats
-    """(B,) from the training images."""
-    patch_embeddings: Floats | None = None
-    """(B, P', E); None where the bundle has no text encoder."""
-
-
-class SentenceOutput(NamedTuple):
-    """What a sentence step gives."""
-
-    topic: Floats
-    """(B, H)"""
-    stop: Floats
-    """(B,) probability that the report ends after this sentence."""
-    section_next: Floats
-    """(B,) probability that the next sentence belongs to the Impression."""
-    attention: Floats
-    """(B, P)"""
-    hidden: Floats
-    cell: Floats
-
-
-class WordOutput(NamedTuple):
-    """What a word step gives."""
-
-    log_probabilities: Floats
-    """(N, V)"""
-    hidden: Floats
-    cell: Floats
-
-
-class CaptionOutput(NamedTuple):
-    """What a step of a captioning architecture gives."""
-
-    log_probabilities: Floats
-    """(N, V)"""
-    attention: Floats | None
-    """(N, P); None where the architecture has none."""
-    hidden: Floats
-    cell: Floats
+_SHARING = "add_external_initializers_from_files_in_memory"
+"""What graphs need that take their weights from others; onnxruntime has not always had it."""
 
 
 def providers_present() -> list[str]:
@@ -101,27 +72,22 @@ def providers_present() -> list[str]:
 
 def has_cuda() -> bool:
     """Whether CUDA may work: this onnxruntime has its provider, and the driver's library loads."""
-    return _CUDA in providers_present() and _has_cuda_driver()
+    return _CUDA in providers_present() and _cuda.has_driver()
 
 
-class Model:
+class Model(Calls):
     """A loaded bundle."""
 
-    def __init__(self, manifest: Manifest, device: str, sessions: Mapping[str, ort.InferenceSession]) -> None:
-        self.manifest = manifest
-        self.device = device
-        """``cpu`` or ``cuda``."""
-        self._sessions = sessions
-        self._rows = _ROWS[device]
-
     @classmethod
-    def load(cls, folder: Path, device: Device = "auto", threads: int | None = None) -> Model:
+    def load(cls, folder: Path, device: Device = "auto", threads: int | None = None, half: bool = False) -> Model:
         """Check and load a bundle.
 
         Args:
             folder: of the bundle.
             device: ``auto`` takes CUDA where it works.
             threads: CPU threads of the encoder; None takes the CPUs that this process may use.
+            half: whether the encoder computes in half precision, where the bundle has a graph for that and this
+                onnxruntime can load it; faster on GPUs alone.
 
         Raises:
             BundleError: incomplete, altered, or graphs that do not fit ``model.json``.
@@ -132,152 +98,121 @@ class Model:
         ort.set_default_logger_severity(4)
         ort.disable_telemetry_events()
         threads = threads or min(usable_cpus(), _MAX_THREADS)
-        model = cls._on_cuda(manifest, graphs) if device != "cpu" else None
-        if model is None and device == "cuda":
-            raise DeviceError("CUDA does not work here: no driver, no GPU, or CUDA and cuDNN libraries are missing.")
-        return model or cls._on_cpu(manifest, graphs, threads)
+        if half and HALF_ENCODER in graphs and hasattr(ort.SessionOptions, _SHARING):
+            manifest = replace(manifest, precision=FLOAT16)
+        if device != "cpu":
+            try:
+                return cls._on_cuda(manifest, graphs)
+            except DeviceError as error:
+                log.debug("no CUDA", exc_info=error)
+                if device == "cuda":
+                    raise
+        return cls.on_cpu(manifest, graphs, threads)
 
     @classmethod
-    def _on_cpu(cls, manifest: Manifest, graphs: Mapping[str, bytes], threads: int) -> Model:
-        try:
-            sessions = {n: _session(g, [_CPU], threads if n == ENCODER else 1) for n, g in graphs.items()}
-        except Exception as error:  # onnxruntime's own exceptions have no common base
-            raise BundleError("ONNX Runtime cannot load the bundle's graphs.") from error
-        _check_graphs(manifest, sessions)
-        return cls(manifest, "cpu", sessions)
-
-    @classmethod
-    def _on_cuda(cls, manifest: Manifest, graphs: Mapping[str, bytes]) -> Model | None:
-        """Load on the GPU and prove it with a run of the encoder; None where that fails for any reason."""
-        if not has_cuda():
-            return None
-        try:
-            with contextlib.redirect_stdout(io.StringIO()):
-                ort.preload_dlls()
-            sessions = {n: _session(g, [(_CUDA, _CUDA_OPTIONS), _CPU], 1) for n, g in graphs.items()}
-            if any(_CUDA not in s.get_providers() for s in sessions.values()):
-                return None
-            model = cls(manifest, "cuda", sessions)
-            model.encode_batch(np.zeros((1, manifest.channels, manifest.image_size, manifest.image_size), np.uint8))
-        except Exception:  # whatever the driver dislikes: the CPU does it
-            return None
-        _check_graphs(manifest, sessions)
-        return model
-
-    def encode_batch(self, image: Grey) -> EncoderOutput:
-        """(B, C, S, S) uint8 -> patch features, tag probabilities, embeddings, distances, embedded patches."""
-        return EncoderOutput(*self._run("encoder", [image]))
-
-    def sentence_step(
-        self,
-        patches: Floats,
-        has_image: Floats,
-        tags: Floats,
-        unusual: Floats,
-        plan: Floats,
-        detail: Floats,
-        section: NDArray[np.int64],
-        hidden: Floats,
-        cell: Floats,
-    ) -> SentenceOutput:
-        """Make the next topic of every study.
-
-        Args:
-            patches: (B, P, D); zeros (B, 1, D) without images.
-            has_image: (B,) 1 or 0.
-            tags: (B, R) probability of each positive reporting tag, 0 where negative.
-            unusual: (B, R) how unusual the evidence of each reporting tag is, in standard deviations.
-            plan: (B, R) 1 for the tags that this sentence tells, -1 for those it denies; zeros for a free topic.
-            detail: (B, D) 1 for each `Detail` of how it tells them.
-            section: (B,) of this sentence, 0 Findings, 1 Impression.
-            hidden: (B, H) state of the sentence LSTM; zeros at the start.
-            cell: (B, H) likewise.
-        """
-        return SentenceOutput(
-            *self._run("sentence_step", [patches, has_image, tags, unusual, plan, detail, section, hidden, cell])
-        )
-
-    def word_step(self, topic: Floats, word: NDArray[np.int64], hidden: Floats, cell: Floats) -> WordOutput:
-        """Score the next word of every sentence.
-
-        Args:
-            topic: (N, H).
-            word: (N,) the word before; `manifest.NO_WORD` at the start.
-            hidden: (N, H) state of the word LSTM; zeros at the start.
-            cell: (N, H) likewise.
-        """
-        return WordOutput(*self._run("word_step", [topic, word, hidden, cell]))
-
-    def caption_step(self, patches: Floats, word: NDArray[np.int64], hidden: Floats, cell: Floats) -> CaptionOutput:
-        """Score the next word of every report of a captioning architecture.
-
-        Args:
-            patches: (N, P, D) patch features.
-            word: (N,) the word before; `manifest.NO_WORD` at the start.
-            hidden: (N, H) state; zeros at the start.
-            cell: (N, H) likewise.
-        """
-        scores, *attention, hidden, cell = self._run("caption_step", [patches, word, hidden, cell])
-        return CaptionOutput(scores, attention[0] if attention else None, hidden, cell)
-
-    def encode_text(self, words: NDArray[np.int64]) -> Floats:
-        """(N, T) word ids, filled up with `manifest.PAD` -> (N, E) unit vectors in the space of the images.
+    def on_cpu(cls, manifest: Manifest, graphs: Mapping[str, bytes], threads: int) -> Model:
+        """Load graphs that were read and checked.
 
         Raises:
-            BundleError: the bundle has no text encoder.
+            BundleError: graphs that do not load or do not fit ``model.json``.
         """
-        if not self.manifest.embeds_texts:
-            raise BundleError("The bundle has no text encoder.", hint="Train it with a [joint] table in the recipe.")
-        found: Floats = self._run(TEXT_ENCODER, [words])[0]
-        return found
+        try:
+            sessions = {
+                name: _session(manifest, graphs, graph, [_CPU], threads if name == ENCODER else 1)
+                for name, graph in _chosen(manifest).items()
+            }
+        except Exception as error:  # onnxruntime's own exceptions have no common base
+            raise BundleError("ONNX Runtime cannot load the bundle's graphs.") from error
+        model = cls(manifest, "cpu", sessions)
+        model._check_graphs()
+        return model
 
-    def _run(self, name: str, inputs: Arrays) -> Arrays:
-        """Run a graph in calls of the numbers of rows that this device wants."""
-        session, rows = self._sessions[name], len(inputs[0])
-        names = [port.name for port in session.get_inputs()]
-        chunk = self._rows.get(name) or max(rows, _LEAST_ROWS)
-        parts = [
-            session.run(None, {n: _fill(a[i : i + chunk], chunk) for n, a in zip(names, inputs, strict=True)})
-            for i in range(0, rows, chunk)
-        ]
-        return [np.concatenate(part)[:rows] for part in zip(*parts, strict=True)]
+    @classmethod
+    def _on_cuda(cls, manifest: Manifest, graphs: Mapping[str, bytes]) -> Model:
+        """Load on the GPU and prove it with a run of the encoder.
+
+        Raises:
+            BundleError: graphs that do not fit ``model.json``.
+            DeviceError: any part of CUDA is missing or does not work.
+        """
+        _cuda.check_machine(providers_present(), _cuda.has_driver())
+        with contextlib.redirect_stdout(io.StringIO()):
+            ort.preload_dlls()
+        _cuda.check_libraries(getattr(ort, "cuda_version", ""))
+        providers = [(_CUDA, _CUDA_OPTIONS), _CPU]
+        try:
+            sessions = {n: _session(manifest, graphs, g, providers, 1) for n, g in _chosen(manifest).items()}
+            model = cls(manifest, "cuda", sessions)
+            model.encode_batch(np.zeros((1, manifest.channels, manifest.image_size, manifest.image_size), np.uint8))
+        except Exception as error:  # whatever the driver dislikes
+            raise _cuda.cannot_run() from error
+        if any(_CUDA not in s.get_providers() for s in sessions.values()):
+            raise _cuda.cannot_run()
+        model._check_graphs()
+        return model.with_word_search(graphs)
+
+    def with_word_search(self, graphs: Mapping[str, bytes]) -> Model:
+        """This model with a word search, on a GPU as CUDA graphs, if the bundle has one and that works."""
+        if WORD_SEARCH not in graphs:
+            return self
+        from cxreport._beam import Limits
+        from cxreport._greedy import write_greedily
+
+        captured = [(_CUDA, _CUDA_OPTIONS | {"enable_cuda_graph": "1"})] if self.device == "cuda" else []
+        sizes, lengths = self.manifest.sizes, self.manifest.decoding
+        limits = Limits(1, lengths.min_words, lengths.max_words, self.manifest.long_words)
+        try:
+            search = _session(self.manifest, graphs, WORD_SEARCH, [*captured, _CPU], 1)
+            model = Model(self.manifest, self.device, {**self._sessions, WORD_SEARCH: search})
+            topic, nothing = np.zeros((1, sizes.hidden), np.float32), np.zeros((1, sizes.words), np.bool_)
+            write_greedily(model, topic, nothing, limits)
+        except Exception as error:  # words are then written step by step, as on a CPU
+            log.debug("no word search", exc_info=error)
+            return self
+        model._check_graphs()
+        return model
+
+    def _place(self, array: NDArray[Any]) -> ort.OrtValue:
+        """As in `Calls`; on the CPU a copy, as the value would be the array itself."""
+        return ort.OrtValue.ortvalue_from_numpy(np.array(array, order="C"), self.device)
+
+    def _captured(self, number: int) -> ort.RunOptions:
+        """As in `Calls`."""
+        options = ort.RunOptions()
+        options.add_run_config_entry("gpu_graph_id", str(number))
+        return options
+
+    def _check_graphs(self) -> None:
+        """Compare the graphs' inputs and outputs with what ``model.json`` implies."""
+        for name, session in self._sessions.items():
+            wanted = self._signatures[name]
+            for ports, found in ((wanted.inputs, session.get_inputs()), (wanted.outputs, session.get_outputs())):
+                if len(ports) != len(found) or not all(map(_fits, ports, found)):
+                    raise BundleError(f"The graph {name} does not fit model.json: its inputs or outputs differ.")
 
 
-def _fill(array: NDArray[Any], rows: int) -> NDArray[Any]:
-    """Bring an array to a number of rows by repeating its last one."""
-    missing = rows - len(array)
-    return np.concatenate([array, np.repeat(array[-1:], missing, axis=0)]) if missing else array
+def _chosen(manifest: Manifest) -> dict[str, str]:
+    """What the encoder and the other graphs that all bundles have are loaded from."""
+    names = {name: name for name in manifest.graphs if name not in GPU_GRAPHS}
+    return names | ({ENCODER: HALF_ENCODER} if manifest.precision == FLOAT16 else {})
 
 
-def _session(graph: bytes, providers: list[Any], threads: int) -> ort.InferenceSession:
+def _session(
+    manifest: Manifest, graphs: Mapping[str, bytes], name: str, providers: list[Any], threads: int
+) -> ort.InferenceSession:
+    """Load a graph, with the weights that it takes from another one."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return ort.InferenceSession(graph, options, providers=providers, enable_fallback=0)
-
-
-def _check_graphs(manifest: Manifest, sessions: Mapping[str, ort.InferenceSession]) -> None:
-    """Compare the graphs' inputs and outputs with what ``model.json`` implies."""
-    wanted_graphs = signatures(manifest.sizes, manifest.architecture, manifest.embeds_texts)
-    for name, signature in wanted_graphs.items():
-        session = sessions[name]
-        for wanted, found in ((signature.inputs, session.get_inputs()), (signature.outputs, session.get_outputs())):
-            if len(wanted) != len(found) or not all(map(_fits, wanted, found)):
-                raise BundleError(f"The graph {name} does not fit model.json: its inputs or outputs differ.")
+    if name in WEIGHTS_OF:
+        weights = graphs[WEIGHTS_OF[name]]
+        getattr(options, _SHARING)([manifest.graphs[WEIGHTS_OF[name]].file], [weights], [len(weights)])
+    return ort.InferenceSession(graphs[name], options, providers=providers, enable_fallback=0)
 
 
 def _fits(wanted: Port, found: Any) -> bool:
     if (found.name, found.type) != (wanted.name, _ORT_TYPES[wanted.dtype]) or len(found.shape) != len(wanted.shape):
         return False
     return all(isinstance(w, str) or w == f for w, f in zip(wanted.shape, found.shape, strict=True))
-
-
-def _has_cuda_driver() -> bool:
-    """Whether NVIDIA's driver library loads; without it the GPU libraries need not be tried."""
-    try:
-        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        return False
-    return True

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cxreport import bundle, session
+from cxreport import _cuda, bundle
 from cxreport.bundle import find_bundle, load_manifest, verify_graphs
 from cxreport.errors import BundleError, DeviceError
 from cxreport.session import Model
@@ -184,7 +184,7 @@ def test_texts_need_a_text_encoder(tiny_captioner: Path) -> None:
 
 
 def test_cuda_that_does_not_work(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "_has_cuda_driver", lambda: False)
+    monkeypatch.setattr(_cuda, "has_driver", lambda: False)
     with pytest.raises(DeviceError, match="CUDA does not work"):
         Model.load(tiny_bundle, "cuda")
     assert Model.load(tiny_bundle, "auto").device == "cpu"
@@ -194,8 +194,8 @@ def test_cuda_that_does_not_work(tiny_bundle: Path, monkeypatch: pytest.MonkeyPa
 def test_choosing_the_device_is_silent(tiny_bundle: Path, pretend: bool) -> None:
     lines = [
         "from pathlib import Path",
-        "from cxreport import session",
-        "session._has_cuda_driver = lambda: True" if pretend else "",
+        "from cxreport import _cuda, session",
+        "_cuda.has_driver = lambda: True" if pretend else "",
         f"assert session.Model.load(Path({str(tiny_bundle)!r}), 'auto').device in ('cpu', 'cuda')",
         "assert session.providers_present()",
     ]

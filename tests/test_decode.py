@@ -41,6 +41,7 @@ class Scripted:
     def __init__(self, manifest: Manifest, impression_after: int = 99, stop_after: int = 99) -> None:
         self.manifest = manifest
         self.impression_after, self.stop_after = impression_after, stop_after
+        self.bound_steps = frozenset[str]()
         self.sentence_calls: list[tuple[np.ndarray, ...]] = []
         self.word_rows: list[int] = []
 

@@ -22,7 +22,12 @@ from cxreport.train.joint import JointSpace, joint_features
 from cxreport.train.typicality import Typicality
 
 OPSET = 17
-_ONNX_TYPES = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64, "uint8": TensorProto.UINT8}
+_ONNX_TYPES = {
+    "float32": TensorProto.FLOAT,
+    "int64": TensorProto.INT64,
+    "uint8": TensorProto.UINT8,
+    "bool": TensorProto.BOOL,
+}
 _TORCH_TYPES = {"float32": torch.float32, "int64": torch.int64, "uint8": torch.uint8}
 
 
@@ -141,8 +146,8 @@ def make_graph(module: nn.Module, signature: Signature) -> bytes:
             dynamic_axes=dynamic,
         )
     model = onnx.load_from_string(buffer.getvalue())
-    _declare(model.graph.input, signature.inputs)
-    _declare(model.graph.output, signature.outputs)
+    declare(model.graph.input, signature.inputs)
+    declare(model.graph.output, signature.outputs)
     halve(model)
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString(deterministic=True))
@@ -158,7 +163,7 @@ def _example(port: Port) -> Tensor:
     return torch.zeros(shape, dtype=_TORCH_TYPES[port.dtype])
 
 
-def _declare(values: MutableSequence[onnx.ValueInfoProto], ports: Sequence[Port]) -> None:
+def declare(values: MutableSequence[onnx.ValueInfoProto], ports: Sequence[Port]) -> None:
     """Write the declared names and shapes in the place of a graph's inputs or outputs.
 
     The exporter leaves inputs out that a module does not use, as a decoder that attends to patches alone its tags; all

@@ -77,7 +77,7 @@ def check_parity(model: Model, networks: Networks) -> dict[str, Any]:
     generator = np.random.default_rng(_SEED)
     manifest, half = model.manifest, INPUTS // 2
     captioning = manifest.captioning
-    images = [_image(generator, manifest) for _ in range(INPUTS if captioning else half)]
+    images = [made_image(generator, manifest) for _ in range(INPUTS if captioning else half)]
     encodings = encode(model, images)
     texts = [generator.integers(END + 1, len(manifest.vocabulary), n) for n in range(1, half)] if networks.joint else []
     figures: dict[str, Any] = {}
@@ -227,7 +227,7 @@ def _relative(given: Floats | None, wanted: Tensor) -> float:
     return float((torch.from_numpy(given) - wanted).abs().max() / wanted.abs().max())
 
 
-def _image(generator: np.random.Generator, manifest: Manifest) -> Pixels:
+def made_image(generator: np.random.Generator, manifest: Manifest) -> Pixels:
     """A cloudy picture with noise."""
     size, channels = manifest.image_size, manifest.channels
     clouds = network_input(generator.integers(0, 256, (6, 6) if channels == 1 else (6, 6, 3), np.uint8), size)

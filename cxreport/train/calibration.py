@@ -65,6 +65,7 @@ class Recording:
     def __init__(self, model: Model) -> None:
         self.manifest, self._model = model.manifest, model
         self.given: dict[str, list[tuple[NDArray[Any], ...]]] = {}
+        self.bound_steps = frozenset[str]()  # what a bound step is given stays on its device
 
     def __getattr__(self, step: str) -> Any:
         run = getattr(self._model, step)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from torch import nn
 
 from cxreport import lexicon
 from cxreport._signatures import signatures
-from cxreport.bundle import MANIFEST_FILE, SCHEMA_VERSION
+from cxreport.bundle import MANIFEST_FILE, SCHEMA_VERSION, read_graphs
 from cxreport.errors import BundleError, ExportError
 from cxreport.manifest import (
     ENCODER,
@@ -28,6 +29,8 @@ from cxreport.manifest import (
     Tag,
 )
 from cxreport.session import Model
+from cxreport.train._gpu_graphs import make_gpu_graphs
+from cxreport.train._gpu_parity import check_gpu_graphs
 from cxreport.train._graphs import CaptionGraph, EncoderGraph, SentenceGraph, WordGraph, make_graph
 from cxreport.train._parity import Networks, check_parity
 from cxreport.train.decoder import Decoder, DecoderSizes
@@ -60,6 +63,8 @@ class BundleDescription:
     extra_words: tuple[str, ...] = ()
     architecture: str = "co-attention"
     resize: str = "stretch, area average"
+    gpu_graphs: bool = True
+    """Whether to add the graphs for GPUs."""
 
 
 def write_bundle(out: Path, networks: Networks, description: BundleDescription) -> dict[str, Any]:
@@ -129,18 +134,31 @@ def _modules(networks: Networks) -> dict[str, nn.Module]:
 def _write(folder: Path, networks: Networks, description: BundleDescription, sizes: Sizes) -> None:
     modules = _modules(networks)
     ports = signatures(sizes, description.architecture, networks.joint is not None)
-    graphs = {}
-    for name in ports:
-        content = make_graph(modules[name], ports[name])
+    graphs = {name: make_graph(module, ports[name]) for name, module in modules.items()}
+    if description.gpu_graphs:
+        graphs |= make_gpu_graphs(graphs, {name: f"{name}.onnx" for name in graphs}, ports)
+    write_graphs(folder, graphs, _manifest(description, sizes))
+
+
+def write_graphs(folder: Path, graphs: Mapping[str, bytes], raw: dict[str, Any]) -> None:
+    """Write graphs, and a ``model.json`` that names and vouches for them.
+
+    Args:
+        folder: of the bundle.
+        graphs: by name.
+        raw: the content of ``model.json``; its graphs are replaced.
+    """
+    described = {}
+    for name, content in graphs.items():
         (folder / f"{name}.onnx").write_bytes(content)
         digest = hashlib.sha256(content).hexdigest()
-        graphs[name] = {"file": f"{name}.onnx", "sha256": digest, "bytes": len(content)}
-    raw = _manifest(description, sizes, graphs)
-    (folder / MANIFEST_FILE).write_text(json.dumps(raw, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        described[name] = {"file": f"{name}.onnx", "sha256": digest, "bytes": len(content)}
+    text = json.dumps({**raw, "graphs": described}, indent=1, ensure_ascii=False)
+    (folder / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")
 
 
-def _manifest(description: BundleDescription, sizes: Sizes, graphs: dict[str, Any]) -> dict[str, Any]:
-    """The content of ``model.json``."""
+def _manifest(description: BundleDescription, sizes: Sizes) -> dict[str, Any]:
+    """The content of ``model.json``, but for the graphs."""
     return {
         "schema_version": SCHEMA_VERSION,
         "name": description.name,
@@ -148,7 +166,7 @@ def _manifest(description: BundleDescription, sizes: Sizes, graphs: dict[str, An
         "architecture": description.architecture,
         "licence": description.licence,
         "intended_use": description.intended_use,
-        "graphs": graphs,
+        "graphs": {},
         "preprocessing": {"size": sizes.image, "channels": sizes.channels, "resize": description.resize},
         "sizes": asdict(sizes),
         "tags": [{"name": t.name, "threshold": round(t.threshold, _DECIMALS)} for t in description.tags],
@@ -185,7 +203,8 @@ def _verify(folder: Path, networks: Networks) -> dict[str, Any]:
         model = Model.load(folder, "cpu")
     except BundleError as error:
         raise ExportError(f"The exported bundle does not load: {error.message}") from error
-    return {"bytes": total, **check_parity(model, networks)}
+    graphs = read_graphs(folder, model.manifest)
+    return {"bytes": total, **check_parity(model, networks), **check_gpu_graphs(model, graphs)}
 
 
 def put_in_place(partial: Path, out: Path) -> None:

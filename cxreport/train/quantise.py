@@ -10,9 +10,7 @@ several readers, and computes those layers in single precision.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
-import json
 import logging
 import shutil
 import tempfile
@@ -28,15 +26,15 @@ from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, 
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from cxreport._precisions import INT8
-from cxreport.bundle import MANIFEST_FILE, load_manifest, read_graphs
+from cxreport.bundle import load_manifest, read_graphs
 from cxreport.decode import DecodeOptions, decode
 from cxreport.encode import encode
 from cxreport.errors import ExportError
-from cxreport.manifest import ENCODER, TEXT_ENCODER, Manifest
+from cxreport.manifest import ENCODER, GPU_GRAPHS, TEXT_ENCODER, Manifest
 from cxreport.plan import HEAD, make_plan
 from cxreport.session import Model
 from cxreport.train.calibration import CALIBRATED, Feeds, Recording, calibration_images
-from cxreport.train.export import put_in_place
+from cxreport.train.export import put_in_place, write_graphs
 from cxreport.train.half import halve, restore
 from cxreport.types import Decoding, Encoding, Pixels, Plan
 
@@ -112,6 +110,7 @@ def _quantised_graphs(model: Model, graphs: dict[str, bytes], images: list[Pixel
     return {
         name: content if name == TEXT_ENCODER else _quantised(name, content, given[name][:_FEEDS])
         for name, content in graphs.items()
+        if name not in GPU_GRAPHS
     }
 
 
@@ -172,15 +171,9 @@ def _write(folder: Path, manifest: Manifest, graphs: dict[str, bytes], stretch: 
         graphs: quantised.
         stretch: how much farther from the training images an image seems; the limits move along.
     """
-    described = {}
-    for name, content in graphs.items():
-        (folder / f"{name}.onnx").write_bytes(content)
-        digest = hashlib.sha256(content).hexdigest()
-        described[name] = {"file": f"{name}.onnx", "sha256": digest, "bytes": len(content)}
     limits = {name: round(limit * stretch, 4) for name, limit in manifest.raw["typicality"].items()}
     raw = {**manifest.raw, "precision": INT8, "quantised_from": manifest.sha256}
-    raw |= {"graphs": described, "typicality": limits}
-    (folder / MANIFEST_FILE).write_text(json.dumps(raw, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_graphs(folder, graphs, raw | {"typicality": limits})
 
 
 def _stretch(exact: list[Encoding], quantised: list[Encoding]) -> float:
