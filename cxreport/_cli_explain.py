@@ -100,7 +100,8 @@ def explain(
         tags = stage.asked_tags(loaded.manifest, explain_tag or [])
         console = Console()
         painter = _pictures.make_painter(graphics, console, width)
-        read = _only_study(example_path() if study is None else study, ReadOptions(force, "study", max_megapixels))
+        limits = ReadOptions(force, "study", max_megapixels, side=loaded.manifest.image_size)
+        read = _only_study(example_path() if study is None else study, limits)
         options = pipeline.GenerateOptions(beam=beam, threshold=threshold, force=force)
         outcome = read if isinstance(read, Failure) else stage.explain(loaded, read, options, tags)
         if isinstance(outcome, Failure):

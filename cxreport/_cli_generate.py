@@ -176,8 +176,9 @@ def generate(
             loaded = loading.load_model(bundle.find_bundle(model), device.value, precision.value)
             manifest = loaded.manifest
             if from_tags is None:
-                limits = study.ReadOptions(force, group_by.value, max_megapixels, colour=manifest.channels > 1)
-                studies = reading.read_ahead(inputs, limits, manifest.image_size, manifest.channels, workers)
+                colour, side = manifest.channels > 1, manifest.image_size
+                limits = study.ReadOptions(force, group_by.value, max_megapixels, colour=colour, side=side)
+                studies = reading.read_ahead(inputs, limits, side, manifest.channels, workers)
             else:
                 studies = tag_table.read_tag_table(from_tags, _tag_names(manifest, evidence))
             index = None if retrieve is None else retrieval.open_index(retrieve, manifest)

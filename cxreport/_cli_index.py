@@ -104,8 +104,8 @@ def build(
             retrieval.check_text_encoder(loaded.manifest)
             report_paths, image_paths = report_files.sort_paths(listed(paths))
             reports = choice.of(choice.with_text(report_files.read_reports(report_paths)))
-            limits = study.ReadOptions(force, group_by.value, max_megapixels)
             size, channels = loaded.manifest.image_size, loaded.manifest.channels
+            limits = study.ReadOptions(force, group_by.value, max_megapixels, side=size)
             studies = reading.read_ahead(image_paths, limits, size, channels, workers)
             outcomes = chain(
                 retrieval.embed_reports(loaded, reports, batch_size),

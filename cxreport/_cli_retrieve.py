@@ -90,7 +90,7 @@ def retrieve(
                 if unknown and not quiet:
                     say(f"warning: not known, so ignored: {', '.join(unknown)}")
             elif image is not None:
-                study = _read(image, force, max_megapixels)
+                study = _read(image, force, max_megapixels, loaded.manifest.image_size)
                 embedding = _embedded(loaded, study, force, quiet)
             found = opened.search(embedding, count, _kinds(of))
         result = retrieval_record.Retrieval(text, study, found)
@@ -115,12 +115,12 @@ def _kinds(of: Of) -> tuple[Kind, ...]:
     return wanted.get(of, ("report", "image"))
 
 
-def _read(image: Path, force: bool, max_megapixels: float) -> Study:
+def _read(image: Path, force: bool, max_megapixels: float, side: int) -> Study:
     """Read the one study of a file or folder."""
     from cxreport.study import ReadOptions, read_studies
     from cxreport.types import Failure
 
-    outcomes = list(read_studies([image], ReadOptions(force, max_megapixels=max_megapixels)))
+    outcomes = list(read_studies([image], ReadOptions(force, max_megapixels=max_megapixels, side=side)))
     studies = [outcome for outcome in outcomes if not isinstance(outcome, Failure)]
     if len(studies) > 1:
         raise UsageError(f"{image}: {len(studies)} studies.", hint="Name one image.")

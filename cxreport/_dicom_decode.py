@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import struct
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import uid
-from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
 
 from cxreport._dicom_codestream import codestream_size
 from cxreport._dicom_lut import display_grey
+from cxreport._dicom_pixel_data import encapsulated_frame, enter_pixel_data, require_encapsulated, require_native
+from cxreport._dicom_reduced import decode_reduced
+from cxreport._dicom_rle import is_sound
 from cxreport._dicom_values import integer, text
 from cxreport._grey import Counts, Integers, Values, through_table, to_bytes
 from cxreport._instance import require_size
+from cxreport._shrink import is_mostly_clipped, shrink
 from cxreport.errors import CxreportError, MissingCodecError, UnreadableFileError
 from cxreport.types import Grey
 
@@ -27,76 +28,73 @@ if TYPE_CHECKING:
     from cxreport._dicom_file import DicomFile
 
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as PS3.3 C.7.6.3.1.2 has it for YBR_FULL
-_PIXEL_DATA = 0x7FE00010
-_PIXEL_VRS = (b"OB\0\0", b"OW\0\0", b"UN\0\0")
-_ITEM, _DELIMITER = 0xFFFEE000, 0xFFFEE0DD
 _OWN_PRECISION = {*uid.JPEG2000TransferSyntaxes, *uid.JPEGLSTransferSyntaxes}
 _PACKAGES = {
     **dict.fromkeys((*uid.JPEGTransferSyntaxes, *uid.JPEGLSTransferSyntaxes), "pylibjpeg-libjpeg"),
     **dict.fromkeys(uid.JPEG2000TransferSyntaxes, "pylibjpeg-openjpeg"),
 }
-# pylibjpeg-rle panics on damaged data: a Rust backtrace on stderr and an exception that is no `Exception`
-_PLUGINS = {uid.RLELossless: "pydicom"}
 
 
-def decode_frame(file: DicomFile, frame: int, max_megapixels: float) -> Grey:
+def decode_frame(file: DicomFile, frame: int, max_megapixels: float, side: int | None = None) -> Grey:
     """Decode one frame (PS3.5 8, Annex A) and present it as grey (PS3.3 C.11 and C.7.6.3).
 
     Args:
         file: open, with the stream at the pixel element.
         frame: frame number from 0.
         max_megapixels: limit, checked on the header and on the compressed data's own header before decoding.
+        side: side of the square that the pixels are needed for; None keeps every pixel.
 
     Returns:
-        (H, W) 8-bit grey, 0 = black.
+        (H, W) 8-bit grey, 0 = black; with a side perhaps fewer pixels than the image has, see `_shrink`.
 
     Raises:
         UnreadableFileError: truncated, damaged, or in an unsupported encoding.
         MissingCodecError: the transfer syntax needs a package that is not installed.
         TooLargeError: more pixels than the limit.
     """
+    start = file.stream.tell()
+    grey = _decode_frame(file, frame, max_megapixels, side)
+    if is_mostly_clipped(grey) and grey.shape != (integer(file.header, "Rows"), integer(file.header, "Columns")):
+        file.stream.seek(start)
+        return _decode_frame(file, frame, max_megapixels, None)
+    return grey
+
+
+def _decode_frame(file: DicomFile, frame: int, max_megapixels: float, side: int | None) -> Grey:
     header = file.header
     options = _pixel_options(header)
     require_size(options["rows"], options["columns"], max_megapixels)
     decoder = _decoder(file.transfer_syntax)
+    side = side if _can_shrink(header, options) else None
+    plugin = ""
     try:
-        options["pixel_vr"], length = _enter_pixel_data(file)
+        options["pixel_vr"], length = enter_pixel_data(file)
         if file.transfer_syntax.is_encapsulated:
-            _require_encapsulated(file.stream)
-            _require_codestream_size(file.stream, frame, options, max_megapixels)
+            require_encapsulated(file.stream)
+            data = encapsulated_frame(file.stream, frame, options)
+            _require_codestream_size(data, max_megapixels)
+            reduced = decode_reduced(data, file.transfer_syntax, options, side)
+            if reduced is not None:
+                return display_grey(shrink(reduced, side), header)
+            if file.transfer_syntax == uid.RLELossless:
+                plugin = _rle_plugin(data, options)
         else:
-            _require_native(file.stream, frame, length, options)
+            require_native(file.stream, frame, length, options)
         array, properties = decoder.as_array(
             file.stream,
             index=frame,
-            decoding_plugin=_PLUGINS.get(file.transfer_syntax, ""),
+            decoding_plugin=plugin,
             pixel_keyword="PixelData",
             correct_unused_bits=False,
+            view_only=True,
             **options,
         )
-        return _to_grey(array, header, str(properties["photometric_interpretation"]), options, file.transfer_syntax)
+        photometric = str(properties["photometric_interpretation"])
+        return _to_grey(array, header, photometric, options, file.transfer_syntax, side)
     except CxreportError:
         raise
     except Exception:  # decoders raise anything on damage, and their texts may quote values
         raise UnreadableFileError("The pixel data is damaged, or does not fit the header.") from None
-
-
-def require_complete(file: DicomFile) -> None:
-    """Refuse a file that ends before its pixels do, without decoding them.
-
-    Args:
-        file: open, with the stream at the pixel element.
-
-    Raises:
-        UnreadableFileError: truncated, or pixels that are not integers.
-    """
-    if not file.transfer_syntax.is_transfer_syntax:
-        return  # nobody knows where its pixels end; decoding tells
-    _, length = _enter_pixel_data(file)
-    if file.transfer_syntax.is_encapsulated:
-        _require_encapsulated(file.stream)
-    elif _present(file.stream, length) < length:
-        raise UnreadableFileError("The pixel data is truncated.")
 
 
 def _decoder(transfer_syntax: uid.UID) -> Any:
@@ -141,72 +139,32 @@ def _pixel_options(header: Dataset) -> dict[str, Any]:
     return options
 
 
-def _enter_pixel_data(file: DicomFile) -> tuple[str, int]:
-    """Move the stream to the value of the pixel element; its VR and length in bytes."""
-    endian = "<" if file.transfer_syntax.is_little_endian else ">"
-    group, element = struct.unpack(f"{endian}HH", file.stream.read(4))
-    if group << 16 | element != _PIXEL_DATA:
-        raise UnreadableFileError("Floating-point pixels are not supported.")
-    vr = file.stream.read(4)
-    if file.header.original_encoding[0] or vr not in _PIXEL_VRS:  # some writers state explicit VR and do not use it
-        return "OW", struct.unpack(f"{endian}L", vr)[0]
-    return vr[:2].decode("ascii"), struct.unpack(f"{endian}L", file.stream.read(4))[0]
-
-
-def _require_native(stream: BinaryIO, frame: int, length: int, options: dict[str, Any]) -> None:
-    samples = options["rows"] * options["columns"] * options["samples_per_pixel"]
-    if options["photometric_interpretation"] == "YBR_FULL_422":
-        samples = samples // 3 * 2
-    needed = -(-samples * options["bits_allocated"] * (frame + 1) // 8)
-    if _present(stream, length) < needed:
-        raise UnreadableFileError("The pixel data is truncated.")
-
-
-def _present(stream: BinaryIO, length: int) -> int:
-    """How many bytes of a native pixel element are there."""
-    return min(length, os.fstat(stream.fileno()).st_size - stream.tell()) if _on_disk(stream) else length
-
-
-def _require_encapsulated(stream: BinaryIO) -> None:
-    """Walk the fragments (PS3.5 A.4): decoders fill what a truncated one lacks with grey, and do not tell."""
-    start = stream.tell()
-    end = stream.seek(0, os.SEEK_END)
-    stream.seek(start)
-    while len(head := stream.read(8)) == 8:
-        group, element, length = struct.unpack("<HHL", head)
-        if group << 16 | element == _DELIMITER:
-            break
-        if group << 16 | element != _ITEM or stream.tell() + length > end:
-            raise UnreadableFileError("The pixel data is truncated or damaged.")
-        stream.seek(length, os.SEEK_CUR)
-    stream.seek(start)
-
-
-def _require_codestream_size(stream: BinaryIO, frame: int, options: dict[str, Any], max_megapixels: float) -> None:
+def _require_codestream_size(data: bytes, max_megapixels: float) -> None:
     """A small header can announce a huge codestream: check before a decoder allocates for it."""
-    start = stream.tell()
-    data = get_frame(
-        stream,
-        frame,
-        number_of_frames=options["number_of_frames"],
-        extended_offsets=options.get("extended_offsets"),
-    )
-    stream.seek(start)
     size = codestream_size(data)
     if size is not None:
         require_size(*size, max_megapixels)
 
 
-def _on_disk(stream: BinaryIO) -> bool:
-    try:
-        stream.fileno()
-    except OSError:
-        return False
-    return True
+def _rle_plugin(data: bytes, options: dict[str, Any]) -> str:
+    """The faster decoder for a frame that does not make it panic."""
+    segments = options["samples_per_pixel"] * options["bits_allocated"] // 8
+    return "pylibjpeg" if is_sound(data, segments, options["rows"] * options["columns"]) else "pydicom"
+
+
+def _can_shrink(header: Dataset, options: dict[str, Any]) -> bool:
+    """Whether stored values may be averaged: not indices of a palette, and no tissue with padding."""
+    monochrome = options["samples_per_pixel"] == 1 and options["photometric_interpretation"] != "PALETTE COLOR"
+    return monochrome and 8 <= options["bits_stored"] <= 16 and "PixelPaddingValue" not in header
 
 
 def _to_grey(
-    array: NDArray[Any], header: Dataset, photometric: str, options: dict[str, Any], transfer_syntax: uid.UID
+    array: NDArray[Any],
+    header: Dataset,
+    photometric: str,
+    options: dict[str, Any],
+    transfer_syntax: uid.UID,
+    side: int | None,
 ) -> Grey:
     if array.ndim == 3:
         return _luminance(array, photometric, options["bits_stored"])
@@ -214,7 +172,7 @@ def _to_grey(
         array = _aligned(array, options["bits_stored"], integer(header, "HighBit"))
     if photometric == "PALETTE COLOR":
         return through_table(array, lambda values, counts: _palette_luminance(values, counts, header))
-    return display_grey(array, header)
+    return display_grey(shrink(array, side), header)
 
 
 def _aligned(array: Integers, stored: int, high_bit: int | None) -> Integers:
@@ -229,7 +187,15 @@ def _aligned(array: Integers, stored: int, high_bit: int | None) -> Integers:
     below = max(0, min((high_bit or stored - 1), container - 1) - stored + 1)
     if below and bool((array & ((1 << below) - 1)).any()):
         below = 0
+    if not below and _fits(array, stored):
+        return array
     return np.asarray((array << (container - stored - below)) >> (container - stored))
+
+
+def _fits(array: Integers, stored: int) -> bool:
+    """Whether no bit beside the stored ones is in use."""
+    low, high = (-(1 << stored - 1), (1 << stored - 1) - 1) if array.dtype.kind == "i" else (0, (1 << stored) - 1)
+    return bool(array.min() >= low and array.max() <= high)
 
 
 def _luminance(array: NDArray[Any], photometric: str, stored: int) -> Grey:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from pydicom import uid
 from pydicom.pixels.decoders.base import get_decoder
 
-from cxreport._dicom_decode import decode_frame, require_complete
+from cxreport._dicom_decode import decode_frame
 from cxreport._dicom_file import open_dicom, peek
+from cxreport._dicom_pixel_data import require_complete
 from cxreport._dicom_rules import refusal, view_position
 from cxreport._dicom_values import digest, integer, sequence, text
 from cxreport._instance import Instance
@@ -94,16 +95,17 @@ def inspect(path: str, max_megapixels: float = 100.0) -> Instance:
         )
 
 
-def read_view(instance: Instance, frame: int, max_megapixels: float = 100.0) -> View:
+def read_view(instance: Instance, frame: int, max_megapixels: float = 100.0, side: int | None = None) -> View:
     """Decode one frame and present it as 8-bit grey (PS3.3 C.11, PS3.14).
 
     Args:
         instance: from `inspect`.
         frame: frame number from 0.
         max_megapixels: limit per frame, checked before decoding.
+        side: side of the square that the pixels are needed for; None keeps every pixel.
 
     Returns:
-        The view: (H, W), 0 = black = air.
+        The view: (H, W), 0 = black = air; with a side perhaps fewer pixels than the image has.
 
     Raises:
         UnreadableFileError: truncated, damaged, or in an unsupported encoding.
@@ -111,7 +113,7 @@ def read_view(instance: Instance, frame: int, max_megapixels: float = 100.0) -> 
         TooLargeError: more pixels than the limit.
     """
     with quiet(), open_dicom(instance.source, max_megapixels) as file:
-        pixels = decode_frame(file, frame, max_megapixels)
+        pixels = decode_frame(file, frame, max_megapixels, side)
     return View(ViewInfo(instance.source, frame, instance.position), pixels)
 
 

@@ -16,6 +16,7 @@ from cxreport._dicom_rules import position_from_words
 from cxreport._grey import percentile_window, through_table, to_bytes
 from cxreport._instance import Instance, require_size
 from cxreport._quiet import quiet
+from cxreport._shrink import KEPT, shrink
 from cxreport.errors import StudyError, UnreadableFileError
 from cxreport.types import Grey, Pixels, View, ViewInfo
 
@@ -43,7 +44,13 @@ def inspect(path: str) -> Instance:
     return Instance(source=path, image=path, position=position_from_words(words), frames=frames, is_picture=True)
 
 
-def read_view(instance: Instance, frame: int, max_megapixels: float = 100.0, colour: bool = False) -> View:
+def read_view(
+    instance: Instance,
+    frame: int,
+    max_megapixels: float = 100.0,
+    colour: bool = False,
+    side: int | None = None,
+) -> View:
     """Decode one page and present it as 8-bit grey, or as RGB.
 
     Deeper grey does not tell how many of its bits are used, so it is stretched by a percentile window; colour becomes
@@ -54,9 +61,10 @@ def read_view(instance: Instance, frame: int, max_megapixels: float = 100.0, col
         frame: page number from 0.
         max_megapixels: limit per page, checked before decoding.
         colour: keep the colours of a picture that has some.
+        side: side of the square that the pixels are needed for; None keeps every pixel.
 
     Returns:
-        The view: (H, W), 0 = black; (H, W, 3) in colour.
+        The view: (H, W), 0 = black; (H, W, 3) in colour; with a side perhaps fewer pixels than the picture has.
 
     Raises:
         UnreadableFileError: truncated or damaged.
@@ -66,7 +74,9 @@ def read_view(instance: Instance, frame: int, max_megapixels: float = 100.0, col
         if frame:
             image.seek(frame)
         require_size(image.height, image.width, max_megapixels)
-        pixels = _to_pixels(image, colour)
+        if side is not None:  # JPEG by shorter cosine transforms; nothing happens to others
+            image.draft(None, (KEPT * side, KEPT * side))
+        pixels = _to_pixels(image, colour, side)
     return View(ViewInfo(instance.source, frame, instance.position), pixels)
 
 
@@ -89,12 +99,12 @@ def _opened(path: str) -> Iterator[Image.Image]:
         Image.MAX_IMAGE_PIXELS = limit
 
 
-def _to_pixels(image: Image.Image, colour: bool) -> Pixels:
+def _to_pixels(image: Image.Image, colour: bool, side: int | None) -> Pixels:
     white_is_zero = image.format == "TIFF" and _tiff_photometric(image) == 0
     image.load()
     upright = ImageOps.exif_transpose(image)
     if upright.mode in _DEEP:
-        grey = _deep_grey(np.asarray(upright))
+        grey = _deep_grey(np.asarray(upright), side)
         return 255 - grey if white_is_zero else grey  # Pillow inverts only up to 8 bits
     if upright.has_transparency_data:
         rgba = upright.convert("RGBA")
@@ -111,9 +121,10 @@ def _tiff_photometric(image: Image.Image) -> int | None:
     return found if isinstance(found, int) else None
 
 
-def _deep_grey(values: NDArray[Any]) -> Grey:
+def _deep_grey(values: NDArray[Any], side: int | None) -> Grey:
     """Percentile window over 16-bit, 32-bit or floating-point grey, (H, W)."""
     if values.dtype.kind != "f":
+        values = shrink(values, side)
         return through_table(values, lambda present, counts: percentile_window(present.astype(np.float64), counts))
     numbers = np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
     low, high = numbers.min(), numbers.max()

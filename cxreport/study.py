@@ -37,6 +37,9 @@ class ReadOptions:
     """Views taken from an instance with several frames or pages."""
     colour: bool = False
     """Keep the colours of pictures, for a model that sees them; DICOM images become grey all the same."""
+    side: int | None = None
+    """Side of the square that the pixels are needed for: the view may then have fewer pixels than the image, never too
+    few for `preprocess.network_input`. None keeps every pixel."""
 
 
 def read_studies(paths: Iterable[Path], options: ReadOptions = ReadOptions()) -> Iterator[Study | Failure]:
@@ -146,11 +149,11 @@ class _Reader:
         return [copy for copies in chosen for copy in copies]
 
     def _view(self, instance: Instance) -> View | None:
-        limit = self.options.max_megapixels
+        limit, side = self.options.max_megapixels, self.options.side
         try:
             if instance.is_picture:
-                return raster.read_view(instance, 0, limit, self.options.colour)
-            return dicom.read_view(instance, 0, limit)
+                return raster.read_view(instance, 0, limit, self.options.colour, side)
+            return dicom.read_view(instance, 0, limit, side)
         except StudyError as error:
             self._fail(instance.source, error)
             return None

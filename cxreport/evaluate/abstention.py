@@ -84,7 +84,7 @@ def abstain_on_files(model: Model, resamples: int) -> list[AbstentionRates]:
     for kind, names in _FILES.items():
         paths = [Path(str(path)) for name in names if (path := get_testdata_file(name, download=False))]
         if paths:
-            found.append(measure_abstention(model, kind, _read(paths), resamples, plausible=kind == _RADIOGRAPH))
+            found.append(measure_abstention(model, kind, _read(model, paths), resamples, plausible=kind == _RADIOGRAPH))
     return found
 
 
@@ -97,15 +97,16 @@ def abstain_on_openi(model: Model, folder: Path, resamples: int) -> list[Abstent
             if path.exists():
                 paths[row["projection"]].append(path)
     return [
-        measure_abstention(model, f"Open-I {name.lower()}", _read(some), resamples, plausible=name == "Frontal")
+        measure_abstention(model, f"Open-I {name.lower()}", _read(model, some), resamples, plausible=name == "Frontal")
         for name, some in paths.items()
         if some
     ]
 
 
-def _read(paths: list[Path]) -> list[Grey]:
+def _read(model: Model, paths: list[Path]) -> list[Grey]:
     """Read images as inference does, each for itself."""
-    outcomes = (outcome for path in paths for outcome in read_studies([path], ReadOptions(force=True)))
+    options = ReadOptions(force=True, side=model.manifest.image_size)
+    outcomes = (outcome for path in paths for outcome in read_studies([path], options))
     return [s.view.pixels for s in outcomes if isinstance(s, Study) and s.view is not None]
 
 
