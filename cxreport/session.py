@@ -22,7 +22,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from cxreport._cpus import usable_cpus
+from cxreport._cpus import encoder_threads
 from cxreport._signatures import Port, signatures
 from cxreport.bundle import load_manifest, read_graphs
 from cxreport.errors import BundleError, DeviceError
@@ -41,7 +41,6 @@ _ROWS: dict[str, dict[str, int]] = {
 }
 """Rows of every call by device and graph; any number from `_LEAST_ROWS` where there is none."""
 _LEAST_ROWS = 2
-_MAX_THREADS = 16
 
 
 class EncoderOutput(NamedTuple):
@@ -131,7 +130,7 @@ class Model:
         graphs = read_graphs(folder, manifest)
         ort.set_default_logger_severity(4)
         ort.disable_telemetry_events()
-        threads = threads or min(usable_cpus(), _MAX_THREADS)
+        threads = threads or encoder_threads()
         model = cls._on_cuda(manifest, graphs) if device != "cpu" else None
         if model is None and device == "cuda":
             raise DeviceError("CUDA does not work here: no driver, no GPU, or CUDA and cuDNN libraries are missing.")

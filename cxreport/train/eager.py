@@ -38,6 +38,11 @@ class EagerModel:
     encoder: Encoder
     decoder: Decoder
 
+    @property
+    def threads(self) -> int:
+        """CPU threads that PyTorch takes."""
+        return torch.get_num_threads()
+
     @torch.inference_mode()
     def draft(self, pixels: Pixels, rereading: bool = True) -> Ids:
         """Write the sentences of a study.

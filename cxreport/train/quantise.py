@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from cxreport._recording import Recording
 from cxreport.bundle import MANIFEST_FILE, load_manifest, read_graphs
 from cxreport.decode import DecodeOptions, decode
 from cxreport.encode import encode
@@ -98,26 +99,9 @@ class _Feeds(CalibrationDataReader):  # type: ignore[misc]
         return next(self._feeds, None)
 
 
-class _Recording:
-    """Stands for a model and keeps what its steps are given."""
-
-    def __init__(self, model: Model) -> None:
-        self.manifest, self._model = model.manifest, model
-        self.given: dict[str, list[tuple[NDArray[Any], ...]]] = {}
-
-    def __getattr__(self, step: str) -> Any:
-        run = getattr(self._model, step)
-
-        def record(*inputs: NDArray[Any]) -> Any:
-            self.given.setdefault(step, []).append(tuple(part[:_ROWS] for part in inputs))
-            return run(*inputs)
-
-        return record
-
-
 def _quantised_graphs(model: Model, graphs: dict[str, bytes], images: list[Pixels]) -> dict[str, bytes]:
     """Quantise all graphs but the text encoder, which is small and seldom runs."""
-    recording = _Recording(model)
+    recording = Recording(model, _ROWS)
     batches = range(0, len(images), _BATCH)
     encodings = [e for i in batches for e in encode(cast(Model, recording), images[i : i + _BATCH])]
     _draft(cast(Model, recording), encodings)
