@@ -12,7 +12,7 @@ from cxreport.bench.kernels import KernelTimes
 from cxreport.bench.parts import Part
 from cxreport.bench.processes import PeakMemory, StartTimes
 from cxreport.bench.research import Comparison
-from cxreport.bench.spread import Spread, Times
+from cxreport.bench.spread import Times
 from cxreport.bench.stages import StageTimes, Throughput
 
 
@@ -38,19 +38,11 @@ class Benchmark:
     start: StartTimes | None = None
 
 
-_DERIVED = {
-    Spread: ("median", "quartiles"),
-    Throughput: ("images_per_second",),
-    PeakMemory: ("total",),
-    Comparison: ("ratio", "networks_ratio"),
-}
-"""Properties that are written beside the fields."""
-
-
 def to_json(value: Any) -> Any:
-    """Turn what was measured into what `json` writes, all repeats included."""
+    """Turn what was measured into what `json` writes: all repeats, and what the properties make of them."""
     if is_dataclass(value):
-        names = [*(f.name for f in fields(value)), *_DERIVED.get(type(value), ())]
+        properties = [name for name, kind in vars(type(value)).items() if isinstance(kind, property)]
+        names = [*(f.name for f in fields(value)), *properties]
         return {name: to_json(getattr(value, name)) for name in names}
     if isinstance(value, Mapping):
         return {str(key): to_json(item) for key, item in value.items()}

@@ -147,7 +147,7 @@ class _Bench:
                 raise MissingExtraError("Eager PyTorch", "train")
             self.found.eager = compare(self.model, self.bundle, self.all[:_EAGER], self.options.repeats)
         except (MissingExtraError, BundleError) as error:
-            self.found.left_out[Part.EAGER] = f"{error.message} {error.hint}"
+            self.found.left_out[Part.EAGER] = error.message
 
     def memory(self) -> None:
         few = self.options.few or max(_LEAST_FEW, len(self.all) // 10)
