@@ -69,7 +69,7 @@ def bench(
     Studies are generated in a temporary folder unless PATHS are given. Figures are medians of repeats and their
     quartiles. The targets are limits that the program has to keep to; exit code 0 does not tell whether it does.
 
-    Eager PyTorch needs the 'train' extra, and generating JPEG-LS the 'bench' extra.
+    Eager PyTorch needs the 'train' extra.
     """
     with errors_handled(verbose), diagnostics(quiet=False, verbose=verbose), ExitStack() as stack:
         from cxreport.bench.run import BenchOptions, benchmark, find_studies, generate_studies
@@ -77,13 +77,13 @@ def bench(
         from cxreport.bundle import find_bundle
 
         pixels, shares, bundle = parse_size(size), parse_mix(mix), find_bundle(model)
-        notes: tuple[str, ...] = ()
+        note = ""
         if paths:
             found = find_studies(list(listed(paths)), studies)
         else:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cxreport-bench-")))
             say("bench: writing studies")
-            notes = generate_studies(folder, studies or _GENERATED, pixels, shares)
+            note = generate_studies(folder, studies or _GENERATED, pixels, shares)
             found = find_studies([folder])
         options = BenchOptions(
             device.value,
@@ -96,7 +96,7 @@ def bench(
             skip or (),
             lambda part: say(f"bench: {part}"),
         )
-        _write(benchmark(bundle, found, notes, options), json_)
+        _write(benchmark(bundle, found, note, options), json_)
 
 
 def _write(found: Benchmark, json_: bool) -> None:

@@ -118,6 +118,10 @@ DeviceOption = Annotated[Device, _model(metavar="|".join(Device), help="'auto' t
 PrecisionOption = Annotated[
     Precision, _model(metavar="|".join(Precision), help="'auto' takes int8 on CPUs where it is right and faster.")
 ]
+FullResolution = Annotated[
+    bool,
+    input_option("--full-resolution", help="Decode every pixel: slower, and tags differ by .02 at most."),
+]
 Workers = Annotated[
     int | None,
     input_option(
@@ -138,6 +142,7 @@ def generate(
     group_by: Grouping = GroupBy.STUDY,
     max_megapixels: MaxMegapixels = 100.0,
     force: Force = False,
+    full_resolution: FullResolution = False,
     workers: Workers = None,
     format_: FormatOption = None,
     json_lines: JsonLines = False,
@@ -176,9 +181,9 @@ def generate(
             loaded = loading.load_model(bundle.find_bundle(model), device.value, precision.value)
             manifest = loaded.manifest
             if from_tags is None:
-                colour, side = manifest.channels > 1, manifest.image_size
+                colour, side = manifest.channels > 1, None if full_resolution else manifest.image_size
                 limits = study.ReadOptions(force, group_by.value, max_megapixels, colour=colour, side=side)
-                studies = reading.read_ahead(inputs, limits, side, manifest.channels, workers)
+                studies = reading.read_ahead(inputs, limits, manifest.image_size, manifest.channels, workers)
             else:
                 studies = tag_table.read_tag_table(from_tags, _tag_names(manifest, evidence))
             index = None if retrieve is None else retrieval.open_index(retrieve, manifest)

@@ -60,16 +60,37 @@ def train(
 
 
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of `cxreport train`.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Run folder of `cxreport train`; for --int8 a float bundle will do.")
+    ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the new bundle.")],
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Add an int8 bundle, in a folder of OUT, for CPUs where it is faster.")
+    ] = False,
+    images: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Training images that --int8 is calibrated on."),
+    ] = None,
     verbose: Verbose = False,
 ) -> None:
-    """Export a trained run as a bundle and verify it. Needs the 'train' extra."""
+    """Export a trained run as a bundle and verify it. Needs the 'train' extra.
+
+    With --int8 the bundle gets a second one with 8-bit weights and activations, measured against the first.
+    """
     with errors_handled(verbose), diagnostics(quiet=False, verbose=verbose):
+        if int8 != (images is not None):
+            raise UsageError("--int8 and --images go together.", hint="Name a folder of training images.")
         _require_torch("export")
         from cxreport.train import export_run as exporting
 
-        say(_figures("export", exporting.export(run, out)))
+        if int8 and exporting.is_bundle(run):
+            exporting.copy_bundle(run, out)
+        else:
+            say(_figures("export", exporting.export(run, out)))
+        if images is not None:
+            from cxreport.train import quantise as quantising
+
+            say(_figures("int8", quantising.add_int8(out, images)))
         say(f"bundle: {out}")
 
 

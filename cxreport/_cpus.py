@@ -6,7 +6,7 @@ import os
 import platform
 from pathlib import Path
 
-CPUINFO = Path("/proc/cpuinfo")
+_CPUINFO = Path("/proc/cpuinfo")
 _MAX_THREADS = 16
 
 
@@ -20,10 +20,15 @@ def encoder_threads() -> int:
     return min(usable_cpus(), _MAX_THREADS)
 
 
+def cpuinfo() -> str:
+    """What Linux tells of the processor; empty elsewhere."""
+    try:
+        return _CPUINFO.read_text()
+    except OSError:
+        return ""
+
+
 def processor() -> str:
     """Name of the processor; empty where nobody tells."""
-    try:
-        lines = CPUINFO.read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    names = (line.partition(":")[2].strip() for line in cpuinfo().splitlines() if line.startswith("model name"))
+    return next(names, platform.processor())

@@ -15,12 +15,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from cxreport._precisions import FLOAT32, INT8, PRECISIONS
 from cxreport.errors import BundleError
 from cxreport.manifest import (
     ARCHITECTURES,
-    FLOAT32,
-    INT8,
-    PRECISIONS,
     SPECIAL_WORDS,
     TEXT_ENCODER,
     DecodingDefaults,

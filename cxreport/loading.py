@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from cxreport._cpus import CPUINFO, processor
+from cxreport._cpus import cpuinfo, processor
+from cxreport._precisions import FLOAT32, INT8
 from cxreport.bundle import MANIFEST_FILE, load_manifest
 from cxreport.errors import BundleError
-from cxreport.manifest import FLOAT32, INT8, Manifest
+from cxreport.manifest import Manifest
 
 if TYPE_CHECKING:
     from cxreport.session import Device, Model
@@ -144,11 +145,7 @@ def _has_dot_product() -> bool:
     """Whether the CPU is known to have such instructions; where nobody tells, as on Windows, it is not."""
     if sys.platform == "darwin":
         return platform.machine() == "arm64"
-    try:
-        words = set(CPUINFO.read_text().split())
-    except OSError:
-        return False
-    return bool(words & _FLAGS)
+    return bool(set(cpuinfo().split()) & _FLAGS)
 
 
 def _key(folder: Path, manifest: Manifest) -> str:

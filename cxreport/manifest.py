@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from cxreport.types import Floats
 
 ENCODER, TEXT_ENCODER = "encoder", "text_encoder"
-FLOAT32, INT8 = PRECISIONS = ("float32", "int8")
-"""What a bundle computes in."""
 HIERARCHICAL = ("co-attention", "visual-only", "semantic-only", "no-attention")
 """Architectures with a sentence and a word LSTM (Jing et al. 2018), and what the sentence step attends to."""
 CAPTIONING = ("cnn-rnn", "soft-attention")
@@ -146,7 +144,7 @@ class Manifest:
     extra_words: tuple[str, ...]
     """Words that the text encoder knows beyond the vocabulary; their ids follow on it."""
     precision: str
-    """One of `PRECISIONS`."""
+    """One of `_precisions.PRECISIONS`."""
     quantised_from: str | None
     """Of an int8 bundle: the digest of the float bundle's ``model.json``."""
     raw: dict[str, Any]
@@ -156,6 +154,11 @@ class Manifest:
     def long_words(self) -> NDArray[np.bool_]:
         """(V,) words that no sentence has twice: those of more than 5 letters."""
         return np.array([len(word) > _SHORT for word in self.vocabulary])
+
+    @property
+    def identity(self) -> str:
+        """Name, version, precision and digest, as the signature of an evaluation has them."""
+        return f"{self.name} {self.version} {self.precision} sha256:{self.sha256}"
 
     @property
     def origin(self) -> str:

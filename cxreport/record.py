@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from cxreport._precisions import PRECISIONS
 from cxreport._schema import array as _array
 from cxreport._schema import object_ as _object
 from cxreport._schema import texts as _texts
 
 if TYPE_CHECKING:
     from cxreport.errors import CxreportError
-    from cxreport.manifest import PRECISIONS, Manifest
+    from cxreport.manifest import Manifest
     from cxreport.types import Floats, Match, Outcome, Report, SentenceMap, ViewInfo
 
 __all__ = [

@@ -81,9 +81,8 @@ def test_only_session_loads_onnxruntime() -> None:
     others = [name for name in MODULES if not name.startswith(through)]
     assert "onnxruntime" not in loaded_by(f"import {', '.join(others)}")
     sources = {path.stem: path.read_text() for path in PACKAGE.rglob("*.py")}
-    assert [stem for stem, text in sources.items() if re.search(r"^\s*(import|from) onnxruntime", text, re.M)] == [
-        "session"
-    ]
+    importing = {stem for stem, text in sources.items() if re.search(r"^\s*(import|from) onnxruntime", text, re.M)}
+    assert importing == {"session", "quantise", "calibration"}  # the latter two, of train, use its quantiser
 
 
 def test_no_module_outside_train_loads_torch() -> None:

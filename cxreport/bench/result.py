@@ -22,7 +22,7 @@ class Benchmark:
 
     environment: Environment
     studies: int
-    notes: tuple[str, ...]
+    note: str
     """About the studies."""
     left_out: dict[Part, str] = field(default_factory=dict)
     """Parts that were not measured, and why."""

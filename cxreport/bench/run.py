@@ -55,14 +55,14 @@ class BenchOptions:
 
 
 def benchmark(
-    bundle: Path, studies: Sequence[Files], notes: tuple[str, ...] = (), options: BenchOptions = BenchOptions()
+    bundle: Path, studies: Sequence[Files], note: str = "", options: BenchOptions = BenchOptions()
 ) -> Benchmark:
     """Measure a bundle on studies.
 
     Args:
         bundle: its folder.
         studies: from `find_studies`.
-        notes: what there is to say of them.
+        note: what there is to say of them.
         options: what to measure, and how.
 
     Raises:
@@ -70,7 +70,7 @@ def benchmark(
         CxreportError: the bundle cannot be used, or a process failed.
     """
     model = load_model(bundle, options.device, options.precision)
-    found = Benchmark(describe(model), len(studies), notes)
+    found = Benchmark(describe(model), len(studies), note)
     bench = _Bench(bundle, model, studies, options, found)
     measures = {
         Part.STAGES: bench.stages,
@@ -90,11 +90,11 @@ def benchmark(
     return found
 
 
-def generate_studies(folder: Path, count: int, size: Size, mix: Mix) -> tuple[str, ...]:
-    """Write studies into a folder, and tell what there is to say of them."""
+def generate_studies(folder: Path, count: int, size: Size, mix: Mix) -> str:
+    """Write studies into a folder, and tell what they are."""
     made = write_studies(folder, count, size, mix)
     counts = ", ".join(f"{number} {kind}" for kind, number in made.counts.items())
-    return f"Generated, {size.rows} x {size.columns}: {counts}; {made.bytes / 1e6:,.0f} MB.", *made.notes
+    return f"Generated, {size.rows} x {size.columns}: {counts}; {made.bytes / 1e6:,.0f} MB."
 
 
 def find_studies(paths: Sequence[Path], limit: int | None = None) -> list[Files]:

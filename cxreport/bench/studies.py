@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import importlib.util
 import io
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -70,8 +69,6 @@ class Made:
     counts: dict[str, int]
     """Studies by kind."""
     bytes: int
-    notes: tuple[str, ...] = ()
-    """What is not as it was asked for."""
 
 
 def parse_mix(text: str) -> dict[Kind, float]:
@@ -107,15 +104,12 @@ def parse_size(text: str) -> Size:
 def write_studies(folder: Path, count: int, size: Size, mix: Mix) -> Made:
     """Write studies of one file each, the kinds well mixed in the order of their names.
 
-    Without pyjpegls nothing here writes JPEG-LS: those studies become JPEG 2000.
-
     Args:
         folder: exists.
         count: of the studies.
         size: of the images.
         mix: shares, of any sum.
     """
-    mix, notes = _possible(mix)
     originals = {kind: [_original(kind, size, seed) for seed in range(_DISTINCT)] for kind in mix}
     counts: Counter[str] = Counter()
     total = 0
@@ -126,7 +120,7 @@ def write_studies(folder: Path, count: int, size: Size, mix: Mix) -> Made:
         (folder / f"{number:06d}.{suffix}").write_bytes(content)
         counts[kind] += 1
         total += len(content)
-    return Made(dict(counts), total, notes)
+    return Made(dict(counts), total)
 
 
 def phantom(size: Size, seed: int) -> NDArray[np.uint16]:
@@ -149,15 +143,6 @@ def phantom(size: Size, seed: int) -> NDArray[np.uint16]:
     top = (1 << _BITS) - 1
     values: NDArray[np.float32] = np.clip(np.asarray(smooth) * top + _NOISE * grain, 0, top)
     return np.asarray(np.rint(values).astype(np.uint16))
-
-
-def _possible(mix: Mix) -> tuple[dict[Kind, float], tuple[str, ...]]:
-    """The mix that can be written here, and what is said of it."""
-    shares = dict(mix)
-    if Kind.JPEG_LS not in shares or importlib.util.find_spec("jpeg_ls") is not None:
-        return shares, ()
-    shares[Kind.J2K] = shares.get(Kind.J2K, 0.0) + shares.pop(Kind.JPEG_LS)
-    return shares, ("JPEG-LS studies became JPEG 2000: writing them needs pip install 'cxreport[bench]'.",)
 
 
 def _order(count: int, mix: Mix) -> Iterator[Kind]:

@@ -24,7 +24,7 @@ _VERDICTS = {True: Text("met", "green"), False: Text("missed", "red"), None: Tex
 
 def render(found: Benchmark) -> Group:
     """Lay out everything that was measured, the targets last."""
-    parts: list[RenderableType] = [_environment(found.environment), *map(Text, found.notes)]
+    parts: list[RenderableType] = [_environment(found.environment), Text(found.note or f"{found.studies} studies.")]
     if found.stages:
         parts.append(_stages(found.stages))
     if found.decoding:

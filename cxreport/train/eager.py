@@ -15,9 +15,10 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
+from cxreport._precisions import FLOAT32
 from cxreport.bundle import load_manifest, read_graphs
 from cxreport.errors import BundleError
-from cxreport.manifest import ENCODER, FLOAT32, Manifest
+from cxreport.manifest import ENCODER, Manifest
 from cxreport.plan import HEAD, make_plan
 from cxreport.train.decoder import Decoder, DecoderSizes
 from cxreport.train.encoder import PATCH_DIM, Encoder, to_input

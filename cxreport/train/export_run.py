@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from cxreport.bundle import MANIFEST_FILE
 from cxreport.errors import ExportError
 from cxreport.manifest import CAPTIONING, DecodingDefaults, DistanceLimits, EvidenceModel, ReportingTag, Tag
 from cxreport.train._parity import Networks
@@ -64,6 +66,27 @@ def export(run: Path, out: Path) -> dict[str, Any]:
     for source, name in ((CONFIG_FILE, "recipe.toml"), (LOG_FILE, "training_log.jsonl")):
         (out / name).write_bytes((run / source).read_bytes())
     return figures
+
+
+def is_bundle(folder: Path) -> bool:
+    """Whether a folder is a bundle rather than a run."""
+    return (folder / MANIFEST_FILE).is_file()
+
+
+def copy_bundle(source: Path, out: Path) -> None:
+    """Copy the files of a bundle, unless it is there already.
+
+    Raises:
+        ExportError: ``out`` exists and is another folder.
+    """
+    if out.resolve() == source.resolve():
+        return
+    if out.exists():
+        raise ExportError(f"{out}: exists.", hint="Name a new folder, or that of the bundle itself.")
+    out.mkdir(parents=True)
+    for file in source.iterdir():
+        if file.is_file():
+            shutil.copy2(file, out)
 
 
 def _networks(run: Path, config: TrainConfig, described: dict[str, Any]) -> Networks:

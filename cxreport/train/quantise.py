@@ -24,17 +24,19 @@ from typing import Any, cast
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from cxreport._precisions import INT8
 from cxreport._recording import Recording
 from cxreport.bundle import MANIFEST_FILE, load_manifest, read_graphs
 from cxreport.decode import DecodeOptions, decode
 from cxreport.encode import encode
 from cxreport.errors import ExportError
-from cxreport.manifest import ENCODER, INT8, TEXT_ENCODER, Manifest
+from cxreport.manifest import ENCODER, TEXT_ENCODER, Manifest
 from cxreport.plan import HEAD, make_plan
 from cxreport.session import Model
+from cxreport.train.calibration import CALIBRATED, Feeds, calibration_images
 from cxreport.train.export import put_in_place
 from cxreport.train.half import halve, restore
 from cxreport.types import Decoding, Encoding, Pixels, Plan
@@ -43,12 +45,26 @@ MAX_BYTES = 30_000_000
 MAX_CHANGE = 0.01
 """Largest mean difference of the tag probabilities."""
 LEAST_IMAGES = 32
-CALIBRATED = 128
-"""Images that the scales are found on; as many others are compared."""
 _PERCENTILE = 99.999  # of the encoder's activations; the largest ones are too rare to be worth the others' precision
 _BATCH = 8
 _FEEDS = 64  # batches of a step's inputs
 _ROWS = 32
+
+
+def add_int8(bundle: Path, images: Path) -> dict[str, Any]:
+    """Give a float bundle its int8 bundle, in the folder where `loading.load_model` looks for it.
+
+    Args:
+        bundle: folder of the float bundle.
+        images: folder of training images, as `calibration_images` takes it.
+
+    Returns:
+        the figures of `quantise`.
+
+    Raises:
+        ExportError: as `quantise`.
+    """
+    return quantise(bundle, bundle / INT8, calibration_images(images, load_manifest(bundle)))
 
 
 def quantise(source: Path, out: Path, images: Sequence[Pixels]) -> dict[str, Any]:
@@ -71,7 +87,7 @@ def quantise(source: Path, out: Path, images: Sequence[Pixels]) -> dict[str, Any
         raise ExportError(f"{source}: is an int8 bundle already.", hint="Name the float bundle.")
     if len(images) < LEAST_IMAGES:
         raise ExportError(f"{len(images)} images are too few to calibrate on; {LEAST_IMAGES} are the least.")
-    half = min(len(images) // 2, CALIBRATED)
+    half = min(len(images) // 2, CALIBRATED) // _BATCH * _BATCH  # the quantiser wants batches of one length
     calibration, compared = list(images[:half]), list(images[half : 2 * half])
     model = Model.load(source, "cpu")
     graphs = _quantised_graphs(model, read_graphs(source, manifest), calibration)
@@ -86,17 +102,6 @@ def quantise(source: Path, out: Path, images: Sequence[Pixels]) -> dict[str, Any
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return figures
-
-
-class _Feeds(CalibrationDataReader):  # type: ignore[misc]
-    """Inputs of a graph, one after the other."""
-
-    def __init__(self, feeds: Sequence[dict[str, NDArray[Any]]]) -> None:
-        self._feeds = iter(feeds)
-
-    def get_next(self) -> dict[str, NDArray[Any]] | None:
-        """As ONNX Runtime's calibration wants it."""
-        return next(self._feeds, None)
 
 
 def _quantised_graphs(model: Model, graphs: dict[str, bytes], images: list[Pixels]) -> dict[str, bytes]:
@@ -127,7 +132,7 @@ def _quantised(name: str, content: bytes, given: list[tuple[NDArray[Any], ...]])
         quantize_static(
             folded,
             quantised,
-            _Feeds(feeds),
+            Feeds(feeds),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["Conv", "MaxPool", "Relu"] if convolutions else ["Gemm", "MatMul"],
             per_channel=True,
