@@ -27,6 +27,8 @@ from cxreport.manifest import Manifest
 _SAMPLES = 3
 """Files of a kind that are timed."""
 _NAMES = {syntax: str(kind) for kind, syntax in SYNTAXES.items()} | {uid.ImplicitVRLittleEndian: str(Kind.RAW)}
+_FASTEST = ("pyjpegls", "pylibjpeg")
+"""Plugins of pydicom, as the readers prefer them."""
 _Codec = Callable[[int | None], object]
 """Decodes bytes in memory, for a side in pixels or every pixel."""
 
@@ -93,8 +95,8 @@ def _codec(source: str) -> _Codec:
         return partial(_decode_picture, Path(source).read_bytes())
     dataset = dcmread(source)
     syntax = dataset.file_meta.TransferSyntaxUID
-    plugin = "pylibjpeg" if syntax == uid.RLELossless else ""
     decoder: Any = get_decoder(syntax)
+    plugin = next((name for name in _FASTEST if name in decoder.available_plugins), "")
     full = partial(decoder.as_array, dataset, index=0, raw=True, view_only=True, decoding_plugin=plugin)
     if not syntax.is_encapsulated:
         return lambda side: full()

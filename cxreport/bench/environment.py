@@ -7,16 +7,13 @@ import platform
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from pydicom import uid
-from pydicom.pixels.decoders.base import get_decoder
-
 from cxreport import __version__
 from cxreport._cpus import encoder_threads, processor, usable_cpus
 from cxreport.session import Model
 
 _PACKAGES = (
     *("onnxruntime", "onnxruntime-gpu", "torch", "numpy", "pillow", "pydicom"),
-    *("pylibjpeg-openjpeg", "pylibjpeg-libjpeg", "pyjpegls"),
+    *("pylibjpeg-openjpeg", "pylibjpeg-rle", "pyjpegls"),
 )
 
 
@@ -32,7 +29,6 @@ class Environment:
     python: str
     versions: dict[str, str]
     """Of the packages that are installed."""
-    jpeg_ls_decoder: str
     provider: str
     """What runs the networks: ``cpu`` or ``cuda``."""
     precision: str
@@ -50,7 +46,6 @@ def describe(model: Model) -> Environment:
         os.cpu_count() or 1,
         platform.python_version(),
         {"cxreport": __version__} | {name: found for name in _PACKAGES if (found := _version(name))},
-        next(iter(get_decoder(uid.JPEGLSLossless).available_plugins), "none"),
         model.device,
         manifest.precision,
         encoder_threads(),

@@ -65,22 +65,24 @@ def compare(model: Model, folder: Path, studies: Sequence[Files], repeats: int) 
     eager = load_eager(folder)
     inputs = [pixels for files in studies for pixels in network_inputs(model.manifest, files)]
     written = [(_words(model, pixels), eager.draft(pixels)) for pixels in inputs]  # warms up
-    return Comparison(
-        len(inputs),
-        _per_study(lambda files: list(draft(model, files, 1, 0)), studies, repeats),
-        _per_study(
-            lambda files: [eager.draft(i) for i in network_inputs(model.manifest, files, True)], studies, repeats
-        ),
-        _per_study(lambda pixels: _words(model, pixels), inputs, repeats),
-        _per_study(eager.draft, inputs, repeats),
-        sum(ours == theirs for ours, theirs in written),
-        eager.threads,
+    files = _in_turns(
+        lambda files: list(draft(model, files, 1, 0)),
+        lambda files: [eager.draft(pixels) for pixels in network_inputs(model.manifest, files, every_pixel=True)],
+        studies,
+        repeats,
     )
+    networks = _in_turns(lambda pixels: _words(model, pixels), eager.draft, inputs, repeats)
+    same = sum(ours == theirs for ours, theirs in written)
+    return Comparison(len(inputs), *files, *networks, same, eager.threads)
 
 
-def _per_study(action: Callable[[_T], object], studies: Sequence[_T], repeats: int) -> Spread:
-    """Mean milliseconds in each repeat."""
-    return Spread(tuple(fmean(_spent(action, study) for study in studies) for _ in range(repeats)))
+def _in_turns(
+    ours: Callable[[_T], object], eager: Callable[[_T], object], studies: Sequence[_T], repeats: int
+) -> tuple[Spread, Spread]:
+    """Mean milliseconds in each repeat; by turns, so that whatever else the machine does hits both."""
+    spent = [[(_spent(ours, study), _spent(eager, study)) for study in studies] for _ in range(repeats)]
+    means = [tuple(map(fmean, zip(*pairs, strict=True))) for pairs in spent]
+    return Spread(tuple(mean for mean, _ in means)), Spread(tuple(mean for _, mean in means))
 
 
 def _spent(action: Callable[[_T], object], study: _T) -> float:

@@ -48,7 +48,7 @@ def _environment(environment: Environment) -> Text:
         f"{environment.processor or environment.system}, {environment.cpus} of {environment.machine_cpus} CPUs\n"
         f"{environment.bundle}, {environment.precision} on {environment.provider}, "
         f"{environment.encoder_threads} encoder threads\n"
-        f"Python {environment.python}, {versions}; JPEG-LS by {environment.jpeg_ls_decoder}"
+        f"Python {environment.python}, {versions}"
     )
 
 
