@@ -98,37 +98,35 @@ def test_the_graphs_are_small_and_hold_no_big_weights(folder: Path) -> None:
 
 def test_all_of_the_word_search_has_kernels_for_cuda(folder: Path) -> None:
     """By ONNX Runtime's docs/OperatorKernels.md, for opset 17 and these types; none of it is control flow."""
-    known = set(
-        [
-            "Add",
-            "And",
-            "Cast",
-            "Clip",
-            "Concat",
-            "Constant",
-            "Equal",
-            "Gather",
-            "Gemm",
-            "Greater",
-            "LogSoftmax",
-            "MatMul",
-            "Max",
-            "Mul",
-            "Not",
-            "Or",
-            "ReduceMax",
-            "ReduceMin",
-            "ScatterElements",
-            "Sigmoid",
-            "Slice",
-            "Split",
-            "Squeeze",
-            "Tanh",
-            "Transpose",
-            "Unsqueeze",
-            "Where",
-        ]
-    )
+    known = {
+        "Add",
+        "And",
+        "Cast",
+        "Clip",
+        "Concat",
+        "Constant",
+        "Equal",
+        "Gather",
+        "Gemm",
+        "Greater",
+        "LogSoftmax",
+        "MatMul",
+        "Max",
+        "Mul",
+        "Not",
+        "Or",
+        "ReduceMax",
+        "ReduceMin",
+        "ScatterElements",
+        "Sigmoid",
+        "Slice",
+        "Split",
+        "Squeeze",
+        "Tanh",
+        "Transpose",
+        "Unsqueeze",
+        "Where",
+    }
     model = onnx.load_from_string((folder / "word_search.onnx").read_bytes())
     assert {n.op_type for n in model.graph.node} <= known
     assert [o.version for o in model.opset_import] == [17]
