@@ -45,7 +45,7 @@ def filled(text: str, name: str, content: str) -> str:
 def source_tree() -> str:
     """List the modules with the first lines of their docstrings, in Markdown."""
     rows = ["| file | content |\n|---|---|\n"]
-    for folder in ("cxreport", "cxreport/evaluate", "cxreport/train"):
+    for folder in ("cxreport", "cxreport/bench", "cxreport/evaluate", "cxreport/train"):
         for path in sorted((ROOT / folder).glob("*.py")):
             docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
             if docstring:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from cxreport import __version__
+from cxreport._cli_bench import bench
 from cxreport._cli_evaluate import evaluate
 from cxreport._cli_explain import explain
 from cxreport._cli_generate import generate
@@ -36,6 +37,7 @@ app.command()(schema)
 app.command()(train)
 app.command()(export)
 app.command()(evaluate)
+app.command()(bench)
 
 
 def _version(wanted: bool) -> None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from cxreport._cpus import cpuinfo, processor
 from cxreport._precisions import FLOAT16, FLOAT32, INT8
 from cxreport.bundle import MANIFEST_FILE, load_manifest
 from cxreport.errors import BundleError, UsageError
@@ -33,7 +34,6 @@ log = logging.getLogger(__name__)
 Precision = Literal["auto", "float32", "int8", "float16"]
 
 _FLAGS = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"}
-_CPUINFO = Path("/proc/cpuinfo")
 _WORTH_IT = 0.8
 """Share of the float encoder's time that the int8 encoder may take to be chosen."""
 _RUNS = 5
@@ -164,25 +164,16 @@ def _has_dot_product() -> bool:
     """Whether the CPU is known to have such instructions; where nobody tells, as on Windows, it is not."""
     if sys.platform == "darwin":
         return platform.machine() == "arm64"
-    try:
-        words = set(_CPUINFO.read_text().split())
-    except OSError:
-        return False
-    return bool(words & _FLAGS)
+    return bool(set(cpuinfo().split()) & _FLAGS)
 
 
 def _key(folder: Path, manifest: Manifest) -> str:
     """What a measurement depends on."""
     from importlib.metadata import version
 
-    try:
-        lines = _CPUINFO.read_text().splitlines()
-        processor = next((line for line in lines if line.startswith("model name")), "")
-    except OSError:
-        processor = platform.processor()
     runtime = next((version(name) for name in ("onnxruntime-gpu", "onnxruntime") if _installed(name)), "")
     int8 = load_manifest(folder / INT8).sha256
-    return hashlib.sha256(repr((processor, os.cpu_count(), runtime, manifest.sha256, int8)).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr((processor(), os.cpu_count(), runtime, manifest.sha256, int8)).encode()).hexdigest()[:16]
 
 
 def _installed(name: str) -> bool:

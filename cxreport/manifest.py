@@ -161,6 +161,11 @@ class Manifest:
         return np.array([len(word) > _SHORT for word in self.vocabulary])
 
     @property
+    def identity(self) -> str:
+        """Name, version, precision and digest, as the signature of an evaluation has them."""
+        return f"{self.name} {self.version} {self.precision} sha256:{self.sha256}"
+
+    @property
     def origin(self) -> str:
         """Digest of the float bundle that this one is, or was made from: both embed in the same space."""
         return self.quantised_from or self.sha256

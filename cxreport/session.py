@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from cxreport import _cuda
 from cxreport._calls import Calls
-from cxreport._cpus import usable_cpus
+from cxreport._cpus import encoder_threads
 from cxreport._precisions import FLOAT16
 from cxreport._signatures import Port
 from cxreport._step_outputs import CaptionOutput, EncoderOutput, SentenceOutput, WordOutput
@@ -60,7 +60,6 @@ Device = Literal["auto", "cpu", "cuda"]
 _CPU, _CUDA = "CPUExecutionProvider", _cuda.PROVIDER
 _ORT_TYPES = {"float32": "tensor(float)", "int64": "tensor(int64)", "uint8": "tensor(uint8)", "bool": "tensor(bool)"}
 _CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
-_MAX_THREADS = 16
 _SHARING = "add_external_initializers_from_files_in_memory"
 """What graphs need that take their weights from others; onnxruntime has not always had it."""
 
@@ -97,7 +96,7 @@ class Model(Calls):
         graphs = read_graphs(folder, manifest)
         ort.set_default_logger_severity(4)
         ort.disable_telemetry_events()
-        threads = threads or min(usable_cpus(), _MAX_THREADS)
+        threads = threads or encoder_threads()
         if half and HALF_ENCODER in graphs and hasattr(ort.SessionOptions, _SHARING):
             manifest = replace(manifest, precision=FLOAT16)
         if device != "cpu":

@@ -105,7 +105,7 @@ def test_systems_stand_beside_baselines(run: Callable, tiny_bundle: Path, nih: P
     assert constant["texts"]["BLEU-4"]["value"] > max(s["texts"]["BLEU-4"]["value"] for s in (tiny, captioner))
     for part in (
         *("compare 2 bundles", f"nih val nih ({VAL})", "0 own images, 11 stand-ins", "20 resamples"),
-        *(f"tiny 0 sha256:{tiny['sha256']}", f"tiny-captioner 0 sha256:{captioner['sha256']}"),
+        *(f"tiny 0 float32 sha256:{tiny['sha256']}", f"tiny-captioner 0 float32 sha256:{captioner['sha256']}"),
     ):
         assert part in found["signature"]
 

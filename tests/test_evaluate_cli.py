@@ -60,7 +60,7 @@ def test_openi(evaluate: Callable, openi: Path) -> None:
     assert (lateral["kind"], lateral["plausible"], lateral["images"]) == ("Open-I lateral", False, LATERALS)
     assert frontal["shares"]["refused"]["value"] == 0
     assert lateral["shares"]["refused"]["value"] == 1
-    for part in ("r2gen val", "r2gen_words", "60 words", "pycocoevalcap-", "20 resamples", "tiny 0 sha256:"):
+    for part in ("r2gen val", "r2gen_words", "60 words", "pycocoevalcap-", "20 resamples", "tiny 0 float32 sha256:"):
         assert part in found["signature"]
 
 

@@ -20,7 +20,7 @@ from cxreport.encode import encode  # noqa: E402
 from cxreport.errors import ExportError  # noqa: E402
 from cxreport.manifest import NO_WORD, PAD, UNK  # noqa: E402
 from cxreport.session import Model  # noqa: E402
-from cxreport.train import _parity, export  # noqa: E402
+from cxreport.train import _parity, export, greedy  # noqa: E402
 from cxreport.train._graphs import CaptionGraph, EncoderGraph  # noqa: E402
 from cxreport.train._parity import Networks  # noqa: E402
 from cxreport.train.captioner import Captioner  # noqa: E402
@@ -248,7 +248,7 @@ def test_rounded_twin_differs_from_the_original() -> None:
 
 @pytest.mark.parametrize(
     ("module", "name", "value"),
-    [(_parity, "TOLERANCE", 0.0), (export, "MAX_BYTES", 1000 - export.MAX_JOINT_BYTES), (_parity, "_LIKELY", -1.0)],
+    [(_parity, "TOLERANCE", 0.0), (export, "MAX_BYTES", 1000 - export.MAX_JOINT_BYTES), (greedy, "_LIKELY", -1.0)],
 )
 def test_a_failed_check_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: object, name: str, value: float

@@ -37,7 +37,7 @@ def loaded_by(code: str, *arguments: str) -> set[str]:
         ["--help"],
         *(
             [command, "--help"]
-            for command in ("generate", "explain", "retrieve", "index", "label", "evaluate", "train")
+            for command in ("generate", "explain", "retrieve", "index", "label", "evaluate", "bench", "train")
         ),
         ["index", "build", "--help"],
         ["index", "info", "--help"],
@@ -70,7 +70,14 @@ def test_importing_the_package_loads_only_the_standard_library() -> None:
 
 def test_only_session_loads_onnxruntime() -> None:
     """The pipeline, and the evaluation that runs it, need session and load onnxruntime through it."""
-    through = ("cxreport.session", "cxreport.pipeline", "cxreport.explain", "cxreport._cli_run", "cxreport.evaluate.")
+    through = (
+        "cxreport.session",
+        "cxreport.pipeline",
+        "cxreport.explain",
+        "cxreport._cli_run",
+        "cxreport.evaluate.",
+        "cxreport.bench.",
+    )
     others = [name for name in MODULES if not name.startswith(through)]
     assert "onnxruntime" not in loaded_by(f"import {', '.join(others)}")
     sources = {path.stem: path.read_text() for path in PACKAGE.rglob("*.py")}

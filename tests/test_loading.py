@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cxreport import loading
+from cxreport import _cpus, loading
 from cxreport.bundle import load_manifest
 from cxreport.errors import BundleError
 from cxreport.loading import load_model, precision_facts
@@ -37,7 +37,7 @@ def modern_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(loading.sys, "platform", "linux")
     path = tmp_path / "cpuinfo"
     path.write_text(MODERN)
-    monkeypatch.setattr(loading, "_CPUINFO", path)
+    monkeypatch.setattr(_cpus, "_CPUINFO", path)
     return path
 
 

@@ -57,7 +57,12 @@ def test_report(tiny_bundle, validator) -> None:
         "findings": ["There is an effusion.", "The heart is normal."],
         "impression": ["Effusion."],
         "report": {"findings": "There is an effusion. The heart is normal.", "impression": "Effusion."},
-        "model": {"name": manifest.name, "version": manifest.version, "sha256": manifest.sha256},
+        "model": {
+            "name": manifest.name,
+            "version": manifest.version,
+            "precision": "float32",
+            "sha256": manifest.sha256,
+        },
         "repairs": {"removed": 0, "added": 0},
         "warnings": ["No View Position."],
         "timing_ms": {"read": 1.23, "encode": 2.0},

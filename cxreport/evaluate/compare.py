@@ -253,6 +253,6 @@ def _signature(
             "labels lexicon rules, uncertain positive",
             f"95 % of {options.bootstrap} resamples{limit}",
             f"cxreport {__version__}",
-            *(f"{manifest.name} {manifest.version} sha256:{manifest.sha256}" for manifest in manifests),
+            *(manifest.identity for manifest in manifests),
         ]
     )

@@ -97,7 +97,7 @@ def _signature(
             *parts,
             f"95 % of {options.bootstrap} resamples{limit}",
             f"cxreport {__version__}",
-            f"{manifest.name} {manifest.version} {manifest.precision} sha256:{manifest.sha256}",
+            manifest.identity,
         ]
     )
 

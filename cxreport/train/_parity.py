@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,22 +11,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cxreport._beam import Words
-from cxreport._captions import REPEATS, split
 from cxreport.decode import decode
 from cxreport.encode import encode
 from cxreport.errors import ExportError
-from cxreport.manifest import END, NO_WORD, PAD, UNK, Manifest
+from cxreport.manifest import END, Manifest
 from cxreport.plan import make_plan
 from cxreport.preprocess import network_input
 from cxreport.session import Model
 from cxreport.train.captioner import Captioner
-from cxreport.train.decoder import Decoder, State
+from cxreport.train.decoder import Decoder
 from cxreport.train.encoder import Encoder, to_input
+from cxreport.train.greedy import greedy
 from cxreport.train.half import rounded
 from cxreport.train.joint import JointSpace, joint_features
 from cxreport.train.typicality import Typicality
-from cxreport.types import Detail, Encoding, Floats, Pixels, Plan, Section
+from cxreport.types import Detail, Encoding, Floats, Pixels, Plan
 
 TOLERANCE = 1e-3
 """Largest relative difference of features, probabilities and distances."""
@@ -34,7 +33,6 @@ INPUTS = 52
 """Studies that are decoded both ways; half of them with an image."""
 _COMPARED = ("features", "probabilities", "distances", "embeddings", "texts")
 _SEED = 7
-_LIKELY = 0.5
 _MAX_POSITIVE = 4
 _DETAIL_SHARE = 0.3
 _SMALL = 1e-4
@@ -57,9 +55,6 @@ class Networks:
         """With their weights as the bundle stores them."""
         joint = rounded(self.joint) if self.joint else None
         return Networks(rounded(self.encoder), rounded(self.writer), rounded(self.typicality), joint, self.channels)
-
-
-Ids = list[tuple[Section, tuple[int, ...]]]
 
 
 def check_parity(model: Model, networks: Networks) -> dict[str, Any]:
@@ -96,95 +91,6 @@ def check_parity(model: Model, networks: Networks) -> dict[str, Any]:
     if max(figures[name] for name in compared) > TOLERANCE or figures["identical"] < INPUTS:
         raise ExportError(f"The exported graphs differ from the trained networks: {figures}.")
     return figures
-
-
-@torch.inference_mode()
-def greedy(writer: Decoder | Captioner, manifest: Manifest, encoding: Encoding, plan: Plan) -> Ids:
-    """Decode one study with the torch networks, one sentence and word after the other.
-
-    Args:
-        writer: in evaluation mode.
-        manifest: lengths and reporting tags.
-        encoding: with patch features or without.
-        plan: of the study.
-    """
-    if isinstance(writer, Captioner):
-        return _greedy_caption(writer, manifest, encoding)
-    decoder, seen = writer, encoding.patches is not None
-    patches = torch.from_numpy(encoding.patches)[None] if seen else torch.zeros(1, 1, decoder.sizes.patch_dim)
-    tags = torch.zeros(1, decoder.sizes.tags)
-    tags[0, list(plan.tags)] = torch.from_numpy(plan.probabilities[list(plan.tags)])
-    unusual = torch.from_numpy(plan.unusual)[None] * float(manifest.decoding.planned)
-    told = [(t, 1.0) for t in plan.tags] if manifest.decoding.planned else []
-    denied = [(t, -1.0) for t in plan.denied] if manifest.decoding.planned else []
-    repeated = [(t, sign) for t, sign in told if manifest.reporting_tags[t].impression]
-    state, found = decoder.start(1), Ids()
-    for number, (section, planned) in enumerate(zip(Section, (told + denied, repeated), strict=True)):
-        written, going_on = 0, True
-        while going_on:
-            hot, detail = torch.zeros_like(tags), torch.zeros(1, len(Detail))
-            for tag, sign in planned[written : written + 1]:
-                hot[0, tag] = sign
-                detail[0] = torch.tensor([float(sign > 0 and d in plan.details.get(tag, ())) for d in Detail])
-            image, part = torch.tensor([float(seen)]), torch.tensor([number])
-            out = decoder.sentence(patches, image, tags, unusual, hot, detail, part, state)
-            state, written = out.state, written + 1
-            ids = _greedy_words(decoder, manifest, out.topic, detail)
-            if ids and (section, ids) not in found:
-                found.append((section, ids))
-            ends = bool(out.stop.sigmoid() > _LIKELY) or (number == 0 and bool(out.section.sigmoid() > _LIKELY))
-            going_on = written < len(planned) or (written < manifest.decoding.max_sentences and not ends)
-    return found
-
-
-def _greedy_words(decoder: Decoder, manifest: Manifest, topic: Tensor, detail: Tensor) -> tuple[int, ...]:
-    """Decode the sentence of one topic (1, hidden) without words of details (1, D) that it does not have."""
-    unplanned = [d for d in range(len(Detail)) if manifest.decoding.planned and not detail[0, d]]
-    banned = np.flatnonzero(manifest.detail_words[unplanned].any(0)).tolist()
-
-    def step(word: Tensor, state: State) -> tuple[Tensor, State]:
-        logits, state = decoder.word(topic, word, state)
-        return logits, state
-
-    def forbidden(ids: list[int]) -> list[int]:
-        return [*banned, *(i for i in ids if manifest.long_words[i])]
-
-    return _greedy_ids(manifest, step, decoder.start(1), forbidden, 3)
-
-
-def _greedy_caption(captioner: Captioner, manifest: Manifest, encoding: Encoding) -> Ids:
-    """Decode the report of an image as one sequence, and take it apart."""
-    assert encoding.patches is not None
-    seen = captioner.seen(torch.from_numpy(encoding.patches)[None])
-
-    def step(word: Tensor, state: State) -> tuple[Tensor, State]:
-        logits, _, state = captioner(seen, word, state)
-        return logits, state
-
-    ids = _greedy_ids(manifest, step, captioner.start(1), lambda _: [], REPEATS)
-    return [(s.section, s.ids) for s in split(manifest, Words(ids, 0.0)).sentences]
-
-
-def _greedy_ids(
-    manifest: Manifest,
-    step: Callable[[Tensor, State], tuple[Tensor, State]],
-    state: State,
-    forbidden: Callable[[list[int]], list[int]],
-    repeats: int,
-) -> tuple[int, ...]:
-    """Take the likeliest word again and again, without ``forbidden`` ones and a phrase of ``repeats`` words twice."""
-    word, ids = NO_WORD, list[int]()
-    while len(ids) < manifest.decoding.max_words:
-        logits, state = step(torch.tensor([word]), state)
-        phrases = [ids[i : i + repeats] for i in range(len(ids) - repeats + 1)]
-        repeating = [phrase[-1] for phrase in phrases if phrase[:-1] == ids[1 - repeats :]]
-        early = [END] if len(ids) < manifest.decoding.min_words else []
-        logits[0, [PAD, UNK, *forbidden(ids), *repeating, *early]] = -torch.inf
-        word = int(logits.argmax())
-        if word == END:
-            break
-        ids.append(word)
-    return tuple(ids)
 
 
 @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""What an int8 bundle is calibrated on: training images, and what the steps of a decoder are given for them."""
+"""What an int8 bundle is calibrated on: training images, and how ONNX Runtime's calibration gets its inputs."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ from onnxruntime.quantization import CalibrationDataReader
 
 from cxreport.manifest import Manifest
 from cxreport.preprocess import network_input
-from cxreport.session import Model
 from cxreport.study import ReadOptions, read_studies
 from cxreport.types import Pixels, Study
 
 CALIBRATED = 128
 """Images that the scales are found on; as many others are compared."""
-_ROWS = 32
 _READ = 8
 _SEED = 5
 
@@ -57,21 +55,3 @@ class Feeds(CalibrationDataReader):  # type: ignore[misc]
     def get_next(self) -> dict[str, NDArray[Any]] | None:
         """As ONNX Runtime's calibration wants it."""
         return next(self._feeds, None)
-
-
-class Recording:
-    """Stands for a model and keeps what its steps are given."""
-
-    def __init__(self, model: Model) -> None:
-        self.manifest, self._model = model.manifest, model
-        self.given: dict[str, list[tuple[NDArray[Any], ...]]] = {}
-        self.bound_steps = frozenset[str]()  # what a bound step is given stays on its device
-
-    def __getattr__(self, step: str) -> Any:
-        run = getattr(self._model, step)
-
-        def record(*inputs: NDArray[Any]) -> Any:
-            self.given.setdefault(step, []).append(tuple(part[:_ROWS] for part in inputs))
-            return run(*inputs)
-
-        return record

@@ -26,6 +26,7 @@ from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, 
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from cxreport._precisions import INT8
+from cxreport._recording import Recording
 from cxreport.bundle import load_manifest, read_graphs
 from cxreport.decode import DecodeOptions, decode
 from cxreport.encode import encode
@@ -33,7 +34,7 @@ from cxreport.errors import ExportError
 from cxreport.manifest import ENCODER, GPU_GRAPHS, TEXT_ENCODER, Manifest
 from cxreport.plan import HEAD, make_plan
 from cxreport.session import Model
-from cxreport.train.calibration import CALIBRATED, Feeds, Recording, calibration_images
+from cxreport.train.calibration import CALIBRATED, Feeds, calibration_images
 from cxreport.train.export import put_in_place, write_graphs
 from cxreport.train.half import halve, restore
 from cxreport.types import Decoding, Encoding, Pixels, Plan
@@ -45,6 +46,7 @@ LEAST_IMAGES = 32
 _PERCENTILE = 99.999  # of the encoder's activations; the largest ones are too rare to be worth the others' precision
 _BATCH = 8
 _FEEDS = 64  # batches of a step's inputs
+_ROWS = 32
 
 
 def add_int8(bundle: Path, images: Path) -> dict[str, Any]:
@@ -102,7 +104,7 @@ def quantise(source: Path, out: Path, images: Sequence[Pixels]) -> dict[str, Any
 
 def _quantised_graphs(model: Model, graphs: dict[str, bytes], images: list[Pixels]) -> dict[str, bytes]:
     """Quantise all graphs but the text encoder, which is small and seldom runs."""
-    recording = Recording(model)
+    recording = Recording(model, _ROWS)
     batches = range(0, len(images), _BATCH)
     encodings = [e for i in batches for e in encode(cast(Model, recording), images[i : i + _BATCH])]
     _draft(cast(Model, recording), encodings)

@@ -1,0 +1,124 @@
+"""Decoding by encoding: the bare codec on bytes in memory, and the way from a file to the network's input."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from pydicom import dcmread, uid
+from pydicom.encaps import get_frame
+from pydicom.pixels.decoders.base import get_decoder
+
+from cxreport._dicom_reduced import decode_reduced
+from cxreport._finding import Kind as FileKind
+from cxreport._finding import sniff
+from cxreport._shrink import KEPT
+from cxreport.bench.running import network_inputs
+from cxreport.bench.spread import Spread, Times, mean, mean_times, measure
+from cxreport.bench.studies import SYNTAXES, Kind
+from cxreport.errors import CxreportError
+from cxreport.manifest import Manifest
+
+_SAMPLES = 3
+"""Files of a kind that are timed."""
+_NAMES = {syntax: str(kind) for kind, syntax in SYNTAXES.items()} | {uid.ImplicitVRLittleEndian: str(Kind.RAW)}
+_FASTEST = ("pyjpegls", "pylibjpeg")
+"""Plugins of pydicom, as the readers prefer them."""
+_Codec = Callable[[int | None], object]
+"""Decodes bytes in memory, for a side in pixels or every pixel."""
+
+
+@dataclass(frozen=True)
+class DecodeTimes:
+    """Of one image of a kind, in milliseconds."""
+
+    kind: str
+    studies: int
+    """Of this kind."""
+    full: Times
+    """The codec, every pixel."""
+    shrunk: Times
+    """The codec, as the readers use it: fewer pixels where the compression allows it."""
+    file_to_input: Spread
+    """Finding, reading, decoding, window and resizing, as the readers do it."""
+    file_to_input_full: Spread
+    """The same with every pixel decoded."""
+
+
+def measure_decoding(sources: Sequence[str], manifest: Manifest, repeats: int) -> tuple[DecodeTimes, ...]:
+    """Time every kind of file on a few of its files.
+
+    Args:
+        sources: the image of each study.
+        manifest: what the network takes.
+        repeats: of every measurement.
+    """
+    by_kind: dict[str, list[str]] = {}
+    for source in sources:
+        by_kind.setdefault(_kind(source), []).append(source)
+    return tuple(_measure(kind, some, manifest, repeats) for kind, some in sorted(by_kind.items()))
+
+
+def _measure(kind: str, sources: list[str], manifest: Manifest, repeats: int) -> DecodeTimes:
+    side, some = manifest.image_size, sources[:_SAMPLES]
+    codecs = [_codec(source) for source in some]
+    return DecodeTimes(
+        kind,
+        len(sources),
+        mean_times([measure(partial(codec, None), repeats) for codec in codecs]),
+        mean_times([measure(partial(codec, side), repeats) for codec in codecs]),
+        mean([measure(partial(network_inputs, manifest, [Path(s)]), repeats).wall_ms for s in some]),
+        mean([measure(partial(network_inputs, manifest, [Path(s)], True), repeats).wall_ms for s in some]),
+    )
+
+
+def _kind(source: str) -> str:
+    """Name of a file's encoding."""
+    try:
+        if sniff(source) is not FileKind.DICOM:
+            with Image.open(source) as image:
+                return str(image.format).lower()
+        syntax = dcmread(source, stop_before_pixels=True).file_meta.TransferSyntaxUID
+    except Exception as error:  # pydicom and Pillow raise anything on damage
+        raise CxreportError(f"{source}: cannot be read.", hint="Benchmark a folder of readable studies.") from error
+    return _NAMES.get(syntax, str(syntax.name))
+
+
+def _codec(source: str) -> _Codec:
+    """What decodes a file's pixels, with the compressed bytes in memory."""
+    if sniff(source) is not FileKind.DICOM:
+        return partial(_decode_picture, Path(source).read_bytes())
+    dataset = dcmread(source)
+    syntax = dataset.file_meta.TransferSyntaxUID
+    decoder: Any = get_decoder(syntax)
+    plugin = next((name for name in _FASTEST if name in decoder.available_plugins), "")
+    full = partial(decoder.as_array, dataset, index=0, raw=True, view_only=True, decoding_plugin=plugin)
+    if not syntax.is_encapsulated:
+        return lambda side: full()
+    frame = get_frame(dataset.PixelData, 0, number_of_frames=int(dataset.get("NumberOfFrames", 1)))
+    options: dict[str, Any] = {
+        "rows": dataset.Rows,
+        "columns": dataset.Columns,
+        "bits_stored": dataset.BitsStored,
+        "pixel_representation": dataset.PixelRepresentation,
+    }
+    if decode_reduced(frame, syntax, options, 1) is None:
+        return lambda side: full()
+
+    def decode(side: int | None) -> object:
+        reduced = decode_reduced(frame, syntax, options, side)
+        return full() if reduced is None else reduced
+
+    return decode
+
+
+def _decode_picture(content: bytes, side: int | None) -> None:
+    with Image.open(io.BytesIO(content)) as image:
+        if side is not None:
+            image.draft(None, (KEPT * side, KEPT * side))
+        image.load()

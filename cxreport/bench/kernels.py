@@ -1,0 +1,72 @@
+"""The bare networks in ONNX Runtime, on tensors that are ready: what remains of a run when nothing else takes time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from cxreport._recording import Recording
+from cxreport.bench.spread import Times, measure
+from cxreport.decode import decode
+from cxreport.encode import encode
+from cxreport.plan import HEAD, make_plan
+from cxreport.session import Model
+from cxreport.types import Pixels
+
+ENCODER = "encode_batch"
+
+
+@dataclass(frozen=True)
+class KernelTimes:
+    """Of a study, in milliseconds."""
+
+    precision: str
+    steps: dict[str, Times]
+    """Method of `Model` -> all its calls for a study."""
+
+    @property
+    def wall_ms(self) -> float:
+        """Of all steps, one after the other."""
+        return sum(times.wall_ms.median for times in self.steps.values())
+
+    @property
+    def cpu_ms(self) -> float:
+        """Of all steps and threads."""
+        return sum(times.cpu_ms.median for times in self.steps.values())
+
+
+def measure_kernels(model: Model, images: Sequence[Pixels], batch_size: int, repeats: int) -> KernelTimes:
+    """Draft once, keep what the networks are given, and time them on that alone.
+
+    Args:
+        model: a loaded bundle.
+        images: network inputs of studies.
+        batch_size: studies that run together.
+        repeats: of every measurement.
+    """
+    recording = Recording(model)
+    for start in range(0, len(images), batch_size):
+        encodings = encode(cast(Model, recording), list(images[start : start + batch_size]))
+        plans = [make_plan(model.manifest, encoding, HEAD) for encoding in encodings]
+        decode(cast(Model, recording), encodings, plans)
+    share = 1 / len(images)
+    return KernelTimes(
+        model.manifest.precision,
+        {step: measure(_replay(model, step, calls), repeats, share) for step, calls in recording.given.items()},
+    )
+
+
+def measure_encoder(model: Model, images: Sequence[Pixels], repeats: int) -> Times:
+    """Time the encoder alone, per image."""
+    return measure(lambda: encode(model, list(images)), repeats, 1 / len(images))
+
+
+def _replay(model: Model, step: str, calls: list[tuple[Any, ...]]) -> Callable[[], None]:
+    run = getattr(model, step)
+
+    def replay() -> None:
+        for inputs in calls:
+            run(*inputs)
+
+    return replay

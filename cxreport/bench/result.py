@@ -1,0 +1,49 @@
+"""What a benchmark found, and the same as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any
+
+from cxreport.bench.decoding import DecodeTimes
+from cxreport.bench.environment import Environment
+from cxreport.bench.kernels import KernelTimes
+from cxreport.bench.parts import Part
+from cxreport.bench.processes import PeakMemory, StartTimes
+from cxreport.bench.research import Comparison
+from cxreport.bench.spread import Times
+from cxreport.bench.stages import StageTimes, Throughput
+
+
+@dataclass
+class Benchmark:
+    """What was measured; None, or empty, for what was not."""
+
+    environment: Environment
+    studies: int
+    note: str
+    """About the studies."""
+    left_out: dict[Part, str] = field(default_factory=dict)
+    """Parts that were not measured, and why."""
+    stages: StageTimes | None = None
+    decoding: tuple[DecodeTimes, ...] = ()
+    kernels: KernelTimes | None = None
+    encoders: dict[str, Times] = field(default_factory=dict)
+    """By precision, on the CPU, per image."""
+    wall: Throughput | None = None
+    eager: Comparison | None = None
+    memory: tuple[PeakMemory, ...] = ()
+    """Of few studies, then of all."""
+    start: StartTimes | None = None
+
+
+def to_json(value: Any) -> Any:
+    """Turn what was measured into what `json` writes: all repeats, and what the properties make of them."""
+    if is_dataclass(value):
+        properties = [name for name, kind in vars(type(value)).items() if isinstance(kind, property)]
+        names = [*(f.name for f in fields(value)), *properties]
+        return {name: to_json(getattr(value, name)) for name in names}
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    return [to_json(item) for item in value] if isinstance(value, tuple) else value
