@@ -1,17 +1,16 @@
-"""Calls of a bundle's graphs, whatever sessions run them."""
+"""Calls of a bundle's graphs, whatever sessions run them, and what they give."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cxreport._bound import BoundStep, Value, fill
 from cxreport._signatures import signatures
-from cxreport._step_outputs import CaptionOutput, EncoderOutput, SentenceOutput, WordOutput
 from cxreport.errors import BundleError
 from cxreport.manifest import TEXT_ENCODER, WORD_SEARCH, Manifest
 from cxreport.types import Floats, Grey
@@ -31,6 +30,56 @@ _ROWS: dict[str, dict[str, int]] = {
 }
 """Rows of every call by device and graph; any number from `_LEAST_ROWS` where there is none."""
 _LEAST_ROWS = 2
+
+
+class EncoderOutput(NamedTuple):
+    """What the encoder gives."""
+
+    patches: Floats
+    """(B, P, D)"""
+    probabilities: Floats
+    """(B, T)"""
+    embedding: Floats
+    """(B, E) unit vectors."""
+    distance: Floats
+    """(B,) from the training images."""
+    patch_embeddings: Floats | None = None
+    """(B, P', E); None where the bundle has no text encoder."""
+
+
+class SentenceOutput(NamedTuple):
+    """What a sentence step gives."""
+
+    topic: Floats
+    """(B, H)"""
+    stop: Floats
+    """(B,) probability that the report ends after this sentence."""
+    section_next: Floats
+    """(B,) probability that the next sentence belongs to the Impression."""
+    attention: Floats
+    """(B, P)"""
+    hidden: Floats
+    cell: Floats
+
+
+class WordOutput(NamedTuple):
+    """What a word step gives."""
+
+    log_probabilities: Floats
+    """(N, V)"""
+    hidden: Floats
+    cell: Floats
+
+
+class CaptionOutput(NamedTuple):
+    """What a step of a captioning architecture gives."""
+
+    log_probabilities: Floats
+    """(N, V)"""
+    attention: Floats | None
+    """(N, P); None where the architecture has none."""
+    hidden: Floats
+    cell: Floats
 
 
 class Session(Protocol):

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Sequence
 
 from cxreport.errors import DeviceError
 
-PROVIDER = "CUDAExecutionProvider"
 _DRIVER = {"win32": "nvcuda.dll"}
 _LIBRARIES = {"win32": ("cudart64_{0}.dll", "cublas64_{0}.dll", "cublasLt64_{0}.dll", "cudnn64_9.dll")}
 _ELSEWHERE = ("libcudart.so.{0}", "libcublas.so.{0}", "libcublasLt.so.{0}", "libcudnn.so.9")
@@ -20,17 +18,17 @@ def has_driver() -> bool:
     return _loads(_DRIVER.get(sys.platform, "libcuda.so.1"))
 
 
-def check_machine(providers: Sequence[str], driver: bool) -> None:
+def check_machine(provider: bool, driver: bool) -> None:
     """Check what comes before any library of CUDA.
 
     Args:
-        providers: that this onnxruntime was built with.
-        driver: whether there is one.
+        provider: whether this onnxruntime was built with CUDA.
+        driver: whether there is NVIDIA's.
 
     Raises:
         DeviceError: one of the two is missing.
     """
-    if PROVIDER not in providers:
+    if not provider:
         raise DeviceError(
             "CUDA does not work here: this onnxruntime is built without it.",
             hint=f"Put onnxruntime-gpu in its place (Linux and Windows on x86-64), {_OR_CPU}",

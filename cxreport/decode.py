@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from cxreport import _unrolling
 from cxreport._beam import Limits, Words, search
 from cxreport._captions import write_captions
-from cxreport._greedy import write_greedily
 from cxreport._stopwatch import Stopwatch
 from cxreport._writers import TopicWriter
 from cxreport.errors import UsageError
@@ -158,6 +157,8 @@ def _write_topics(model: Model, topics: list[_Topic], studies: int, limits: Limi
         return []
     vectors, banned = np.stack([t.vector for t in topics]), _banned(model.manifest, topics)
     if limits.beam == 1 and WORD_SEARCH in model.bound_steps:
+        from cxreport._greedy import write_greedily
+
         sentences = write_greedily(model, vectors, banned, limits)
     else:
         sentences = search(TopicWriter(model, vectors), model.manifest.sizes.hidden, banned, limits)

@@ -26,12 +26,10 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from cxreport import _cuda
-from cxreport._calls import Calls
+from cxreport._calls import Calls, CaptionOutput, EncoderOutput, SentenceOutput, WordOutput
 from cxreport._cpus import encoder_threads
 from cxreport._precisions import FLOAT16
 from cxreport._signatures import Port
-from cxreport._step_outputs import CaptionOutput, EncoderOutput, SentenceOutput, WordOutput
 from cxreport.bundle import load_manifest, read_graphs
 from cxreport.errors import BundleError, DeviceError
 from cxreport.manifest import (
@@ -57,7 +55,7 @@ __all__ = [
 log = logging.getLogger(__name__)
 Device = Literal["auto", "cpu", "cuda"]
 
-_CPU, _CUDA = "CPUExecutionProvider", _cuda.PROVIDER
+_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 _ORT_TYPES = {"float32": "tensor(float)", "int64": "tensor(int64)", "uint8": "tensor(uint8)", "bool": "tensor(bool)"}
 _CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
 _SHARING = "add_external_initializers_from_files_in_memory"
@@ -71,6 +69,8 @@ def providers_present() -> list[str]:
 
 def has_cuda() -> bool:
     """Whether CUDA may work: this onnxruntime has its provider, and the driver's library loads."""
+    from cxreport import _cuda
+
     return _CUDA in providers_present() and _cuda.has_driver()
 
 
@@ -134,7 +134,9 @@ class Model(Calls):
             BundleError: graphs that do not fit ``model.json``.
             DeviceError: any part of CUDA is missing or does not work.
         """
-        _cuda.check_machine(providers_present(), _cuda.has_driver())
+        from cxreport import _cuda
+
+        _cuda.check_machine(_CUDA in providers_present(), _cuda.has_driver())
         with contextlib.redirect_stdout(io.StringIO()):
             ort.preload_dlls()
         _cuda.check_libraries(getattr(ort, "cuda_version", ""))
