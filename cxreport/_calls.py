@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 from cxreport._bound import BoundStep, Value, fill
 from cxreport._signatures import signatures
 from cxreport.errors import BundleError
-from cxreport.manifest import TEXT_ENCODER, WORD_SEARCH, Manifest
+from cxreport.manifest import ENCODER, TEXT_ENCODER, WORD_SEARCH, Manifest
 from cxreport.types import Floats, Grey
 
 Arrays = list[NDArray[Any]]
@@ -98,7 +100,8 @@ class Session(Protocol):
 class Calls(ABC):
     """The graphs of a bundle as functions of arrays."""
 
-    def __init__(self, manifest: Manifest, device: str, sessions: Mapping[str, Session]) -> None:
+    def __init__(self, manifest: Manifest, device: str, sessions: Mapping[str, Session], streams: int = 1) -> None:
+        """Take loaded graphs; ``streams`` images are encoded at a time."""
         self.manifest = manifest
         self.device = device
         """``cpu`` or ``cuda``."""
@@ -108,10 +111,11 @@ class Calls(ABC):
         self._rows = _ROWS[device]
         self._signatures = signatures(manifest.sizes, manifest.architecture, manifest.embeds_texts)
         self._bound: dict[tuple[Any, ...], BoundStep] = {}
+        self._pool = ThreadPoolExecutor(streams, "encoder") if streams > 1 else None
 
     def encode_batch(self, image: Grey) -> EncoderOutput:
         """(B, C, S, S) uint8 -> patch features, tag probabilities, embeddings, distances, embedded patches."""
-        return EncoderOutput(*self._run("encoder", [image]))
+        return EncoderOutput(*self._run(ENCODER, [image]))
 
     def sentence_step(
         self,
@@ -205,10 +209,12 @@ class Calls(ABC):
         session, rows = self._sessions[name], len(inputs[0])
         names = [port.name for port in session.get_inputs()]
         chunk = self.rows_of(name, rows)
-        parts = [
-            session.run(None, {n: fill(a[i : i + chunk], chunk) for n, a in zip(names, inputs, strict=True)})
+        calls = [
+            {n: fill(a[i : i + chunk], chunk) for n, a in zip(names, inputs, strict=True)}
             for i in range(0, rows, chunk)
         ]
+        run_all = map if self._pool is None or name != ENCODER else self._pool.map
+        parts = list(run_all(functools.partial(session.run, None), calls))
         return [np.concatenate(part)[:rows] for part in zip(*parts, strict=True)]
 
     @abstractmethod

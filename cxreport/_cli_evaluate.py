@@ -122,7 +122,7 @@ def evaluate(
             if compare and openi:
                 measured = _cli_compare.compare(runs or [], openi, nih, options)
             else:
-                loaded = loading.load_model(bundle.find_bundle(model), "cpu", precision.value)
+                loaded = loading.load_model(bundle.find_bundle(model), "cpu", precision.value, side_by_side=True)
                 measured = measure(loaded, openi, nih, options, coco, boxes)
         try:
             if plot:

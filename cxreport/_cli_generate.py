@@ -180,7 +180,9 @@ def generate(
         from cxreport import _cli_run, bundle, loading, pipeline, reading, retrieval, study, tag_table
 
         with _cli_run.Progress(shown=not quiet and sys.stderr.isatty()) as progress:
-            loaded = loading.load_model(bundle.find_bundle(model), device.value, precision.value)
+            loaded = loading.load_model(
+                bundle.find_bundle(model), device.value, precision.value, side_by_side=_are_several(paths)
+            )
             manifest = loaded.manifest
             if from_tags is None:
                 colour, side = manifest.channels > 1, None if full_resolution else manifest.image_size
@@ -223,6 +225,11 @@ def _check_attention(format_: Format, tags_only: bool, from_tags: Path | None) -
         raise UsageError("--attention goes with a JSON format.", hint=hint)
     if tags_only or from_tags is not None:
         raise UsageError(f"--attention and {'--tags-only' if tags_only else '--from-tags'} exclude one another.")
+
+
+def _are_several(paths: list[str] | None) -> bool:
+    """Whether there may be more than one study."""
+    return paths is not None and not (len(paths) == 1 and Path(paths[0]).is_file())
 
 
 def listed(paths: list[str]) -> Iterator[Path]:

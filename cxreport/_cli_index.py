@@ -100,7 +100,7 @@ def build(
         from cxreport import _cli_run, bundle, loading, reading, report_files, retrieval, study
 
         with _cli_run.Progress(shown=not quiet and sys.stderr.isatty()) as progress:
-            loaded = loading.load_model(bundle.find_bundle(model), device.value, precision.value)
+            loaded = loading.load_model(bundle.find_bundle(model), device.value, precision.value, side_by_side=True)
             retrieval.check_text_encoder(loaded.manifest)
             report_paths, image_paths = report_files.sort_paths(listed(paths))
             reports = choice.of(choice.with_text(report_files.read_reports(report_paths)))

@@ -63,7 +63,11 @@ class PrecisionFacts:
 
 
 def load_model(
-    folder: Path, device: Device = "auto", precision: Precision = "auto", threads: int | None = None
+    folder: Path,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    threads: int | None = None,
+    side_by_side: bool = False,
 ) -> Model:
     """Load a bundle in the precision that suits the machine.
 
@@ -72,6 +76,7 @@ def load_model(
         device: as `Model.load` takes it.
         precision: ``auto``, or the one to take; float16 needs a GPU.
         threads: as `Model.load` takes them.
+        side_by_side: likewise; for many images.
 
     Raises:
         UsageError: float16 on the CPU.
@@ -84,7 +89,7 @@ def load_model(
     if precision == FLOAT16:
         return _load_half(folder, manifest, device)
     if precision == FLOAT32 or (precision == "auto" and device != "cpu" and has_cuda()):
-        model = Model.load(_variant(folder, manifest, FLOAT32), device, threads, half=precision == "auto")
+        model = Model.load(_variant(folder, manifest, FLOAT32), device, threads, precision == "auto", side_by_side)
         if precision == FLOAT32 or model.device != "cpu":
             return model
     if precision == "auto":
@@ -92,7 +97,7 @@ def load_model(
         chosen = facts.chosen or _measured(folder, manifest, threads)
     else:
         chosen = precision
-    return Model.load(_variant(folder, manifest, chosen), device, threads)
+    return Model.load(_variant(folder, manifest, chosen), device, threads, side_by_side=side_by_side)
 
 
 def precision_facts(folder: Path, manifest: Manifest) -> PrecisionFacts:

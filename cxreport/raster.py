@@ -16,7 +16,7 @@ from cxreport._dicom_rules import position_from_words
 from cxreport._grey import percentile_window, through_table, to_bytes
 from cxreport._instance import Instance, require_size
 from cxreport._quiet import quiet
-from cxreport._shrink import KEPT, shrink
+from cxreport._shrink import KEPT, shrink, shrink_factor
 from cxreport.errors import StudyError, UnreadableFileError
 from cxreport.types import Grey, Pixels, View, ViewInfo
 
@@ -102,7 +102,8 @@ def _opened(path: str) -> Iterator[Image.Image]:
 def _to_pixels(image: Image.Image, colour: bool, side: int | None) -> Pixels:
     white_is_zero = image.format == "TIFF" and _tiff_photometric(image) == 0
     image.load()
-    upright = ImageOps.exif_transpose(image)
+    upright = image
+    ImageOps.exif_transpose(upright, in_place=True)
     if upright.mode in _DEEP:
         grey = _deep_grey(np.asarray(upright), side)
         return 255 - grey if white_is_zero else grey  # Pillow inverts only up to 8 bits
@@ -112,7 +113,10 @@ def _to_pixels(image: Image.Image, colour: bool, side: int | None) -> Pixels:
         upright = Image.alpha_composite(black, rgba)
     if upright.mode in ("P", "PA", "CMYK", "YCbCr", "LAB", "HSV"):
         upright = upright.convert("RGB")
-    return np.array(upright.convert("RGB" if colour and upright.mode not in ("1", "L", "LA") else "L"))
+    mode = "RGB" if colour and upright.mode not in ("1", "L", "LA") else "L"
+    shown = upright if upright.mode == mode else upright.convert(mode)
+    blocks = (shrink_factor(shown.width, side), shrink_factor(shown.height, side))
+    return np.array(shown if blocks == (1, 1) else shown.reduce(blocks))
 
 
 def _tiff_photometric(image: Image.Image) -> int | None:

@@ -78,7 +78,14 @@ class Model(Calls):
     """A loaded bundle."""
 
     @classmethod
-    def load(cls, folder: Path, device: Device = "auto", threads: int | None = None, half: bool = False) -> Model:
+    def load(
+        cls,
+        folder: Path,
+        device: Device = "auto",
+        threads: int | None = None,
+        half: bool = False,
+        side_by_side: bool = False,
+    ) -> Model:
         """Check and load a bundle.
 
         Args:
@@ -87,6 +94,8 @@ class Model(Calls):
             threads: CPU threads of the encoder; None takes the CPUs that this process may use.
             half: whether the encoder computes in half precision, where the bundle has a graph for that and this
                 onnxruntime can load it; faster on GPUs alone.
+            side_by_side: on the CPU, whether each thread takes an image of its own: more images in the same time, but
+                one alone gets one thread. The numbers are the same.
 
         Raises:
             BundleError: incomplete, altered, or graphs that do not fit ``model.json``.
@@ -106,23 +115,24 @@ class Model(Calls):
                 log.debug("no CUDA", exc_info=error)
                 if device == "cuda":
                     raise
-        return cls.on_cpu(manifest, graphs, threads)
+        return cls.on_cpu(manifest, graphs, threads, side_by_side)
 
     @classmethod
-    def on_cpu(cls, manifest: Manifest, graphs: Mapping[str, bytes], threads: int) -> Model:
+    def on_cpu(cls, manifest: Manifest, graphs: Mapping[str, bytes], threads: int, side_by_side: bool = False) -> Model:
         """Load graphs that were read and checked.
 
         Raises:
             BundleError: graphs that do not load or do not fit ``model.json``.
         """
+        streams = threads if side_by_side else 1
         try:
             sessions = {
-                name: _session(manifest, graphs, graph, [_CPU], threads if name == ENCODER else 1)
+                name: _session(manifest, graphs, graph, [_CPU], threads // streams if name == ENCODER else 1)
                 for name, graph in _chosen(manifest).items()
             }
         except Exception as error:  # onnxruntime's own exceptions have no common base
             raise BundleError("ONNX Runtime cannot load the bundle's graphs.") from error
-        model = cls(manifest, "cpu", sessions)
+        model = cls(manifest, "cpu", sessions, streams)
         model._check_graphs()
         return model
 

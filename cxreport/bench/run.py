@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from cxreport._finding import index
+from cxreport._precisions import FLOAT16
 from cxreport.bench.decoding import measure_decoding
 from cxreport.bench.environment import describe
 from cxreport.bench.kernels import measure_encoder, measure_kernels
@@ -69,7 +70,7 @@ def benchmark(
         NothingReadableError: no study that can be drafted.
         CxreportError: the bundle cannot be used, or a process failed.
     """
-    model = load_model(bundle, options.device, options.precision)
+    model = load_model(bundle, options.device, options.precision, side_by_side=True)
     found = Benchmark(describe(model), len(studies), note)
     bench = _Bench(bundle, model, studies, options, found)
     measures = {
@@ -134,7 +135,9 @@ class _Bench:
             raise NothingReadableError("No study among the inputs can be read.")
         self.found.kernels = measure_kernels(model, inputs, self.options.batch_size, repeats)
         for precision in precision_facts(self.bundle, load_manifest(self.bundle)).available:
-            other = load_model(self.bundle, "cpu", cast(Precision, precision))
+            if precision == FLOAT16:  # of GPUs
+                continue
+            other = load_model(self.bundle, "cpu", cast(Precision, precision), side_by_side=True)
             self.found.encoders[precision] = measure_encoder(other, inputs, repeats)
 
     def wall(self) -> None:
@@ -145,7 +148,8 @@ class _Bench:
         try:
             if any(importlib.util.find_spec(name) is None for name in ("torch", "onnx")):
                 raise MissingExtraError("Eager PyTorch", "train")
-            self.found.eager = compare(self.model, self.bundle, self.all[:_EAGER], self.options.repeats)
+            alone = load_model(self.bundle, self.options.device, self.options.precision)
+            self.found.eager = compare(alone, self.bundle, self.all[:_EAGER], self.options.repeats)
         except (MissingExtraError, BundleError) as error:
             self.found.left_out[Part.EAGER] = error.message
 
