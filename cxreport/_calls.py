@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -111,7 +110,11 @@ class Calls(ABC):
         self._rows = _ROWS[device]
         self._signatures = signatures(manifest.sizes, manifest.architecture, manifest.embeds_texts)
         self._bound: dict[tuple[Any, ...], BoundStep] = {}
-        self._pool = ThreadPoolExecutor(streams, "encoder") if streams > 1 else None
+        self._map_images: Callable[..., Iterable[Arrays]] = map
+        if streams > 1:
+            from concurrent.futures import ThreadPoolExecutor  # one study starts without
+
+            self._map_images = ThreadPoolExecutor(streams, "encoder").map
 
     def encode_batch(self, image: Grey) -> EncoderOutput:
         """(B, C, S, S) uint8 -> patch features, tag probabilities, embeddings, distances, embedded patches."""
@@ -213,7 +216,7 @@ class Calls(ABC):
             {n: fill(a[i : i + chunk], chunk) for n, a in zip(names, inputs, strict=True)}
             for i in range(0, rows, chunk)
         ]
-        run_all = map if self._pool is None or name != ENCODER else self._pool.map
+        run_all = self._map_images if name == ENCODER else map
         parts = list(run_all(functools.partial(session.run, None), calls))
         return [np.concatenate(part)[:rows] for part in zip(*parts, strict=True)]
 

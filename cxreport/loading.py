@@ -174,21 +174,11 @@ def _has_dot_product() -> bool:
 
 def _key(folder: Path, manifest: Manifest) -> str:
     """What a measurement depends on."""
-    from importlib.metadata import version
+    from cxreport.session import runtime_version
 
-    runtime = next((version(name) for name in ("onnxruntime-gpu", "onnxruntime") if _installed(name)), "")
     int8 = load_manifest(folder / INT8).sha256
-    return hashlib.sha256(repr((processor(), os.cpu_count(), runtime, manifest.sha256, int8)).encode()).hexdigest()[:16]
-
-
-def _installed(name: str) -> bool:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        version(name)
-    except PackageNotFoundError:
-        return False
-    return True
+    facts = (processor(), os.cpu_count(), runtime_version(), manifest.sha256, int8)
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 
 def _cache_file() -> Path:

@@ -50,6 +50,7 @@ __all__ = [
     "WordOutput",
     "has_cuda",
     "providers_present",
+    "runtime_version",
 ]
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,11 @@ _SHARING = "add_external_initializers_from_files_in_memory"
 def providers_present() -> list[str]:
     """Names of the execution providers that this onnxruntime was built with; one may still lack its driver."""
     return list(ort.get_available_providers())
+
+
+def runtime_version() -> str:
+    """Version of onnxruntime."""
+    return str(ort.__version__)
 
 
 def has_cuda() -> bool:
