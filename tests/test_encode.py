@@ -87,3 +87,13 @@ def test_encode_tags_orders_the_known_ones_first(tiny_bundle: Path) -> None:
 def test_unusable_tags(tiny_bundle: Path, tags: dict[str, float]) -> None:
     with pytest.raises(InvalidTagsError):
         encode_tags(load_manifest(tiny_bundle), tags)
+
+
+def test_images_side_by_side_come_to_the_same(tiny_bundle: Path) -> None:
+    images = [network_input(p, 32) for p in np.random.default_rng(6).integers(0, 256, (7, 5, 5), np.uint8)]
+    together = encode(Model.load(tiny_bundle, "cpu", threads=3, side_by_side=True), images)
+    for alone, other in zip(encode(Model.load(tiny_bundle, "cpu", threads=2), images), together, strict=True):
+        assert alone.tags == other.tags
+        assert alone.distance == other.distance
+        assert np.array_equal(alone.patches, other.patches)
+        assert np.array_equal(alone.embedding, other.embedding)

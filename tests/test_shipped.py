@@ -13,6 +13,9 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 
 from cxreport.bundle import find_bundle, load_manifest, verify_graphs
+from cxreport.encode import encode
+from cxreport.loading import load_model
+from cxreport.preprocess import network_input
 from cxreport.study import ReadOptions, read_studies
 
 pytestmark = pytest.mark.slow
@@ -50,6 +53,19 @@ def test_the_bundle_is_whole_and_small():
     assert drafting <= 52_000_000  # 50 MB, and the encoder's part of the joint space
     assert sum(sizes.values()) <= 60_000_000  # of which the joint space may add 10 MB
     assert "non-commercial" in load_manifest(folder).raw["licence"]
+
+
+def test_the_int8_bundle_is_small_and_near():
+    folder = find_bundle(None)
+    float_, int8 = load_manifest(folder), load_manifest(folder / "int8")
+    verify_graphs(folder / "int8", int8)
+    assert int8.quantised_from == float_.sha256
+    assert sum(file.stat().st_size for file in (folder / "int8").iterdir()) <= 30_000_000
+    image = [network_input(pixels("RG1_UNCR.dcm"), int8.image_size)]
+    exact, near = (encode(load_model(folder, "cpu", precision), image)[0] for precision in ("float32", "int8"))
+    moved = [abs(exact.tags[tag] - near.tags[tag]) for tag in exact.tags]
+    assert 0 < max(moved) <= 0.02
+    assert exact.embedding @ near.embedding > 0.98
 
 
 def test_raw_and_lossless_forms_of_the_real_radiograph_read_alike():
