@@ -102,7 +102,7 @@ def picture(bundle: str | None = None) -> str:
     from rich.console import Console
 
     from cxreport import Model, ReadOptions, find_bundle, generate, read_studies
-    from cxreport._cli_generate import EXAMPLE_FILE, example_path
+    from cxreport._cli_options import EXAMPLE_FILE, example_path
     from cxreport.render import render
 
     console = Console(record=True, width=80, file=io.StringIO(), force_terminal=True, color_system="truecolor")

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cxreport._cli_errors import diagnostics, errors_handled, say
-from cxreport._cli_generate import (
-    BatchSize,
+from cxreport._cli_options import (
     Bundle,
     Device,
     DeviceOption,
+    FittingBatchSize,
     Paths,
     Precision,
     PrecisionOption,
@@ -62,7 +62,7 @@ def bench(
     model: Bundle = None,
     device: DeviceOption = Device.AUTO,
     precision: PrecisionOption = Precision.AUTO,
-    batch_size: BatchSize = 8,
+    batch_size: FittingBatchSize = None,
 ) -> None:
     """Time cxreport on this machine: by stages and end to end, beside bare networks, bare codecs and eager PyTorch.
 
@@ -72,6 +72,7 @@ def bench(
     Eager PyTorch needs the 'train' extra.
     """
     with errors_handled(verbose), diagnostics(quiet=False, verbose=verbose), ExitStack() as stack:
+        from cxreport._cpus import fitting_batch_size
         from cxreport.bench.run import BenchOptions, benchmark, find_studies, generate_studies
         from cxreport.bench.studies import parse_mix, parse_size
         from cxreport.bundle import find_bundle
@@ -90,7 +91,7 @@ def bench(
             precision.value,
             repeats,
             workers,
-            batch_size,
+            batch_size or fitting_batch_size(),
             few,
             pixels,
             skip or (),

@@ -13,7 +13,7 @@ import typer
 
 from cxreport import _cli_compare
 from cxreport._cli_errors import diagnostics, errors_handled
-from cxreport._cli_generate import Precision, PrecisionOption
+from cxreport._cli_options import Precision, PrecisionOption
 from cxreport.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:

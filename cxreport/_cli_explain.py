@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cxreport._cli_errors import diagnostics, errors_handled, exit_code, say
-from cxreport._cli_generate import (
+from cxreport._cli_options import (
     Beam,
     Bundle,
     Device,

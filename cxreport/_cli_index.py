@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from cxreport._cli_errors import diagnostics, errors_handled, exit_code, say
-from cxreport._cli_generate import (
+from cxreport._cli_options import (
     BatchSize,
     Bundle,
     Device,

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cxreport._cli_errors import diagnostics, errors_handled, say
-from cxreport._cli_generate import (
+from cxreport._cli_index import Index
+from cxreport._cli_options import (
     Bundle,
     Device,
     DeviceOption,
@@ -22,7 +23,6 @@ from cxreport._cli_generate import (
     Quiet,
     Verbose,
 )
-from cxreport._cli_index import Index
 from cxreport._cli_output import drawn
 from cxreport.errors import NotAChestRadiographError, NothingReadableError, UsageError
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 _CPUINFO = Path("/proc/cpuinfo")
 _MAX_THREADS = 16
+_LEAST_BATCH = 8
 
 
 def usable_cpus() -> int:
@@ -18,6 +19,11 @@ def usable_cpus() -> int:
 def encoder_threads() -> int:
     """Threads that the encoder takes unless it is told how many."""
     return min(usable_cpus(), _MAX_THREADS)
+
+
+def fitting_batch_size() -> int:
+    """Studies that run together unless it is told how many: an image for each thread, and enough rows for the steps."""
+    return max(_LEAST_BATCH, encoder_threads())
 
 
 def cpuinfo() -> str:

@@ -54,7 +54,7 @@ def test_answering_needs_no_heavy_module(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "budget"),
-    [(["--help"], 360), (["info"], 510), (["generate", "--json", "--model", BUNDLE, PICTURE], 620)],
+    [(["--help"], 360), (["info"], 515), (["generate", "--json", "--model", BUNDLE, PICTURE], 625)],
     ids=["help", "info", "generate"],
 )
 def test_starting_loads_no_more_modules_than_today(arguments: list[str], budget: int) -> None:
