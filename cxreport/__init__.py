@@ -6,6 +6,7 @@ The names below are imported when they are first used, so that ``import cxreport
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from cxreport.study import ReadOptions, read_studies
     from cxreport.tag_table import read_tag_table
     from cxreport.types import Failure, Outcome, Report, Study
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # onnxruntime reads it when it is imported, and asks nobody else
 
 __version__ = "0.1.0"
 DISCLAIMER = "Research use only: a drafted report is no diagnosis and must not guide care."

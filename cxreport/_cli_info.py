@@ -95,6 +95,7 @@ def _precision(facts: PrecisionFacts) -> dict[str, Any]:
         "on_cpu": facts.chosen,
         "int8_dot_product": facts.dot_product,
         "encoder_ms": facts.measured_ms,
+        "int8_sha256": facts.int8_sha256,
     }
 
 
@@ -123,6 +124,7 @@ def _text(facts: dict[str, Any]) -> str:
             "reporting tags": ", ".join(bundle["reporting_tags"]),
             "evidence": ", ".join(bundle["evidence"]),
             "precision": _precision_text(facts["precision"]),
+            "int8 sha256": facts["precision"]["int8_sha256"] or "",
         }
     lines["providers"] = ", ".join(facts["providers"])
     lines["DICOM decoders"] = ", ".join(name for name, present in decoders.items() if present)

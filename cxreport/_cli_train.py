@@ -75,7 +75,9 @@ def export(
 ) -> None:
     """Export a trained run as a bundle and verify it. Needs the 'train' extra.
 
-    With --int8 the bundle gets a second one with 8-bit weights and activations, measured against the first.
+    With --int8 the bundle in OUT gets a second one, with 8-bit weights and
+    activations, measured against the first. For a bundle that is there
+    already, RUN and OUT are its folder.
     """
     with errors_handled(verbose), diagnostics(quiet=False, verbose=verbose):
         if int8 != (images is not None):

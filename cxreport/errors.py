@@ -142,7 +142,8 @@ class MissingExtraError(CxreportError):
     exit_code = ExitCode.EXTRA_MISSING
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs the '{extra}' extra.", hint=f"pip install 'cxreport[{extra}]'")
+        install = f"pip install 'cxreport[{extra}]', or '.[{extra}]' in a clone"
+        super().__init__(f"{what} needs the '{extra}' extra.", hint=install)
 
 
 class RetrievalIndexError(CxreportError):

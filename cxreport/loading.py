@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Literal
 from cxreport._cpus import cpuinfo, processor
 from cxreport._precisions import FLOAT16, FLOAT32, INT8
 from cxreport.bundle import MANIFEST_FILE, load_manifest
-from cxreport.errors import BundleError, UsageError
+from cxreport.errors import BundleError, DeviceError, UsageError
 from cxreport.manifest import HALF_ENCODER, Manifest
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ class PrecisionFacts:
     """Whether the CPU is known to multiply 8-bit integers right and fast."""
     measured_ms: dict[str, float] | None
     """Milliseconds per image by precision; None before the first measurement."""
+    int8_sha256: str | None = None
+    """Digest of the int8 bundle, which records of its reports have."""
 
     @property
     def chosen(self) -> str | None:
@@ -106,7 +108,9 @@ def precision_facts(folder: Path, manifest: Manifest) -> PrecisionFacts:
     if not _has_int8(folder):
         return PrecisionFacts((manifest.precision, *half), _has_dot_product(), None)
     _check_pair(folder, manifest)
-    return PrecisionFacts((FLOAT32, INT8, *half), _has_dot_product(), _read_cache().get(_key(folder, manifest)))
+    measured = _read_cache().get(_key(folder, manifest))
+    int8 = load_manifest(folder / INT8).sha256
+    return PrecisionFacts((FLOAT32, INT8, *half), _has_dot_product(), measured, int8)
 
 
 def _load_half(folder: Path, manifest: Manifest, device: Device) -> Model:
@@ -117,7 +121,10 @@ def _load_half(folder: Path, manifest: Manifest, device: Device) -> Model:
         raise UsageError("The precision float16 is for GPUs.", hint="Leave --precision or --device out.")
     if HALF_ENCODER not in manifest.graphs:
         raise BundleError(f"{folder}: the bundle has no float16 precision.", hint="Run `cxreport export` again.")
-    model = Model.load(folder, "cuda", half=True)
+    try:
+        model = Model.load(folder, "cuda", half=True)
+    except DeviceError as error:
+        raise DeviceError(error.message, hint=f"{error.hint} Without a GPU, leave --precision out too.") from error
     if model.manifest.precision != FLOAT16:
         raise BundleError("This onnxruntime cannot load a float16 bundle.", hint="Install a newer onnxruntime-gpu.")
     return model
@@ -130,10 +137,10 @@ def _variant(folder: Path, manifest: Manifest, precision: str) -> Path:
     if precision == INT8 and _has_int8(folder):
         _check_pair(folder, manifest)
         return folder / INT8
-    raise BundleError(
-        f"{folder}: the bundle has no {precision} precision.",
-        hint="Make one with `cxreport export --int8`, or leave --precision out.",
-    )
+    make = "Make one with `cxreport export --int8`"
+    if precision == FLOAT32:
+        make = "Name the folder that holds the int8 bundle"
+    raise BundleError(f"{folder}: the bundle has no {precision} precision.", hint=f"{make}, or leave --precision out.")
 
 
 def _has_int8(folder: Path) -> bool:

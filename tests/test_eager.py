@@ -26,7 +26,7 @@ def test_the_same_reports(tiny_bundle: Path) -> None:
     """Of images with their own plans, and with plans drawn at random."""
     model, eager = Model.load(tiny_bundle, "cpu"), load_eager(tiny_bundle)
     manifest, random = model.manifest, np.random.default_rng(3)
-    images = [_parity._image(random, manifest) for _ in range(12)]
+    images = [_parity.made_image(random, manifest) for _ in range(12)]
     encodings = encode(model, images)
 
     def written(plans: list[Plan]) -> list[Ids]:

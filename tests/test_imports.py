@@ -85,6 +85,18 @@ def test_only_session_loads_onnxruntime() -> None:
     assert importing == {"session", "quantise", "calibration"}  # the latter two, of train, use its quantiser
 
 
+def test_nothing_is_sent_or_left_by_onnxruntime(tmp_path: Path) -> None:
+    """Its telemetry writes beside caches at once, and asks a server later; reports are drafted offline."""
+    environment = {"PATH": "/usr/bin", "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    code = "import cxreport.session, time; time.sleep(0.5)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120, env=environment, cwd=PACKAGE.parent)
+    assert not list(tmp_path.rglob("*onnxruntime*"))
+
+
+def test_images_are_evaluated_without_the_packages_of_text_metrics() -> None:
+    assert "pycocoevalcap" not in loaded_by("import cxreport.evaluate.run, cxreport.evaluate.nih")
+
+
 def test_no_module_outside_train_loads_torch() -> None:
     assert not loaded_by(f"import {', '.join(MODULES)}") & {"torch", "torchvision", "onnx", "gensim"}
 

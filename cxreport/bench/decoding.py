@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,14 @@ from cxreport._shrink import KEPT
 from cxreport.bench.running import network_inputs
 from cxreport.bench.spread import Spread, Times, mean, mean_times, measure
 from cxreport.bench.studies import SYNTAXES, Kind
-from cxreport.errors import CxreportError
 from cxreport.manifest import Manifest
 
 _SAMPLES = 3
 """Files of a kind that are timed."""
-_NAMES = {syntax: str(kind) for kind, syntax in SYNTAXES.items()} | {uid.ImplicitVRLittleEndian: str(Kind.RAW)}
+_NAMES = {syntax: str(kind) for kind, syntax in SYNTAXES.items()} | {
+    uid.ImplicitVRLittleEndian: str(Kind.RAW),
+    uid.JPEG2000: str(Kind.J2K),
+}
 _FASTEST = ("pyjpegls", "pylibjpeg")
 """Plugins of pydicom, as the readers prefer them."""
 _Codec = Callable[[int | None], object]
@@ -60,12 +63,18 @@ def measure_decoding(sources: Sequence[str], manifest: Manifest, repeats: int) -
     """
     by_kind: dict[str, list[str]] = {}
     for source in sources:
-        by_kind.setdefault(_kind(source), []).append(source)
-    return tuple(_measure(kind, some, manifest, repeats) for kind, some in sorted(by_kind.items()))
+        if (kind := _kind(source)) is not None:
+            by_kind.setdefault(kind, []).append(source)
+    found = (_measure(kind, some, manifest, repeats) for kind, some in sorted(by_kind.items()))
+    return tuple(times for times in found if times is not None)
 
 
-def _measure(kind: str, sources: list[str], manifest: Manifest, repeats: int) -> DecodeTimes:
-    side, some = manifest.image_size, sources[:_SAMPLES]
+def _measure(kind: str, sources: list[str], manifest: Manifest, repeats: int) -> DecodeTimes | None:
+    """Time a few files of a kind; None where all are damaged."""
+    whole = (source for source in sources if network_inputs(manifest, [Path(source)]))
+    side, some = manifest.image_size, list(islice(whole, _SAMPLES))
+    if not some:
+        return None
     codecs = [_codec(source) for source in some]
     return DecodeTimes(
         kind,
@@ -77,15 +86,15 @@ def _measure(kind: str, sources: list[str], manifest: Manifest, repeats: int) ->
     )
 
 
-def _kind(source: str) -> str:
-    """Name of a file's encoding."""
+def _kind(source: str) -> str | None:
+    """Name of a file's encoding; None for a file that cannot be read, which the other parts count as a failure."""
     try:
         if sniff(source) is not FileKind.DICOM:
             with Image.open(source) as image:
                 return str(image.format).lower()
         syntax = dcmread(source, stop_before_pixels=True).file_meta.TransferSyntaxUID
-    except Exception as error:  # pydicom and Pillow raise anything on damage
-        raise CxreportError(f"{source}: cannot be read.", hint="Benchmark a folder of readable studies.") from error
+    except Exception:  # pydicom and Pillow raise anything on damage
+        return None
     return _NAMES.get(syntax, str(syntax.name))
 
 

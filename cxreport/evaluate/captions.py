@@ -7,10 +7,6 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 import numpy as np
-from pycocoevalcap.bleu.bleu_scorer import BleuScorer
-from pycocoevalcap.cider.cider import Cider
-from pycocoevalcap.meteor.meteor import METEOR_JAR, Meteor
-from pycocoevalcap.rouge.rouge import Rouge
 
 from cxreport.evaluate.bootstrap import Rows, Statistics, mean_statistics
 
@@ -26,12 +22,14 @@ class CaptionMetrics:
     """The metrics, with METEOR's Java program kept running if there is a Java to run it."""
 
     def __init__(self) -> None:
-        self._meteor = Meteor() if shutil.which("java") else None
+        from pycocoevalcap.meteor.meteor import METEOR_JAR, Meteor  # of an extra that images do without
+
+        self._meteor, self._jar = Meteor() if shutil.which("java") else None, str(METEOR_JAR)
 
     @property
     def signature(self) -> str:
         """Versions of what measures."""
-        meteor = METEOR_JAR.removesuffix(".jar") if self._meteor else "no METEOR (no Java)"
+        meteor = self._jar.removesuffix(".jar") if self._meteor else "no METEOR (no Java)"
         return f"pycocoevalcap-{version('pycocoevalcap')}, {meteor}"
 
     def measure(self, references: Sequence[str | Sequence[str]], texts: Sequence[str]) -> list[Statistics]:
@@ -45,6 +43,9 @@ class CaptionMetrics:
             references: N prepared texts, or for each study its prepared texts.
             texts: N prepared texts.
         """
+        from pycocoevalcap.cider.cider import Cider
+        from pycocoevalcap.rouge.rouge import Rouge
+
         several = [[some] if isinstance(some, str) else list(some) for some in references]
         gts, res = dict(enumerate(several)), {i: [text] for i, text in enumerate(texts)}
         means = {"ROUGE-L": Rouge(), "CIDEr": Cider()}
@@ -59,6 +60,8 @@ class CaptionMetrics:
 
 def _bleu(references: Sequence[list[str]], texts: Sequence[str]) -> Statistics:
     """BLEU-1 to -4 (Papineni et al. 2002) from lengths and n-gram counts: text, reference, guessed, correct."""
+    from pycocoevalcap.bleu.bleu_scorer import BleuScorer
+
     scorer = BleuScorer(n=_ORDER)
     for several, text in zip(references, texts, strict=True):
         scorer += (text, several)

@@ -7,14 +7,9 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from pycocoevalcap.tokenizer import ptbtokenizer
-
 from cxreport.evaluate.text import UNKNOWN, alphabetic_words
 
-_COMMAND = (
-    *("java", "-cp", ptbtokenizer.STANFORD_CORENLP_3_4_1_JAR, "edu.stanford.nlp.process.PTBTokenizer"),
-    *("-preserveLines", "-lowerCase", "-encoding", "utf-8"),
-)
+_PROGRAM = ("edu.stanford.nlp.process.PTBTokenizer", "-preserveLines", "-lowerCase", "-encoding", "utf-8")
 
 
 class CaptionTokenizer:
@@ -41,8 +36,10 @@ class CaptionTokenizer:
 
 def _ptb_words(lines: Sequence[str]) -> list[list[str]]:
     """What pycocoevalcap's PTBTokenizer gives, which writes into its own folder and to stderr."""
+    from pycocoevalcap.tokenizer import ptbtokenizer  # of an extra that images do without
+
     done = subprocess.run(
-        _COMMAND,
+        ("java", "-cp", ptbtokenizer.STANFORD_CORENLP_3_4_1_JAR, *_PROGRAM),
         cwd=Path(ptbtokenizer.__file__).parent,
         input="".join(f"{line}\n" for line in lines),
         capture_output=True,
