@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from retrieval_fakes import FakeModel, random_units, without_texts
 
-from cxreport import session
+from cxreport import loading
 from cxreport.manifest import DistanceLimits
 from cxreport.pipeline import GenerateOptions, generate
 from cxreport.record import record_schema
@@ -30,7 +30,7 @@ TEXTS = {
 def model(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> FakeModel:
     """The fake model, also for the command line."""
     fake = FakeModel.load(tiny_bundle)
-    monkeypatch.setattr(session.Model, "load", lambda *_: fake)
+    monkeypatch.setattr(loading, "load_model", lambda *_, **__: fake)
     return fake
 
 
