@@ -83,9 +83,10 @@ def export(
         if int8 != (images is not None):
             raise UsageError("--int8 and --images go together.", hint="Name a folder of training images.")
         _require_torch("export")
+        from cxreport.bundle import is_bundle
         from cxreport.train import export_run as exporting
 
-        if int8 and exporting.is_bundle(run):
+        if int8 and is_bundle(run):
             exporting.copy_bundle(run, out)
         else:
             say(_figures("export", exporting.export(run, out)))

@@ -41,6 +41,11 @@ _T = TypeVar("_T")
 _REPORTING_TAG: dict[str, type] = {"name": str, "impression": bool, "deniable": bool, "place": float}
 
 
+def is_bundle(folder: Path) -> bool:
+    """Whether a folder holds a bundle, good or bad."""
+    return (folder / MANIFEST_FILE).is_file()
+
+
 def find_bundle(model: str | Path | None) -> Path:
     """Locate a bundle's folder.
 
@@ -52,13 +57,13 @@ def find_bundle(model: str | Path | None) -> Path:
     """
     if model is not None:
         folder = Path(model)
-        if not (folder / MANIFEST_FILE).is_file():
+        if not is_bundle(folder):
             raise BundleError(f"{folder}: no model bundle there ({MANIFEST_FILE} is missing).")
         return folder
     package = Path(__file__).resolve().parent
     for parent in (package, package.parent):
         folder = parent / "exported" / "default"
-        if (folder / MANIFEST_FILE).is_file():
+        if is_bundle(folder):
             return folder
     raise BundleError("The model bundle that cxreport ships is missing.")
 

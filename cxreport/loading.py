@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Literal
 
 from cxreport._cpus import cpuinfo, processor
 from cxreport._precisions import FLOAT16, FLOAT32, INT8
-from cxreport.bundle import MANIFEST_FILE, load_manifest
+from cxreport.bundle import is_bundle, load_manifest
 from cxreport.errors import BundleError, DeviceError, UsageError
 from cxreport.manifest import HALF_ENCODER, Manifest
 
@@ -59,9 +59,7 @@ class PrecisionFacts:
             return self.available[0]
         if not self.dot_product:
             return FLOAT32
-        if self.measured_ms is None:
-            return None
-        return INT8 if self.measured_ms[INT8] <= _WORTH_IT * self.measured_ms[FLOAT32] else FLOAT32
+        return None if self.measured_ms is None else _faster(self.measured_ms)
 
 
 def load_model(
@@ -95,22 +93,27 @@ def load_model(
         if precision == FLOAT32 or model.device != "cpu":
             return model
     if precision == "auto":
-        facts = precision_facts(folder, manifest)
-        chosen = facts.chosen or _measured(folder, manifest, threads)
+        int8 = _int8_of(folder, manifest)
+        chosen = _facts(manifest, int8).chosen
+        if chosen is None and int8 is not None:
+            chosen = _measured(folder, manifest, int8, threads)
+        variant = folder / INT8 if int8 is not None and chosen == INT8 else folder
     else:
-        chosen = precision
-    return Model.load(_variant(folder, manifest, chosen), device, threads, side_by_side=side_by_side)
+        variant = _variant(folder, manifest, precision)
+    return Model.load(variant, device, threads, side_by_side=side_by_side)
 
 
 def precision_facts(folder: Path, manifest: Manifest) -> PrecisionFacts:
     """Look up what is known of a bundle's precisions here; loads no model and measures nothing."""
+    return _facts(manifest, _int8_of(folder, manifest))
+
+
+def _facts(manifest: Manifest, int8: Manifest | None) -> PrecisionFacts:
     half = (FLOAT16,) if HALF_ENCODER in manifest.graphs else ()
-    if not _has_int8(folder):
+    if int8 is None:
         return PrecisionFacts((manifest.precision, *half), _has_dot_product(), None)
-    _check_pair(folder, manifest)
-    measured = _read_cache().get(_key(folder, manifest))
-    int8 = load_manifest(folder / INT8).sha256
-    return PrecisionFacts((FLOAT32, INT8, *half), _has_dot_product(), measured, int8)
+    measured = _read_cache().get(_key(manifest, int8))
+    return PrecisionFacts((FLOAT32, INT8, *half), _has_dot_product(), measured, int8.sha256)
 
 
 def _load_half(folder: Path, manifest: Manifest, device: Device) -> Model:
@@ -134,8 +137,7 @@ def _variant(folder: Path, manifest: Manifest, precision: str) -> Path:
     """Folder of the bundle in a precision."""
     if manifest.precision == precision:
         return folder
-    if precision == INT8 and _has_int8(folder):
-        _check_pair(folder, manifest)
+    if precision == INT8 and _int8_of(folder, manifest) is not None:
         return folder / INT8
     make = "Make one with `cxreport export --int8`"
     if precision == FLOAT32:
@@ -143,17 +145,26 @@ def _variant(folder: Path, manifest: Manifest, precision: str) -> Path:
     raise BundleError(f"{folder}: the bundle has no {precision} precision.", hint=f"{make}, or leave --precision out.")
 
 
-def _has_int8(folder: Path) -> bool:
-    return (folder / INT8 / MANIFEST_FILE).is_file()
+def _int8_of(folder: Path, manifest: Manifest) -> Manifest | None:
+    """The int8 bundle that a float bundle holds; None where it holds none.
 
-
-def _check_pair(folder: Path, manifest: Manifest) -> None:
-    """Refuse an int8 bundle that was made from another float bundle than the one that holds it."""
-    if load_manifest(folder / INT8).quantised_from != manifest.sha256:
+    Raises:
+        BundleError: it is unusable, or made from another float bundle.
+    """
+    if not is_bundle(folder / INT8):
+        return None
+    int8 = load_manifest(folder / INT8)
+    if int8.quantised_from != manifest.sha256:
         raise BundleError(f"{folder / INT8}: made from another bundle.", hint="Run `cxreport export --int8` again.")
+    return int8
 
 
-def _measured(folder: Path, manifest: Manifest, threads: int | None) -> str:
+def _faster(measured_ms: dict[str, float]) -> str:
+    """Which precision a measurement speaks for."""
+    return INT8 if measured_ms[INT8] <= _WORTH_IT * measured_ms[FLOAT32] else FLOAT32
+
+
+def _measured(folder: Path, manifest: Manifest, int8: Manifest, threads: int | None) -> str:
     """Time both encoders, keep the result, and say which to take."""
     import numpy as np
 
@@ -161,15 +172,15 @@ def _measured(folder: Path, manifest: Manifest, threads: int | None) -> str:
 
     image = np.zeros((1, manifest.channels, manifest.image_size, manifest.image_size), np.uint8)
     found = {}
-    for precision in (FLOAT32, INT8):
-        model, spent = Model.load(_variant(folder, manifest, precision), "cpu", threads), []
+    for precision, variant in ((FLOAT32, folder), (INT8, folder / INT8)):
+        model, spent = Model.load(variant, "cpu", threads), []
         for _ in range(_RUNS):
             start = time.perf_counter()
             model.encode_batch(image)
             spent.append(1000 * (time.perf_counter() - start))
         found[precision] = round(min(spent), 2)
-    _write_cache({**_read_cache(), _key(folder, manifest): found})
-    return INT8 if found[INT8] <= _WORTH_IT * found[FLOAT32] else FLOAT32
+    _write_cache({**_read_cache(), _key(manifest, int8): found})
+    return _faster(found)
 
 
 def _has_dot_product() -> bool:
@@ -179,12 +190,11 @@ def _has_dot_product() -> bool:
     return bool(set(cpuinfo().split()) & _FLAGS)
 
 
-def _key(folder: Path, manifest: Manifest) -> str:
+def _key(manifest: Manifest, int8: Manifest) -> str:
     """What a measurement depends on."""
     from cxreport.session import runtime_version
 
-    int8 = load_manifest(folder / INT8).sha256
-    facts = (processor(), os.cpu_count(), runtime_version(), manifest.sha256, int8)
+    facts = (processor(), os.cpu_count(), runtime_version(), manifest.sha256, int8.sha256)
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 

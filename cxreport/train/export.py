@@ -16,7 +16,7 @@ from torch import nn
 
 from cxreport import lexicon
 from cxreport._signatures import signatures
-from cxreport.bundle import MANIFEST_FILE, SCHEMA_VERSION, read_graphs
+from cxreport.bundle import MANIFEST_FILE, SCHEMA_VERSION, is_bundle, read_graphs
 from cxreport.errors import BundleError, ExportError
 from cxreport.manifest import (
     ENCODER,
@@ -82,7 +82,7 @@ def write_bundle(out: Path, networks: Networks, description: BundleDescription) 
         ExportError: a check failed; ``out`` is as it was.
     """
     sizes = _sizes(networks, description)
-    if out.exists() and not (out / MANIFEST_FILE).is_file() and (out.is_file() or any(out.iterdir())):
+    if out.exists() and not is_bundle(out) and (out.is_file() or any(out.iterdir())):
         raise ExportError(f"{out}: exists and is not a model bundle.", hint="Name another folder.")
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from cxreport.bundle import MANIFEST_FILE
 from cxreport.errors import ExportError
 from cxreport.manifest import CAPTIONING, DecodingDefaults, DistanceLimits, EvidenceModel, ReportingTag, Tag
 from cxreport.train._parity import Networks
@@ -66,11 +65,6 @@ def export(run: Path, out: Path) -> dict[str, Any]:
     for source, name in ((CONFIG_FILE, "recipe.toml"), (LOG_FILE, "training_log.jsonl")):
         (out / name).write_bytes((run / source).read_bytes())
     return figures
-
-
-def is_bundle(folder: Path) -> bool:
-    """Whether a folder is a bundle rather than a run."""
-    return (folder / MANIFEST_FILE).is_file()
 
 
 def copy_bundle(source: Path, out: Path) -> None:

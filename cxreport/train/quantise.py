@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from cxreport._cpus import encoder_threads
 from cxreport._precisions import INT8
 from cxreport._recording import Recording
 from cxreport.bundle import load_manifest, read_graphs
@@ -88,12 +89,11 @@ def quantise(source: Path, out: Path, images: Sequence[Pixels]) -> dict[str, Any
     half = min(len(images) // 2, CALIBRATED) // _BATCH * _BATCH  # the quantiser wants batches of one length
     calibration, compared = list(images[:half]), list(images[half : 2 * half])
     model = Model.load(source, "cpu")
-    graphs = _quantised_graphs(model, read_graphs(source, manifest), calibration)
+    graphs, exact = _quantised_graphs(model, read_graphs(source, manifest), calibration)
+    stretch = _stretch(exact, encode(Model.on_cpu(manifest, graphs, encoder_threads()), calibration))
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
-        _write(partial, manifest, graphs, 1.0)
-        stretch = _stretch(encode(model, calibration), encode(Model.load(partial, "cpu"), calibration))
         _write(partial, manifest, graphs, stretch)
         figures = _compare(partial, model, compared)
         put_in_place(partial, out)
@@ -102,18 +102,21 @@ def quantise(source: Path, out: Path, images: Sequence[Pixels]) -> dict[str, Any
     return figures
 
 
-def _quantised_graphs(model: Model, graphs: dict[str, bytes], images: list[Pixels]) -> dict[str, bytes]:
-    """Quantise all graphs but the text encoder, which is small and seldom runs."""
+def _quantised_graphs(
+    model: Model, graphs: dict[str, bytes], images: list[Pixels]
+) -> tuple[dict[str, bytes], list[Encoding]]:
+    """Quantise all graphs but the text encoder, which is small and seldom runs; and what the float ones gave."""
     recording = Recording(model, _ROWS)
     batches = range(0, len(images), _BATCH)
     encodings = [e for i in batches for e in encode(cast(Model, recording), images[i : i + _BATCH])]
     _draft(cast(Model, recording), encodings)
     given = recording.given | {ENCODER: recording.given["encode_batch"]}
-    return {
+    made = {
         name: content if name == TEXT_ENCODER else _quantised(name, content, given[name][:_FEEDS])
         for name, content in graphs.items()
         if name not in GPU_GRAPHS
     }
+    return made, encodings
 
 
 def _quantised(name: str, content: bytes, given: list[tuple[NDArray[Any], ...]]) -> bytes:
