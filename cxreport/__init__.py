@@ -10,15 +10,15 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cxreport.bundle import find_bundle, load_manifest
+    from cxreport.drafting.pipeline import GenerateOptions, generate
     from cxreport.errors import CxreportError
-    from cxreport.loading import load_model
-    from cxreport.manifest import Manifest
-    from cxreport.pipeline import GenerateOptions, generate
-    from cxreport.record import record_schema, to_record
-    from cxreport.session import Model
-    from cxreport.study import ReadOptions, read_studies
-    from cxreport.tag_table import read_tag_table
+    from cxreport.model.bundle import find_bundle, load_manifest
+    from cxreport.model.manifest import Manifest
+    from cxreport.model.precision import load_model
+    from cxreport.model.session import Model
+    from cxreport.output.record import record_schema, to_record
+    from cxreport.reading.study import ReadOptions, read_studies
+    from cxreport.reading.tag_table import read_tag_table
     from cxreport.types import Failure, Outcome, Report, Study
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # onnxruntime reads it when it is imported, and asks nobody else
@@ -29,21 +29,21 @@ DISCLAIMER = "Research use only: a drafted report is no diagnosis and must not g
 _HOMES = {
     "CxreportError": "errors",
     "Failure": "types",
-    "GenerateOptions": "pipeline",
-    "Manifest": "manifest",
-    "Model": "session",
+    "GenerateOptions": "drafting.pipeline",
+    "Manifest": "model.manifest",
+    "Model": "model.session",
     "Outcome": "types",
-    "ReadOptions": "study",
+    "ReadOptions": "reading.study",
     "Report": "types",
     "Study": "types",
-    "find_bundle": "bundle",
-    "generate": "pipeline",
-    "load_manifest": "bundle",
-    "load_model": "loading",
-    "read_studies": "study",
-    "read_tag_table": "tag_table",
-    "record_schema": "record",
-    "to_record": "record",
+    "find_bundle": "model.bundle",
+    "generate": "drafting.pipeline",
+    "load_manifest": "model.bundle",
+    "load_model": "model.precision",
+    "read_studies": "reading.study",
+    "read_tag_table": "reading.tag_table",
+    "record_schema": "output.record",
+    "to_record": "output.record",
 }
 
 __all__ = [

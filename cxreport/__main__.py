@@ -1,5 +1,5 @@
 """``python -m cxreport``."""
 
-from cxreport.cli import main
+from cxreport.cli.app import main
 
 main()

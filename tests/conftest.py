@@ -41,7 +41,7 @@ def phantoms() -> Path:
 @pytest.fixture
 def run_cli(monkeypatch: pytest.MonkeyPatch) -> Callable:
     """Run the command line in this process, at 80 columns without colour."""
-    from cxreport.cli import app
+    from cxreport.cli.app import app
 
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("NO_COLOR", "1")

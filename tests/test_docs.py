@@ -6,8 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[1]
+from places import ROOT
 
 
 def run(*arguments: object, **settings) -> subprocess.CompletedProcess[str]:
@@ -17,7 +16,7 @@ def run(*arguments: object, **settings) -> subprocess.CompletedProcess[str]:
 
 
 def test_readme_is_up_to_date() -> None:
-    done = run(".ci/docs.py", "--check")
+    done = run("scripts/docs.py", "--check")
     assert done.returncode == 0, done.stderr
 
 

@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from places import ROOT
 from pydicom.data import get_testdata_file
 
-from cxreport.bundle import find_bundle, load_manifest, verify_graphs
-from cxreport.encode import encode
-from cxreport.loading import load_model
-from cxreport.preprocess import network_input
-from cxreport.study import ReadOptions, read_studies
+from cxreport.model.bundle import find_bundle, load_manifest, verify_graphs
+from cxreport.model.encode import encode
+from cxreport.model.precision import load_model
+from cxreport.reading.network_input import network_input
+from cxreport.reading.study import ReadOptions, read_studies
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
 needs_nih = pytest.mark.skipif(not (SHARED / "nih").is_dir(), reason=f"{SHARED / 'nih'} is not here")
 needs_openi = pytest.mark.skipif(not (SHARED / "openi").is_dir(), reason=f"{SHARED / 'openi'} is not here")

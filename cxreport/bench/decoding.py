@@ -15,14 +15,14 @@ from pydicom import dcmread, uid
 from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import get_decoder
 
-from cxreport._dicom_reduced import decode_reduced
-from cxreport._finding import Kind as FileKind
-from cxreport._finding import sniff
-from cxreport._shrink import KEPT
-from cxreport.bench.running import network_inputs
 from cxreport.bench.spread import Spread, Times, mean, mean_times, measure
 from cxreport.bench.studies import SYNTAXES, Kind
-from cxreport.manifest import Manifest
+from cxreport.bench.workload import network_inputs
+from cxreport.model.manifest import Manifest
+from cxreport.reading.dicom.reduced import decode_reduced
+from cxreport.reading.discover import Kind as FileKind
+from cxreport.reading.discover import sniff
+from cxreport.reading.shrink import KEPT
 
 _SAMPLES = 3
 """Files of a kind that are timed."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from cxreport import __version__
-from cxreport._cpus import encoder_threads, processor, usable_cpus
-from cxreport.session import Model
+from cxreport.model.cpus import encoder_threads, processor, usable_cpus
+from cxreport.model.session import Model
 
 _PACKAGES = (
     *("onnxruntime", "onnxruntime-gpu", "torch", "numpy", "pillow", "pydicom"),

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from cxreport._recording import Recording
 from cxreport.bench.spread import Times, measure
-from cxreport.decode import decode
-from cxreport.encode import encode
-from cxreport.plan import HEAD, make_plan
-from cxreport.session import Model
+from cxreport.drafting.decode import decode
+from cxreport.drafting.plan import HEAD, make_plan
+from cxreport.model.encode import encode
+from cxreport.model.recorder import Recording
+from cxreport.model.session import Model
 from cxreport.types import Pixels
 
 ENCODER = "encode_batch"

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 from cxreport.bench.decoding import DecodeTimes
+from cxreport.bench.eager import Comparison
 from cxreport.bench.environment import Environment
 from cxreport.bench.kernels import KernelTimes
 from cxreport.bench.parts import Part
 from cxreport.bench.processes import PeakMemory, StartTimes
-from cxreport.bench.research import Comparison
 from cxreport.bench.spread import Times
 from cxreport.bench.stages import StageTimes, Throughput
 

@@ -9,23 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from cxreport._finding import index
-from cxreport._precisions import FLOAT16
 from cxreport.bench.decoding import measure_decoding
+from cxreport.bench.eager import compare
 from cxreport.bench.environment import describe
 from cxreport.bench.kernels import measure_encoder, measure_kernels
 from cxreport.bench.parts import Part
 from cxreport.bench.processes import PeakMemory, measure_memory, measure_start
-from cxreport.bench.research import compare
 from cxreport.bench.result import Benchmark
-from cxreport.bench.running import Files, network_inputs
 from cxreport.bench.stages import measure_stages, measure_throughput
 from cxreport.bench.studies import SIZE, Kind, Mix, Size, write_studies
-from cxreport.bundle import load_manifest
+from cxreport.bench.workload import Files, network_inputs
 from cxreport.errors import BundleError, MissingExtraError, NothingReadableError
-from cxreport.loading import Precision, load_model, precision_facts
-from cxreport.reading import default_workers
-from cxreport.session import Device, Model
+from cxreport.model.bundle import load_manifest
+from cxreport.model.precision import Precision, load_model, precision_facts
+from cxreport.model.precisions import FLOAT16
+from cxreport.model.session import Device, Model
+from cxreport.reading.ahead import default_workers
+from cxreport.reading.discover import index
 
 _STAGED = 40
 """Studies that are taken one after the other, and whose tensors the networks get."""

@@ -8,13 +8,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from statistics import fmean
 
-from cxreport._cli_output import JsonLinesFormatter, TextFormatter
-from cxreport._finding import index
-from cxreport._stopwatch import Stopwatch
-from cxreport.bench.running import Files, draft
 from cxreport.bench.spread import Spread
+from cxreport.bench.workload import Files, draft
 from cxreport.errors import NothingReadableError
-from cxreport.session import Model
+from cxreport.model.session import Model
+from cxreport.output.formats import JsonLinesFormatter, TextFormatter
+from cxreport.reading.discover import index
+from cxreport.reading.stopwatch import Stopwatch
 from cxreport.types import Failure, Report
 
 _WARM_UP = 16

@@ -9,15 +9,15 @@ from rich.table import Table
 from rich.text import Text
 
 from cxreport.bench.decoding import DecodeTimes
+from cxreport.bench.eager import Comparison
 from cxreport.bench.environment import Environment
 from cxreport.bench.kernels import KernelTimes
 from cxreport.bench.processes import PeakMemory, StartTimes
-from cxreport.bench.research import Comparison
 from cxreport.bench.result import Benchmark
 from cxreport.bench.spread import Spread, Times
 from cxreport.bench.stages import StageTimes, Throughput
 from cxreport.bench.targets import Target, all_targets
-from cxreport.evaluate.cells import NONE, new_table
+from cxreport.evaluate.tables.format import NONE, new_table
 
 _VERDICTS = {True: Text("met", "green"), False: Text("missed", "red"), None: Text(NONE)}
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from cxreport._precisions import FLOAT32, INT8
 from cxreport.bench.parts import Part
 from cxreport.bench.result import Benchmark
 from cxreport.bench.studies import Kind
+from cxreport.model.precisions import FLOAT32, INT8
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from pydicom.data import get_testdata_file
 
-from cxreport.encode import encode
 from cxreport.evaluate.bootstrap import Figure, draw_studies, mean_statistics
-from cxreport.preprocess import network_input
-from cxreport.session import Model
-from cxreport.study import ReadOptions, read_studies
+from cxreport.model.encode import encode
+from cxreport.model.session import Model
+from cxreport.reading.network_input import network_input
+from cxreport.reading.study import ReadOptions, read_studies
 from cxreport.types import Grey, Study
 
 METRICS = ("warned", "refused")

@@ -10,8 +10,8 @@ from operator import or_
 import numpy as np
 from numpy.typing import NDArray
 
-from cxreport.evaluate.captions import bleu, closest_length
-from cxreport.plan import log_odds
+from cxreport.drafting.plan import log_odds
+from cxreport.evaluate.text.metrics import bleu, closest_length
 
 _SEED = 20200716
 _ORDER = 4

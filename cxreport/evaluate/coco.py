@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from cxreport.datasets.coco import SPLIT_FILE, CocoImage, ShapeBox, read_boxes, read_captions
 from cxreport.evaluate import baselines
 from cxreport.evaluate.bootstrap import Figure, Systems, draw_studies
-from cxreport.evaluate.captions import CaptionMetrics
 from cxreport.evaluate.drafting import EvaluateOptions, draft, missing_data_told
-from cxreport.evaluate.pointing import Pointed, PointingFigures, pointing_game
-from cxreport.evaluate.tokens import CaptionTokenizer
-from cxreport.evaluate.variety import variety
-from cxreport.session import Model
-from cxreport.study import read_studies
-from cxreport.train.coco import SPLIT_FILE, CocoImage, ShapeBox, read_boxes, read_captions
+from cxreport.evaluate.grounding.words import Pointed, PointingFigures, pointing_game
+from cxreport.evaluate.text.metrics import CaptionMetrics
+from cxreport.evaluate.text.tokens import CaptionTokenizer
+from cxreport.evaluate.text.variety import variety
+from cxreport.model.session import Model
+from cxreport.reading.study import read_studies
 from cxreport.types import Report
 
 MODEL, HUMAN, LIKE_HUMAN = "model", "human", "model, as human"

@@ -10,23 +10,25 @@ from pathlib import Path
 
 import numpy as np
 
-from cxreport import __version__, lexicon
-from cxreport.bundle import load_manifest
+from cxreport import __version__
+from cxreport.datasets import openi
+from cxreport.datasets.nih import FINDINGS, LabelledImages, nih_targets
 from cxreport.errors import UsageError
-from cxreport.evaluate import baselines, clinical
+from cxreport.evaluate import baselines
 from cxreport.evaluate.bootstrap import Figure, draw_studies, mean_statistics
-from cxreport.evaluate.captions import CaptionMetrics
 from cxreport.evaluate.drafting import EvaluateOptions, draft, missing_data_told
 from cxreport.evaluate.nih import image_studies, read_nih_classes, read_val
 from cxreport.evaluate.openi import EVIDENCE, sections, split_name
-from cxreport.evaluate.text import JING_REPORT, R2GEN_FINDINGS, Preparer, SectionTexts
-from cxreport.evaluate.variety import variety
-from cxreport.labeler import label
-from cxreport.manifest import Manifest
-from cxreport.session import Model
-from cxreport.train import openi
-from cxreport.train.nih import FINDINGS, LabelledImages, nih_targets
-from cxreport.train.pseudo_pairs import nih_vector, stand_ins
+from cxreport.evaluate.text import clinical
+from cxreport.evaluate.text.metrics import CaptionMetrics
+from cxreport.evaluate.text.variety import variety
+from cxreport.model.bundle import load_manifest
+from cxreport.model.manifest import Manifest
+from cxreport.model.session import Model
+from cxreport.text import lexicon
+from cxreport.text.conventions import JING_REPORT, R2GEN_FINDINGS, Preparer, SectionTexts
+from cxreport.text.labeler import label
+from cxreport.train.data.pseudo_pairs import nih_vector, stand_ins
 from cxreport.types import Floats, Report, Study
 
 SENTENCES = "sentences"

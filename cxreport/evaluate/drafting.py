@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from cxreport.drafting.pipeline import GenerateOptions, generate
 from cxreport.errors import UsageError
-from cxreport.pipeline import GenerateOptions, generate
-from cxreport.session import Model
+from cxreport.model.session import Model
 from cxreport.types import Failure, Report, Study
 
 _BATCH = 32

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cxreport import lexicon
 from cxreport.evaluate.bootstrap import Draws, Figure
-from cxreport.evaluate.clinical import Stated, micro_f1_statistics
+from cxreport.evaluate.text.clinical import Stated, micro_f1_statistics
+from cxreport.text import lexicon
 from cxreport.types import Report
 
 

@@ -10,18 +10,19 @@ from pathlib import Path
 
 import numpy as np
 
-from cxreport import lexicon
+from cxreport.datasets.nih import FINDINGS, NIH_EVIDENCE, LabelledImages, nih_targets, read_split
 from cxreport.errors import UsageError
-from cxreport.evaluate import clinical, tags
+from cxreport.evaluate import tags
 from cxreport.evaluate.abstention import AbstentionRates, abstain_on_altered, abstain_on_files, measure_abstention
 from cxreport.evaluate.bootstrap import Draws, Figure, draw_studies
 from cxreport.evaluate.drafting import EvaluateOptions, draft, missing_data_told
 from cxreport.evaluate.guards import Agreement, GuardCounts, count_guards, measure_agreement, planned_tags
-from cxreport.evaluate.text import JING_REPORT, SectionTexts
-from cxreport.evaluate.variety import variety
-from cxreport.labeler import CLASSES
-from cxreport.session import Model
-from cxreport.train.nih import FINDINGS, NIH_EVIDENCE, LabelledImages, nih_targets, read_split
+from cxreport.evaluate.text import clinical
+from cxreport.evaluate.text.variety import variety
+from cxreport.model.session import Model
+from cxreport.text import lexicon
+from cxreport.text.conventions import JING_REPORT, SectionTexts
+from cxreport.text.labeler import CLASSES
 from cxreport.types import Position, Report, Study, View, ViewInfo
 
 _SAMPLED = ("Effusion", "Cardiomegaly", "Pneumothorax", "Emphysema", "No Finding", *FINDINGS)

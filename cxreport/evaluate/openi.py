@@ -9,20 +9,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cxreport.datasets import openi
+from cxreport.datasets.nih import FINDINGS
 from cxreport.errors import UsageError
-from cxreport.evaluate import baselines, clinical
+from cxreport.evaluate import baselines
 from cxreport.evaluate.abstention import AbstentionRates, abstain_on_openi
 from cxreport.evaluate.bootstrap import Systems, draw_studies
-from cxreport.evaluate.captions import CaptionMetrics
 from cxreport.evaluate.drafting import EvaluateOptions, draft, missing_data_told
 from cxreport.evaluate.guards import GuardCounts, count_guards, planned_tags
-from cxreport.evaluate.text import CONVENTIONS, Convention, Preparer, SectionTexts
-from cxreport.evaluate.variety import variety
-from cxreport.labeler import label
-from cxreport.session import Model
-from cxreport.tag_table import read_tag_table
-from cxreport.train import openi
-from cxreport.train.nih import FINDINGS
+from cxreport.evaluate.text import clinical
+from cxreport.evaluate.text.metrics import CaptionMetrics
+from cxreport.evaluate.text.variety import variety
+from cxreport.model.session import Model
+from cxreport.reading.tag_table import read_tag_table
+from cxreport.text.conventions import CONVENTIONS, Convention, Preparer, SectionTexts
+from cxreport.text.labeler import label
 from cxreport.types import Failure, Report, Study
 
 EVIDENCE = "chexnet"

@@ -11,21 +11,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cxreport import lexicon
+from cxreport.datasets import openi
+from cxreport.datasets.nih import FINDINGS, LabelledImages
+from cxreport.datasets.report_files import WrittenReport
 from cxreport.errors import UsageError
 from cxreport.evaluate.bootstrap import Draws, Figure, draw_studies, estimate_by_rows, mean_statistics
 from cxreport.evaluate.drafting import EvaluateOptions, missing_data_told
-from cxreport.evaluate.looking import encode_grey
+from cxreport.evaluate.grounding.encode_once import encode_grey
 from cxreport.evaluate.nih import read_val
 from cxreport.evaluate.openi import split_name
 from cxreport.evaluate.ranking import Relevant, Scores, cosine, precision_at, product
-from cxreport.report_files import WrittenReport
-from cxreport.retrieval import Entry, embed_reports, embed_texts
-from cxreport.session import Model
-from cxreport.text_tokens import has_known_word
-from cxreport.train import openi
-from cxreport.train.nih import FINDINGS, LabelledImages
-from cxreport.train.pseudo_pairs import nih_vector
+from cxreport.model.session import Model
+from cxreport.retrieval.index import Entry, embed_reports, embed_texts
+from cxreport.text import lexicon
+from cxreport.text.tokens import has_known_word
+from cxreport.train.data.pseudo_pairs import nih_vector
 from cxreport.types import Floats
 
 IMAGES, REPORTS = 10, 5

@@ -13,11 +13,11 @@ import numpy as np
 from cxreport import __version__
 from cxreport.evaluate.coco import CocoFigures, evaluate_coco
 from cxreport.evaluate.drafting import EvaluateOptions
-from cxreport.evaluate.grounding import Grounding, evaluate_grounding
+from cxreport.evaluate.grounding.grounding import Grounding, evaluate_grounding
 from cxreport.evaluate.nih import NihFigures, evaluate_nih
 from cxreport.evaluate.openi import OpeniFigures, evaluate_openi
 from cxreport.evaluate.retrieval import IMAGES, REPORTS, RetrievalFigures, evaluate_retrieval
-from cxreport.session import Model
+from cxreport.model.session import Model
 
 
 @dataclass(frozen=True)

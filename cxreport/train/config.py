@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from cxreport.manifest import CAPTIONING
+from cxreport.model.manifest import CAPTIONING
 
 
 @dataclass(frozen=True)

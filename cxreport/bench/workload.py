@@ -1,0 +1,45 @@
+"""Reading and drafting as `cxreport generate` does, for whatever times it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from contextlib import closing
+from pathlib import Path
+
+from cxreport.drafting.pipeline import GenerateOptions, generate
+from cxreport.model.manifest import Manifest
+from cxreport.model.session import Model
+from cxreport.reading.ahead import read_ahead
+from cxreport.reading.study import ReadOptions
+from cxreport.types import Failure, Outcome, Pixels, Study
+
+Files = list[Path]
+"""Of one study, or of several."""
+
+
+def read(
+    manifest: Manifest, files: Iterable[Path], workers: int = 0, every_pixel: bool = False
+) -> Generator[Study | Failure, None, None]:
+    """Read studies to their network inputs.
+
+    Args:
+        manifest: what the network takes.
+        files: of the studies.
+        workers: processes that read.
+        every_pixel: decode all of an image, though the network takes few pixels.
+    """
+    size, channels = manifest.image_size, manifest.channels
+    options = ReadOptions(colour=channels > 1, side=None if every_pixel else size)
+    return read_ahead(files, options, size, channels, workers)
+
+
+def network_inputs(manifest: Manifest, files: Iterable[Path], every_pixel: bool = False) -> list[Pixels]:
+    """The network inputs of all studies that can be read."""
+    with closing(read(manifest, files, every_pixel=every_pixel)) as studies:
+        return [study.view.pixels for study in studies if isinstance(study, Study) and study.view is not None]
+
+
+def draft(model: Model, files: Iterable[Path], batch_size: int, workers: int) -> Generator[Outcome, None, None]:
+    """Read and draft; drawings too, though they are unlike a chest radiograph."""
+    with closing(read(model.manifest, files, workers)) as studies:
+        yield from generate(model, studies, GenerateOptions(batch_size=batch_size, force=True))

@@ -1,0 +1,142 @@
+"""`cxreport explain`."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cxreport.cli.errors import diagnostics, errors_handled, exit_code, say
+from cxreport.cli.options import (
+    Beam,
+    Bundle,
+    Device,
+    DeviceOption,
+    Example,
+    Force,
+    MaxMegapixels,
+    Precision,
+    PrecisionOption,
+    Quiet,
+    Threshold,
+    Verbose,
+    example_path,
+    input_option,
+    output_option,
+)
+from cxreport.errors import NothingReadableError, UsageError
+from cxreport.explain.graphics import Graphics
+from cxreport.output.formats import drawn
+
+if TYPE_CHECKING:
+    from cxreport.reading.study import ReadOptions
+    from cxreport.types import Failure, Study
+
+Source = Annotated[
+    Path | None, typer.Argument(metavar="STUDY", help="A DICOM, PNG, JPEG or TIFF file, or a folder of one study.")
+]
+Tags = Annotated[
+    list[str] | None,
+    input_option(
+        "--explain-tag", metavar="NAME", help="Also show where a sentence about this reporting tag looks; repeatable."
+    ),
+]
+Out = Annotated[
+    Path | None, output_option(metavar="DIR", help="Write overlays (PNG) and a page (index.html) into a folder too.")
+]
+Drawing = Annotated[
+    Graphics,
+    output_option(
+        "--graphics",
+        metavar="|".join(Graphics),
+        help="Half blocks, or the terminal's own graphics ('graphics' extra). Without colour: shades.",
+    ),
+]
+Width = Annotated[int, output_option(metavar="N", min=8, max=200, help="Columns of a picture.")]
+
+
+def explain(
+    study: Source = None,
+    example: Example = False,
+    explain_tag: Tags = None,
+    out: Out = None,
+    graphics: Drawing = Graphics.AUTO,
+    width: Width = 32,
+    max_megapixels: MaxMegapixels = 100.0,
+    force: Force = False,
+    model: Bundle = None,
+    threshold: Threshold = None,
+    beam: Beam = 1,
+    device: DeviceOption = Device.AUTO,
+    precision: PrecisionOption = Precision.AUTO,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Show where in the image the report of one study looks. Research use only.
+
+    Draws the network's view of the image with a heat map for each
+    sentence; the page that --out writes has one for each word as well.
+
+    Exit codes: 0 done, 1 unexpected error, 2 usage, 3 the study is
+    unreadable, 4 bundle unusable, 5 an extra is missing, 130 interrupted.
+    """
+    with errors_handled(verbose), diagnostics(quiet, verbose):
+        if (study is None) is not example:
+            raise UsageError("Name one study, or --example.", hint="Try `cxreport explain --example`.")
+
+        from rich.console import Console
+
+        from cxreport import DISCLAIMER
+        from cxreport.drafting import pipeline
+        from cxreport.explain import explain as stage
+        from cxreport.model import bundle
+        from cxreport.model import precision as loading
+        from cxreport.output import explain_page, explain_terminal, terminal_pictures
+        from cxreport.reading.study import ReadOptions
+        from cxreport.types import Failure
+
+        if not quiet:
+            say(DISCLAIMER)
+        loaded = loading.load_model(bundle.find_bundle(model), device.value, precision.value)
+        tags = stage.asked_tags(loaded.manifest, explain_tag or [])
+        console = Console()
+        painter = terminal_pictures.make_painter(graphics, console, width)
+        limits = ReadOptions(force, "study", max_megapixels, side=loaded.manifest.image_size)
+        read = _only_study(example_path() if study is None else study, limits)
+        options = pipeline.GenerateOptions(beam=beam, threshold=threshold, force=force)
+        outcome = read if isinstance(read, Failure) else stage.explain(loaded, read, options, tags)
+        if isinstance(outcome, Failure):
+            say(f"error: {outcome.error.message}\nhint: {outcome.error.hint}")
+            raise typer.Exit(exit_code(Counter([outcome.error.exit_code])))
+        if out is not None:  # first, so that a pager that is closed early does not lose them
+            written = explain_page.write_files(outcome, loaded.manifest, out)
+            if not quiet:
+                say(f"written: {written[-1]} and {len(written) - 1} pictures")
+        for part in explain_terminal.render_explanation(outcome, console, painter):
+            sys.stdout.write(drawn(part, console))
+            sys.stdout.flush()
+
+
+def _only_study(path: Path, options: ReadOptions) -> Study | Failure:
+    """Read the one study among the files; unreadable files of a readable study show among its warnings.
+
+    Raises:
+        NothingReadableError: there is none.
+        UsageError: there are several.
+    """
+    from cxreport.reading.study import read_studies
+    from cxreport.types import Study
+
+    only: Study | Failure | None = None
+    for read in read_studies([path], options):
+        if isinstance(only, Study) and set(read.sources) <= set(only.sources):
+            continue
+        if only is not None:
+            raise UsageError(f"{path}: holds several studies.", hint="Name one file, or the folder of one study.")
+        only = read
+    if only is None:
+        raise NothingReadableError("No study among the inputs.")
+    return only

@@ -1,0 +1,167 @@
+"""`cxreport generate`."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from cxreport.cli.errors import diagnostics, errors_handled
+from cxreport.cli.options import (
+    Attention,
+    Beam,
+    Bundle,
+    Device,
+    DeviceOption,
+    Evidence,
+    Example,
+    FittingBatchSize,
+    Force,
+    FormatOption,
+    FromTags,
+    FullResolution,
+    GroupBy,
+    Grouping,
+    JsonLines,
+    MaxMegapixels,
+    Neighbours,
+    Out,
+    Paths,
+    Precision,
+    PrecisionOption,
+    Quiet,
+    Retrieve,
+    TagsOnly,
+    Threshold,
+    Verbose,
+    Workers,
+    example_path,
+    listed,
+)
+from cxreport.errors import UsageError
+from cxreport.output.formats import Format
+
+if TYPE_CHECKING:
+    from cxreport.model.manifest import Manifest
+
+
+def generate(
+    paths: Paths = None,
+    example: Example = False,
+    from_tags: FromTags = None,
+    evidence: Evidence = None,
+    group_by: Grouping = GroupBy.STUDY,
+    max_megapixels: MaxMegapixels = 100.0,
+    force: Force = False,
+    full_resolution: FullResolution = False,
+    workers: Workers = None,
+    format_: FormatOption = None,
+    json_lines: JsonLines = False,
+    out: Out = None,
+    tags_only: TagsOnly = False,
+    attention: Attention = False,
+    retrieve: Retrieve = None,
+    neighbours: Neighbours = 3,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    model: Bundle = None,
+    threshold: Threshold = None,
+    beam: Beam = 1,
+    device: DeviceOption = Device.AUTO,
+    precision: PrecisionOption = Precision.AUTO,
+    batch_size: FittingBatchSize = None,
+) -> None:
+    """Draft the reports of chest X-ray studies. Research use only.
+
+    Results go to stdout, everything else to stderr.
+
+    Exit codes: 0 all studies done, 1 unexpected error, 2 usage,
+    3 nothing readable among the inputs, 4 bundle unusable,
+    5 an extra is missing, 6 some studies failed, 130 interrupted.
+    """
+    with errors_handled(verbose), diagnostics(quiet, verbose):
+        _checkinput_option(paths, example, from_tags, evidence)
+        chosen = _format(format_, json_lines)
+        if attention:
+            _check_attention(chosen, tags_only, from_tags)
+        inputs = [example_path()] if example else listed(paths or [])
+
+        from cxreport.cli import progress as _cli_run
+        from cxreport.drafting import pipeline
+        from cxreport.model import bundle
+        from cxreport.model import precision as loading
+        from cxreport.model.cpus import fitting_batch_size
+        from cxreport.reading import ahead, study, tag_table
+        from cxreport.retrieval import index as retrieval
+
+        with _cli_run.Progress(shown=not quiet and sys.stderr.isatty()) as progress:
+            loaded = loading.load_model(
+                bundle.find_bundle(model), device.value, precision.value, side_by_side=_are_several(paths)
+            )
+            manifest = loaded.manifest
+            if from_tags is None:
+                colour, side = manifest.channels > 1, None if full_resolution else manifest.image_size
+                limits = study.ReadOptions(force, group_by.value, max_megapixels, colour=colour, side=side)
+                studies = ahead.read_ahead(inputs, limits, manifest.image_size, manifest.channels, workers)
+            else:
+                studies = tag_table.read_tag_table(from_tags, _tag_names(manifest, evidence))
+            index = None if retrieve is None else retrieval.open_index(retrieve, manifest)
+            options = pipeline.GenerateOptions(
+                batch_size or fitting_batch_size(),
+                beam,
+                tags_only,
+                threshold,
+                evidence,
+                force,
+                attention,
+                index,
+                neighbours,
+            )
+            with contextlib.closing(studies):
+                outcomes = pipeline.generate(loaded, studies, options)
+                code = _cli_run.write_all(outcomes, manifest, chosen, out, progress, quiet)
+        raise typer.Exit(code)
+
+
+def _checkinput_option(paths: list[str] | None, example: bool, from_tags: Path | None, evidence: str | None) -> None:
+    """Ask for one kind of input."""
+    kinds = [bool(paths), example, from_tags is not None]
+    if sum(kinds) == 0:
+        raise UsageError("Nothing to read.", hint="Name files or folders, or try `cxreport generate --example`.")
+    if sum(kinds) > 1:
+        raise UsageError("PATHS, --example and --from-tags exclude one another.")
+    if evidence is not None and from_tags is None:
+        raise UsageError("--evidence goes with --from-tags.")
+
+
+def _format(format_: Format | None, json_lines: bool) -> Format:
+    """Choose the format."""
+    if json_lines and format_ not in (None, Format.JSONL):
+        raise UsageError(f"--json and --format {format_} exclude one another.")
+    return Format.JSONL if json_lines else format_ or Format.TEXT
+
+
+def _check_attention(format_: Format, tags_only: bool, from_tags: Path | None) -> None:
+    """Ask for a format that can hold maps, and for the image and the sentences that they tie together."""
+    if format_ is Format.TEXT:
+        hint = "Add --json, or see the maps of one study with `cxreport explain`."
+        raise UsageError("--attention goes with a JSON format.", hint=hint)
+    if tags_only or from_tags is not None:
+        raise UsageError(f"--attention and {'--tags-only' if tags_only else '--from-tags'} exclude one another.")
+
+
+def _are_several(paths: list[str] | None) -> bool:
+    """Whether there may be more than one study."""
+    return paths is not None and not (len(paths) == 1 and Path(paths[0]).is_file())
+
+
+def _tag_names(manifest: Manifest, evidence: str | None) -> set[str]:
+    """Name the columns that a tag table may have."""
+    if evidence is not None and evidence not in manifest.evidence:
+        known = ", ".join(sorted(manifest.evidence))
+        raise UsageError(f"The bundle knows no evidence {evidence!r}.", hint=f"It knows: {known}.")
+    inputs = (source.inputs for source in manifest.evidence.values())
+    return {*manifest.tag_names, *manifest.reporting_names, *manifest.aliases}.union(*inputs)

@@ -1,0 +1,162 @@
+"""Options and arguments that several commands have."""
+
+from __future__ import annotations
+
+import enum
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cxreport.errors import MissingExtraError
+from cxreport.output.formats import Format
+
+EXAMPLE_FILE = "RG1_UNCR.dcm"
+
+
+class Device(enum.StrEnum):
+    """Where the networks run."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class Precision(enum.StrEnum):
+    """What the networks compute in."""
+
+    AUTO = "auto"
+    FLOAT32 = "float32"
+    INT8 = "int8"
+    FLOAT16 = "float16"
+
+
+class GroupBy(enum.StrEnum):
+    """What makes a study."""
+
+    STUDY = "study"
+    FOLDER = "folder"
+
+
+def input_option(*names: str, **settings: Any) -> Any:
+    """Declare an option about what is read."""
+    return typer.Option(*names, rich_help_panel="Input", **settings)
+
+
+def output_option(*names: str, **settings: Any) -> Any:
+    """Declare an option about what is written."""
+    return typer.Option(*names, rich_help_panel="Output", **settings)
+
+
+def _model(*names: str, **settings: Any) -> Any:
+    """Declare an option about the model."""
+    return typer.Option(*names, rich_help_panel="Model", **settings)
+
+
+Paths = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="PATHS...", help="DICOM, PNG, JPEG or TIFF files, and folders; - reads a list of paths from stdin."
+    ),
+]
+Example = Annotated[bool, input_option("--example", help="Read a real radiograph that the 'examples' extra brings.")]
+FromTags = Annotated[
+    Path | None,
+    input_option(metavar="FILE", help="Read tag probabilities, CSV or JSON Lines, instead of images."),
+]
+Evidence = Annotated[
+    str | None,
+    input_option(metavar="NAME", help="Classifier that wrote the --from-tags table. Default: taken as they are."),
+]
+Grouping = Annotated[
+    GroupBy, input_option(metavar="|".join(GroupBy), help="'folder' makes a study of all images of a folder.")
+]
+MaxMegapixels = Annotated[float, input_option(metavar="N", min=0.001, help="Refuse larger frames.")]
+Force = Annotated[
+    bool,
+    input_option(
+        "--force", help="Accept other modalities, body parts, lateral views, and images unlike a chest radiograph."
+    ),
+]
+FormatOption = Annotated[
+    Format | None,
+    output_option(
+        "--format",
+        metavar="|".join(Format),
+        help="Panels (text, the default), one array (json), or a record per line (jsonl).",
+    ),
+]
+JsonLines = Annotated[bool, output_option("--json", help="Short for --format jsonl.")]
+Out = Annotated[
+    str | None,
+    output_option(metavar="FILE|DIR", help="Write a file, or a file per study into a folder (existing, or NAME/)."),
+]
+TagsOnly = Annotated[bool, output_option("--tags-only", help="Stop after tags and plan: no report text.")]
+Attention = Annotated[
+    bool, output_option("--attention", help="Add to JSON records which patches each sentence and word looked at.")
+]
+Retrieve = Annotated[
+    Path | None,
+    output_option(metavar="INDEX", help="Show the nearest reports of an index beside each drafted one."),
+]
+Neighbours = Annotated[int, output_option(metavar="N", min=1, help="How many --retrieve shows.")]
+Quiet = Annotated[bool, output_option("--quiet", "-q", help="Only errors on stderr.")]
+Verbose = Annotated[bool, output_option("--verbose", "-v", help="Add tracebacks and libraries' warnings on stderr.")]
+Bundle = Annotated[str | None, _model("--model", metavar="BUNDLE", help="Bundle folder. Default: the shipped bundle.")]
+Threshold = Annotated[
+    float | None,
+    _model(metavar="P", min=0.0, max=1.0, help="One threshold, 0 to 1, for all tags. Default: the bundle's, per tag."),
+]
+Beam = Annotated[int, _model(metavar="N", min=1, max=64, help="Beam width; 1 is greedy.")]
+DeviceOption = Annotated[Device, _model(metavar="|".join(Device), help="'auto' takes CUDA where it works.")]
+PrecisionOption = Annotated[
+    Precision,
+    _model(metavar="|".join(Precision), help="'auto': int8 on CPUs where right and faster, float16 on GPUs."),
+]
+FullResolution = Annotated[
+    bool,
+    input_option("--full-resolution", help="Decode every pixel: slower, and tags differ by .02 at most."),
+]
+Workers = Annotated[
+    int | None,
+    input_option(
+        metavar="N",
+        min=0,
+        max=64,
+        help="Processes that read files; 0 reads in the main one. Default: by the number of studies and CPUs.",
+    ),
+]
+BatchSize = Annotated[int, _model(metavar="N", min=1, help="Studies that run together; reports do not depend on it.")]
+FittingBatchSize = Annotated[
+    int | None,
+    _model(
+        "--batch-size",
+        metavar="N",
+        min=1,
+        help="Studies that run together; reports do not depend on it. Default: 8, or one per CPU where there are more.",
+    ),
+]
+
+
+def listed(paths: list[str]) -> Iterator[Path]:
+    """Put the lines of stdin in the place of ``-``, as they come."""
+    for path in paths:
+        if path == "-":
+            yield from (Path(line.rstrip("\r\n")) for line in sys.stdin if line.strip())
+        else:
+            yield Path(path)
+
+
+def example_path() -> Path:
+    """Find the example radiograph, which is never downloaded."""
+    from pydicom.data import get_testdata_file
+
+    try:
+        found = get_testdata_file(EXAMPLE_FILE, download=False)
+    except (ImportError, OSError):
+        found = None
+    if not found:
+        raise MissingExtraError("--example", "examples")
+    return Path(str(found))

@@ -1,0 +1,128 @@
+"""Where `cxreport generate` writes: text, a JSON array or JSON Lines; to stdout, a file, or a folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from cxreport.cli.errors import interrupt_held
+from cxreport.errors import UsageError
+from cxreport.output.formats import Format, Formatter, make_formatter
+
+if TYPE_CHECKING:
+    from cxreport.model.manifest import Manifest
+    from cxreport.types import Outcome
+
+
+class Writer(ABC):
+    """Takes outcomes as they come."""
+
+    @abstractmethod
+    def write(self, outcome: Outcome) -> None:
+        """Write an outcome so that it cannot be left half written by Ctrl-C."""
+
+    @abstractmethod
+    def close(self, complete: bool) -> str | None:
+        """End the output; ``complete`` is False after an interruption or an error.
+
+        Returns:
+            Where the results so far are, if that is not where they were to be.
+        """
+
+
+class StreamWriter(Writer):
+    """Writes one document to a stream, a flush after each study."""
+
+    def __init__(self, formatter: Formatter, stream: TextIO) -> None:
+        self._formatter = formatter
+        self._stream = stream
+        self._empty = True
+
+    def write(self, outcome: Outcome) -> None:
+        """Write and flush an outcome."""
+        piece = self._formatter.piece(outcome, self._empty)
+        with interrupt_held():
+            self._stream.write(piece)
+            self._stream.flush()
+        self._empty = False
+
+    def close(self, complete: bool) -> str | None:
+        """Close the document, which leaves what an interrupted run wrote valid."""
+        self._stream.write(self._formatter.end(self._empty))
+        self._stream.flush()
+        return None
+
+
+class FileWriter(StreamWriter):
+    """Writes one document to ``FILE.partial``, which becomes ``FILE`` once it is complete."""
+
+    def __init__(self, formatter: Formatter, path: Path) -> None:
+        self._path = path
+        self._partial = path.with_name(path.name + ".partial")
+        super().__init__(formatter, _open(self._partial))
+
+    def close(self, complete: bool) -> str | None:
+        """Close the document and give it its name, or leave it under the other one."""
+        super().close(complete)
+        self._stream.close()
+        if complete:
+            os.replace(self._partial, self._path)
+        elif self._empty:
+            self._partial.unlink()
+        else:
+            return str(self._partial)
+        return None
+
+
+class FolderWriter(Writer):
+    """Writes one document per study into a folder, each under its name once it is complete."""
+
+    def __init__(self, formatter: Formatter, folder: Path) -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"{folder}: cannot be made ({error.strerror}).") from error
+        self._formatter = formatter
+        self._folder = folder
+        self._names: dict[str, int] = {}
+
+    def write(self, outcome: Outcome) -> None:
+        """Write a study's document."""
+        from cxreport.types import Failure
+
+        id_ = outcome.id if isinstance(outcome, Failure) else outcome.study.id
+        writer = FileWriter(self._formatter, self._folder / self._name(id_))
+        writer.write(outcome)
+        writer.close(complete=True)
+
+    def close(self, complete: bool) -> str | None:
+        """Do nothing: every document is complete."""
+        return None
+
+    def _name(self, id_: str) -> str:
+        """Make a study's id a file name; numbers tell apart those that come twice."""
+        stem = re.sub(r"[^\w.-]+", "_", id_).strip("._")[:150] or "study"
+        self._names[stem.lower()] = count = self._names.get(stem.lower(), 0) + 1
+        return f"{stem}{'' if count == 1 else f'~{count}'}{self._formatter.suffix}"
+
+
+def make_writer(format_: Format, out: str | None, manifest: Manifest) -> Writer:
+    """Choose the writer: a folder where ``out`` is one or ends with a slash, else a file, else stdout."""
+    formatter = make_formatter(format_, None if out else sys.stdout, manifest)
+    if not out:
+        return StreamWriter(formatter, sys.stdout)
+    if out.endswith(("/", os.sep)) or Path(out).is_dir():
+        return FolderWriter(formatter, Path(out))
+    return FileWriter(formatter, Path(out))
+
+
+def _open(path: Path) -> TextIO:
+    """Open a text file for writing."""
+    try:
+        return path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written ({error.strerror}).") from error

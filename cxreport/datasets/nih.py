@@ -1,0 +1,112 @@
+"""Dataset adapter for NIH ChestX-ray14 (Wang et al. 2017): ``images/``, ``Data_Entry_2017.csv``, patient list files."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cxreport.reading.network_input import network_input
+from cxreport.types import Floats
+
+FINDINGS = (
+    "Atelectasis",
+    "Cardiomegaly",
+    "Effusion",
+    "Infiltration",
+    "Mass",
+    "Nodule",
+    "Pneumonia",
+    "Pneumothorax",
+    "Consolidation",
+    "Edema",
+    "Emphysema",
+    "Fibrosis",
+    "Pleural_Thickening",
+    "Hernia",
+)
+NIH_EVIDENCE: dict[str, tuple[str, ...]] = {
+    "Cardiomegaly": ("Cardiomegaly",),
+    "Lung Opacity": ("Infiltration", "Consolidation"),
+    "Lung Lesion": ("Mass", "Nodule"),
+    "Edema": ("Edema",),
+    "Consolidation": ("Consolidation",),
+    "Pneumonia": ("Pneumonia",),
+    "Atelectasis": ("Atelectasis",),
+    "Pneumothorax": ("Pneumothorax",),
+    "Pleural Effusion": ("Effusion",),
+    "Pleural Other": ("Pleural_Thickening",),
+    "Emphysema": ("Emphysema",),
+    "Fibrosis": ("Fibrosis",),
+    "Hernia": ("Hernia",),
+}
+"""Which of the findings speak for a reporting tag."""
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Images and labels of one split: pixels (N, S, S) uint8, labels (N, 14) float32, names of the image files."""
+
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.float32]
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __add__(self, other: LabelledImages) -> LabelledImages:
+        return LabelledImages(
+            np.concatenate([self.pixels, other.pixels]),
+            np.concatenate([self.labels, other.labels]),
+            self.names + other.names,
+        )
+
+
+def read_labels(folder: Path) -> dict[str, NDArray[np.float32]]:
+    """Image file name -> (14,) multi-hot labels in the order of `FINDINGS`, from ``Data_Entry_2017.csv``."""
+    with (folder / "Data_Entry_2017.csv").open(newline="") as stream:
+        rows = csv.DictReader(stream)
+        return {
+            row["Image Index"]: np.array([f in row["Finding Labels"].split("|") for f in FINDINGS], np.float32)
+            for row in rows
+        }
+
+
+def read_split(folder: Path, split: str, size: int) -> LabelledImages:
+    """Read the images of a split into memory.
+
+    Args:
+        folder: an NIH layout.
+        split: ``train`` or ``val`` (``<split>_list.txt``); without list files the whole folder is the train split.
+        size: side of the network input.
+
+    Raises:
+        FileNotFoundError: no such folder, table, list or image.
+    """
+    labels = read_labels(folder)
+    listing = folder / f"{split}_list.txt"
+    if listing.exists():
+        names = listing.read_text().split()
+    elif split == "train":
+        names = sorted(labels)
+    else:
+        raise FileNotFoundError(f"{listing}: the {split} split needs a list of image files")
+    pixels = np.empty((len(names), size, size), np.uint8)
+    for i, name in enumerate(names):
+        with Image.open(folder / "images" / name) as image:
+            pixels[i] = network_input(np.asarray(image.convert("L")), size)
+    return LabelledImages(pixels, np.stack([labels[n] for n in names]), tuple(names))
+
+
+def nih_mask(tags: tuple[str, ...], findings: tuple[str, ...]) -> NDArray[np.bool_]:
+    """(R, T): which findings speak for which reporting tag."""
+    return np.array([[f in NIH_EVIDENCE.get(t, ()) for f in findings] for t in tags])
+
+
+def nih_targets(labels: Floats, tags: tuple[str, ...], findings: tuple[str, ...]) -> Floats:
+    """(N, T) NIH labels -> (N, R): a reporting tag is positive when one of its findings is."""
+    return (labels @ nih_mask(tags, findings).T.astype(np.float32) > 0).astype(np.float32)

@@ -1,0 +1,185 @@
+"""An evaluation as tables for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from cxreport.evaluate import tags
+from cxreport.evaluate.abstention import METRICS, AbstentionRates
+from cxreport.evaluate.bootstrap import Figure, Systems
+from cxreport.evaluate.coco import CocoFigures
+from cxreport.evaluate.grounding.words import PointingFigures
+from cxreport.evaluate.guards import GuardCounts
+from cxreport.evaluate.nih import ImageFigures, NihFigures, Sample
+from cxreport.evaluate.openi import MODEL, OpeniFigures, TextFigures
+from cxreport.evaluate.run import Evaluation
+from cxreport.evaluate.tables.format import NONE, interval, new_table, number
+from cxreport.evaluate.tables.grounding import render_grounding
+from cxreport.evaluate.tables.retrieval import render_retrieval
+from cxreport.evaluate.tags import LEAST_POSITIVES, FindingFigures
+from cxreport.evaluate.text import clinical, metrics, variety
+
+_COUNTS = ("vocabulary", "mean words")
+_POINTERS = {
+    "model": "the word's map",
+    "other image": "the map of another image's word",
+    "other shape": "(the word's map, but of another shape)",
+    "centre": "the middle of the image",
+    "chance": "any pixel",
+}
+
+
+def render(evaluation: Evaluation) -> Group:
+    """Lay out everything that was measured, the signature last."""
+    parts: list[RenderableType] = []
+    if evaluation.openi:
+        parts += _openi(evaluation.openi)
+    if evaluation.nih:
+        parts += _nih(evaluation.nih)
+    if evaluation.grounding:
+        parts += render_grounding(evaluation.grounding)
+    if evaluation.retrieval:
+        parts += render_retrieval(evaluation.retrieval)
+    if evaluation.coco:
+        parts += _coco(evaluation.coco)
+    return Group(*parts, Text(evaluation.signature, style="dim", no_wrap=True, overflow="ignore"))
+
+
+def _openi(figures: OpeniFigures) -> Iterator[RenderableType]:
+    for text in figures.texts:
+        yield _systems(f"{text.title}: {text.studies} studies, {text.abnormal} abnormal", text.systems)
+    yield _classes(figures.texts[0])
+    yield _guards({"Open-I": figures.guards})
+    yield from _abstention(figures.abstention)
+
+
+def _nih(figures: NihFigures) -> Iterator[RenderableType]:
+    for images in figures.sets:
+        yield _findings(images)
+    yield _reports(figures.sets)
+    yield _guards({images.name: images.guards for images in figures.sets})
+    yield from _abstention(figures.abstention)
+    yield from map(_sample, figures.samples)
+
+
+def _coco(figures: CocoFigures) -> Iterator[RenderableType]:
+    title = f"Captions, {figures.name}: {figures.images} images, {figures.references} references"
+    yield _systems(title, figures.systems)
+    if figures.pointing:
+        yield _pointing(figures.pointing)
+    for sample in figures.samples:
+        yield Text(f"\n{sample.image}\nCaption: {sample.caption}\nReference: {sample.reference}")
+
+
+def _systems(title: str, systems: Systems) -> Table:
+    """Metrics down, who wrote across; the interval is the model's."""
+    table = new_table(f"\n{title}", "", MODEL, "95 %")
+    others = [name for name in systems if name != MODEL]
+    for name in others:
+        table.add_column(name, justify="right")
+    for group in (metrics.METRICS, clinical.METRICS, variety.METRICS):
+        for metric in group:
+            own, *rest = (systems[name].get(metric) for name in (MODEL, *others))
+            if own is not None:
+                table.add_row(metric, _value(own, metric), interval(own), *(_value(f, metric) for f in rest))
+    return table
+
+
+def _pointing(figures: PointingFigures) -> Table:
+    title = f"Pointing game: {figures.words} words, {figures.images} images"
+    table = new_table(f"\n{title}", "box hit by", "share", "95 %")
+    for name, figure in figures.hits.items():
+        table.add_row(_POINTERS[name], number(figure.value), interval(figure))
+    return table
+
+
+def _classes(text: TextFigures) -> Table:
+    table = new_table(f"\nWhat the reports state, {text.title}", "class", "references", "precision", "recall", "F1")
+    for name, figures in text.classes.items():
+        table.add_row(name, str(figures.positives), *map(number, (figures.precision, figures.recall, figures.f1)))
+    return table
+
+
+def _findings(images: ImageFigures) -> Table:
+    columns = ("finding", "n", "AUC", "95 %", "AP", "ECE", "threshold", "sens.", "spec.")
+    table = new_table(f"\nTag head, {images.name}: {images.images} images", *columns)
+    for name, finding in images.findings.items():
+        table.add_row(name, str(finding.positives), *_discrimination(finding.figures), *_operation(finding))
+    table.add_row(f"mean, n >= {LEAST_POSITIVES}", "", *_discrimination(images.means))
+    return table
+
+
+def _discrimination(figures: dict[str, Figure]) -> Iterator[str]:
+    auc, ap, ece = (figures[name] for name in tags.METRICS)
+    yield from (number(auc.value), interval(auc), number(ap.value), number(ece.value))
+
+
+def _operation(finding: FindingFigures) -> Iterator[str]:
+    yield from map(number, (finding.threshold, finding.sensitivity, finding.specificity))
+
+
+def _reports(sets: tuple[ImageFigures, ...]) -> Table:
+    """What the reports of images state against the labels, and how they differ."""
+    table = new_table("\nReports of images against the NIH labels", "", *(images.name for images in sets))
+    for agreements in zip(*(images.agreement for images in sets), strict=True):
+        reader = f"{agreements[0].reader}, {len(agreements[0].classes)} classes"
+        for answer in agreements[0].micro_f1:
+            figures = [agreement.micro_f1[answer] for agreement in agreements]
+            table.add_row(f"F1 micro, {reader}: {answer}", *(f"{number(f.value)} {interval(f)}" for f in figures))
+        table.add_row(f"planned told, {reader}", *(number(agreement.planned_told) for agreement in agreements))
+        table.add_row(f"told unplanned, {reader}", *(number(agreement.told_unplanned) for agreement in agreements))
+    for metric in variety.METRICS:
+        table.add_row(metric, *(_value(images.variety[metric], metric) for images in sets))
+    table.add_row("sentences", *(f"{images.sentences:.1f}" for images in sets))
+    table.add_row("ms per study", *(f"{images.ms_per_study:.0f}" for images in sets))
+    return table
+
+
+def _guards(counts: dict[str, GuardCounts]) -> Table:
+    table = new_table("\nGuards: number of reports that", "", *counts)
+    rows = (
+        ("affirm a tag that was not planned", "unplanned"),
+        ("leave a planned tag untold", "untold"),
+        ("have an empty section", "empty_section"),
+        ("lost sentences that contradicted the plan", "contradicting"),
+        ("    such sentences", "removed"),
+        ("got plain sentences for planned tags left untold", "repaired"),
+        ("    such sentences", "added"),
+        ("have no planned tag", "no_plan"),
+        ("were drafted", "reports"),
+    )
+    for title, field in rows:
+        table.add_row(title, *(str(getattr(some, field)) for some in counts.values()))
+    return table
+
+
+def _abstention(rates: tuple[AbstentionRates, ...]) -> Iterator[Table]:
+    """Alarms on what is a frontal chest radiograph, and on what is none."""
+    for title, plausible in (("False alarms: chest radiographs", True), ("Detection: anything else", False)):
+        kinds = [rate for rate in rates if rate.plausible is plausible]
+        if kinds:
+            table = new_table(f"\n{title}", "images", "n", "warned", "95 %", "refused", "95 %")
+            for rate in kinds:
+                cells = (
+                    cell for name in METRICS for cell in (number(rate.shares[name].value), interval(rate.shares[name]))
+                )
+                table.add_row(rate.kind, str(rate.images), *cells)
+            yield table
+
+
+def _sample(sample: Sample) -> Text:
+    plan = ", ".join(f"{tag} {probability:.2f}" for tag, probability in sample.plan.items()) or "none"
+    return Text(
+        f"\n{sample.image}, label {sample.label}; plan: {plan}\n"
+        f"Findings: {sample.findings}\nImpression: {sample.impression}"
+    )
+
+
+def _value(figure: Figure | None, metric: str) -> str:
+    if figure is None:
+        return NONE
+    return f"{figure.value:.0f}" if metric in _COUNTS else number(figure.value)

@@ -1,0 +1,225 @@
+"""The model bundle: a folder with ``model.json`` and the ONNX graphs that it names and vouches for.
+
+Everything is read as JSON and checked before it is used; nothing is ever unpickled. This module needs neither
+onnxruntime nor torch, so that `cxreport info` answers at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from cxreport.errors import BundleError
+from cxreport.model.manifest import (
+    ARCHITECTURES,
+    GPU_GRAPHS,
+    TEXT_ENCODER,
+    WEIGHTS_OF,
+    DecodingDefaults,
+    DistanceLimits,
+    EvidenceModel,
+    GraphFile,
+    Manifest,
+    ReportingTag,
+    Sizes,
+    Tag,
+    graph_names,
+)
+from cxreport.model.precisions import FLOAT32, INT8
+from cxreport.text.vocabulary import SPECIAL_WORDS
+from cxreport.types import Detail
+
+SCHEMA_VERSION = 3
+MANIFEST_FILE = "model.json"
+_T = TypeVar("_T")
+_REPORTING_TAG: dict[str, type] = {"name": str, "impression": bool, "deniable": bool, "place": float}
+
+
+def is_bundle(folder: Path) -> bool:
+    """Whether a folder holds a bundle, good or bad."""
+    return (folder / MANIFEST_FILE).is_file()
+
+
+def find_bundle(model: str | Path | None) -> Path:
+    """Locate a bundle's folder.
+
+    Args:
+        model: a bundle folder; None for the shipped one, inside the wheel or beside the package in a checkout.
+
+    Raises:
+        BundleError: there is no bundle.
+    """
+    if model is not None:
+        folder = Path(model)
+        if not is_bundle(folder):
+            raise BundleError(f"{folder}: no model bundle there ({MANIFEST_FILE} is missing).")
+        return folder
+    package = Path(__file__).resolve().parents[1]
+    for parent in (package, package.parent):
+        folder = parent / "exported" / "default"
+        if is_bundle(folder):
+            return folder
+    raise BundleError("The model bundle that cxreport ships is missing.")
+
+
+def load_manifest(folder: Path) -> Manifest:
+    """Parse and check ``model.json``; the graphs are not read.
+
+    Raises:
+        BundleError: missing, not JSON, of another schema version, or contradicting itself.
+    """
+    path = folder / MANIFEST_FILE
+    try:
+        content = path.read_bytes()
+        raw = json.loads(content)
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise BundleError(f"{path}: not valid JSON.") from error
+    if not isinstance(raw, dict) or raw.get("schema_version") != SCHEMA_VERSION:
+        found = raw.get("schema_version") if isinstance(raw, dict) else None
+        raise BundleError(f"{path}: schema version {found!r}; this cxreport reads version {SCHEMA_VERSION}.")
+    try:
+        manifest = _parse(raw, hashlib.sha256(content).hexdigest())
+        _cross_check(manifest)
+    except KeyError as error:
+        raise BundleError(f"{path}: {error.args[0]!r} is missing.") from error
+    except (AttributeError, TypeError, ValueError) as error:
+        raise BundleError(f"{path}: {error}.") from error
+    return manifest
+
+
+def read_graphs(folder: Path, manifest: Manifest) -> dict[str, bytes]:
+    """Read the graphs and compare their digests with the manifest's, so that what was checked is what gets loaded.
+
+    Raises:
+        BundleError: a graph is missing or altered.
+    """
+    graphs = {}
+    for name, graph in manifest.graphs.items():
+        path = folder / graph.file
+        try:
+            graphs[name] = path.read_bytes()
+        except OSError as error:
+            raise BundleError(f"{path}: cannot be read ({error.strerror}).") from error
+        if hashlib.sha256(graphs[name]).hexdigest() != graph.sha256:
+            raise BundleError(f"{path}: altered or damaged, its SHA-256 is not the one in {MANIFEST_FILE}.")
+    return graphs
+
+
+def verify_graphs(folder: Path, manifest: Manifest) -> None:
+    """Check the digest of every graph.
+
+    Raises:
+        BundleError: a graph is missing or altered.
+    """
+    read_graphs(folder, manifest)
+
+
+def _parse(raw: dict[str, Any], sha256: str) -> Manifest:
+    sizes, decoding, typicality = raw["sizes"], raw["decoding"], raw["typicality"]
+    return Manifest(
+        name=_of(str, raw, "name"),
+        version=_of(str, raw, "version"),
+        architecture=_of(str, raw, "architecture"),
+        sha256=sha256,
+        sizes=Sizes(*(_of(int, sizes, f.name) for f in fields(Sizes))),
+        graphs=_parse_graphs(raw),
+        tags=_each(raw, "tags", lambda t: Tag(_of(str, t, "name"), float(t["threshold"]))),
+        reporting_tags=_each(
+            raw, "reporting_tags", lambda t: ReportingTag(*(_of(k, t, f) for f, k in _REPORTING_TAG.items()))
+        ),
+        evidence={source: _parse_evidence(e) for source, e in _of(dict, raw, "evidence").items()},
+        aliases={str(k): str(v) for k, v in _of(dict, raw, "aliases").items()},
+        vocabulary=_each(raw, "vocabulary", str),
+        detail_words=np.array(
+            [[w in raw["detail_words"][str(d)] for w in raw["vocabulary"]] for d in Detail], np.bool_
+        ),
+        decoding=DecodingDefaults(
+            max_sentences=_of(int, decoding, "max_sentences"),
+            min_words=_of(int, decoding, "min_words"),
+            max_words=_of(int, decoding, "max_words"),
+            planned=_of(bool, decoding, "planned"),
+            denials=_of(int, decoding, "denials"),
+        ),
+        typicality=DistanceLimits(_of(float, typicality, "warn"), _of(float, typicality, "refuse")),
+        extra_words=_each(raw, "extra_words", str),
+        precision=raw.get("precision", FLOAT32),
+        quantised_from=raw.get("quantised_from"),
+        raw=raw,
+    )
+
+
+def _parse_graphs(raw: dict[str, Any]) -> dict[str, GraphFile]:
+    if raw["architecture"] not in ARCHITECTURES:
+        raise ValueError(f"unknown architecture {raw['architecture']!r}")
+    names = graph_names(raw["architecture"], TEXT_ENCODER in raw["graphs"])
+    more = [name for name in GPU_GRAPHS if name in raw["graphs"]]
+    if not all(WEIGHTS_OF[name] in names for name in more):
+        raise ValueError("a graph for GPUs has no graph to take its weights from")
+    return {name: _parse_graph(raw["graphs"][name]) for name in (*names, *more)}
+
+
+def _parse_graph(raw: dict[str, Any]) -> GraphFile:
+    graph = GraphFile(_of(str, raw, "file"), _of(str, raw, "sha256"), _of(int, raw, "bytes"))
+    if Path(graph.file).name != graph.file:
+        raise ValueError(f"graph file {graph.file!r} lies outside the bundle")
+    return graph
+
+
+def _parse_evidence(raw: dict[str, Any]) -> EvidenceModel:
+    arrays = (np.array(raw[f.name], np.float32) for f in fields(EvidenceModel) if f.name != "inputs")
+    return EvidenceModel(_each(raw, "inputs", str), *arrays)
+
+
+def _cross_check(manifest: Manifest) -> None:
+    """Refuse a manifest whose parts do not fit together."""
+    sizes, reporting = manifest.sizes, manifest.sizes.reporting_tags
+    if (len(manifest.tags), len(manifest.reporting_tags), len(manifest.vocabulary)) != (
+        sizes.tags,
+        reporting,
+        sizes.words,
+    ):
+        raise ValueError("sizes do not fit the listed tags, reporting tags or words")
+    for names in (manifest.tag_names, manifest.reporting_names, manifest.text_vocabulary):
+        if len(set(names)) != len(names):
+            raise ValueError("a tag or word is listed twice")
+    if manifest.vocabulary[: len(SPECIAL_WORDS)] != SPECIAL_WORDS:
+        raise ValueError(f"the vocabulary must begin with {', '.join(SPECIAL_WORDS)}")
+    if not set(manifest.aliases.values()) <= set(manifest.reporting_names):
+        raise ValueError("an alias names an unknown reporting tag")
+    for source, evidence in manifest.evidence.items():
+        vectors = {v.shape for f, v in vars(evidence).items() if f not in ("inputs", "weights")}
+        if evidence.weights.shape != (reporting, len(evidence.inputs)) or vectors != {(reporting,)}:
+            raise ValueError(f"evidence {source!r} does not fit the {reporting} reporting tags")
+        if not (evidence.spread > 0).all():
+            raise ValueError(f"evidence {source!r} has a spread that is not positive")
+    quantised = isinstance(manifest.quantised_from, str)
+    if manifest.precision not in (FLOAT32, INT8) or (manifest.precision == INT8) != quantised:
+        raise ValueError("the precision is unknown, or does not fit where the bundle comes from")
+    if sizes.channels not in (1, 3) or manifest.embeds_texts != (sizes.patch_embeddings > 0):
+        raise ValueError("the sizes do not fit the graphs")
+    if not 1 <= manifest.decoding.min_words <= manifest.decoding.max_words or manifest.decoding.max_sentences < 1:
+        raise ValueError("the decoding lengths are out of range")
+    if not 0 < manifest.typicality.warn <= manifest.typicality.refuse:
+        raise ValueError("the limits of typicality are out of range")
+    preprocessing = manifest.raw["preprocessing"]
+    if (preprocessing["size"], preprocessing["channels"]) != (sizes.image, sizes.channels):
+        raise ValueError("the preprocessing does not fit the encoder")
+
+
+def _of(kind: type[_T], raw: dict[str, Any], key: str) -> _T:
+    value = raw[key]
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise ValueError(f"{key!r} has a value of the wrong kind")
+    return value
+
+
+def _each(raw: dict[str, Any], key: str, make: Callable[[Any], _T]) -> tuple[_T, ...]:
+    return tuple(make(item) for item in _of(list, raw, key))

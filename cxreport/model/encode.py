@@ -1,0 +1,86 @@
+"""Encode: images, or given tag probabilities, to what the decoder reads."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cxreport.errors import InvalidTagsError, NotAChestRadiographError
+from cxreport.model.manifest import Manifest
+from cxreport.types import Encoding, Pixels
+
+if TYPE_CHECKING:
+    from cxreport.model.session import Model
+
+
+def encode(model: Model, images: list[Pixels]) -> list[Encoding]:
+    """Run the encoder and tag head.
+
+    Args:
+        model: a loaded bundle.
+        images: (S, S) or (S, S, 3) uint8 each, as `preprocess.network_input` makes them.
+    """
+    if not images:
+        return []
+    stacked = np.stack(images)
+    output = model.encode_batch(stacked.transpose(0, 3, 1, 2) if stacked.ndim > 3 else stacked[:, None])
+    embedded = [None] * len(images) if output.patch_embeddings is None else output.patch_embeddings
+    rows = zip(output.patches, output.probabilities, output.embedding, output.distance, embedded, strict=True)
+    return [
+        Encoding(
+            dict(zip(model.manifest.tag_names, map(float, probabilities), strict=True)),
+            patches,
+            embedding,
+            patch_embeddings,
+            float(distance),
+        )
+        for patches, probabilities, embedding, distance, patch_embeddings in rows
+    ]
+
+
+def check_typical(manifest: Manifest, encoding: Encoding, force: bool = False) -> tuple[str, ...]:
+    """Compare an image's distance from the training images with the bundle's limits.
+
+    Args:
+        manifest: of the bundle.
+        encoding: of the study; one without an image passes.
+        force: only warn of what would be refused.
+
+    Returns:
+        warnings for the reader of the report.
+
+    Raises:
+        NotAChestRadiographError: too far for a report to mean anything.
+    """
+    limits, distance = manifest.typicality, encoding.distance
+    if distance is None or distance <= limits.warn:
+        return ()
+    if distance <= limits.refuse:
+        return ("The image is unlike the training images: the report may mean nothing.",)
+    if force:
+        return ("The image does not look like a frontal chest radiograph: the report means nothing.",)
+    raise NotAChestRadiographError("The image does not look like a frontal chest radiograph.")
+
+
+def encode_tags(manifest: Manifest, tags: dict[str, float]) -> Encoding:
+    """Take given tag probabilities in place of an image.
+
+    Args:
+        manifest: of the bundle.
+        tags: probabilities by the classifier's tag names; the bundle's own tags come first in the result.
+
+    Raises:
+        InvalidTagsError: none that the bundle knows, or something that is no probability.
+    """
+    for name, probability in tags.items():
+        if not (math.isfinite(probability) and 0 <= probability <= 1):
+            raise InvalidTagsError(f"The value of {name!r} is not a probability.")
+    sources = (evidence.inputs for evidence in manifest.evidence.values())
+    known = set(manifest.tag_names).union(manifest.reporting_names, manifest.aliases, *sources)
+    if not known & tags.keys():
+        raise InvalidTagsError("None of the given tags is known to the bundle.")
+    ordered = [t for t in manifest.tag_names if t in tags]
+    ordered += [t for t in tags if t not in manifest.tag_names]
+    return Encoding({t: float(tags[t]) for t in ordered}, None, None)

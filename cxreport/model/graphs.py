@@ -1,0 +1,229 @@
+"""Calls of a bundle's graphs, whatever sessions run them, and what they give."""
+
+from __future__ import annotations
+
+import functools
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxreport.errors import BundleError
+from cxreport.model.gpu.io_binding import BoundStep, Value, fill
+from cxreport.model.manifest import ENCODER, TEXT_ENCODER, WORD_SEARCH, Manifest
+from cxreport.model.signatures import signatures
+from cxreport.types import Floats, Grey
+
+Arrays = list[NDArray[Any]]
+
+_ROWS: dict[str, dict[str, int]] = {
+    "cpu": {"encoder": 1},
+    "cuda": {
+        "encoder": 16,
+        "sentence_step": 16,
+        "word_step": 128,
+        WORD_SEARCH: 128,
+        "caption_step": 16,
+        "text_encoder": 16,
+    },
+}
+"""Rows of every call by device and graph; any number from `_LEAST_ROWS` where there is none."""
+_LEAST_ROWS = 2
+
+
+class EncoderOutput(NamedTuple):
+    """What the encoder gives."""
+
+    patches: Floats
+    """(B, P, D)"""
+    probabilities: Floats
+    """(B, T)"""
+    embedding: Floats
+    """(B, E) unit vectors."""
+    distance: Floats
+    """(B,) from the training images."""
+    patch_embeddings: Floats | None = None
+    """(B, P', E); None where the bundle has no text encoder."""
+
+
+class SentenceOutput(NamedTuple):
+    """What a sentence step gives."""
+
+    topic: Floats
+    """(B, H)"""
+    stop: Floats
+    """(B,) probability that the report ends after this sentence."""
+    section_next: Floats
+    """(B,) probability that the next sentence belongs to the Impression."""
+    attention: Floats
+    """(B, P)"""
+    hidden: Floats
+    cell: Floats
+
+
+class WordOutput(NamedTuple):
+    """What a word step gives."""
+
+    log_probabilities: Floats
+    """(N, V)"""
+    hidden: Floats
+    cell: Floats
+
+
+class CaptionOutput(NamedTuple):
+    """What a step of a captioning architecture gives."""
+
+    log_probabilities: Floats
+    """(N, V)"""
+    attention: Floats | None
+    """(N, P); None where the architecture has none."""
+    hidden: Floats
+    cell: Floats
+
+
+class Session(Protocol):
+    """A loaded graph, as ONNX Runtime has it."""
+
+    def get_inputs(self) -> Sequence[Any]:
+        """Its inputs, with name, type and shape."""
+
+    def get_outputs(self) -> Sequence[Any]:
+        """Its outputs likewise."""
+
+    def run(self, names: None, inputs: Mapping[str, NDArray[Any]]) -> Arrays:
+        """Run it from host to host."""
+
+
+class Calls(ABC):
+    """The graphs of a bundle as functions of arrays."""
+
+    def __init__(self, manifest: Manifest, device: str, sessions: Mapping[str, Session], streams: int = 1) -> None:
+        """Take loaded graphs; ``streams`` images are encoded at a time."""
+        self.manifest = manifest
+        self.device = device
+        """``cpu`` or ``cuda``."""
+        self.bound_steps = frozenset({"sentence_step", WORD_SEARCH} & sessions.keys() if device == "cuda" else ())
+        """Steps that `bound_step` runs with profit."""
+        self._sessions = sessions
+        self._rows = _ROWS[device]
+        self._signatures = signatures(manifest.sizes, manifest.architecture, manifest.embeds_texts)
+        self._bound: dict[tuple[Any, ...], BoundStep] = {}
+        self._map_images: Callable[..., Iterable[Arrays]] = map
+        if streams > 1:
+            from concurrent.futures import ThreadPoolExecutor  # one study starts without
+
+            self._map_images = ThreadPoolExecutor(streams, "encoder").map
+
+    def encode_batch(self, image: Grey) -> EncoderOutput:
+        """(B, C, S, S) uint8 -> patch features, tag probabilities, embeddings, distances, embedded patches."""
+        return EncoderOutput(*self._run(ENCODER, [image]))
+
+    def sentence_step(
+        self,
+        patches: Floats,
+        has_image: Floats,
+        tags: Floats,
+        unusual: Floats,
+        plan: Floats,
+        detail: Floats,
+        section: NDArray[np.int64],
+        hidden: Floats,
+        cell: Floats,
+    ) -> SentenceOutput:
+        """Make the next topic of every study.
+
+        Args:
+            patches: (B, P, D); zeros (B, 1, D) without images.
+            has_image: (B,) 1 or 0.
+            tags: (B, R) probability of each positive reporting tag, 0 where negative.
+            unusual: (B, R) how unusual the evidence of each reporting tag is, in standard deviations.
+            plan: (B, R) 1 for the tags that this sentence tells, -1 for those it denies; zeros for a free topic.
+            detail: (B, D) 1 for each `Detail` of how it tells them.
+            section: (B,) of this sentence, 0 Findings, 1 Impression.
+            hidden: (B, H) state of the sentence LSTM; zeros at the start.
+            cell: (B, H) likewise.
+        """
+        return SentenceOutput(
+            *self._run("sentence_step", [patches, has_image, tags, unusual, plan, detail, section, hidden, cell])
+        )
+
+    def word_step(self, topic: Floats, word: NDArray[np.int64], hidden: Floats, cell: Floats) -> WordOutput:
+        """Score the next word of every sentence.
+
+        Args:
+            topic: (N, H).
+            word: (N,) the word before; `manifest.NO_WORD` at the start.
+            hidden: (N, H) state of the word LSTM; zeros at the start.
+            cell: (N, H) likewise.
+        """
+        return WordOutput(*self._run("word_step", [topic, word, hidden, cell]))
+
+    def caption_step(self, patches: Floats, word: NDArray[np.int64], hidden: Floats, cell: Floats) -> CaptionOutput:
+        """Score the next word of every report of a captioning architecture.
+
+        Args:
+            patches: (N, P, D) patch features.
+            word: (N,) the word before; `manifest.NO_WORD` at the start.
+            hidden: (N, H) state; zeros at the start.
+            cell: (N, H) likewise.
+        """
+        scores, *attention, hidden, cell = self._run("caption_step", [patches, word, hidden, cell])
+        return CaptionOutput(scores, attention[0] if attention else None, hidden, cell)
+
+    def encode_text(self, words: NDArray[np.int64]) -> Floats:
+        """(N, T) word ids, filled up with `manifest.PAD` -> (N, E) unit vectors in the space of the images.
+
+        Raises:
+            BundleError: the bundle has no text encoder.
+        """
+        if not self.manifest.embeds_texts:
+            raise BundleError("The bundle has no text encoder.", hint="Train it with a [joint] table in the recipe.")
+        found: Floats = self._run(TEXT_ENCODER, [words])[0]
+        return found
+
+    def rows_of(self, name: str, number: int) -> int:
+        """How many rows each call of a graph has, when there are so many in all."""
+        return self._rows.get(name) or max(number, _LEAST_ROWS)
+
+    def bound_step(self, name: str, inputs: Mapping[str, NDArray[Any]], slot: int = 0) -> BoundStep:
+        """Start a step graph whose inputs, outputs and state stay on the device.
+
+        Steps of the same shapes use the same buffers again, so that what was begun in the same slot ends.
+
+        Args:
+            name: of the graph.
+            inputs: by name, all of them, at the start.
+            slot: for several that go on at once.
+        """
+        key = (name, slot, *(inputs[port.name].shape for port in self._signatures[name].inputs))
+        if key in self._bound:
+            self._bound[key].put(inputs)
+        else:
+            numbers = [2 * len(self._bound) + turn for turn in range(2)]
+            options = list(map(self._captured, numbers)) if name == WORD_SEARCH else (None, None)
+            signature, session = self._signatures[name], self._sessions[name]
+            self._bound[key] = BoundStep(session, signature, self._place, inputs, options)
+        return self._bound[key]
+
+    def _run(self, name: str, inputs: Arrays) -> Arrays:
+        """Run a graph in calls of the numbers of rows that this device wants."""
+        session, rows = self._sessions[name], len(inputs[0])
+        names = [port.name for port in session.get_inputs()]
+        chunk = self.rows_of(name, rows)
+        calls = [
+            {n: fill(a[i : i + chunk], chunk) for n, a in zip(names, inputs, strict=True)}
+            for i in range(0, rows, chunk)
+        ]
+        run_all = self._map_images if name == ENCODER else map
+        parts = list(run_all(functools.partial(session.run, None), calls))
+        return [np.concatenate(part)[:rows] for part in zip(*parts, strict=True)]
+
+    @abstractmethod
+    def _place(self, array: NDArray[Any]) -> Value:
+        """Put an array on the device."""
+
+    @abstractmethod
+    def _captured(self, number: int) -> Any:
+        """Options of a run that is captured as the CUDA graph with a number, where its session captures any."""

@@ -1,0 +1,70 @@
+"""Batches of studies on their way through the pipeline: the network's input, and who is to blame for an error."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import TypeVar
+
+from cxreport.errors import CxreportError, StudyError
+from cxreport.reading.network_input import network_input
+from cxreport.reading.stopwatch import Stopwatch
+from cxreport.types import Failure, Study
+
+log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+
+def batches(
+    size: int, channels: int, studies: Iterable[Study | Failure], length: int
+) -> Iterator[list[Study | Failure]]:
+    """Take and preprocess ``length`` studies at a time."""
+    batch: list[Study | Failure] = []
+    for study in studies:
+        batch.append(study if isinstance(study, Failure) else preprocess(study, size, channels))
+        if len(batch) == length:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def preprocess(study: Study, size: int, channels: int) -> Study | Failure:
+    """Replace a study's pixels by the network input; one that holds it already stays as it is."""
+    watch = Stopwatch(dict(study.timing_ms))
+    try:
+        with watch.stage("preprocess"):
+            if study.view is not None:
+                pixels = network_input(study.view.pixels, size, channels)
+                study = replace(study, view=replace(study.view, pixels=pixels))
+    except Exception as error:
+        return _failure(study, error)
+    return replace(study, timing_ms=watch.timing_ms)
+
+
+def draft_safely(draft: Callable[[list[Study]], Iterable[_T]], batch: list[Study]) -> list[_T | Failure]:
+    """Draft a batch; where that fails, its studies one by one, so that only the culprit fails.
+
+    Raises:
+        CxreportError: what is wrong with the run, not with a study.
+    """
+    if not batch:
+        return []
+    try:
+        return list(draft(batch))
+    except Exception as error:
+        if isinstance(error, CxreportError) and not isinstance(error, StudyError):
+            raise
+        if len(batch) == 1:
+            return [_failure(batch[0], error)]
+        log.debug("a batch failed, its studies follow one by one", exc_info=error)
+        return [outcome for study in batch for outcome in draft_safely(draft, [study])]
+
+
+def _failure(study: Study, error: Exception) -> Failure:
+    """Turn an exception into the failure of one study; an unexpected one is named by its kind alone."""
+    log.debug("a study failed", exc_info=error)
+    if not isinstance(error, CxreportError):
+        error = CxreportError(f"{type(error).__name__} while drafting the report.")
+    return Failure(study.id, study.sources, error)

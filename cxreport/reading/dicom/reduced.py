@@ -1,0 +1,74 @@
+"""Compressed frames decoded at a fraction of their size.
+
+pydicom's decoders know no such thing, but Pillow's do: JPEG 2000 and HTJ2K by leaving out levels of the wavelet
+transform, JPEG by shorter cosine transforms.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from pydicom import uid
+
+from cxreport.reading.dicom.codestream import codestream_size, jpeg2000_header
+from cxreport.reading.grey import Integers
+from cxreport.reading.shrink import KEPT, shrink_factor
+
+
+def decode_reduced(data: bytes, transfer_syntax: uid.UID, options: dict[str, Any], side: int | None) -> Integers | None:
+    """Decode a monochrome frame with fewer pixels, where its compression allows it.
+
+    What is left out is not looked at: damage there goes unnoticed. Frames that Pillow cannot decode are for the full
+    decoder to judge.
+
+    Args:
+        data: the frame.
+        transfer_syntax: of the file.
+        options: the Image Pixel attributes (PS3.3 C.7.6.3) as pydicom's decoders take them.
+        side: side of the square that the pixels are needed for; None wants every pixel.
+
+    Returns:
+        (h, w) stored values, with at least `KEPT` x side pixels along each axis; None where the full decoder has to do
+        the work: another compression, nothing to leave out, a frame that does not fit its attributes, or damage.
+    """
+    if side is None:
+        return None
+    try:
+        if transfer_syntax in uid.JPEG2000TransferSyntaxes:
+            return _jpeg2000(data, options, side)
+        return _jpeg(data, options, side) if transfer_syntax == uid.JPEGBaseline8Bit else None
+    except Exception:  # Pillow's plugins raise anything on damage
+        return None
+
+
+def _jpeg2000(data: bytes, options: dict[str, Any], side: int) -> Integers | None:
+    header = jpeg2000_header(data)
+    expected = options["rows"], options["columns"], options["pixel_representation"] == 1
+    if header is None or (header.rows, header.columns, header.signed) != expected or header.precision > 16:
+        return None
+    factor = min(shrink_factor(header.rows, side), shrink_factor(header.columns, side))
+    levels = min(header.levels, factor.bit_length() - 1)
+    if levels < 1:
+        return None
+    with Image.open(BytesIO(data), formats=["JPEG2000"]) as image:
+        image.reduce = levels  # type: ignore[method-assign, assignment]
+        # Pillow rounds the reduced size to the nearest, the standard (B.5) and its decoder round up
+        image._size = tuple(-(-length >> levels) << levels for length in image.size)  # type: ignore[assignment]
+        values = np.asarray(image)
+    # Pillow moves the values up to fill 8 or 16 bits, and signed ones by half the range
+    below = 8 * values.dtype.itemsize - header.precision
+    half = 1 << (header.precision - 1) if header.signed else 0
+    return np.asarray((values >> below).astype(np.int32) - half)
+
+
+def _jpeg(data: bytes, options: dict[str, Any], side: int) -> Integers | None:
+    unsigned_bytes = options["bits_stored"] == 8 and options["pixel_representation"] == 0
+    if not unsigned_bytes or codestream_size(data) != (options["rows"], options["columns"]):
+        return None
+    with Image.open(BytesIO(data), formats=["JPEG"]) as image:
+        if image.mode != "L" or image.draft("L", (KEPT * side, KEPT * side)) is None:
+            return None
+        return np.asarray(image)

@@ -1,0 +1,222 @@
+"""Export: trained networks to a bundle that has proved itself before it is put in place."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+from torch import nn
+
+from cxreport.errors import BundleError, ExportError
+from cxreport.model.bundle import MANIFEST_FILE, SCHEMA_VERSION, is_bundle, read_graphs
+from cxreport.model.manifest import (
+    ENCODER,
+    TEXT_ENCODER,
+    DecodingDefaults,
+    DistanceLimits,
+    EvidenceModel,
+    ReportingTag,
+    Sizes,
+    Tag,
+)
+from cxreport.model.session import Model
+from cxreport.model.signatures import signatures
+from cxreport.text import lexicon
+from cxreport.train.export.gpu_graphs import make_gpu_graphs
+from cxreport.train.export.gpu_parity import check_gpu_graphs
+from cxreport.train.export.graphs import CaptionGraph, EncoderGraph, SentenceGraph, WordGraph, make_graph
+from cxreport.train.export.parity import Networks, check_parity
+from cxreport.train.networks.decoder import Decoder, DecoderSizes
+from cxreport.train.networks.encoder import PATCH_STRIDE
+from cxreport.types import Detail
+
+MAX_BYTES = 50_000_000
+MAX_JOINT_BYTES = 10_000_000
+"""What the joint space may add."""
+_DECIMALS = 6
+
+
+@dataclass(frozen=True, eq=False)
+class BundleDescription:
+    """Everything in ``model.json`` that the networks do not tell themselves."""
+
+    name: str
+    version: str
+    image_size: int
+    tags: tuple[Tag, ...]
+    reporting_tags: tuple[ReportingTag, ...]
+    evidence: dict[str, EvidenceModel]
+    vocabulary: tuple[str, ...]
+    decoding: DecodingDefaults
+    typicality: DistanceLimits
+    licence: str
+    intended_use: str
+    provenance: dict[str, Any]
+    aliases: dict[str, str] = field(default_factory=dict)
+    extra_words: tuple[str, ...] = ()
+    architecture: str = "co-attention"
+    resize: str = "stretch, area average"
+    gpu_graphs: bool = True
+    """Whether to add the graphs for GPUs."""
+
+
+def write_bundle(out: Path, networks: Networks, description: BundleDescription) -> dict[str, Any]:
+    """Export, verify, and only then put in place.
+
+    Args:
+        out: folder of the bundle; the graphs and ``model.json`` of a bundle there are replaced, its other files kept.
+        networks: trained.
+        description: the rest of ``model.json``.
+
+    Returns:
+        the measured figures: sizes, and how far the bundle is from the trained networks.
+
+    Raises:
+        ExportError: a check failed; ``out`` is as it was.
+    """
+    sizes = _sizes(networks, description)
+    if out.exists() and not is_bundle(out) and (out.is_file() or any(out.iterdir())):
+        raise ExportError(f"{out}: exists and is not a model bundle.", hint="Name another folder.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        _write(partial, networks, description, sizes)
+        figures = _verify(partial, networks)
+        put_in_place(partial, out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return figures
+
+
+def _sizes(networks: Networks, description: BundleDescription) -> Sizes:
+    """Collect the sizes.
+
+    Raises:
+        ExportError: networks and description do not belong together.
+    """
+    writer, head, joint = networks.writer.sizes, networks.encoder.tag_head, networks.joint
+    sizes = Sizes(
+        image=description.image_size,
+        channels=networks.channels,
+        patches=(description.image_size // PATCH_STRIDE) ** 2,
+        patch_dim=head.in_features,
+        embedding=joint.sizes.embedding if joint else head.in_features,
+        patch_embeddings=joint.sizes.patches if joint else 0,
+        hidden=writer.hidden,
+        tags=head.out_features,
+        reporting_tags=writer.tags if isinstance(writer, DecoderSizes) else 0,
+        words=writer.words,
+    )
+    described = (len(description.tags), len(description.reporting_tags), len(description.vocabulary))
+    if described != (sizes.tags, sizes.reporting_tags, sizes.words) or writer.patch_dim != sizes.patch_dim:
+        raise ExportError("Encoder, decoder, tags and vocabulary do not fit each other.")
+    return sizes
+
+
+def _modules(networks: Networks) -> dict[str, nn.Module]:
+    """The graphs to be."""
+    writer, joint = networks.writer, networks.joint
+    modules: dict[str, nn.Module] = {ENCODER: EncoderGraph(networks.encoder, networks.typicality, joint)}
+    if isinstance(writer, Decoder):
+        modules |= {"sentence_step": SentenceGraph(writer), "word_step": WordGraph(writer)}
+    else:
+        modules["caption_step"] = CaptionGraph(writer)
+    return modules | {TEXT_ENCODER: joint.text} if joint else modules
+
+
+def _write(folder: Path, networks: Networks, description: BundleDescription, sizes: Sizes) -> None:
+    modules = _modules(networks)
+    ports = signatures(sizes, description.architecture, networks.joint is not None)
+    graphs = {name: make_graph(module, ports[name]) for name, module in modules.items()}
+    if description.gpu_graphs:
+        graphs |= make_gpu_graphs(graphs, {name: f"{name}.onnx" for name in graphs}, ports)
+    write_graphs(folder, graphs, _manifest(description, sizes))
+
+
+def write_graphs(folder: Path, graphs: Mapping[str, bytes], raw: dict[str, Any]) -> None:
+    """Write graphs, and a ``model.json`` that names and vouches for them.
+
+    Args:
+        folder: of the bundle.
+        graphs: by name.
+        raw: the content of ``model.json``; its graphs are replaced.
+    """
+    described = {}
+    for name, content in graphs.items():
+        (folder / f"{name}.onnx").write_bytes(content)
+        digest = hashlib.sha256(content).hexdigest()
+        described[name] = {"file": f"{name}.onnx", "sha256": digest, "bytes": len(content)}
+    text = json.dumps({**raw, "graphs": described}, indent=1, ensure_ascii=False)
+    (folder / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def _manifest(description: BundleDescription, sizes: Sizes) -> dict[str, Any]:
+    """The content of ``model.json``, but for the graphs."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "name": description.name,
+        "version": description.version,
+        "architecture": description.architecture,
+        "licence": description.licence,
+        "intended_use": description.intended_use,
+        "graphs": {},
+        "preprocessing": {"size": sizes.image, "channels": sizes.channels, "resize": description.resize},
+        "sizes": asdict(sizes),
+        "tags": [{"name": t.name, "threshold": round(t.threshold, _DECIMALS)} for t in description.tags],
+        "reporting_tags": [asdict(t) for t in description.reporting_tags],
+        "aliases": description.aliases,
+        "evidence": {
+            source: {f: list(v) if f == "inputs" else _numbers(v) for f, v in vars(evidence).items()}
+            for source, evidence in description.evidence.items()
+        },
+        "decoding": asdict(description.decoding),
+        "typicality": asdict(description.typicality),
+        "provenance": description.provenance,
+        "vocabulary": list(description.vocabulary),
+        "extra_words": list(description.extra_words),
+        "detail_words": {str(d): [w for w in description.vocabulary if d in lexicon.details(w)] for d in Detail},
+    }
+
+
+def _numbers(array: NDArray[Any]) -> Any:
+    return array.astype(float).round(_DECIMALS).tolist()
+
+
+def _verify(folder: Path, networks: Networks) -> dict[str, Any]:
+    """Load the bundle as a user would and measure it.
+
+    Raises:
+        ExportError: it does not load, is too large, or differs from the networks.
+    """
+    total = sum(file.stat().st_size for file in folder.iterdir())
+    most = MAX_BYTES + (MAX_JOINT_BYTES if networks.joint else 0)
+    if total > most:
+        raise ExportError(f"The bundle has {total} bytes, more than {most}.")
+    try:
+        model = Model.load(folder, "cpu")
+    except BundleError as error:
+        raise ExportError(f"The exported bundle does not load: {error.message}") from error
+    graphs = read_graphs(folder, model.manifest)
+    return {"bytes": total, **check_parity(model, networks), **check_gpu_graphs(model, graphs)}
+
+
+def put_in_place(partial: Path, out: Path) -> None:
+    """Swap the new folder for the old one, whose other files, as a model card, move along."""
+    partial.chmod(0o755)
+    if not out.exists():
+        partial.rename(out)
+        return
+    for file in out.iterdir():
+        if file.is_file() and not (partial / file.name).exists():
+            shutil.copy2(file, partial)
+    old = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent)) / "old"
+    out.rename(old)
+    partial.rename(out)
+    shutil.rmtree(old.parent)

@@ -1,0 +1,86 @@
+"""A recipe from data to a run folder that `export` turns into a bundle.
+
+1. encoder and tag head on labelled images;
+2. a network that writes, from the encoder's patch features (`reports_recipe`, `captions_recipe`);
+3. where the recipe has ``[joint]``, the space that images and texts share;
+4. the distance that tells images unlike the training images.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+from cxreport.errors import TrainingError
+from cxreport.train.captions import train_captions
+from cxreport.train.config import TrainConfig, load_config, parse_config
+from cxreport.train.data.features import FEATURES_FILE
+from cxreport.train.networks.typicality import LIMITS_FILE, TYPICALITY_FILE
+from cxreport.train.progress import Progress, RunLog
+from cxreport.train.reports import train_reports
+
+CONFIG_FILE = "config.toml"
+_ARCHITECTURE = re.compile(r"^architecture\s*=.*\n", re.MULTILINE)
+
+
+def train(
+    config_path: Path,
+    data_root: Path,
+    run: Path,
+    progress: Progress,
+    architecture: str | None = None,
+    encoder_run: Path | None = None,
+) -> None:
+    """Train a recipe into a run folder, or go on with a run that was interrupted.
+
+    Args:
+        config_path: the recipe.
+        data_root: folder that the recipe's data paths are relative to.
+        run: folder of checkpoints, the log and, at the end, ``run.json``.
+        progress: told of steps and epochs.
+        architecture: in place of the recipe's.
+        encoder_run: a run of the same ``[encoder]`` whose encoder is taken instead of training one.
+
+    Raises:
+        TrainingError: data are missing, the recipe is wrong, or the run belongs to another recipe.
+    """
+    try:
+        recipe = config_path.read_text(encoding="utf-8")
+        if architecture is not None:
+            recipe = f'architecture = "{architecture}"\n{_ARCHITECTURE.sub("", recipe)}'
+        config = parse_config(recipe, config_path.name)
+        _claim(run, recipe)
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{config_path}: {error}") from error
+    if encoder_run is not None:
+        _take_encoder(config, encoder_run, run)
+    log = RunLog(run, progress)
+    try:
+        (train_captions if config.pairing == "captions" else train_reports)(config, data_root, run, log)
+    except FileNotFoundError as error:
+        raise TrainingError(f"{error.filename or error}: not found.") from error
+
+
+def _claim(run: Path, recipe: str) -> None:
+    """Make the run folder the recipe's own; an interrupted run goes on only under the same recipe."""
+    run.mkdir(parents=True, exist_ok=True)
+    kept = run / CONFIG_FILE
+    if not kept.exists():
+        kept.write_text(recipe, encoding="utf-8")
+    elif kept.read_text(encoding="utf-8") != recipe:
+        raise TrainingError(f"{run}: holds a run of another recipe.", hint="Name a new run folder with --out.")
+
+
+def _take_encoder(config: TrainConfig, source: Path, run: Path) -> None:
+    """Copy the encoder of another run."""
+    try:
+        other = load_config(source / CONFIG_FILE)
+        if (other.encoder, other.data, other.pairing) != (config.encoder, config.data, config.pairing):
+            raise TrainingError(f"{source}: its recipe trains another encoder, or on other data.")
+        shutil.copyfile(source / "encoder.pt", run / "encoder.pt")
+        for name in (FEATURES_FILE, TYPICALITY_FILE, LIMITS_FILE):  # what depends on the encoder and the images alone
+            if (source / name).exists():
+                shutil.copyfile(source / name, run / name)
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{source}: no finished encoder is there ({error}).") from error

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cxreport.text.labeler import CLASSES
+
+GOOD = '{"id": "a", "text": "Possible pneumonia, no effusion."}\n'
+COMMAND = [sys.executable, "-m", "cxreport", "label", "-"]
+
+
+def positive(line: str) -> tuple[object, dict[str, int]]:
+    record = json.loads(line)
+    assert list(record["labels"]) == list(CLASSES)
+    return record["id"], {name: value for name, value in record["labels"].items() if value}
+
+
+def test_a_file_and_stdin_give_the_same(run_cli, tmp_path: Path) -> None:
+    file = tmp_path / "texts.jsonl"
+    file.write_text(GOOD + '\n{"id": 7, "text": "Clear lungs."}\n')
+    result = run_cli("label", file)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert run_cli("label", "-", stdin=file.read_text()).stdout == result.stdout
+    assert [positive(line) for line in result.stdout.splitlines()] == [("a", {"Pneumonia": -1}), (7, {"No Finding": 1})]
+
+
+def test_drafted_records_are_labelled(run_cli, generate, phantoms: Path) -> None:
+    records = generate("--json", phantoms / "normal-8bit.png", phantoms / "rle.dcm").stdout
+    result = run_cli("label", "-", stdin=records)
+    assert {line["id"] for line in map(json.loads, result.stdout.splitlines())} == {
+        record["study"]["id"] for record in map(json.loads, records.splitlines())
+    }
+
+
+def test_tags_without_a_report_are_no_text(run_cli, generate, phantoms: Path) -> None:
+    records = generate("--json", "--tags-only", phantoms / "normal-8bit.png").stdout
+    result = run_cli("label", "-", stdin=records)
+    assert result.exit_code == 3
+    assert json.loads(result.stdout)["error"]["message"] == "Line 1 has no text."
+
+
+def test_a_bad_line_fails_alone_and_is_named(run_cli) -> None:
+    result = run_cli("label", "-", stdin=GOOD + "not json\n" + GOOD)
+    assert result.exit_code == 6
+    first, failed, last = result.stdout.splitlines()
+    assert first == last
+    assert json.loads(failed)["id"] == "line 2"
+    assert json.loads(failed)["error"]["code"] == "invalid-text"
+    assert result.stderr == "failed: line 2: Line 2 is no JSON object.\n"
+
+
+@pytest.mark.parametrize(("stdin", "lines"), [("", 0), ("\n \n", 0), ("x\ny\n", 2)])
+def test_nothing_to_label(run_cli, stdin: str, lines: int) -> None:
+    result = run_cli("label", "-", stdin=stdin)
+    assert result.exit_code == 3
+    assert len(result.stdout.splitlines()) == lines
+    assert ("error: No text in the input." in result.stderr) == (not lines)
+
+
+@pytest.mark.parametrize("name", ["none.jsonl", "."])
+def test_a_file_that_cannot_be_read(run_cli, tmp_path: Path, name: str) -> None:
+    result = run_cli("label", tmp_path / name)
+    assert result.exit_code == 2
+    assert "cannot be read" in result.stderr
+
+
+def test_each_line_is_answered_before_the_next_is_read() -> None:
+    with subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        for _ in range(2):
+            process.stdin.write(GOOD)
+            process.stdin.flush()
+            assert positive(process.stdout.readline()) == ("a", {"Pneumonia": -1})
+        process.stdin.close()
+        assert process.wait(timeout=60) == 0
+
+
+def test_a_reader_that_goes_away_ends_the_run_quietly() -> None:
+    process = subprocess.Popen(
+        COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    process.stdout.close()
+    process.stdin.write(GOOD)
+    process.stdin.close()
+    assert process.wait(timeout=60) == 0
+    assert process.stderr.read() == ""

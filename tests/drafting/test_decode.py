@@ -1,0 +1,333 @@
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cxreport.drafting.beam import search
+from cxreport.drafting.decode import DecodeOptions, decode
+from cxreport.drafting.plan import make_plan
+from cxreport.drafting.word_steps import TopicWriter
+from cxreport.errors import UsageError
+from cxreport.model.bundle import load_manifest
+from cxreport.model.encode import encode
+from cxreport.model.manifest import DecodingDefaults, Manifest
+from cxreport.model.session import Model, SentenceOutput, WordOutput
+from cxreport.model.word_limits import Limits
+from cxreport.reading.network_input import network_input
+from cxreport.text.vocabulary import END, NO_WORD, PAD, SPECIAL_WORDS, UNK
+from cxreport.types import Decoding, Detail, Encoding, Plan, Section
+
+FREE = 20
+"""The scripted model's word for its n-th sentence, if free, is `FREE` + n; for a planned one it is 3 + tag."""
+NO_IMAGE = Encoding({}, None, None)
+F, I = Section.FINDINGS, Section.IMPRESSION  # noqa: E741
+
+
+@pytest.fixture(scope="module")
+def model(tiny_bundle: Path) -> Model:
+    return Model.load(tiny_bundle, "cpu")
+
+
+@pytest.fixture(scope="module")
+def manifest(tiny_bundle: Path) -> Manifest:
+    return replace(load_manifest(tiny_bundle), decoding=DecodingDefaults(max_sentences=4, min_words=1, max_words=9))
+
+
+class Scripted:
+    """Stands for a model: sentences of one word that tells their topic; ends where the script says so."""
+
+    def __init__(self, manifest: Manifest, impression_after: int = 99, stop_after: int = 99) -> None:
+        self.manifest = manifest
+        self.impression_after, self.stop_after = impression_after, stop_after
+        self.bound_steps = frozenset[str]()
+        self.sentence_calls: list[tuple[np.ndarray, ...]] = []
+        self.word_rows: list[int] = []
+
+    def sentence_step(self, *inputs: np.ndarray) -> SentenceOutput:
+        patches, _, _, _, plan, _, _, hidden, cell = inputs
+        self.sentence_calls.append(inputs)
+        number = hidden[:, 0] + 1
+        topic = np.zeros_like(hidden)
+        topic[:, 0] = np.where(plan.any(1), plan.argmax(1) + 3, FREE + number)
+        attention = np.full(patches.shape[:2], 1 / patches.shape[1], np.float32)
+        ends = (number >= self.stop_after).astype(np.float32), (number >= self.impression_after).astype(np.float32)
+        return SentenceOutput(topic, *ends, attention, hidden + 1, cell)
+
+    def word_step(self, topic: np.ndarray, word: np.ndarray, hidden: np.ndarray, cell: np.ndarray) -> WordOutput:
+        self.word_rows.append(len(word))
+        scores = np.full((len(word), len(self.manifest.vocabulary)), -9.0, np.float32)
+        scores[np.arange(len(word)), np.where(word == NO_WORD, topic[:, 0].astype(int), END)] = -0.5
+        return WordOutput(scores, hidden, cell)
+
+
+class Chain:
+    """Stands for a model whose next word depends on the last one alone: (V + 1, V) scores, the first row at start."""
+
+    def __init__(self, manifest: Manifest, scores: np.ndarray) -> None:
+        self.manifest = manifest
+        self.scores = scores.astype(np.float32)
+
+    def word_step(self, topic: np.ndarray, word: np.ndarray, hidden: np.ndarray, cell: np.ndarray) -> WordOutput:
+        return WordOutput(self.scores[word + 1], hidden, cell)
+
+
+def plan(manifest: Manifest, *tags: int) -> Plan:
+    probabilities = np.full(len(manifest.reporting_tags), 0.1, np.float32)
+    probabilities[list(tags)] = 0.9
+    return Plan(probabilities, np.zeros_like(probabilities), tags)
+
+
+def written(decoding: Decoding) -> list[tuple[Section, tuple[int, ...]]]:
+    return [(s.section, s.ids) for s in decoding.sentences]
+
+
+def outline(script: Scripted, *tags: int, options: DecodeOptions | None = None) -> list[tuple[Section, int]]:
+    (decoding,) = decode(script, [NO_IMAGE], [plan(script.manifest, *tags)], options)  # type: ignore[arg-type]
+    return [(s.section, s.ids[0]) for s in decoding.sentences]
+
+
+def test_planned_topics_come_first_in_both_sections(manifest: Manifest) -> None:
+    script = Scripted(manifest, impression_after=4, stop_after=7)
+    granuloma = manifest.reporting_names.index("Granuloma")  # not for the Impression
+    assert outline(script, granuloma, 1) == [
+        (F, 3 + granuloma), (F, 4), (F, FREE + 3), (F, FREE + 4), (I, 4), (I, FREE + 6), (I, FREE + 7)
+    ]  # fmt: skip
+    sections = [int(call[6][0]) for call in script.sentence_calls]
+    assert sections == [0, 0, 0, 0, 1, 1, 1]
+    shown = np.zeros(6, np.float32)
+    shown[[granuloma, 1]] = 0.9
+    assert all(np.array_equal(call[2][0], shown) for call in script.sentence_calls)
+
+
+def test_planned_topics_are_told_whatever_the_networks_and_the_cap_say(manifest: Manifest) -> None:
+    script = Scripted(manifest, impression_after=0, stop_after=0)
+    expected = [(F, 3), (F, 4), (F, 5), (F, 6), (F, 7), (I, 3), (I, 4), (I, 5), (I, 6), (I, 7)]
+    assert outline(script, 0, 1, 2, 3, 4) == expected
+    assert outline(script, 0, 1, 2, 3, 4, options=DecodeOptions(max_sentences=2)) == expected
+
+
+def test_denials_follow_what_is_told_and_stay_in_the_findings(manifest: Manifest) -> None:
+    script = Scripted(manifest, impression_after=0, stop_after=0)
+    planned = replace(plan(manifest, 1), denied=(3, 0))
+    (decoding,) = decode(script, [NO_IMAGE], [planned])  # type: ignore[arg-type]
+    topics = [(call[4][0].nonzero()[0].tolist(), float(call[4][0].sum())) for call in script.sentence_calls]
+    assert topics == [([1], 1.0), ([3], -1.0), ([0], -1.0), ([1], 1.0)]
+    assert [s.planned for s in decoding.sentences] == [1, None, 1]  # the script denies all tags in one word
+    plain = replace(manifest, decoding=replace(manifest.decoding, planned=False))
+    free = Scripted(plain, impression_after=0, stop_after=0)
+    decode(free, [NO_IMAGE], [planned])  # type: ignore[arg-type]
+    assert not any(call[4].any() for call in free.sentence_calls)
+
+
+def test_details_are_planned_in_both_sections_and_for_their_tag_alone(manifest: Manifest) -> None:
+    script = Scripted(manifest, impression_after=0, stop_after=0)
+    planned = replace(plan(manifest, 0, 1), denied=(3,), details={1: frozenset({Detail.LEFT, Detail.MILD})})
+    decode(script, [NO_IMAGE], [planned])  # type: ignore[arg-type]
+    how = [[d for d, hot in zip(Detail, call[5][0], strict=True) if hot] for call in script.sentence_calls]
+    assert how == [[], [Detail.LEFT, Detail.MILD], [], [], [Detail.LEFT, Detail.MILD]]
+
+
+@pytest.mark.parametrize("beam", [1, 3])
+def test_words_of_details_that_are_not_planned_are_not_written(manifest: Manifest, beam: int) -> None:
+    words = np.zeros((len(Detail), len(manifest.vocabulary)), np.bool_)
+    words[[list(Detail).index(Detail.LEFT), list(Detail).index(Detail.RIGHT)], 4] = True  # the word of tag 1: bilateral
+
+    def first(*details: Detail, planned: bool = True) -> int:
+        decoding = replace(manifest.decoding, planned=planned)
+        script = Scripted(replace(manifest, detail_words=words, decoding=decoding), 0, 0)
+        how = replace(plan(manifest, 1), details={1: frozenset(details)})
+        topics = decode(script, [NO_IMAGE], [how], DecodeOptions(beam=beam))[0].sentences  # type: ignore[arg-type]
+        return topics[0].ids[0]
+
+    assert first(Detail.LEFT, Detail.RIGHT) == 4
+    assert first() != 4
+    assert first(Detail.LEFT, Detail.MILD) != 4
+    assert first(planned=False) == FREE + 1
+
+
+def test_long_words_do_not_come_twice(manifest: Manifest) -> None:
+    vocabulary = (*SPECIAL_WORDS, "the", "atelectasis")
+    words = len(vocabulary)
+    again = np.full((words + 1, words), -9.0)
+    again[0, 4] = again[4 + 1, 3] = again[3 + 1, 4] = 0.0  # atelectasis the atelectasis the ...
+    again[:, END] = -5.0
+    found, _ = run(Chain(replace(manifest, vocabulary=vocabulary), again), 1, 1, 9)
+    assert found[:2] == (4, 3)
+    assert found.count(4) == 1
+
+
+def test_a_stop_in_the_findings_still_gives_an_impression(manifest: Manifest) -> None:
+    assert outline(Scripted(manifest, stop_after=2)) == [(F, FREE + 1), (F, FREE + 2), (I, FREE + 3)]
+
+
+def test_sections_are_capped(manifest: Manifest) -> None:
+    found = outline(Scripted(manifest))
+    assert [section for section, _ in found] == [F] * 4 + [I] * 4
+    assert len(outline(Scripted(manifest), 0, options=DecodeOptions(max_sentences=1))) == 2
+
+
+def test_finished_studies_leave_the_batch(manifest: Manifest) -> None:
+    script = Scripted(manifest, impression_after=3, stop_after=4)
+    plans = [plan(manifest, *range(n)) for n in (0, 5, 1)]
+    decodings = decode(script, [NO_IMAGE] * 3, plans)  # type: ignore[arg-type]
+    assert [len(call[0]) for call in script.sentence_calls] == [3] * 4 + [1] * 6
+    alone = [decode(Scripted(manifest, 3, 4), [NO_IMAGE], [p])[0] for p in plans]  # type: ignore[arg-type]
+    assert list(map(written, decodings)) == list(map(written, alone))
+    assert script.word_rows == [18, 18]  # all sentences of all studies at once: their word, their end
+
+
+def test_duplicates_within_a_section_are_dropped(manifest: Manifest) -> None:
+    class Repeating(Scripted):
+        def word_step(self, topic: np.ndarray, *rest: np.ndarray) -> WordOutput:
+            return super().word_step(np.where(topic > FREE, FREE, topic), *rest)
+
+    assert outline(Repeating(manifest, 3, 6), 0) == [(F, 3), (F, FREE), (I, 3), (I, FREE)]
+
+
+def test_studies_with_and_without_image(manifest: Manifest) -> None:
+    script = Scripted(manifest, 1, 2)
+    seen = Encoding({}, np.ones((4, 12), np.float32), np.ones(12, np.float32))
+    without, with_image = decode(script, [NO_IMAGE, seen], [plan(manifest)] * 2)  # type: ignore[arg-type]
+    shapes = {call[0].shape: float(call[1][0]) for call in script.sentence_calls}
+    assert shapes == {(1, 4, 12): 1.0, (1, 1, 12): 0.0}
+    assert all(s.attention is None for s in without.sentences)
+    assert all(s.attention is not None and s.attention.shape == (4,) for s in with_image.sentences)
+    assert decode(script, [], []) == []  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("options", [{"beam": 0}, {"max_words": 0}, {"min_words": -1}, {"max_sentences": 0}])
+def test_lengths_out_of_range(options: dict[str, int]) -> None:
+    with pytest.raises(UsageError):
+        DecodeOptions(**options)
+
+
+def small(manifest: Manifest, words: int) -> Manifest:
+    return replace(manifest, vocabulary=manifest.vocabulary[:words])
+
+
+def chain(manifest: Manifest, words: int, seed: int) -> Chain:
+    scores = np.random.default_rng(seed).normal(size=(words + 1, words)) * 1.5
+    return Chain(small(manifest, words), scores - np.log(np.exp(scores).sum(1, keepdims=True)))
+
+
+def run(chain: Chain, beam: int, low: int, high: int) -> tuple[tuple[int, ...], float]:
+    topic, nothing = np.zeros((1, 24), np.float32), np.zeros((1, len(chain.manifest.vocabulary)), np.bool_)
+    limits = Limits(beam, low, high, chain.manifest.long_words)
+    (words,) = search(TopicWriter(chain, topic), topic.shape[1], nothing, limits)  # type: ignore[arg-type]
+    return words.ids, words.log_probability
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_wide_beam_finds_the_best_sentence(manifest: Manifest, seed: int) -> None:
+    model, low, high = chain(manifest, 7, seed), 2, 4
+    best: tuple[float, tuple[int, ...]] = (-np.inf, ())
+    for length in range(low, high + 1):
+        for ids in itertools.product(range(3, 7), repeat=length):
+            path = [*ids, END] if length < high else list(ids)
+            total = sum(float(model.scores[a + 1, b]) for a, b in itertools.pairwise([NO_WORD, *path]))
+            best = max(best, (total / (length + 1), ids))
+    ids, log_probability = run(model, 300, low, high)
+    assert ids == best[1]
+    assert log_probability / (len(ids) + 1) == pytest.approx(best[0], rel=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_beam_of_one_takes_the_likeliest_word(manifest: Manifest, seed: int) -> None:
+    model = chain(manifest, 12, seed)
+    word, ids = NO_WORD, []
+    while len(ids) < 8:
+        scores = model.scores[word + 1].copy()
+        scores[[PAD, UNK] + [END] * (len(ids) < 2)] = -np.inf
+        scores[[i for i in ids if len(model.manifest.vocabulary[i]) > 5]] = -np.inf
+        for a, b, c in zip(ids, ids[1:], ids[2:], strict=False):
+            if [a, b] == ids[-2:]:
+                scores[c] = -np.inf
+        word = int(scores.argmax())
+        if word == END:
+            break
+        ids.append(word)
+    assert run(model, 1, 2, 8)[0] == tuple(ids)
+
+
+@pytest.mark.parametrize("beam", [1, 3])
+def test_lengths_marks_and_trigrams(manifest: Manifest, beam: int) -> None:
+    for seed in range(20):
+        model = chain(manifest, 9, seed)
+        model.scores[:, [PAD, UNK]] += 20
+        model.scores[5:] -= 3 * np.eye(9, dtype=np.float32)[END]
+        ids, _ = run(model, beam, 5, 30)
+        assert 5 <= len(ids) <= 30
+        assert min(ids) > UNK
+        trigrams = list(zip(ids, ids[1:], ids[2:], strict=False))
+        assert len(trigrams) == len(set(trigrams))
+
+
+def test_equal_scores_go_to_the_smaller_id(manifest: Manifest) -> None:
+    model = Chain(small(manifest, 8), np.zeros((9, 8)))
+    assert run(model, 1, 3, 3)[0] == (3, 3, 3)
+    assert run(model, 4, 3, 3)[0] == (3, 3, 3)
+
+
+def test_a_sentence_without_allowed_words_is_left_out(manifest: Manifest) -> None:
+    """A vocabulary of one word: after three of them, any word would repeat a trigram."""
+    model = Chain(small(manifest, 4), np.zeros((5, 4)))
+    assert run(model, 2, 9, 9)[0] == ()
+
+
+def studies(model: Model) -> tuple[list[Encoding], list[Plan]]:
+    random = np.random.default_rng(11)
+    images = [network_input(random.integers(0, 256, (5, 5), np.uint8), 32) for _ in range(7)]
+    given = [
+        Encoding(dict(zip(model.manifest.tag_names, random.random(14).tolist(), strict=True)), None, None)
+        for _ in range(8)
+    ]
+    encodings = [e for pair in zip(encode(model, images), given, strict=False) for e in pair]
+    return encodings, [make_plan(model.manifest, e, "head") for e in encodings]
+
+
+@pytest.mark.parametrize("beam", [1, 3])
+def test_a_study_is_decoded_the_same_in_any_batch(model: Model, beam: int) -> None:
+    encodings, plans = studies(model)
+    options, everyone = DecodeOptions(beam=beam), range(len(encodings))
+
+    def read(batch: list[int]) -> dict[int, list[tuple[Section, tuple[int, ...], float]]]:
+        decodings = decode(model, [encodings[i] for i in batch], [plans[i] for i in batch], options)
+        return {
+            i: [(s.section, s.ids, s.log_probability) for s in d.sentences]
+            for i, d in zip(batch, decodings, strict=True)
+        }
+
+    together = read(list(everyone))
+    assert len({str(sentences) for sentences in together.values()}) > 7
+    shuffled = np.random.default_rng(2).permutation(len(encodings)).tolist()
+    batches = [[i] for i in everyone] + [shuffled[:3], shuffled[3:], shuffled, shuffled[:1] * 5 + shuffled[1:]]
+    for batch in batches:
+        for i, sentences in read(batch).items():
+            assert sentences == together[i]
+
+
+def test_numbers_do_not_depend_on_the_batch(model: Model) -> None:
+    """To the last bit: what makes near ties fall the same way."""
+    random = np.random.default_rng(5)
+    hidden = model.manifest.sizes.hidden
+    topics, state, memory = random.normal(size=(3, 40, hidden)).astype(np.float32)
+    words = random.integers(-1, len(model.manifest.vocabulary), 40)
+    whole = model.word_step(topics, words, state, memory)
+    for first, last in [(0, 1), (1, 3), (4, 9), (7, 24), (39, 40), (3, 40)]:
+        part = slice(first, last)
+        some = model.word_step(topics[part], words[part], state[part], memory[part])
+        assert all(np.array_equal(a, b[part]) for a, b in zip(some, whole, strict=True))
+
+
+def test_a_beam_changes_scores_for_the_better(model: Model) -> None:
+    encodings, plans = studies(model)
+    narrow = decode(model, encodings, plans)
+    wide = decode(model, encodings, plans, DecodeOptions(beam=5))
+    scores = [
+        [s.log_probability / (len(s.ids) + 1) for d in decodings for s in d.sentences] for decodings in (narrow, wide)
+    ]
+    assert np.mean(scores[1]) >= np.mean(scores[0])

@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cxreport.errors import BundleError, DeviceError
+from cxreport.model import bundle
+from cxreport.model.bundle import find_bundle, load_manifest, verify_graphs
+from cxreport.model.gpu import cuda
+from cxreport.model.session import Model
+
+
+@pytest.fixture
+def copy(tiny_bundle: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
+
+
+def edit(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    path = folder / "model.json"
+    raw = json.loads(path.read_text())
+    change(raw)
+    path.write_text(json.dumps(raw))
+
+
+def replace_graph(folder: Path, name: str, content: bytes) -> None:
+    """Put other bytes in a graph's place, with their digest in the manifest."""
+    (folder / f"{name}.onnx").write_bytes(content)
+    edit(folder, lambda raw: raw["graphs"][name].update(sha256=hashlib.sha256(content).hexdigest()))
+
+
+def test_tiny_bundle_is_small_and_sound(tiny_bundle: Path) -> None:
+    assert sum(f.stat().st_size for f in tiny_bundle.iterdir()) < 100_000
+    manifest = load_manifest(tiny_bundle)
+    verify_graphs(tiny_bundle, manifest)
+    assert manifest.sha256 == hashlib.sha256((tiny_bundle / "model.json").read_bytes()).hexdigest()
+    assert len(manifest.tag_names) == 14
+    assert manifest.reporting_names[0] == "Pleural Effusion"
+    assert manifest.evidence["head"].weights.shape == (6, 14)
+    assert manifest.image_size == 32
+    assert {"licence", "intended_use", "provenance"} <= manifest.raw.keys()
+
+
+def test_tiny_captioner_is_small_and_sound(tiny_captioner: Path) -> None:
+    assert sum(f.stat().st_size for f in tiny_captioner.iterdir()) < 100_000
+    manifest = load_manifest(tiny_captioner)
+    verify_graphs(tiny_captioner, manifest)
+    assert set(manifest.graphs) == {"encoder", "caption_step"}
+    assert (manifest.captioning, manifest.embeds_texts, manifest.channels) == (True, False, 3)
+    assert (manifest.reporting_names, manifest.sizes.reporting_tags, manifest.evidence) == ((), 0, {})
+    assert {".", "<impression>"} <= set(manifest.vocabulary)
+
+
+def test_graphs_by_architecture(tiny_bundle: Path) -> None:
+    assert set(load_manifest(tiny_bundle).graphs) == {"encoder", "sentence_step", "word_step", "text_encoder"}
+    steps = {a: bundle.graph_names(a, text_encoder=False)[1:] for a in bundle.ARCHITECTURES}
+    assert {a for a, names in steps.items() if names == ("caption_step",)} == {"cnn-rnn", "soft-attention"}
+    assert sorted(map(len, steps.values())) == [1, 1, 2, 2, 2, 2]
+
+
+def test_find_bundle(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find_bundle(tiny_bundle) == tiny_bundle
+    assert find_bundle(str(tiny_bundle)) == tiny_bundle
+    with pytest.raises(BundleError, match="no model bundle"):
+        find_bundle(tmp_path)
+    monkeypatch.setattr(bundle, "__file__", str(tmp_path / "cxreport" / "model" / "bundle.py"))
+    with pytest.raises(BundleError, match="missing"):
+        find_bundle(None)
+    for parent in (tmp_path, tmp_path / "cxreport"):  # a checkout; a wheel, which comes first
+        (parent / "exported" / "default").mkdir(parents=True)
+        (parent / "exported" / "default" / "model.json").touch()
+        assert find_bundle(None) == parent / "exported" / "default"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda raw: raw.update(schema_version=1), "schema version 1"),
+        (lambda raw: raw.update(schema_version=2), r"model\.json: schema version 2; this cxreport reads version 3"),
+        (lambda raw: raw.update(architecture="transformer"), "unknown architecture 'transformer'"),
+        (lambda raw: raw.pop("architecture"), "'architecture' is missing"),
+        (lambda raw: raw.update(architecture="cnn-rnn"), "'caption_step' is missing"),
+        (lambda raw: raw["graphs"].pop("text_encoder"), "sizes do not fit the graphs"),
+        (lambda raw: raw["sizes"].update(patch_embeddings=0), "sizes do not fit the graphs"),
+        (lambda raw: raw["sizes"].update(channels=2), "sizes do not fit the graphs"),
+        (lambda raw: raw["sizes"].update(channels=3), "preprocessing does not fit"),
+        (lambda raw: raw["extra_words"].append("heart"), "listed twice"),
+        (lambda raw: raw.pop("extra_words"), "'extra_words' is missing"),
+        (lambda raw: raw.pop("vocabulary"), "'vocabulary' is missing"),
+        (lambda raw: raw["graphs"].pop("word_step"), "'word_step' is missing"),
+        (lambda raw: raw.update(name=3), "'name' has a value of the wrong kind"),
+        (lambda raw: raw.update(tags="Effusion"), "'tags' has a value of the wrong kind"),
+        (lambda raw: raw["tags"].pop(), "sizes do not fit"),
+        (lambda raw: raw["vocabulary"].append("more"), "sizes do not fit"),
+        (lambda raw: raw["vocabulary"].__setitem__(5, raw["vocabulary"][6]), "listed twice"),
+        (lambda raw: raw["vocabulary"].reverse(), "must begin with <pad>, <end>, <unk>"),
+        (lambda raw: raw["aliases"].update(Mass="Tumour"), "alias names an unknown"),
+        (lambda raw: raw["evidence"]["head"]["bias"].pop(), "evidence 'head' does not fit"),
+        (lambda raw: raw["evidence"]["chexnet"]["inputs"].pop(), "evidence 'chexnet' does not fit"),
+        (lambda raw: raw["evidence"]["head"].update(weights=[[1], [2, 3]]), "model.json: "),
+        (lambda raw: raw["evidence"]["head"]["marked"].pop(), "evidence 'head' does not fit"),
+        (lambda raw: raw["evidence"]["head"]["spread"].__setitem__(2, 0), "spread that is not positive"),
+        (lambda raw: raw["detail_words"].pop("prior"), "'prior' is missing"),
+        (lambda raw: raw["reporting_tags"][0].update(deniable="yes"), "'deniable' has a value of the wrong kind"),
+        (lambda raw: raw["decoding"].update(min_words=99), "decoding lengths"),
+        (lambda raw: raw.pop("typicality"), "'typicality' is missing"),
+        (lambda raw: raw["typicality"].update(warn=8.0), "limits of typicality"),
+        (lambda raw: raw["typicality"].update(refuse=float("nan")), "limits of typicality"),
+        (lambda raw: raw["typicality"].update(warn="4"), "'warn' has a value of the wrong kind"),
+        (lambda raw: raw["preprocessing"].update(size=64), "preprocessing does not fit"),
+        (lambda raw: raw["graphs"]["encoder"].update(file="../encoder.onnx"), "outside the bundle"),
+        (lambda raw: raw.update(sizes=None), "model.json: "),
+    ],
+)
+def test_contradicting_manifest(copy: Path, change: Callable[[dict[str, Any]], Any], message: str) -> None:
+    edit(copy, change)
+    with pytest.raises(BundleError, match=message):
+        load_manifest(copy)
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff\xfe", b"null"])
+def test_manifest_that_is_no_json_object(copy: Path, content: bytes) -> None:
+    (copy / "model.json").write_bytes(content)
+    with pytest.raises(BundleError):
+        load_manifest(copy)
+
+
+def test_missing_and_altered_graphs(copy: Path) -> None:
+    manifest = load_manifest(copy)
+    path = copy / "word_step.onnx"
+    content = bytearray(path.read_bytes())
+    content[1000] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(BundleError, match=r"word_step\.onnx: altered or damaged"):
+        verify_graphs(copy, manifest)
+    with pytest.raises(BundleError, match="altered"):
+        Model.load(copy, "cpu")
+    path.unlink()
+    with pytest.raises(BundleError, match="cannot be read"):
+        Model.load(copy, "cpu")
+
+
+def test_graphs_that_do_not_load_or_fit(copy: Path) -> None:
+    whole = (copy / "word_step.onnx").read_bytes()
+    replace_graph(copy, "word_step", whole[: len(whole) // 2])
+    with pytest.raises(BundleError, match="cannot load"):
+        Model.load(copy, "cpu")
+    replace_graph(copy, "word_step", (copy / "sentence_step.onnx").read_bytes())
+    with pytest.raises(BundleError, match="word_step does not fit"):
+        Model.load(copy, "cpu")
+
+
+def test_sizes_that_the_graphs_do_not_have(copy: Path) -> None:
+    edit(copy, lambda raw: raw["sizes"].update(patches=9))
+    with pytest.raises(BundleError, match="encoder does not fit"):
+        Model.load(copy, "cpu")
+
+
+@pytest.mark.parametrize("name", ["patch_embeddings", "embedding"])
+def test_embedded_patches_that_the_graphs_do_not_have(copy: Path, name: str) -> None:
+    edit(copy, lambda raw: raw["sizes"].update({name: 9}))
+    with pytest.raises(BundleError, match="encoder does not fit"):
+        Model.load(copy, "cpu")
+
+
+def test_a_captioner_of_another_architecture(tiny_captioner: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_captioner, tmp_path / "captioner"))
+    edit(folder, lambda raw: raw.update(architecture="cnn-rnn"))
+    with pytest.raises(BundleError, match="caption_step does not fit"):
+        Model.load(folder, "cpu")
+
+
+def test_texts_need_a_text_encoder(tiny_captioner: Path) -> None:
+    with pytest.raises(BundleError, match="no text encoder") as caught:
+        Model.load(tiny_captioner, "cpu").encode_text(np.array([[3, 4]]))
+    assert "[joint]" in caught.value.hint
+
+
+def test_cuda_that_does_not_work(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda, "has_driver", lambda: False)
+    with pytest.raises(DeviceError, match="CUDA does not work"):
+        Model.load(tiny_bundle, "cuda")
+    assert Model.load(tiny_bundle, "auto").device == "cpu"
+
+
+@pytest.mark.parametrize("pretend", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["as it is", "no driver"])
+def test_choosing_the_device_is_silent(tiny_bundle: Path, pretend: bool) -> None:
+    lines = [
+        "from pathlib import Path",
+        "from cxreport.model import session",
+        "from cxreport.model.gpu import cuda",
+        "cuda.has_driver = lambda: True" if pretend else "",
+        f"assert session.Model.load(Path({str(tiny_bundle)!r}), 'auto').device in ('cpu', 'cuda')",
+        "assert session.providers_present()",
+    ]
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_calls_of_a_fixed_number_of_rows(tiny_bundle: Path) -> None:
+    """The way of GPUs: every call has the same number of rows, the last one filled up."""
+    free, fixed = Model.load(tiny_bundle, "cpu"), Model.load(tiny_bundle, "cpu")
+    fixed._rows = {"encoder": 3, "word_step": 4}
+    random = np.random.default_rng(3)
+    images = random.integers(0, 256, (7, 1, 32, 32), np.uint8)
+    topics, state = random.normal(size=(7, 24)).astype(np.float32), np.zeros((7, 24), np.float32)
+    words = random.integers(-1, 40, 7)
+    for a, b in zip(free.encode_batch(images), fixed.encode_batch(images), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+    for a, b in zip(
+        free.word_step(topics, words, state, state), fixed.word_step(topics, words, state, state), strict=True
+    ):
+        assert len(a) == len(b) == 7
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)

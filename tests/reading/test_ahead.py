@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import child_tasks
+import numpy as np
+import pytest
+from command_line import start, timeless
+
+from cxreport.errors import ReaderEndedError
+from cxreport.reading import ahead
+from cxreport.reading import workers as _processes
+from cxreport.reading.ahead import default_workers, read_ahead
+from cxreport.reading.study import ReadOptions
+from cxreport.reading.workers import map_ahead
+from cxreport.types import Failure, Study
+
+SIZE = 32
+
+
+@pytest.fixture
+def mixed(phantoms: Path, tmp_path: Path) -> Path:
+    """Studies, one of two views, a damaged file and one that is none."""
+    folder = shutil.copytree(phantoms, tmp_path / "mixed")
+    (folder / "bad.png").write_text("not a picture")
+    (folder / "cut.dcm").write_bytes((folder / "rle.dcm").read_bytes()[:-100])
+    return folder
+
+
+@pytest.fixture
+def no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a process was started")
+
+    monkeypatch.setattr(_processes.subprocess, "Popen", refuse)
+
+
+def read(path: Path, workers: int | None, channels: int = 1) -> list[Study | Failure]:
+    return list(read_ahead([path], ReadOptions(), SIZE, channels, workers))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_same_studies_with_any_number_of_workers(mixed, workers, channels) -> None:
+    here, there = read(mixed, 0, channels), read(mixed, workers, channels)
+    assert [type(outcome) for outcome in there] == [type(outcome) for outcome in here]
+    assert {type(outcome) for outcome in here} == {Study, Failure}
+    for one, other in zip(here, there, strict=True):
+        assert (one.id, one.sources) == (other.id, other.sources)
+        if isinstance(one, Failure):
+            assert (type(one.error), one.error.message) == (type(other.error), other.error.message)
+            assert one.error.hint == other.error.hint
+        else:
+            assert one.warnings == other.warnings
+            assert one.other_views == other.other_views
+            assert one.view.info == other.view.info
+            assert one.view.pixels.shape == (SIZE, SIZE, 3)[: 2 + (channels > 1)]
+            assert np.array_equal(one.view.pixels, other.view.pixels)
+            assert list(other.timing_ms) == ["read", "pixels", "preprocess"]
+
+
+@pytest.mark.slow
+def test_the_same_records_with_any_number_of_workers(generate, mixed) -> None:
+    runs = [timeless(generate("--json", "--workers", workers, mixed).stdout) for workers in (0, 1, 3)]
+    assert runs[0] == runs[1] == runs[2]
+    assert any("error" in record for record in runs[0])
+    assert any("report" in record for record in runs[0])
+
+
+@pytest.mark.slow
+def test_a_study_that_ends_its_reader_is_the_only_one_to_fail(generate, mixed, monkeypatch) -> None:
+    whole = timeless(generate("--json", "--workers", 0, mixed).stdout)
+    shutil.copy(mixed / "normal-8bit.png", mixed / "deadly.png")
+    monkeypatch.setattr(ahead, "_read", child_tasks.read_or_die)
+    result = generate("--json", "--workers", 2, mixed)
+    assert result.exit_code == 6
+    found = timeless(result.stdout)
+    (failed,) = [record for record in found if record["study"]["id"] == "deadly.png"]
+    assert failed["error"]["code"] == ReaderEndedError.code
+    assert [record for record in found if record is not failed] == whole
+
+
+@pytest.mark.usefixtures("no_process")
+def test_no_worker_starts_no_process(generate, mixed) -> None:
+    assert generate("--workers", 0, mixed).exit_code == 6
+
+
+@pytest.mark.usefixtures("no_process")
+def test_few_files_start_no_process(generate, mixed) -> None:
+    assert generate(mixed).exit_code == 6
+
+
+def test_the_number_of_workers_by_studies_and_cpus(monkeypatch) -> None:
+    monkeypatch.setattr(ahead, "usable_cpus", lambda: 3)
+    assert [default_workers(studies) for studies in (0, 1, 15, 16, 1000)] == [0, 0, 0, 3, 3]
+    monkeypatch.setattr(ahead, "usable_cpus", lambda: 64)
+    assert default_workers(1000) == 8
+    monkeypatch.setattr(ahead, "usable_cpus", lambda: 1)
+    assert default_workers(1000) == 0
+    monkeypatch.setattr(ahead, "usable_cpus", lambda: 64)
+    monkeypatch.setattr(ahead.sys, "executable", "")
+    assert default_workers(1000) == 0
+
+
+def test_no_more_workers_than_studies(phantoms, monkeypatch) -> None:
+    asked = []
+    monkeypatch.setattr(_processes, "map_ahead", lambda *rest: asked.append(rest[-1]) or map_ahead(*rest))
+    (found,) = read(phantoms / "rle.dcm", 40)
+    assert isinstance(found, Study)
+    assert asked == [1]
+
+
+def test_an_unexpected_error_is_the_failure_of_one_study(mixed, monkeypatch) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("Patient^Name")
+
+    monkeypatch.setattr("cxreport.reading.pictures.read_view", broken)
+    outcomes = {outcome.id: outcome for outcome in read(mixed, 0)}
+    assert outcomes["normal-8bit.png"].error.message == "ValueError while reading the study."
+    assert any(isinstance(outcome, Study) for outcome in outcomes.values())
+
+
+@pytest.mark.slow
+def test_a_worker_loads_only_what_reading_needs(phantoms) -> None:
+    (modules,) = map_ahead(child_tasks.modules_after_reading, [phantoms / "rle.dcm"], 1)
+    assert "pydicom" in modules
+    assert not modules & {"onnxruntime", "torch", "typer", "rich", "pytest"}
+    assert not modules & {"cxreport.cli.app", "cxreport.model.session"}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="asks Linux for the children of a process")
+def test_130_interrupted_leaves_no_worker(tiny_bundle, phantoms, tmp_path) -> None:
+    for number in range(200):
+        shutil.copy(phantoms / "normal-8bit.png", tmp_path / f"{number}.png")
+    process = start(
+        *("generate", "--model", tiny_bundle, "--device", "cpu", "--json", "--force"),
+        *("--workers", 2, "--batch-size", 1, tmp_path),
+        start_new_session=True,
+    )
+    first = json.loads(process.stdout.readline())
+    threads = Path(f"/proc/{process.pid}/task").glob("*/children")
+    children = {child for path in threads for child in path.read_text().split()}
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it, too
+    process.stdout.read()
+    assert process.wait(timeout=60) == 130
+    assert first["study"]["id"] == "0.png"
+    assert len(children) == 2
+    assert not [child for child in children if Path(f"/proc/{child}").exists()]
+    lines = process.stderr.read().splitlines()
+    assert lines[-1] == "interrupted"
+    assert not [line for line in lines if "Traceback" in line]

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from dicom_factory import phantom
+from numpy.typing import NDArray
+from PIL import Image
+
+from cxreport.errors import TooLargeError, UnreadableFileError
+from cxreport.reading import pictures
+from cxreport.types import Position
+
+GREY = phantom(white=255, dtype="uint8")
+
+
+def read(path: Path, frame: int = 0, **limits: Any) -> NDArray[np.uint8]:
+    return pictures.read_view(pictures.inspect(str(path)), frame, **limits).pixels
+
+
+def saved(image: Image.Image, path: Path, **options: Any) -> Path:
+    image.save(path, **options)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "P"])
+def test_eight_bit_modes_keep_grey_as_it_is(tmp_path: Path, name: str, mode: str) -> None:
+    path = saved(Image.fromarray(GREY).convert(mode), tmp_path / name)
+    np.testing.assert_array_equal(read(path), GREY)
+
+
+def test_one_bit(tmp_path: Path) -> None:
+    shown = read(saved(Image.fromarray(GREY > 100), tmp_path / "a.png"))
+    np.testing.assert_array_equal(shown, np.where(GREY > 100, 255, 0))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_jpeg(tmp_path: Path, mode: str, progressive: bool) -> None:
+    path = saved(Image.fromarray(GREY).convert(mode), tmp_path / "a.jpg", quality=95, progressive=progressive)
+    assert np.abs(read(path).astype(int) - GREY).mean() < 3
+
+
+def test_colour_becomes_luminance(tmp_path: Path) -> None:
+    colours = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]]], "uint8")
+    assert read(saved(Image.fromarray(colours), tmp_path / "a.png")).tolist() == [[76, 150, 29]]
+
+
+def test_palette(tmp_path: Path) -> None:
+    image = Image.fromarray(np.array([[0, 1]], "uint8"), "L").convert("P")
+    image.putpalette([255, 255, 255, 10, 10, 10])
+    assert read(saved(image, tmp_path / "a.png")).tolist() == [[255, 10]]
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_transparency_lies_over_black(tmp_path: Path, mode: str) -> None:
+    image = Image.new("L", (2, 1), 200).convert(mode)
+    image.putalpha(Image.fromarray(np.array([[0, 255]], "uint8")))
+    assert read(saved(image, tmp_path / "a.png")).tolist() == [[0, 200]]
+
+
+@pytest.mark.parametrize("white", [65535, 4095, 1023])
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "big-endian.tif"])
+def test_sixteen_bits_are_windowed_whatever_their_depth(tmp_path: Path, white: int, name: str) -> None:
+    deep = phantom(white=white)
+    path = tmp_path / name
+    if name.startswith("big"):
+        path.write_bytes(_big_endian_tiff(deep))
+    else:
+        saved(Image.fromarray(deep), path)
+    shown = read(path)
+    assert shown.min() == 0
+    assert shown.max() == 255
+    assert np.corrcoef(shown.ravel(), deep.ravel())[0, 1] > 0.999
+
+
+def test_sixteen_bit_tiff_with_white_at_zero(tmp_path: Path) -> None:
+    deep = phantom(white=65535)
+    shown = read(saved(Image.fromarray(deep), tmp_path / "a.tif", tiffinfo={262: 0}))
+    plain = read(saved(Image.fromarray(deep), tmp_path / "b.tif"))
+    if Image.open(tmp_path / "a.tif").tag_v2[262] != 0:
+        pytest.skip("this Pillow does not write WhiteIsZero")
+    np.testing.assert_array_equal(shown, 255 - plain)
+
+
+def test_floating_point_tiff(tmp_path: Path) -> None:
+    deep = phantom(white=65535) / 1000
+    deep[0, 0] = np.nan
+    shown = read(saved(Image.fromarray(deep.astype("float32")), tmp_path / "a.tif"))
+    assert np.ptp(shown) == 255
+
+
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif", "packed.tif"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_exif_orientation(tmp_path: Path, deep: bool, name: str, orientation: int) -> None:
+    if deep and name == "a.jpg":
+        pytest.skip("JPEG has 8 bits")
+    source = phantom(white=65535) if deep else GREY.copy()
+    source[:20, :20] = source.max()  # a mark, as the lungs are symmetric
+    upright = read(saved(Image.fromarray(source), tmp_path / f"upright-{name}", quality=95))
+    exif = Image.Exif()
+    exif[274] = orientation
+    stored = np.rot90(source, {1: 0, 3: 2, 6: 1, 8: 3}[orientation])
+    options = {"compression": "tiff_lzw"} if name.startswith("packed") else {"quality": 95}
+    shown = read(saved(Image.fromarray(np.ascontiguousarray(stored)), tmp_path / name, exif=exif, **options))
+    assert shown.shape == upright.shape
+    assert np.abs(shown.astype(int) - upright).mean() < 2
+
+
+def test_interlaced_png(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(_interlaced_png(GREY[:8, :8]))
+    np.testing.assert_array_equal(read(path), GREY[:8, :8])
+
+
+def test_pages(tmp_path: Path) -> None:
+    pages = [Image.fromarray(np.ascontiguousarray(np.roll(GREY, shift, 0))) for shift in range(3)]
+    path = saved(pages[0], tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    assert pictures.inspect(str(path)).frames == 3
+    np.testing.assert_array_equal(read(path, 2), np.roll(GREY, 2, 0))
+
+
+@pytest.mark.parametrize(
+    ("name", "position"),
+    [
+        ("00000001_000.png", "UNKNOWN"),
+        ("CXR1_1_IM-0001-3001.png", "UNKNOWN"),
+        ("view1_frontal.png", "UNKNOWN"),
+        ("view2_lateral.png", "LATERAL"),
+        ("12-LAT.png", "LATERAL"),
+        ("chest_PA.png", "PA"),
+        ("plateau.png", "UNKNOWN"),
+    ],
+)
+def test_position_from_the_file_name(tmp_path: Path, name: str, position: str) -> None:
+    assert pictures.inspect(str(saved(Image.fromarray(GREY), tmp_path / name))).position is Position(position)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "packed.tif"])
+def test_truncated(tmp_path: Path, name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    options = {"compression": "tiff_lzw"} if name.startswith("packed") else {}
+    path = saved(Image.fromarray(phantom(400, 400, white=255, dtype="uint8")), tmp_path / name, **options)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    with pytest.raises(UnreadableFileError):
+        read(path)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_limit_is_ours_and_not_that_of_pillow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved(Image.fromarray(GREY), tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert read(path).shape == GREY.shape
+    with pytest.raises(TooLargeError):
+        read(path, max_megapixels=0.005)
+    assert Image.MAX_IMAGE_PIXELS == 100
+
+
+def _big_endian_tiff(pixels: NDArray[Any]) -> bytes:
+    """TIFF 6.0, MM order, one strip; Pillow writes only little endian."""
+    rows, columns = pixels.shape
+    data = pixels.astype(">u2").tobytes()
+    tags = [(256, columns), (257, rows), (258, 16), (259, 1), (262, 1), (273, 8), (277, 1), (278, rows)]
+    entries = b"".join(
+        tag.to_bytes(2, "big") + b"\0\3\0\0\0\1" + value.to_bytes(2, "big") + b"\0\0" for tag, value in tags
+    )
+    entries += (279).to_bytes(2, "big") + b"\0\4\0\0\0\1" + len(data).to_bytes(4, "big")
+    header = b"MM\0*" + (8 + len(data)).to_bytes(4, "big")
+    return header + data + (len(tags) + 1).to_bytes(2, "big") + entries + bytes(4)
+
+
+def _interlaced_png(pixels: NDArray[np.uint8]) -> bytes:
+    """Adam7 (PNG 8.2); Pillow writes none."""
+    import zlib
+
+    passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
+    rows = b"".join(
+        b"\0" + bytes(row)
+        for top, left, down, right in passes
+        for row in pixels[top::down, left::right].tolist()
+        if row
+    )
+    size = pixels.shape[1].to_bytes(4, "big") + pixels.shape[0].to_bytes(4, "big")
+    chunks = [(b"IHDR", size + bytes([8, 0, 0, 0, 1])), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        len(body).to_bytes(4, "big") + kind + body + zlib.crc32(kind + body).to_bytes(4, "big") for kind, body in chunks
+    )

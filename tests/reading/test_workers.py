@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import child_tasks
+import pytest
+
+from cxreport.errors import CxreportError
+from cxreport.reading import workers
+from cxreport.reading.workers import AHEAD, map_ahead
+
+pytestmark = pytest.mark.slow
+needs_posix = pytest.mark.skipif(os.name == "nt", reason="needs POSIX processes")
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def wait_until(condition, seconds: float = 30) -> bool:
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.02)
+    return condition()
+
+
+def test_results_keep_the_order_of_the_tasks() -> None:
+    waits = [0.3, 0.0, 0.1, 0.0, 0.2, 0.0]
+    assert list(map_ahead(child_tasks.wait_and_return, waits, 3)) == waits
+
+
+def test_no_task() -> None:
+    assert list(map_ahead(child_tasks.pid, [], 2)) == []
+
+
+def test_tasks_are_taken_a_few_ahead() -> None:
+    taken: list[int] = []
+
+    def tasks() -> Iterator[int]:
+        for number in itertools.count():
+            taken.append(number)
+            yield number
+
+    with closing(map_ahead(child_tasks.print_much, tasks(), 1)) as results:
+        for number in range(3 * AHEAD):
+            assert next(results) == number
+            assert len(taken) == number + AHEAD
+
+
+@pytest.mark.parametrize("function", [child_tasks.die_of_three, child_tasks.raise_for_three])
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_task_that_ends_its_process_is_the_only_one_lost(function, processes) -> None:
+    results = list(map_ahead(function, range(6), processes))
+    assert [number for number, result in enumerate(results) if result is None] == [3]
+
+
+def test_a_process_that_ended_for_another_reason_is_replaced(tmp_path: Path) -> None:
+    assert list(map_ahead(child_tasks.die_once, [tmp_path / "died"], 1)) == ["done"]
+
+
+@needs_posix
+def test_a_process_killed_between_tasks_is_replaced() -> None:
+    with closing(map_ahead(child_tasks.pid, range(2 * AHEAD), 1)) as results:
+        first = next(results)
+        os.kill(first, signal.SIGKILL)
+        assert None not in list(results)
+
+
+def test_what_a_task_prints_is_dropped(capfd: pytest.CaptureFixture[str]) -> None:
+    assert list(map_ahead(child_tasks.print_much, [100000], 1)) == [100000]
+    assert capfd.readouterr() == ("", "")
+
+
+@needs_posix
+def test_closing_ends_busy_processes_at_once(tmp_path: Path) -> None:
+    tasks = [(child_tasks.pid, 0), *[(child_tasks.write_pid_and_sleep, tmp_path)] * 3 * AHEAD]
+    results = map_ahead(child_tasks.call, tasks, 2)
+    next(results)
+    assert wait_until(lambda: len(list(tmp_path.iterdir())) == 2)
+    start = time.monotonic()
+    results.close()
+    assert time.monotonic() - start < 10
+    assert not [path.name for path in tmp_path.iterdir() if alive(int(path.name))]
+
+
+@needs_posix
+def test_processes_do_not_outlive_a_killed_program(tmp_path: Path) -> None:
+    code = (
+        "import pathlib, sys, child_tasks; from cxreport.reading.workers import map_ahead\n"
+        "results = map_ahead(child_tasks.pid, range(100), 2)\n"
+        "print(next(results), flush=True); sys.stdin.read()"
+    )
+    program = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    with program:
+        assert program.stdout is not None
+        child = int(program.stdout.readline())
+        program.kill()
+    assert wait_until(lambda: not alive(child))
+
+
+def test_no_process_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(workers.subprocess, "Popen", refuse)
+    with pytest.raises(CxreportError, match="No process can be started"):
+        list(map_ahead(child_tasks.pid, [1], 1))

@@ -1,0 +1,367 @@
+from __future__ import annotations
+
+import json
+import tracemalloc
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from retrieval_fakes import WIDTH, FakeModel, random_units, unit, without_texts
+
+from cxreport.datasets import report_files
+from cxreport.errors import BundleError, RetrievalIndexError, UsageError
+from cxreport.retrieval import index as retrieval
+from cxreport.retrieval.index import Entry, Index, IndexWriter, open_index
+from cxreport.text.tokens import has_known_word, text_ids
+from cxreport.train.data.targets import tokenise
+from cxreport.types import Failure
+
+VOCABULARY = ("<pad>", "<end>", "<unk>", ",", "no", "pleural", "effusion", "pneumothorax")
+
+
+@pytest.fixture(scope="module")
+def model(tiny_bundle: Path) -> FakeModel:
+    return FakeModel.load(tiny_bundle)
+
+
+def report(number: int, embedding: np.ndarray, **fields: str) -> Entry:
+    return Entry("report", f"r{number}", "in.jsonl", embedding, **{"findings": f"Text {number}."} | fields)
+
+
+def write(path: Path, model: FakeModel, entries: list[Entry]) -> Index:
+    with IndexWriter(path, model.manifest) as writer:
+        for entry in entries:
+            writer.add(entry)
+    return open_index(path, model.manifest)
+
+
+def found(index: Index, query: np.ndarray, count: int) -> dict[str, list[str]]:
+    return {kind: [match.id for match in matches] for kind, matches in index.search(query, count).items()}
+
+
+# Words
+
+
+def test_words_become_ids_and_unknown_ones_are_marked() -> None:
+    ids = text_ids(VOCABULARY, ["No Effusion.", "pleural, PLEURAL xyz effusion"])
+    assert ids.dtype == np.int64
+    assert ids.tolist() == [[4, 6, 0, 0, 0], [5, 3, 5, 2, 6]]
+
+
+def test_long_texts_are_cut() -> None:
+    assert text_ids(VOCABULARY, ["no " * 500]).shape == (1, 128)
+    assert text_ids(VOCABULARY, ["no no no"], longest=2).tolist() == [[4, 4]]
+
+
+def test_training_reads_text_with_the_same_code() -> None:
+    assert tokenise.__module__ == "cxreport.text.tokens"
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("effusions", "look alike: effusion."),
+        ("qqq", "pleural, effusion, pneumothorax"),
+        ("", "such as"),
+        (",", "such"),
+    ],
+)
+def test_a_text_without_a_known_word_names_some(text: str, hint: str) -> None:
+    assert not has_known_word(VOCABULARY, text)
+    with pytest.raises(UsageError) as caught:
+        text_ids(VOCABULARY, ["no effusion", text])
+    assert hint in caught.value.hint
+
+
+# The file
+
+
+def test_what_was_written_is_read(tmp_path: Path, model) -> None:
+    vectors = random_units(3)
+    text = 'Größe "quoted"\nnext line, with a \\.'
+    entries = [
+        report(0, vectors[0], findings=text, impression="None."),
+        Entry("image", "i", "dir/Ü.png", vectors[1]),
+        report(2, vectors[2], findings=""),
+    ]
+    index = write(tmp_path / "x.index", model, entries)
+    assert index.counts == {"report": 2, "image": 1}
+    np.testing.assert_array_equal(index.file.embeddings, vectors)
+    (first, second), (image,) = index.search(vectors[0], 5).values()
+    assert (first.id, first.findings, first.impression, first.source) == ("r0", text, "None.", "in.jsonl")
+    assert first.similarity == pytest.approx(1)
+    assert second.findings == ""
+    assert (image.kind, image.id, image.source) == ("image", "i", "dir/Ü.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.index"]
+
+
+def test_the_embeddings_are_mapped_not_copied(tmp_path: Path, model) -> None:
+    vectors = random_units(20_000)
+    write(tmp_path / "x", model, [report(n, vector) for n, vector in enumerate(vectors)])
+    tracemalloc.start()
+    index = open_index(tmp_path / "x", model.manifest)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < vectors.nbytes / 2
+    assert not index.file.embeddings.flags.writeable
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_safetensors_library_reads_the_file(tmp_path: Path, model, count: int) -> None:
+    """Of an odd number of numbers too, behind which nothing is aligned."""
+    safetensors = pytest.importorskip("safetensors.numpy")
+    vectors = random_units(count)
+    write(tmp_path / "x", model, [report(n, vector) for n, vector in enumerate(vectors)])
+    tensors = safetensors.load_file(tmp_path / "x")
+    assert {name: (str(t.dtype), t.shape) for name, t in tensors.items() if name != "text"} == {
+        "embeddings": ("float32", (count, WIDTH)),
+        "text_offsets": ("int64", (count + 1,)),
+        "kind": ("uint8", (count,)),
+    }
+    np.testing.assert_array_equal(tensors["embeddings"], vectors)
+    start, end = tensors["text_offsets"][:2]
+    assert json.loads(tensors["text"][start:end].tobytes())["id"] == "r0"
+
+
+def test_a_build_that_fails_leaves_the_index_before_it(tmp_path: Path, model) -> None:
+    path = tmp_path / "x"
+    write(path, model, [report(1, random_units(1)[0])])
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="shape"):
+        write(path, model, [report(2, random_units(1)[0]), report(3, np.ones(3, np.float32))])
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["x"]
+
+
+def test_another_bundle_is_refused(tmp_path: Path, model) -> None:
+    write(tmp_path / "x", model, [report(1, random_units(1)[0])])
+    with pytest.raises(RetrievalIndexError, match="built with another bundle, tiny"):
+        open_index(tmp_path / "x", replace(model.manifest, sha256="1" * 64))
+    with pytest.raises(BundleError, match="no text encoder"):
+        open_index(tmp_path / "x", without_texts(model.real.manifest))
+
+
+def small(model: FakeModel, folder: Path) -> tuple[Path, bytes]:
+    path = folder / "small"
+    entries = [report(n, vector) for n, vector in enumerate(random_units(4))]
+    write(path, model, [*entries, Entry("image", "i", "i.png", random_units(1, 5)[0])])
+    return path, path.read_bytes()
+
+
+def test_every_truncation_is_refused(tmp_path: Path, model) -> None:
+    path, content = small(model, tmp_path)
+    for length in [*range(0, 20), *range(20, len(content), 37), len(content) - 1]:
+        path.write_bytes(content[:length])
+        with pytest.raises(RetrievalIndexError):
+            open_index(path)
+    path.write_bytes(content + b"\0")
+    with pytest.raises(RetrievalIndexError, match="longer or shorter"):
+        open_index(path)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(data=st.data())
+def test_a_changed_byte_never_crashes(tmp_path: Path, model, data) -> None:
+    path, content = small(model, tmp_path)
+    changed = bytearray(content)
+    place = data.draw(st.integers(0, len(content) - 1))
+    changed[place] = data.draw(st.integers(0, 255))
+    path.write_bytes(changed)
+    try:
+        matches = open_index(path).search(random_units(1)[0], 9)
+    except RetrievalIndexError:
+        return
+    assert sum(map(len, matches.values())) == 5
+
+
+def altered(content: bytes, change) -> bytes:
+    """The same file with another header."""
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    change(header)
+    made = json.dumps(header).encode()
+    return len(made).to_bytes(8, "little") + made + content[8 + length :]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda h: h["__metadata__"].update(format_version="2"), "format version 2"),
+        (lambda h: h["__metadata__"].update(format="other"), "no index"),
+        (lambda h: h.pop("__metadata__"), "no index"),
+        (lambda h: h["__metadata__"].pop("bundle_sha256"), "no index"),
+        (lambda h: h["embeddings"].update(dtype="F64"), "no index"),
+        (lambda h: h["embeddings"].update(shape=[10**15, WIDTH]), "no index"),
+        (lambda h: h["embeddings"].update(shape=[-5, -WIDTH]), "no index"),
+        (lambda h: h["embeddings"].update(shape=[5.0, WIDTH]), "no index"),
+        (lambda h: h["embeddings"].update(shape=[5]), "no index"),
+        (lambda h: h["kind"].update(data_offsets=[0, 5]), "no index"),
+        (lambda h: h["text"].update(shape=[10**17]), "no index"),
+        (lambda h: h.update(more={"dtype": "U8", "shape": [0], "data_offsets": [0, 0]}), "no index"),
+    ],
+)
+def test_a_header_that_lies_is_refused(tmp_path: Path, model, change, message: str) -> None:
+    path, content = small(model, tmp_path)
+    path.write_bytes(altered(content, lambda header: None))
+    open_index(path)
+    path.write_bytes(altered(content, change))
+    with pytest.raises(RetrievalIndexError, match=message):
+        open_index(path)
+
+
+@pytest.mark.parametrize("tensor", ["embeddings", "text_offsets", "kind", "text"])
+def test_damaged_tensors_are_refused(tmp_path: Path, model, tensor: str) -> None:
+    path, content = small(model, tmp_path)
+    length = 8 + int.from_bytes(content[:8], "little")
+    begin, end = (length + offset for offset in json.loads(content[8:length])[tensor]["data_offsets"])
+    path.write_bytes(content[:begin] + b"\xff" * (end - begin) + content[end:])
+    with pytest.raises(RetrievalIndexError, match="damaged"):
+        open_index(path).search(random_units(1)[0], 5)
+
+
+def test_what_is_no_file_is_no_index(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "none"):
+        with pytest.raises(RetrievalIndexError, match="no index there"):
+            open_index(path)
+
+
+# The search
+
+
+@pytest.mark.parametrize("count", [1, 3, 7, 1000])
+def test_the_nearest_come_first_for_each_kind(tmp_path: Path, model, count: int) -> None:
+    vectors, query = random_units(200), random_units(1, 9)[0]
+    entries = [Entry("image" if n % 3 else "report", str(n), "s", vector) for n, vector in enumerate(vectors)]
+    index = write(tmp_path / "x", model, entries)
+    order = [int(n) for n in np.argsort(-(vectors.astype(np.float64) @ query))]
+    assert found(index, query, count) == {
+        "report": [str(n) for n in order if n % 3 == 0][:count],
+        "image": [str(n) for n in order if n % 3][:count],
+    }
+    assert index.search(query, count, ["image"]).keys() == {"image"}
+
+
+@pytest.mark.parametrize("rows", [5, 4097, 9001])
+def test_ties_keep_the_order_of_the_entries(tmp_path: Path, model, rows: int) -> None:
+    """A matrix product may give equal rows other last bits where its kernels meet."""
+    same, far = random_units(1)[0], -random_units(1)[0]
+    index = write(tmp_path / "x", model, [report(0, far), *(report(n, same) for n in range(1, rows))])
+    query = unit(same + random_units(1, 3)[0])
+    assert found(index, query, 4)["report"] == ["r1", "r2", "r3", "r4"]
+    assert found(index, query, rows)["report"] == [f"r{n}" for n in [*range(1, rows), 0]]
+
+
+def test_no_entry_of_a_kind_is_no_match(tmp_path: Path, model) -> None:
+    index = write(tmp_path / "x", model, [report(1, random_units(1)[0])])
+    assert found(index, random_units(1)[0], 3) == {"report": ["r1"], "image": []}
+
+
+def test_a_query_of_another_width_is_refused(tmp_path: Path, model) -> None:
+    index = write(tmp_path / "x", model, [report(1, random_units(1)[0])])
+    with pytest.raises(RetrievalIndexError, match="another length"):
+        index.search(np.ones(3, np.float32), 1)
+
+
+def test_embeddings_that_are_no_unit_vectors_are_refused(model, monkeypatch) -> None:
+    monkeypatch.setattr(model, "encode_text", lambda ids: np.ones((len(ids), WIDTH), np.float32), raising=False)
+    with pytest.raises(BundleError, match="length of 1"):
+        retrieval.embed_texts(model, ["pleural effusion"])
+
+
+@pytest.mark.parametrize("size", [1, 2, 50])
+def test_reports_are_embedded_whatever_their_batch(model, size: int) -> None:
+    texts = ["the heart is normal", "no pleural effusion", "qqq", "clear lungs", "pneumothorax"]
+    reports = [report_files.WrittenReport(str(n), "s", text, "") for n, text in enumerate(texts)]
+    outcomes = list(retrieval.embed_reports(model, reports, size))
+    (failed,) = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
+    assert (failed.id, failed.error.code) == ("2", "invalid-text")
+    entries = {outcome.id: outcome.embedding for outcome in outcomes if isinstance(outcome, Entry)}
+    assert list(entries) == ["0", "1", "3", "4"]
+    np.testing.assert_allclose(entries["1"], retrieval.embed_texts(model, ["no pleural effusion"])[0], atol=1e-6)
+
+
+# Report files
+
+XML = """<eCitation><uId id="CXR{0}"/><Abstract>
+<AbstractText Label="FINDINGS">Wide heart {0}.</AbstractText>
+<AbstractText Label="IMPRESSION">{1}</AbstractText></Abstract></eCitation>"""
+
+
+def read(*paths: Path) -> list[tuple[str, ...] | str]:
+    """Reports as id, findings and impression; failures as their names."""
+    return [
+        item.id if isinstance(item, Failure) else (item.id, item.findings, item.impression)
+        for item in report_files.read_reports(paths)
+    ]
+
+
+def test_folders_of_openi_are_read_in_the_order_of_numbers(tmp_path: Path) -> None:
+    folder = tmp_path / "openi" / "ecgen-radiology"
+    folder.mkdir(parents=True)
+    for number in (10, 9, 2):
+        (folder / f"{number}.xml").write_text(XML.format(number, "Wide."))
+    for named in (tmp_path / "openi", folder):
+        reports, images = report_files.sort_paths([named])
+        assert images == [named]
+        assert read(*reports) == [(str(n), f"Wide heart {n}.", "Wide.") for n in (2, 9, 10)]
+
+
+@pytest.mark.parametrize("text", ["<eCitation>", "<html></html>", '<e><uId id="CXR"/></e>'])
+def test_xml_that_is_no_report_fails_alone(tmp_path: Path, text: str) -> None:
+    bad, good = tmp_path / "1.xml", tmp_path / "2.xml"
+    bad.write_text(text)
+    good.write_text(XML.format(2, ""))
+    assert read(bad, good) == ["1.xml", ("2", "Wide heart 2.", "")]
+
+
+def test_json_lines(tmp_path: Path) -> None:
+    lines = [
+        '{"id": 1, "findings": "A  wide\\n heart.", "impression": null}',
+        "",
+        "[1]",
+        '{"study": {"id": "s", "sources": []}, "report": {"findings": "F.", "impression": "I."}, "findings": ["F."]}',
+        '{"study": {"id": "t", "sources": []}, "error": {}}',
+        '{"id": "x", "text": "Whole."}',
+        '{"findings": "Nobody."}',
+        '{"id": "y", "findings": 3}',
+        '{"id": true, "text": "x"}',
+    ]
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + "\n".join(lines).encode() + b'\n\xff{"id": 2}\n')
+    assert read(path) == [
+        ("1", "A wide heart.", ""),
+        "r.jsonl, line 3",
+        ("s", "F.", "I."),
+        ("t", "", ""),
+        ("x", "Whole.", ""),
+        *(f"r.jsonl, line {n}" for n in (7, 8, 9, 10)),
+    ]
+
+
+def test_csv(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    path.write_bytes(
+        b'\xef\xbb\xbfId, Findings,impression,other\r\n7,"Wide,\r\nheart.",Wide.,x\r\n8,,,\r\n\r\n9,short\r\n,a,b,c\r\n'
+    )
+    assert read(path) == [("7", "Wide, heart.", "Wide."), ("8", "", ""), "r.csv, row 6", "r.csv, row 7"]
+
+
+@pytest.mark.parametrize("header", ["findings,impression", "id,other", "id,text,text", "just a text"])
+def test_csv_without_the_columns_is_refused(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "r.csv"
+    path.write_text(header + "\n1,2\n")
+    assert read(path) == ["r.csv"]
+
+
+def test_a_file_that_goes_away_is_a_failure(tmp_path: Path) -> None:
+    assert read(tmp_path / "none") == ["none"]
+
+
+def test_images_and_reports_are_told_apart_by_content(tmp_path: Path, phantoms: Path) -> None:
+    table = tmp_path / "table.png"
+    table.write_text("id,text\n")
+    paths = [phantoms / "rle.dcm", table, phantoms / "normal-8bit.png", tmp_path / "none"]
+    assert report_files.sort_paths(paths) == ([table], [paths[0], paths[2], paths[3]])

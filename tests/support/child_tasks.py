@@ -1,0 +1,73 @@
+"""What the tests have other processes do; they import this module, and with it no more than they need."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cxreport.reading import ahead
+from cxreport.reading.discover import Group
+from cxreport.reading.study import ReadOptions
+from cxreport.types import Failure, Study
+
+
+def wait_and_return(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+def die_of_three(number: int) -> int:
+    if number == 3:
+        os._exit(9)
+    return number
+
+
+def raise_for_three(number: int) -> int:
+    return 1 // (number - 3)
+
+
+def die_once(marker: Path) -> str:
+    try:
+        marker.touch(exist_ok=False)
+    except FileExistsError:
+        return "done"
+    os._exit(9)
+
+
+def print_much(number: int) -> int:
+    os.write(1, b"noise" * number)
+    os.write(2, b"noise" * number)
+    print("noise", flush=True)
+    return number
+
+
+def write_pid_and_sleep(folder: Path) -> None:
+    (folder / str(os.getpid())).touch()
+    time.sleep(600)
+
+
+def call(task: tuple[Callable[[Any], Any], Any]) -> Any:
+    function, argument = task
+    return function(argument)
+
+
+def pid(_: int) -> int:
+    return os.getpid()
+
+
+def read_or_die(options: ReadOptions, size: int, channels: int, group: Group) -> list[Study | Failure]:
+    if group.id.startswith("deadly"):
+        os._exit(9)
+    return honest_read(options, size, channels, group)
+
+
+honest_read = ahead._read
+
+
+def modules_after_reading(path: Path) -> set[str]:
+    list(ahead.read_ahead([path], ReadOptions(), 32, 1, 0))
+    return set(sys.modules)

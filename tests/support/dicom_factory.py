@@ -1,0 +1,170 @@
+"""Makes synthetic DICOM files in the encodings that can be written with pydicom, pylibjpeg and Pillow alone."""
+
+from __future__ import annotations
+
+import base64
+import io
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydicom import uid
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+
+ENCODINGS = {
+    "implicit": uid.ImplicitVRLittleEndian,
+    "explicit": uid.ExplicitVRLittleEndian,
+    "big-endian": uid.ExplicitVRBigEndian,
+    "deflated": uid.DeflatedExplicitVRLittleEndian,
+    "rle": uid.RLELossless,
+    "jpeg2000-lossless": uid.JPEG2000Lossless,
+    "jpeg-baseline": uid.JPEGBaseline8Bit,
+}
+"""Name -> transfer syntax of what `make_dataset` can write; jpeg-baseline is lossy and takes 8-bit pixels only."""
+LOSSLESS = tuple(name for name in ENCODINGS if name != "jpeg-baseline")
+
+# 24 x 16 ramp encoded by OpenJPH 0.26 (reversible): nothing that is installed here can write HTJ2K
+HTJ2K = base64.b64decode(
+    "/0//UQApQAAAAAAQAAAAGAAAAAAAAAAAAAAAEAAAABgAAAAAAAAAAAABDwEB/1AACAACAAAACv9SAAwAAgABAAUEBEAB/1wAEyCIkJCQkJCQkJCQkJCQ"
+    "iIiI/2QAFwABT3BlbkpQSCBWZXIgMC4yNi4zLv+QAAoAAAAAAJcAAf+TwAAm2fQFB3QAwAATABT0A4d0AMAAE8AAEoDaavsCC3QAqQEHdADAABUwAATg"
+    "bGxsAGIxgnYAWMXqgKK0AMAAFZAABVgymUwmk/26enECdgCiihIl6uhCAey2AMAALTgABaiO4ziO4ziO4zjn6np6enpwgnoAKlVUVFRUVFT+/zAMYHv2"
+    "MYHsuwD/2Q=="
+)
+
+
+def make_dataset(
+    pixels: NDArray[Any],
+    *,
+    encoding: str = "explicit",
+    bits_stored: int | None = None,
+    photometric: str | None = None,
+    **attributes: Any,
+) -> Dataset:
+    """Make a computed-radiography instance.
+
+    Args:
+        pixels: (H, W), (F, H, W), (H, W, 3) or (F, H, W, 3) integers; the type sets Bits Allocated and the sign.
+        encoding: key of `ENCODINGS`.
+        bits_stored: defaults to the width of the type.
+        photometric: defaults to MONOCHROME2, or RGB for three channels.
+        **attributes: further attributes by keyword, over the defaults; None takes one away.
+
+    Returns:
+        A data set with file meta information, ready for `save`.
+    """
+    color = pixels.ndim > 2 and pixels.shape[-1] == 3
+    frames = pixels.shape[0] if pixels.ndim == 3 + color else 1
+    rows, columns = pixels.shape[-3:-1] if color else pixels.shape[-2:]
+    bits = pixels.dtype.itemsize * 8
+    dataset = Dataset()
+    dataset.SOPClassUID = uid.ComputedRadiographyImageStorage
+    dataset.SOPInstanceUID = uid.generate_uid()
+    dataset.StudyInstanceUID = uid.generate_uid()
+    dataset.SeriesInstanceUID = uid.generate_uid()
+    dataset.Modality = "CR"
+    dataset.BodyPartExamined = "CHEST"
+    dataset.PatientName = "Phantom^Drawn"
+    dataset.PatientID = "PHANTOM"
+    dataset.SamplesPerPixel = 3 if color else 1
+    dataset.PhotometricInterpretation = photometric or ("RGB" if color else "MONOCHROME2")
+    if color:
+        dataset.PlanarConfiguration = 0
+    if frames > 1:
+        dataset.NumberOfFrames = frames
+    dataset.Rows, dataset.Columns = int(rows), int(columns)
+    dataset.BitsAllocated = bits
+    dataset.BitsStored = bits_stored or bits
+    dataset.HighBit = dataset.BitsStored - 1
+    dataset.PixelRepresentation = int(pixels.dtype.kind == "i")
+    _set_pixels(dataset, pixels, encoding, frames)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # values that break the rules are wanted here
+        for keyword, value in attributes.items():
+            if value is None:
+                delattr(dataset, keyword)
+            else:
+                setattr(dataset, keyword, value)
+    return dataset
+
+
+def save(dataset: Dataset, path: Path, *, preamble: bool = True) -> Path:
+    """Write a data set.
+
+    Args:
+        dataset: from `make_dataset`.
+        path: where to.
+        preamble: False leaves out preamble and file meta information (PS3.10 7), as old archives do.
+
+    Returns:
+        The path.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    meta = dataset.file_meta
+    syntax = meta.TransferSyntaxUID
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if preamble:
+            meta.MediaStorageSOPClassUID = dataset.get("SOPClassUID", uid.ComputedRadiographyImageStorage)
+            meta.MediaStorageSOPInstanceUID = dataset.get("SOPInstanceUID", "") or uid.generate_uid()
+            dataset.save_as(path, enforce_file_format=True)
+        else:
+            dataset.file_meta = FileMetaDataset()
+            dataset.save_as(path, implicit_vr=syntax.is_implicit_VR, little_endian=syntax.is_little_endian)
+            dataset.file_meta = meta
+    return path
+
+
+def phantom(rows: int = 96, columns: int = 80, *, white: int = 4095, dtype: str = "uint16") -> NDArray[Any]:
+    """Draw two dark lungs in a bright body on black air.
+
+    Args:
+        rows: height.
+        columns: width.
+        white: the brightest value.
+        dtype: type of the pixels.
+
+    Returns:
+        (rows, columns) pixels.
+    """
+    y, x = np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j]
+    image = np.where((x / 0.9) ** 2 + (y / 0.97) ** 2 < 1, 0.75, 0.0)
+    for side in (-1, 1):
+        image[((x - side * 0.42) / 0.32) ** 2 + ((y + 0.1) / 0.62) ** 2 < 1] = 0.25
+    image[np.abs(x) < 0.08] = np.maximum(image[np.abs(x) < 0.08], 0.9)
+    image += 0.1 * (y + 1) / 2
+    return np.rint(np.clip(image, 0, 1) * white).astype(dtype)
+
+
+def _set_pixels(dataset: Dataset, pixels: NDArray[Any], encoding: str, frames: int) -> None:
+    syntax = ENCODINGS[encoding]
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
+    if encoding == "jpeg-baseline":
+        stack = pixels if frames > 1 else pixels[np.newaxis]
+        dataset.PixelData = encapsulate([_jpeg(frame) for frame in stack])
+        dataset["PixelData"].VR = "OB"
+        dataset.LossyImageCompression = "01"
+        if dataset.SamplesPerPixel == 3:
+            dataset.PhotometricInterpretation = "YBR_FULL_422"
+    elif encoding in ("rle", "jpeg2000-lossless"):
+        dataset.PixelData = pixels.tobytes()
+        if encoding == "jpeg2000-lossless" and dataset.SamplesPerPixel == 3:
+            dataset.PhotometricInterpretation = "YBR_RCT"
+        dataset.compress(syntax, pixels, generate_instance_uid=False)
+    else:
+        order = ">" if encoding == "big-endian" else "<"
+        dataset.PixelData = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
+        if len(dataset.PixelData) % 2:
+            dataset.PixelData += b"\0"
+        dataset["PixelData"].VR = "OW" if pixels.dtype.itemsize > 1 else "OB"
+    dataset.file_meta.TransferSyntaxUID = syntax
+
+
+def _jpeg(frame: NDArray[Any]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(frame).save(buffer, "JPEG", quality=95)
+    return buffer.getvalue()

@@ -1,0 +1,78 @@
+"""The rules that read reporting tags off sentences. All sentences are made up for these tests."""
+
+import pytest
+
+from cxreport.text.labeler import CLASSES, label
+from cxreport.text.lexicon import affirmed, details, plain_sentence, read_tags, reporting_tags, split_sentences
+
+
+@pytest.mark.parametrize(
+    ("sentence", "tags"),
+    [
+        ("There is a small left pleural effusion.", {"Pleural Effusion"}),
+        ("No pleural effusion or pneumothorax.", set()),
+        ("Moderate cardiomegaly without edema.", {"Cardiomegaly"}),
+        ("The heart is not enlarged.", set()),
+        ("The cardiac silhouette is mildly enlarged.", {"Cardiomegaly"}),
+        ("Heart size is normal, but there is bibasilar atelectasis.", {"Atelectasis"}),
+        ("No focal consolidation; low lung volumes.", {"Low Lung Volumes"}),
+        ("No change in the right pneumothorax.", {"Pneumothorax"}),
+        ("The effusion has resolved.", set()),
+        ("A nodule is not seen.", set()),
+        ("Pneumonia cannot be excluded.", {"Pneumonia"}),
+        ("Calcified granuloma in the right apex.", {"Granuloma"}),
+        ("Lungs are clear.", set()),
+        ("Degenerative changes of the thoracic spine.", {"Degenerative Change"}),
+        ("Tortuous aorta.", {"Aortic Change"}),
+        ("Flattened diaphragms suggest COPD.", {"Emphysema"}),
+        ("Blunting of the left costophrenic angle.", {"Pleural Effusion"}),
+        ("Sternotomy wires are intact.", {"Support Devices"}),
+    ],
+)
+def test_affirmed(sentence, tags):
+    assert affirmed(sentence) == tags
+
+
+def test_status_is_told_apart():
+    assert read_tags("No effusion. Possible pneumonia. Cardiomegaly.") == {
+        "Pleural Effusion": "absent",
+        "Pneumonia": "uncertain",
+        "Cardiomegaly": "present",
+    }
+
+
+def test_the_most_affirmative_mention_wins():
+    assert read_tags("No right effusion. Small left effusion.")["Pleural Effusion"] == "present"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "expected"),
+    [
+        ("There is a small left effusion.", {"left", "mild"}),
+        ("Bibasilar atelectasis, unchanged.", {"left", "right", "lower", "prior"}),
+        ("A large right apical pneumothorax.", {"right", "upper", "marked"}),
+        ("Possible pneumonia in the middle lobe.", {"right", "uncertain"}),
+        ("Degenerative changes of the spine.", set()),
+        ("The heart is normal.", set()),
+    ],
+)
+def test_details(sentence, expected):
+    assert details(sentence) == expected
+
+
+def test_sentences_lose_list_numbers_and_keep_decimals():
+    text = "1. A 1.5 cm nodule is seen. 2. No effusion.\n3) Stable."
+    assert split_sentences(text) == ["A 1.5 cm nodule is seen", "No effusion", "Stable"]
+
+
+def test_tags_are_fixed_in_order():
+    assert len(reporting_tags()) == 20
+    assert reporting_tags()[0] == "Enlarged Cardiomediastinum"
+
+
+@pytest.mark.parametrize("tag", reporting_tags())
+def test_a_plain_sentence_states_its_tag_alone(tag):
+    assert affirmed(plain_sentence(tag)) == {tag}
+    labels = {name for name, value in label(plain_sentence(tag)).items() if value}
+    assert labels <= {tag, "No Finding", "Pleural Other"}
+    assert tag in labels or tag not in CLASSES
