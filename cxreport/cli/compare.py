@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cxreport.cli.options import Precision
 from cxreport.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _RUN_FILE = "run.json"
 _EXAMPLE = "For example: cxreport evaluate --compare RUN1 RUN2 --nih DIR --openi DIR"
+_EXPORT = "Export it first, with `cxreport export --int8`, and compare the bundle."
 
 
 def check_comparison(
@@ -45,22 +47,25 @@ def check_comparison(
             raise UsageError(f"{option} does not go with --compare.", hint=_EXAMPLE)
 
 
-def compare(runs: Sequence[Path], openi: Path, nih: Sequence[Path], options: EvaluateOptions) -> Comparison:
+def compare(
+    runs: Sequence[Path], openi: Path, nih: Sequence[Path], options: EvaluateOptions, precision: Precision
+) -> Comparison:
     """Compare bundles, and training runs as the bundles that they come to.
 
     Raises:
-        UsageError: a folder is neither, or data are missing.
+        UsageError: a folder is neither, data are missing, or a training run is to run in int8.
+        BundleError: a bundle lacks the precision.
         MissingExtraError: there is a training run, and no torch.
         CxreportError: a run cannot be exported, or a study failed.
     """
     from cxreport.evaluate.compare import compare as measure
 
-    with _as_bundles(runs) as bundles:
-        return measure(bundles, openi, nih, options)
+    with _as_bundles(runs, precision) as bundles:
+        return measure(bundles, openi, nih, options, precision.value)
 
 
 @contextmanager
-def _as_bundles(runs: Sequence[Path]) -> Iterator[list[Path]]:
+def _as_bundles(runs: Sequence[Path], precision: Precision) -> Iterator[list[Path]]:
     """The folders of bundles; those of training runs are exported for as long as the body runs."""
     from cxreport.model.bundle import MANIFEST_FILE
 
@@ -71,6 +76,8 @@ def _as_bundles(runs: Sequence[Path]) -> Iterator[list[Path]]:
             raise UsageError(
                 f"{run}: neither a bundle ({MANIFEST_FILE}) nor a finished training run ({_RUN_FILE}).", hint=_EXAMPLE
             )
+        if precision is Precision.INT8:
+            raise UsageError(f"{run}: a training run has no int8 precision.", hint=_EXPORT)
     if trained and importlib.util.find_spec("torch") is None:
         raise MissingExtraError("Comparing a training run, which has to be exported first,", "train")
     with tempfile.TemporaryDirectory(prefix="cxreport-") as folder:

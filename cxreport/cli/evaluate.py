@@ -84,6 +84,7 @@ def evaluate(
 
     With --compare, measure several bundles or training runs instead: text against text from images that stand in for
     Open-I's own, and what is drafted from NIH images against their labels. Training runs need the 'train' extra.
+    Bundles are then taken as they are unless --precision names one: int8 only where it is asked for.
 
     Open-I and COCO need the 'evaluate' extra, and Java for METEOR; COCO needs Java for its own words too.
     """
@@ -98,6 +99,7 @@ def evaluate(
                 "--boxes": boxes,
             }
             _cli_compare.check_comparison(compare, runs or [], openi, nih, others | {"--dataset coco": coco})
+        _check_precision(precision)
         if not (openi or nih or coco):
             raise UsageError(
                 "Nothing to measure on.", hint="Name a folder with --openi, --nih, or --dataset and --data."
@@ -122,7 +124,7 @@ def evaluate(
             options = EvaluateOptions(bootstrap, limit, samples, from_images, progress.count)
             measured: Evaluation | Comparison
             if compare and openi:
-                measured = _cli_compare.compare(runs or [], openi, nih, options)
+                measured = _cli_compare.compare(runs or [], openi, nih, options, precision)
             else:
                 loaded = loading.load_model(bundle.find_bundle(model), "cpu", precision.value, side_by_side=True)
                 measured = measure(loaded, openi, nih, options, coco, boxes)
@@ -132,6 +134,14 @@ def evaluate(
             _write(measured, json_, out)
         except OSError as error:
             raise UsageError(f"{error.filename}: cannot be written ({error.strerror}).") from error
+
+
+def _check_precision(precision: Precision) -> None:
+    """Refuse the precision of GPUs."""
+    if precision is Precision.FLOAT16:
+        raise UsageError(
+            "--precision float16 is for GPUs, and cxreport evaluate runs on the CPU.", hint="Leave --precision out."
+        )
 
 
 def _folders(

@@ -22,8 +22,8 @@ from cxreport.evaluate.openi import EVIDENCE, sections, split_name
 from cxreport.evaluate.text import clinical
 from cxreport.evaluate.text.metrics import CaptionMetrics
 from cxreport.evaluate.text.variety import variety
-from cxreport.model.bundle import load_manifest
 from cxreport.model.manifest import Manifest
+from cxreport.model.precision import Precision, load_model
 from cxreport.model.session import Model
 from cxreport.text import lexicon
 from cxreport.text.conventions import JING_REPORT, R2GEN_FINDINGS, Preparer, SectionTexts
@@ -100,7 +100,13 @@ class _Written:
     """N, of the NIH images."""
 
 
-def compare(bundles: Sequence[Path], folder: Path, folders: Sequence[Path], options: EvaluateOptions) -> Comparison:
+def compare(
+    bundles: Sequence[Path],
+    folder: Path,
+    folders: Sequence[Path],
+    options: EvaluateOptions,
+    precision: Precision = "auto",
+) -> Comparison:
     """Draft from the same images with every bundle, and measure them beside baselines.
 
     Few copies of Open-I have its images, so a val report is compared with what a system drafts from the NIH image that
@@ -112,20 +118,22 @@ def compare(bundles: Sequence[Path], folder: Path, folders: Sequence[Path], opti
         folder: of Open-I, with ``chexnet_predictions.csv``.
         folders: of NIH ChestX-ray14, whose val images are taken together.
         options: how much is measured; every image is drafted from once, whatever it stands in for.
+        precision: of all bundles; ``auto`` takes each as its folder holds it, so that figures do not depend on what is
+            faster on this machine.
 
     Raises:
-        UsageError: a file is missing, or no val report has Findings.
-        BundleError: one of the bundles cannot be loaded.
+        UsageError: a file is missing, no val report has Findings, or the precision is for GPUs.
+        BundleError: one of the bundles cannot be loaded, or lacks the precision; before anything is measured.
         CxreportError: that of a study that failed.
     """
-    manifests = [load_manifest(bundle) for bundle in bundles]
+    manifests = [_load(bundle, precision).manifest for bundle in bundles]
     sizes = {manifest.image_size for manifest in manifests}
     pixels = {size: reduce(add, read_val(folders, size, options.limit)) for size in sizes}
     data = _read(folder, pixels[manifests[0].image_size].labels, options.limit)
     measure = _Measure(data, options.bootstrap)
     systems = []
     for bundle, manifest in zip(bundles, manifests, strict=True):
-        reports, texts = _draft(Model.load(bundle, "cpu"), data, folder, pixels[manifest.image_size], options)
+        reports, texts = _draft(_load(bundle, precision), data, folder, pixels[manifest.image_size], options)
         written = _Written(
             [SectionTexts.of(report) for report in reports],
             [SectionTexts.of(report) for report in texts],
@@ -146,6 +154,10 @@ def compare(bundles: Sequence[Path], folder: Path, folders: Sequence[Path], opti
         len(set(data.images) - {OWN}),
         tuple(systems),
     )
+
+
+def _load(bundle: Path, precision: Precision) -> Model:
+    return Model.load(bundle, "cpu") if precision == "auto" else load_model(bundle, "cpu", precision)
 
 
 def _read(folder: Path, labels: Floats, limit: int | None) -> _Data:

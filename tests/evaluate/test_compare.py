@@ -16,11 +16,14 @@ from places import DATA
 from training_data import make_nih, make_openi
 
 from cxreport.datasets.nih import read_labels
-from cxreport.errors import UsageError
+from cxreport.errors import ExitCode, UsageError
 from cxreport.evaluate import compare
 from cxreport.evaluate.bootstrap import draw_studies
 from cxreport.evaluate.drafting import EvaluateOptions
 from cxreport.evaluate.text import clinical
+from cxreport.model.bundle import load_manifest
+from cxreport.model.manifest import Manifest
+from cxreport.model.session import Model
 from cxreport.types import Report
 
 CAPTIONER = DATA / "tiny_captioner"
@@ -222,6 +225,71 @@ def test_training_runs_are_exported_first(
     assert done.exit_code == 5
     assert "cxreport[train]" in done.stderr
     assert len(exported) == 1
+
+
+@pytest.fixture
+def pair(tiny_bundle: Path, tmp_path: Path) -> Path:
+    """A float bundle that holds what passes for its int8 bundle: the same graphs under another precision."""
+    folder = shutil.copytree(tiny_bundle, tmp_path / "pair")
+    int8 = shutil.copytree(tiny_bundle, folder / "int8") / "model.json"
+    facts = {"precision": "int8", "quantised_from": load_manifest(folder).sha256}
+    int8.write_text(json.dumps(json.loads(int8.read_text()) | facts))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("precision", "folder"), [("int8", "int8"), ("float32", "."), ("auto", ".")], ids=["int8", "float32", "auto"]
+)
+def test_the_precision_asked_for_is_measured_and_named(
+    run: Callable, pair: Path, nih: Path, blind: Path, monkeypatch: pytest.MonkeyPatch, precision: str, folder: str
+) -> None:
+    manifests: list[Manifest] = []
+    encode = Model.encode_batch
+    monkeypatch.setattr(
+        Model, "encode_batch", lambda self, batch: manifests.append(self.manifest) or encode(self, batch)
+    )
+    done = run("--compare", pair, "--nih", nih, "--openi", blind, "--limit", 3, "--json", "--precision", precision)
+    assert done.exit_code == 0, done.stderr
+    comparison = json.loads(done.stdout)
+    wanted = load_manifest(pair / folder)
+    assert {manifest.sha256 for manifest in manifests} == {wanted.sha256}
+    assert comparison["systems"][0]["sha256"] == wanted.sha256
+    assert wanted.identity in comparison["signature"]
+    assert f" {wanted.precision} sha256:" in wanted.identity
+
+
+def test_a_precision_that_a_bundle_lacks_ends_the_comparison_before_it_begins(
+    run: Callable, pair: Path, tiny_bundle: Path, nih: Path, blind: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = drafted(monkeypatch)
+    done = run("--compare", pair, tiny_bundle, "--nih", nih, "--openi", blind, "--precision", "int8")
+    message = " ".join(done.stderr.split())
+    assert done.exit_code == ExitCode.BUNDLE
+    assert f"{tiny_bundle.name}: the bundle has no int8 precision." in message
+    assert "cxreport export --int8" in message
+    assert calls == []
+
+
+def test_a_training_run_has_no_int8_precision(
+    run: Callable, pair: Path, nih: Path, blind: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "run.json").write_text("{}")
+    done = run("--compare", folder, pair, "--nih", nih, "--openi", blind, "--precision", "int8")
+    message = " ".join(done.stderr.split())
+    assert done.exit_code == 2
+    assert "a training run has no int8 precision." in message
+    assert "Export it first, with `cxreport export --int8`" in message
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--compare", "RUN", "--nih", ".", "--openi", "."], ["--nih", "."]], ids=["compare", "alone"]
+)
+def test_half_precision_is_for_gpus(run: Callable, arguments: list[str]) -> None:
+    done = run(*arguments, "--precision", "float16")
+    assert done.exit_code == 2
+    assert "float16 is for GPUs, and cxreport evaluate runs on the CPU" in " ".join(done.stderr.split())
 
 
 @pytest.mark.parametrize(
