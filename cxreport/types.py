@@ -1,4 +1,4 @@
-"""What passes from stage to stage: study -> preprocess -> encode -> plan -> decode -> report -> render."""
+"""Values between the stages: study -> preprocess -> encode -> plan -> decode -> report -> render."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 from cxreport.errors import CxreportError
 
 Grey = NDArray[np.uint8]
+"""(H, W) grey levels, 0 = black."""
 Pixels = NDArray[np.uint8]
 """(H, W) grey or (H, W, 3) RGB."""
 Floats = NDArray[np.float32]
+"""Single-precision numbers of the shape that is stated where they are used."""
 
 
 class Position(enum.StrEnum):
-    """How a view was projected, after DICOM View Position (PS3.3 C.8.1.2.1.1)."""
+    """Projection of a view, after DICOM View Position (PS3.3 C.8.1.2.1.1)."""
 
     PA = "PA"
     AP = "AP"
@@ -33,14 +35,17 @@ class Position(enum.StrEnum):
 
 
 class Section(enum.StrEnum):
-    """The two sections that are written."""
+    """Section of a report."""
 
     FINDINGS = "findings"
     IMPRESSION = "impression"
 
 
 class Detail(enum.StrEnum):
-    """How a sentence tells its tag. One planned without a detail does without it, so that nothing is made up."""
+    """Attribute that a sentence gives of its finding.
+
+    A sentence planned without one may not have its words, so that nothing is made up.
+    """
 
     LEFT = "left"
     RIGHT = "right"
@@ -50,23 +55,23 @@ class Detail(enum.StrEnum):
     MARKED = "marked"
     UNCERTAIN = "uncertain"
     PRIOR = "prior"
-    """Compared with an earlier examination, which the model never sees."""
+    """Comparison with an earlier examination, which the model never sees."""
 
 
 @dataclass(frozen=True)
 class ViewInfo:
-    """Where a view came from."""
+    """Origin of a view."""
 
     source: str
     """Path as the user gave it."""
     frame: int
-    """Frame number from 0."""
+    """Number of the frame in its file, from 0."""
     position: Position
 
 
 @dataclass(frozen=True)
 class View:
-    """One decoded projection."""
+    """Projection with its decoded pixels."""
 
     info: ViewInfo
     pixels: Pixels
@@ -75,25 +80,26 @@ class View:
 
 @dataclass(frozen=True)
 class Study:
-    """One examination: what the study stage hands on."""
+    """Examination of one patient: the input of the pipeline."""
 
     id: str
-    """Pseudonymous: a digest of the Study Instance UID, or the image's file name."""
+    """Pseudonym: a digest of the Study Instance UID, or the image's file name."""
     sources: tuple[str, ...]
+    """Paths of its files as the user gave them."""
     view: View | None
-    """The frontal view that feeds the model; None when the study comes as tag probabilities."""
+    """Frontal view that feeds the model; None when the study comes as tag probabilities."""
     other_views: tuple[ViewInfo, ...] = ()
     """Views read but not used."""
     warnings: tuple[str, ...] = ()
     tags: dict[str, float] | None = None
-    """Given tag probabilities by the classifier's tag names (`generate --from-tags`)."""
+    """Probabilities by the names of the classifier's tags (`generate --from-tags`)."""
     timing_ms: dict[str, float] = field(default_factory=dict)
     """Milliseconds per stage so far, measured in the process that read it."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A study that could not be read or processed."""
+    """Study that could not be read or processed, with the reason."""
 
     id: str
     sources: tuple[str, ...]
@@ -102,60 +108,64 @@ class Failure:
 
 @dataclass(frozen=True)
 class Encoding:
-    """Output of the encoder for one study."""
+    """Output of the encoder for one study, or its tag probabilities in place of it."""
 
     tags: dict[str, float]
     """Tag name -> probability, in the order of the bundle's tags."""
     patches: Floats | None
-    """(P, 512) patch features; None without an image."""
+    """(P, D) patch features; None without an image."""
     embedding: Floats | None
     """(E,) unit vector of the image in the space that it shares with texts; None without an image."""
     patch_embeddings: Floats | None = None
-    """(P, E) the patches in the same space, of any length; their mean points where ``embedding`` does."""
+    """(P', E) patches in the same space, of any length; their mean has the direction of ``embedding``."""
     distance: float | None = None
-    """How unlike the training images the image is, 1 for a typical one; None without an image."""
+    """Distance from the training images, 1 for a typical one; None without an image."""
+
+
+def _no_tags() -> Floats:
+    return np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What the report has to say: evidence in the decoder's reporting tags."""
+    """Content of a report in reporting tags (R of them); without arguments, that of a bundle without such tags."""
 
-    probabilities: Floats
+    probabilities: Floats = field(default_factory=_no_tags)
     """(R,) calibrated probability of each reporting tag."""
-    unusual: Floats
-    """(R,) how many standard deviations its evidence lies above the usual, -3 to 3; 0 where the usual is unknown."""
-    tags: tuple[int, ...]
+    unusual: Floats = field(default_factory=_no_tags)
+    """(R,) standard score of its evidence among typical images, clipped to -3 ... 3; 0 where that is unknown."""
+    tags: tuple[int, ...] = ()
     """Indices of the positive reporting tags, most probable first: one planned topic each."""
     denied: tuple[int, ...] = ()
-    """Indices of the negative ones to deny, the most unusual evidence first: planned topics of the Findings."""
+    """Indices of negative ones to deny, the most unusual evidence first: planned topics of the Findings."""
     details: Mapping[int, frozenset[Detail]] = field(default_factory=dict)
-    """How the positive ones are told."""
+    """Attributes of positive tags, by index."""
 
     @property
     def positive(self) -> Floats:
         """(R,) probabilities of the positive tags, 0 for the others."""
-        shown = np.zeros_like(self.probabilities)
-        shown[list(self.tags)] = self.probabilities[list(self.tags)]
-        return shown
+        probabilities = np.zeros_like(self.probabilities)
+        probabilities[list(self.tags)] = self.probabilities[list(self.tags)]
+        return probabilities
 
 
 @dataclass(frozen=True)
 class SentenceIds:
-    """One decoded sentence."""
+    """Decoded sentence, as word ids."""
 
     section: Section
     ids: tuple[int, ...]
     """Word ids without start and end marks."""
     planned: int | None
-    """Index of the reporting tag that this topic was planned for; None for a free topic."""
+    """Index of the reporting tag that its topic was planned to state; None for a free topic."""
     attention: Floats | None
     """(P,) attention over the patches, with a sum of 1; None without an image, or without attention."""
     log_probability: float
-    """Sum over the words."""
+    """Sum over the words and the end mark; of a sentence cut from a caption, a share by its length."""
     word_attention: Floats | None = None
-    """(W, P) the same for each word; None where it was not asked for."""
+    """(W, P) attention of each word; None where it was not asked for."""
     decoder_attention: Floats | None = None
-    """(P,) what the decoder attended to, where ``attention`` has become a map of what is told (see `ground`)."""
+    """(P,) attention of the decoder, where `ground` has replaced ``attention`` by a map of the sentence's content."""
 
 
 @dataclass(frozen=True)
@@ -166,17 +176,32 @@ class Decoding:
 
 
 @dataclass(frozen=True)
+class Draft:
+    """Study between the stages of the pipeline, with the outputs of those that it has passed."""
+
+    study: Study
+    """Its pixels are the network's input."""
+    encoding: Encoding
+    warnings: tuple[str, ...] = ()
+    """Doubts about the image, for the reader of the report."""
+    plan: Plan = Plan()
+    decoding: Decoding = Decoding(())
+    """Without sentences where only the tags were asked for."""
+
+
+@dataclass(frozen=True)
 class TagResult:
-    """A finding of the tag head."""
+    """Finding of the tag head."""
 
     name: str
     probability: float
     positive: bool
+    """Whether the probability reaches the tag's threshold."""
 
 
 @dataclass(frozen=True)
 class PlannedTag:
-    """A reporting tag that the report was planned from."""
+    """Reporting tag that the report was planned to state."""
 
     tag: str
     probability: float
@@ -186,43 +211,43 @@ class PlannedTag:
 
 @dataclass(frozen=True)
 class Repairs:
-    """What was done to a report so that it keeps to its plan."""
+    """Number of changes that make the sentences of a report keep to its plan."""
 
     removed: int = 0
-    """Sentences left out because they contradicted it."""
+    """Sentences left out because they contradict it."""
     added: int = 0
-    """Plain sentences for planned tags that no sentence of a section told."""
+    """Plain sentences for planned tags that no sentence of a section states."""
 
 
 @dataclass(frozen=True)
 class WordMap:
-    """A word of a sentence and where the image speaks of it."""
+    """Map of a word over the patches of the image."""
 
     word: str
-    """As it stands in the text, marks included."""
+    """As it stands in the text, punctuation included."""
     weights: Floats
     """(rows, columns) of the patch grid, with a sum of 1."""
 
 
 @dataclass(frozen=True)
 class SentenceMap:
-    """A sentence of a report and where the image speaks of it."""
+    """Map of a sentence over the patches of the image."""
 
     section: Section
     text: str
     weights: Floats
     """(rows, columns) of the patch grid, the top left patch first, with a sum of 1."""
     words: tuple[WordMap, ...]
-    """In the order of the text; parted by spaces they are the text."""
+    """In the order of the text; joined by spaces they are the text."""
     decoder_attention: Floats | None = None
-    """(rows, columns) of the encoder's patches: what the decoder attended to; None for a sentence it did not write."""
+    """(rows, columns) attention of the decoder over the encoder's patches; None for a sentence it did not write."""
     added: bool = False
-    """Whether it is a plain sentence that was added, which the decoder did not write."""
+    """Whether it is a plain sentence for a planned tag, which the decoder did not write."""
 
 
 @dataclass(frozen=True)
 class Match:
-    """An entry of an index near a query."""
+    """Entry of an index near a query."""
 
     kind: Literal["report", "image"]
     id: str
@@ -231,13 +256,14 @@ class Match:
     similarity: float
     """Cosine, -1 to 1."""
     findings: str = ""
-    """Of a report."""
+    """Section of a report; empty for an image."""
     impression: str = ""
+    """Section of a report; empty for an image."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """The drafted report of one study, in words."""
+    """Drafted report of one study, in words."""
 
     study: Study
     tags: tuple[TagResult, ...]
@@ -247,11 +273,12 @@ class Report:
     warnings: tuple[str, ...] = ()
     repairs: Repairs = Repairs()
     maps: tuple[SentenceMap, ...] | None = None
-    """Of each sentence, Findings first; None where they were not asked for."""
+    """Maps of the sentences, Findings first; None where they were not asked for."""
     similar: tuple[Match, ...] | None = None
-    """The nearest reports of an index, the nearest first; None where none was given."""
+    """Nearest reports of an index, the nearest first; None where no index was named."""
     timing_ms: dict[str, float] = field(default_factory=dict)
     """Milliseconds per stage: the study's own until `preprocess`, then its share of its batch."""
 
 
 Outcome = Report | Failure
+"""Result of the pipeline for one study."""

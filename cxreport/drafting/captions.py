@@ -1,4 +1,4 @@
-"""Reports of the captioning architectures: one sequence of words per image, taken apart into sections and sentences."""
+"""Reports of the captioning architectures: one sequence of words per image, split into sections and sentences."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cxreport.drafting.beam import search
-from cxreport.drafting.word_steps import CaptionWriter
+from cxreport.drafting.word_steps import CaptionScorer
 from cxreport.errors import InvalidTagsError
 from cxreport.model.manifest import Manifest
 from cxreport.model.word_limits import Limits, Words
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cxreport.model.session import Model
 
 REPEATS = 6
-"""A report may say a phrase of fewer words twice, as "there is no evidence of"; a sentence should not come twice."""
+"""A report may have a phrase of fewer words twice, as "there is no evidence of"; a sentence should not come twice."""
 
 
 def write_captions(
@@ -37,7 +37,7 @@ def write_captions(
     Raises:
         InvalidTagsError: a study has no image.
     """
-    patches = [e.patches for e in encodings if e.patches is not None]
+    patches = [encoding.patches for encoding in encodings if encoding.patches is not None]
     if len(patches) < len(encodings):
         raise InvalidTagsError(
             f"The bundle's architecture, {model.manifest.architecture}, writes from images alone.",
@@ -45,37 +45,44 @@ def write_captions(
         )
     if not patches:
         return []
-    writer = CaptionWriter(model, np.stack(patches))
-    vocabulary = len(model.manifest.vocabulary)
-    limits = Limits(beam, min_words, max_words, np.zeros(vocabulary, np.bool_), REPEATS)
-    nothing = np.zeros((len(writer), vocabulary), np.bool_)
-    found = search(writer, model.manifest.sizes.hidden, nothing, limits)
-    return [split(model.manifest, words) for words in found]
+    scorer = CaptionScorer(model, np.stack(patches))
+    words = len(model.manifest.vocabulary)
+    limits = Limits(beam, min_words, max_words, once=np.zeros(words, np.bool_), repeats=REPEATS)
+    captions = search(scorer, model.manifest.sizes.hidden, np.zeros((len(scorer), words), np.bool_), limits)
+    return [split(model.manifest, caption) for caption in captions]
 
 
-def split(manifest: Manifest, words: Words) -> Decoding:
-    """Take a sequence apart at its full stops, and at the word that begins the Impression."""
-    ends, goes_on, section = _id(manifest, FULL_STOP), _id(manifest, NEXT_SECTION), Section.FINDINGS
+def split(manifest: Manifest, caption: Words) -> Decoding:
+    """Split a caption at its full stops, and at the word that begins the Impression; a sentence comes once a section.
+
+    The log-probability of a sentence is its share of the caption's by length.
+    """
+    full_stop, next_section = _mark(manifest, FULL_STOP), _mark(manifest, NEXT_SECTION)
     sentences: dict[tuple[Section, tuple[int, ...]], SentenceIds] = {}
-    start = 0
-    for at, word in enumerate((*words.ids, ends)):
-        if word not in (ends, goes_on):
+    section, start = Section.FINDINGS, 0
+    for end, word in enumerate((*caption.ids, full_stop)):
+        if word not in (full_stop, next_section):
             continue
-        if ids := words.ids[start:at]:
-            seen = None if words.attention is None else words.attention[start:at]
-            sentences.setdefault((section, ids), _sentence(section, ids, seen, words))
-        if word != ends:
+        if ids := caption.ids[start:end]:
+            attention = None if caption.attention is None else caption.attention[start:end]
+            sentences.setdefault((section, ids), _sentence(section, ids, attention, caption))
+        if word != full_stop:
             section = Section.IMPRESSION
-        start = at + 1
+        start = end + 1
     return Decoding(tuple(sentences.values()))
 
 
-def _sentence(section: Section, ids: tuple[int, ...], seen: Floats | None, whole: Words) -> SentenceIds:
-    """A sentence of a sequence; its share of the sequence's log-probability goes by its length."""
-    share = whole.log_probability * len(ids) / len(whole.ids)
-    return SentenceIds(section, ids, None, None if seen is None else seen.mean(0), share, seen)
+def _sentence(section: Section, ids: tuple[int, ...], word_attention: Floats | None, caption: Words) -> SentenceIds:
+    return SentenceIds(
+        section=section,
+        ids=ids,
+        planned=None,
+        attention=None if word_attention is None else word_attention.mean(0),
+        log_probability=caption.log_probability * len(ids) / len(caption.ids),
+        word_attention=word_attention,
+    )
 
 
-def _id(manifest: Manifest, word: str) -> int:
-    """Id of a mark; one that the vocabulary lacks, as captions of pictures do, ends nothing."""
+def _mark(manifest: Manifest, word: str) -> int:
+    """Id of a mark; -1 for one that the vocabulary lacks, as that of captions of pictures does."""
     return manifest.vocabulary.index(word) if word in manifest.vocabulary else -1

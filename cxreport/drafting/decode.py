@@ -19,7 +19,7 @@ from cxreport.drafting import sentence_loop
 from cxreport.drafting.beam import search
 from cxreport.drafting.captions import write_captions
 from cxreport.drafting.ground import ground
-from cxreport.drafting.word_steps import TopicWriter
+from cxreport.drafting.word_steps import TopicScorer
 from cxreport.errors import UsageError
 from cxreport.model.manifest import WORD_SEARCH, Manifest
 from cxreport.model.word_limits import Limits, Words
@@ -162,7 +162,7 @@ def _write_topics(model: Model, topics: list[_Topic], studies: int, limits: Limi
 
         sentences = write_greedily(model, vectors, banned, limits)
     else:
-        sentences = search(TopicWriter(model, vectors), model.manifest.sizes.hidden, banned, limits)
+        sentences = search(TopicScorer(model, vectors), model.manifest.sizes.hidden, banned, limits)
     return [_collect(study, topics, sentences) for study in range(studies)]
 
 

@@ -1,4 +1,4 @@
-"""Maps on square grids of patches."""
+"""Square grids of patches: shape and resolution of the maps over them."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def square(weights: Floats) -> Floats:
 
 def resized(weights: Floats, patches: int) -> Floats:
     """(P,) of a square grid -> (patches,) of a finer or coarser one, bilinearly, with a sum of 1."""
-    side, wanted = math.isqrt(len(weights)), math.isqrt(patches)
-    if side == wanted:
+    if len(weights) == patches:
         return weights
-    picture = Image.fromarray(weights.reshape(side, side).astype(np.float32))
-    scaled = np.asarray(picture.resize((wanted, wanted), Image.Resampling.BILINEAR), np.float32).ravel()
+    side = math.isqrt(patches)
+    picture = Image.fromarray(square(weights).astype(np.float32))
+    scaled = np.asarray(picture.resize((side, side), Image.Resampling.BILINEAR), np.float32).ravel()
     return np.asarray(scaled / max(float(scaled.sum()), _SMALL), np.float32)

@@ -1,4 +1,4 @@
-"""Plan: evidence from a classifier to the reporting tags that the report has to tell."""
+"""Plan: evidence of a classifier to the reporting tags that the report states and denies."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ from cxreport.types import Detail, Encoding, Floats, Plan
 HEAD = "head"
 """Evidence source of the bundle's own tag head."""
 _CLIP = 1e-6
-_AS_THEY_ARE = 0.5
-_MOST_UNUSUAL = 3.0
+_THRESHOLD = 0.5
+"""Of probabilities whose source is not named."""
+_LIMIT = 3.0
+"""Standard score at which evidence is clipped."""
+
+Mask = NDArray[np.bool_]
 
 
 def make_plan(
@@ -27,7 +31,7 @@ def make_plan(
         manifest: of the bundle.
         encoding: of the study.
         source: classifier that the tags are from, by its name in the manifest; `HEAD` for encoded images; None
-            takes the tags as they are: those named like a reporting tag, or by an alias of one, positive from .5.
+            takes the probabilities as they are: those of a reporting tag or of an alias of one, positive from .5.
         threshold: in place of the manifest's thresholds.
 
     Raises:
@@ -35,66 +39,70 @@ def make_plan(
         InvalidTagsError: the study lacks tags that the source's evidence is made of.
     """
     if not manifest.reporting_tags:
-        return Plan(np.zeros(0, np.float32), np.zeros(0, np.float32), ())
+        return Plan()
     deniable = np.array([tag.deniable for tag in manifest.reporting_tags])
     denials = manifest.decoding.denials
     if source is None:
-        probabilities = _as_they_are(manifest, encoding.tags)
-        positive = probabilities >= (_AS_THEY_ARE if threshold is None else threshold)
-        deniable &= probabilities > 0
-        unusual = np.zeros_like(probabilities)
-        told, denied = _told_and_denied(probabilities, positive, deniable, probabilities, denials)
-        return Plan(probabilities, unusual, told, denied)
+        probabilities = _named_probabilities(manifest, encoding.tags)
+        return _plan_from_probabilities(probabilities, deniable, denials, threshold)
     if source not in manifest.evidence:
-        known = ", ".join(sorted(manifest.evidence))
-        raise UsageError(f"The bundle has no evidence for {source!r}; it knows {known}.")
+        sources = ", ".join(sorted(manifest.evidence))
+        raise UsageError(f"The bundle has no evidence for {source!r}; it knows {sources}.")
     evidence = manifest.evidence[source]
-    return plan_from_evidence(evidence, _matched(evidence, source, encoding.tags), deniable, denials, threshold)
+    probabilities = _reporting_probabilities(evidence, source, encoding.tags)
+    return plan_from_evidence(evidence, probabilities, deniable, denials, threshold)
 
 
 def plan_from_evidence(
-    evidence: EvidenceModel,
-    probabilities: Floats,
-    deniable: NDArray[np.bool_],
-    denials: int,
-    threshold: float | None = None,
+    evidence: EvidenceModel, probabilities: Floats, deniable: Mask, denials: int, threshold: float | None = None
 ) -> Plan:
     """Plan with a source of evidence, for a bundle or for a decoder in training.
 
     Args:
         evidence: the source.
         probabilities: (R,) of the reporting tags, by that source.
-        deniable: (R,) which tags can be denied.
-        denials: how many are.
+        deniable: (R,) tags that can be denied.
+        denials: number of them that are.
         threshold: in place of the source's thresholds.
     """
     positive = probabilities >= (evidence.thresholds if threshold is None else threshold)
     unusual = unusual_evidence(evidence, probabilities)
-    deniable = deniable & evidence.weights.any(1)
-    told, denied = _told_and_denied(probabilities, positive, deniable, unusual, denials)
+    tags = _descending(probabilities, positive)
     degrees = {Detail.MILD: probabilities < evidence.mild, Detail.MARKED: probabilities > evidence.marked}
-    details = {r: frozenset(d for d, holds in degrees.items() if holds[r]) for r in told}
-    return Plan(probabilities, unusual, told, denied, details)
+    return Plan(
+        probabilities=probabilities,
+        unusual=unusual,
+        tags=tags,
+        denied=_descending(unusual, deniable & evidence.weights.any(1) & ~positive)[:denials],
+        details={tag: frozenset(degree for degree, mask in degrees.items() if mask[tag]) for tag in tags},
+    )
+
+
+def _plan_from_probabilities(probabilities: Floats, deniable: Mask, denials: int, threshold: float | None) -> Plan:
+    """Plan with probabilities of unknown source: nothing says how usual they are, or how marked a finding is."""
+    positive = probabilities >= (_THRESHOLD if threshold is None else threshold)
+    return Plan(
+        probabilities=probabilities,
+        unusual=np.zeros_like(probabilities),
+        tags=_descending(probabilities, positive),
+        denied=_descending(probabilities, deniable & (probabilities > 0) & ~positive)[:denials],
+    )
 
 
 def unusual_evidence(evidence: EvidenceModel, probabilities: Floats) -> Floats:
-    """(R,) probabilities -> how many standard deviations they lie above the usual; 0 for tags without evidence."""
-    unusual = ((log_odds(probabilities) - evidence.usual) / evidence.spread).clip(-_MOST_UNUSUAL, _MOST_UNUSUAL)
+    """(R,) probabilities -> their standard scores among typical images; 0 for tags without evidence."""
+    unusual = ((log_odds(probabilities) - evidence.usual) / evidence.spread).clip(-_LIMIT, _LIMIT)
     return np.where(evidence.weights.any(1), unusual, 0).astype(np.float32)
 
 
-def _told_and_denied(
-    probabilities: Floats, positive: NDArray[np.bool_], deniable: NDArray[np.bool_], unusual: Floats, denials: int
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The positive tags, most probable first, and the negative ones that are most unusual."""
-    told = [int(r) for r in np.argsort(-probabilities, kind="stable") if positive[r]]
-    denied = [int(r) for r in np.argsort(-unusual, kind="stable") if deniable[r] and not positive[r]]
-    return tuple(told), tuple(denied[:denials])
+def _descending(scores: Floats, mask: Mask) -> tuple[int, ...]:
+    """Indices under a mask, the highest score first; of equals, the smaller index."""
+    return tuple(int(tag) for tag in np.argsort(-scores, kind="stable") if mask[tag])
 
 
-def _as_they_are(manifest: Manifest, tags: dict[str, float]) -> Floats:
-    """(R,) the probabilities given under a tag's own name or an alias, the largest of several; 0 where none is."""
-    rows = {name: r for r, name in enumerate(manifest.reporting_names)}
+def _named_probabilities(manifest: Manifest, tags: dict[str, float]) -> Floats:
+    """(R,) probabilities under a tag's own name or an alias of it, the largest of several; 0 where there is none."""
+    rows = {name: row for row, name in enumerate(manifest.reporting_names)}
     probabilities = np.zeros(len(rows), np.float32)
     for name, probability in tags.items():
         row = rows.get(name if name in rows else manifest.aliases.get(name, name))
@@ -103,13 +111,13 @@ def _as_they_are(manifest: Manifest, tags: dict[str, float]) -> Floats:
     return probabilities
 
 
-def _matched(evidence: EvidenceModel, source: str, tags: dict[str, float]) -> Floats:
+def _reporting_probabilities(evidence: EvidenceModel, source: str, tags: dict[str, float]) -> Floats:
     """(R,) sigmoid(bias + weights . logit(p))."""
     missing = [name for name in evidence.inputs if name not in tags]
     if missing:
         raise InvalidTagsError(f"Evidence {source!r} needs more tags: {', '.join(missing)}.")
-    given = np.array([tags[name] for name in evidence.inputs], np.float64)
-    logits = evidence.bias + (evidence.weights * log_odds(given)).sum(1)
+    inputs = np.array([tags[name] for name in evidence.inputs], np.float64)
+    logits = evidence.bias + (evidence.weights * log_odds(inputs)).sum(1)
     probabilities: Floats = (1 / (1 + np.exp(-np.clip(logits, -80, 80)))).astype(np.float32)
     return probabilities
 

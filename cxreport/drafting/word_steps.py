@@ -1,4 +1,4 @@
-"""What writes word by word: one protocol, and what the word networks of the architectures make of it."""
+"""Scorers of the next word: one protocol, and the word networks of the architectures under it."""
 
 from __future__ import annotations
 
@@ -16,38 +16,39 @@ if TYPE_CHECKING:
 Ints = NDArray[np.int64]
 
 
-class Step(NamedTuple):
-    """A word further."""
+class NextWord(NamedTuple):
+    """Scores of the next word of N texts, and the state of the network after the last one."""
 
     log_probabilities: Floats
-    """(N, V) of the next word."""
+    """(N, V)"""
     attention: Floats | None
-    """(N, P) over the patches while choosing it; None where the network does not attend."""
+    """(N, P) over the patches; None where the network does not attend."""
     hidden: Floats
     """(N, H)"""
     cell: Floats
+    """(N, H)"""
 
 
-class Writer(Protocol):
-    """Texts that a network writes word by word."""
+class WordScorer(Protocol):
+    """Network that writes a number of texts word by word."""
 
     def __len__(self) -> int:
-        """How many texts are to be written."""
+        """Count the texts."""
 
-    def step(self, texts: Ints, last: Ints, hidden: Floats, cell: Floats) -> Step:
+    def score(self, texts: Ints, words: Ints, hidden: Floats, cell: Floats) -> NextWord:
         """Score the next word of N unfinished texts.
 
         Args:
-            texts: (N,) which of the texts each row continues; a text may have several rows.
-            last: (N,) the word before; `manifest.NO_WORD` at the start.
+            texts: (N,) index of the text that each row continues; a text may have several rows.
+            words: (N,) last word of each row; `NO_WORD` at the start.
             hidden: (N, H) state; zeros at the start.
             cell: (N, H) likewise.
         """
 
 
 @dataclass(frozen=True, eq=False)
-class TopicWriter:
-    """A sentence per topic, by the word LSTM of Jing et al. 2018."""
+class TopicScorer:
+    """One sentence per topic, by the word LSTM of Jing et al. 2018."""
 
     model: Model
     topics: Floats
@@ -56,15 +57,15 @@ class TopicWriter:
     def __len__(self) -> int:
         return len(self.topics)
 
-    def step(self, texts: Ints, last: Ints, hidden: Floats, cell: Floats) -> Step:
-        """As in `Writer`."""
-        scores, hidden, cell = self.model.word_step(self.topics[texts], last, hidden, cell)
-        return Step(scores, None, hidden, cell)
+    def score(self, texts: Ints, words: Ints, hidden: Floats, cell: Floats) -> NextWord:
+        """Score the next word of N unfinished sentences."""
+        log_probabilities, hidden, cell = self.model.word_step(self.topics[texts], words, hidden, cell)
+        return NextWord(log_probabilities, attention=None, hidden=hidden, cell=cell)
 
 
 @dataclass(frozen=True, eq=False)
-class CaptionWriter:
-    """A report per image, as one sequence.
+class CaptionScorer:
+    """One report per image, as a single sequence.
 
     The LSTM starts from the image (Vinyals et al. 2015), or attends to its patches at every word (Xu et al. 2015).
     """
@@ -76,6 +77,6 @@ class CaptionWriter:
     def __len__(self) -> int:
         return len(self.patches)
 
-    def step(self, texts: Ints, last: Ints, hidden: Floats, cell: Floats) -> Step:
-        """As in `Writer`."""
-        return Step(*self.model.caption_step(self.patches[texts], last, hidden, cell))
+    def score(self, texts: Ints, words: Ints, hidden: Floats, cell: Floats) -> NextWord:
+        """Score the next word of N unfinished reports."""
+        return NextWord(*self.model.caption_step(self.patches[texts], words, hidden, cell))

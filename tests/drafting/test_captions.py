@@ -16,7 +16,7 @@ from cxreport.drafting.beam import search
 from cxreport.drafting.captions import REPEATS, split
 from cxreport.drafting.decode import DecodeOptions, decode
 from cxreport.drafting.pipeline import GenerateOptions, generate
-from cxreport.drafting.word_steps import CaptionWriter
+from cxreport.drafting.word_steps import CaptionScorer
 from cxreport.errors import InvalidTagsError
 from cxreport.model.bundle import load_manifest
 from cxreport.model.encode import encode
@@ -143,7 +143,7 @@ def test_no_phrase_of_six_words_comes_twice(manifest: Manifest, beam: int, archi
 
 def test_writers_are_as_long_as_their_images(model: Model) -> None:
     patches = np.zeros((3, 4, 12), np.float32)
-    assert len(CaptionWriter(model, patches)) == 3
+    assert len(CaptionScorer(model, patches)) == 3
     assert decode(model, [], []) == []
 
 
@@ -180,7 +180,7 @@ def test_a_beam_changes_scores_for_the_better(model: Model) -> None:
     vocabulary, hidden = len(model.manifest.vocabulary), model.manifest.sizes.hidden
     found = [
         search(
-            CaptionWriter(model, patches),
+            CaptionScorer(model, patches),
             hidden,
             np.zeros((len(patches), vocabulary), np.bool_),
             Limits(beam, 3, 40, np.zeros(vocabulary, np.bool_), REPEATS),

@@ -10,7 +10,7 @@ import pytest
 from cxreport.drafting.beam import search
 from cxreport.drafting.decode import DecodeOptions, decode
 from cxreport.drafting.plan import make_plan
-from cxreport.drafting.word_steps import TopicWriter
+from cxreport.drafting.word_steps import TopicScorer
 from cxreport.errors import UsageError
 from cxreport.model.bundle import load_manifest
 from cxreport.model.encode import encode
@@ -217,7 +217,7 @@ def chain(manifest: Manifest, words: int, seed: int) -> Chain:
 def run(chain: Chain, beam: int, low: int, high: int) -> tuple[tuple[int, ...], float]:
     topic, nothing = np.zeros((1, 24), np.float32), np.zeros((1, len(chain.manifest.vocabulary)), np.bool_)
     limits = Limits(beam, low, high, chain.manifest.long_words)
-    (words,) = search(TopicWriter(chain, topic), topic.shape[1], nothing, limits)  # type: ignore[arg-type]
+    (words,) = search(TopicScorer(chain, topic), topic.shape[1], nothing, limits)  # type: ignore[arg-type]
     return words.ids, words.log_probability
 
 

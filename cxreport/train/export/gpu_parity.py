@@ -15,7 +15,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from cxreport.drafting.beam import search
-from cxreport.drafting.word_steps import TopicWriter
+from cxreport.drafting.word_steps import TopicScorer
 from cxreport.errors import ExportError
 from cxreport.model.encode import encode
 from cxreport.model.gpu.word_search import write_greedily
@@ -62,7 +62,7 @@ def check_gpu_graphs(model: Model, graphs: Mapping[str, bytes]) -> dict[str, Any
         limits = Limits(1, lengths.min_words, lengths.max_words, manifest.long_words)
         pairs = zip(
             write_greedily(bound, topics, banned, limits),
-            search(TopicWriter(model, topics), sizes.hidden, banned, limits),
+            search(TopicScorer(model, topics), sizes.hidden, banned, limits),
             strict=True,
         )
         figures["searched"] = sum(a.ids == b.ids for a, b in pairs)

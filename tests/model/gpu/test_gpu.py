@@ -18,7 +18,7 @@ pytest.importorskip("torch")
 from cxreport.drafting.beam import search  # noqa: E402
 from cxreport.drafting.decode import decode  # noqa: E402
 from cxreport.drafting.plan import make_plan  # noqa: E402
-from cxreport.drafting.word_steps import TopicWriter  # noqa: E402
+from cxreport.drafting.word_steps import TopicScorer  # noqa: E402
 from cxreport.errors import BundleError, DeviceError, UsageError  # noqa: E402
 from cxreport.model import precision, session  # noqa: E402
 from cxreport.model.bundle import find_bundle, load_manifest, read_graphs  # noqa: E402
@@ -174,7 +174,7 @@ def test_searching_words_is_greedy_decoding(folder: Path, rows: int | None) -> N
     banned = random.random((23, sizes.words)) < 0.2
     for changed in ({}, {"min_words": 1, "max_words": 2}, {"min_words": 9, "max_words": 30}, {"max_words": 4}):
         limits = limits_of(model, **changed)
-        wanted = search(TopicWriter(model, topics), sizes.hidden, banned, limits)
+        wanted = search(TopicScorer(model, topics), sizes.hidden, banned, limits)
         compare(write_greedily(model, topics, banned, limits), wanted)
         compare(write_greedily(model, topics[::-1], banned[::-1], limits), wanted[::-1])
 
@@ -223,7 +223,7 @@ def test_searching_words_follows_all_rules(folder: Path, tmp_path: Path, seed: i
     for once in (np.zeros(words, np.bool_), random.random(words) < 0.5):
         for min_words in (1, 25):
             limits = limits_of(model, once=once, min_words=min_words, max_words=40)
-            wanted = search(TopicWriter(model, topics), topics.shape[1], banned, limits)
+            wanted = search(TopicScorer(model, topics), topics.shape[1], banned, limits)
             assert len({w.ids for w in wanted}) > 20
             compare(write_greedily(model, topics, banned, limits), wanted)
 
@@ -237,7 +237,7 @@ def test_searching_words_repeats_no_trigram_and_takes_the_smaller_id(folder: Pat
     limits = limits_of(model, once=np.zeros(words, np.bool_), min_words=20, max_words=20)
     found = write_greedily(model, topics, banned, limits)
     assert [w.ids for w in found] == [
-        w.ids for w in search(TopicWriter(model, topics), topics.shape[1], banned, limits)
+        w.ids for w in search(TopicScorer(model, topics), topics.shape[1], banned, limits)
     ]
     assert [w.ids for w in found] == [(), (), ()]  # all come to where every word is ruled out
     shorter = {number: write_greedily(model, topics, banned, replace(limits, max_words=number)) for number in (3, 6)}
@@ -411,7 +411,7 @@ def test_cuda_graphs_search_as_the_cpu_does(shipped: Path) -> None:
     random, sizes = np.random.default_rng(3), cpu.manifest.sizes
     topics = random.uniform(-1, 1, (200, sizes.hidden)).astype(np.float32)
     banned, limits = random.random((200, sizes.words)) < 0.1, limits_of(cpu)
-    wanted = search(TopicWriter(cpu, topics), sizes.hidden, banned, limits)
+    wanted = search(TopicScorer(cpu, topics), sizes.hidden, banned, limits)
     for _ in range(3):  # captured, and played again
         found = write_greedily(gpu, topics, banned, limits)
         assert sum(a.ids == b.ids for a, b in zip(found, wanted, strict=True)) >= 198
