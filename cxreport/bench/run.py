@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from cxreport.bench.decoding import measure_decoding
 from cxreport.bench.eager import compare
@@ -21,9 +20,9 @@ from cxreport.bench.studies import SIZE, Kind, Mix, Size, write_studies
 from cxreport.bench.workload import Files, network_inputs
 from cxreport.errors import BundleError, MissingExtraError, NothingReadableError
 from cxreport.model.bundle import load_manifest
-from cxreport.model.precision import Precision, load_model, precision_facts
-from cxreport.model.precisions import FLOAT16
-from cxreport.model.session import Device, Model
+from cxreport.model.choices import Device, Precision
+from cxreport.model.precision import load_model, precision_facts
+from cxreport.model.session import Model
 from cxreport.reading.ahead import default_workers
 from cxreport.reading.discover import index
 
@@ -39,8 +38,8 @@ _LEAST_FEW = 16
 class BenchOptions:
     """What to measure, and how."""
 
-    device: Device = "auto"
-    precision: Precision = "auto"
+    device: Device = Device.AUTO
+    precision: Precision = Precision.AUTO
     repeats: int = 3
     """Of every measurement but those of memory."""
     workers: int | None = None
@@ -135,9 +134,9 @@ class _Bench:
             raise NothingReadableError("No study among the inputs can be read.")
         self.found.kernels = measure_kernels(model, inputs, self.options.batch_size, repeats)
         for precision in precision_facts(self.bundle, load_manifest(self.bundle)).available:
-            if precision == FLOAT16:  # of GPUs
+            if precision == Precision.FLOAT16:  # of GPUs
                 continue
-            other = load_model(self.bundle, "cpu", cast(Precision, precision), side_by_side=True)
+            other = load_model(self.bundle, Device.CPU, precision, side_by_side=True)
             self.found.encoders[precision] = measure_encoder(other, inputs, repeats)
 
     def wall(self) -> None:

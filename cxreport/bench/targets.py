@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from cxreport.bench.parts import Part
 from cxreport.bench.result import Benchmark
 from cxreport.bench.studies import Kind
-from cxreport.model.precisions import FLOAT32, INT8
+from cxreport.model.choices import Precision
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ def all_targets(found: Benchmark) -> tuple[Target, ...]:
 def _encoder(found: Benchmark) -> Target:
     """Int8 against single precision, both on the CPU."""
     value, note = None, found.left_out.get(Part.KERNELS, "the bundle has no int8 variant")
-    if {INT8, FLOAT32} <= found.encoders.keys():
-        before, after = (found.encoders[p].wall_ms.median for p in (FLOAT32, INT8))
+    if {Precision.INT8, Precision.FLOAT32} <= found.encoders.keys():
+        before, after = (found.encoders[p].wall_ms.median for p in (Precision.FLOAT32, Precision.INT8))
         value, note = before / after, f"{before:.1f} / {after:.1f} ms"
     return Target("encoder, float32 / int8", "x", 3.0, True, value, note)
 

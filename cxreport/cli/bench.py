@@ -15,17 +15,16 @@ from cxreport.bench.parts import Part
 from cxreport.cli.errors import diagnostics, errors_handled, say
 from cxreport.cli.options import (
     Bundle,
-    Device,
     DeviceOption,
     FittingBatchSize,
     Paths,
-    Precision,
     PrecisionOption,
     Verbose,
     Workers,
     input_option,
     listed,
 )
+from cxreport.model.choices import Device, Precision
 
 if TYPE_CHECKING:
     from cxreport.bench.result import Benchmark
@@ -89,8 +88,8 @@ def bench(
             note = generate_studies(folder, studies or _GENERATED, pixels, shares)
             found = find_studies([folder])
         options = BenchOptions(
-            device.value,
-            precision.value,
+            device,
+            precision,
             repeats,
             workers,
             batch_size or fitting_batch_size(),

@@ -13,8 +13,9 @@ import typer
 
 from cxreport.cli import compare as _cli_compare
 from cxreport.cli.errors import diagnostics, errors_handled
-from cxreport.cli.options import Precision, PrecisionOption
+from cxreport.cli.options import PrecisionOption
 from cxreport.errors import MissingExtraError, UsageError
+from cxreport.model.choices import Precision
 
 if TYPE_CHECKING:
     from cxreport.evaluate.compare import Comparison

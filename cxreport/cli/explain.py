@@ -13,12 +13,10 @@ from cxreport.cli.errors import diagnostics, errors_handled, exit_code, say
 from cxreport.cli.options import (
     Beam,
     Bundle,
-    Device,
     DeviceOption,
     Example,
     Force,
     MaxMegapixels,
-    Precision,
     PrecisionOption,
     Quiet,
     Threshold,
@@ -29,6 +27,7 @@ from cxreport.cli.options import (
 )
 from cxreport.errors import NothingReadableError, UsageError
 from cxreport.explain.graphics import Graphics
+from cxreport.model.choices import Device, Precision
 from cxreport.output.formats import drawn
 
 if TYPE_CHECKING:

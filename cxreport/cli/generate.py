@@ -14,7 +14,6 @@ from cxreport.cli.options import (
     Attention,
     Beam,
     Bundle,
-    Device,
     DeviceOption,
     Evidence,
     Example,
@@ -30,7 +29,6 @@ from cxreport.cli.options import (
     Neighbours,
     Out,
     Paths,
-    Precision,
     PrecisionOption,
     Quiet,
     Retrieve,
@@ -42,6 +40,7 @@ from cxreport.cli.options import (
     listed,
 )
 from cxreport.errors import UsageError
+from cxreport.model.choices import Device, Precision
 from cxreport.output.formats import Format
 
 if TYPE_CHECKING:

@@ -15,13 +15,11 @@ from cxreport.cli.errors import diagnostics, errors_handled, exit_code, say
 from cxreport.cli.options import (
     BatchSize,
     Bundle,
-    Device,
     DeviceOption,
     Force,
     GroupBy,
     Grouping,
     MaxMegapixels,
-    Precision,
     PrecisionOption,
     Quiet,
     Verbose,
@@ -29,6 +27,7 @@ from cxreport.cli.options import (
     listed,
 )
 from cxreport.errors import ExitCode, NothingReadableError, UsageError
+from cxreport.model.choices import Device, Precision
 
 if TYPE_CHECKING:
     from cxreport.cli.progress import Progress

@@ -13,7 +13,7 @@ import typer
 from cxreport import __version__
 from cxreport.cli.errors import errors_handled
 from cxreport.errors import BundleError
-from cxreport.model.precisions import FLOAT16
+from cxreport.model.choices import Precision
 
 if TYPE_CHECKING:
     from cxreport.model.manifest import Manifest
@@ -101,11 +101,11 @@ def _precision(facts: PrecisionFacts) -> dict[str, Any]:
 
 def _precision_text(precision: dict[str, Any]) -> str:
     """Say in a line which precision a CPU run takes, and why, and what a GPU run takes if that is another one."""
-    gpu = f"; {FLOAT16} on a GPU" if FLOAT16 in precision["available"] else ""
+    gpu = f"; {Precision.FLOAT16} on a GPU" if Precision.FLOAT16 in precision["available"] else ""
     measured = precision["encoder_ms"] or {}
     times = ", ".join(f"{name} {spent:g} ms" for name, spent in measured.items())
     if precision["on_cpu"] is None:
-        choices = " or ".join(name for name in precision["available"] if name != FLOAT16)
+        choices = " or ".join(name for name in precision["available"] if name != Precision.FLOAT16)
         return f"{choices} on the CPU: the first run measures which is faster{gpu}"
     why = f" (per image: {times})" if times else ""
     return f"{precision['on_cpu']} on the CPU{why}{gpu}"

@@ -11,26 +11,10 @@ from typing import Annotated, Any
 import typer
 
 from cxreport.errors import MissingExtraError
+from cxreport.model.choices import Device, Precision
 from cxreport.output.formats import Format
 
 EXAMPLE_FILE = "RG1_UNCR.dcm"
-
-
-class Device(enum.StrEnum):
-    """Where the networks run."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
-
-
-class Precision(enum.StrEnum):
-    """What the networks compute in."""
-
-    AUTO = "auto"
-    FLOAT32 = "float32"
-    INT8 = "int8"
-    FLOAT16 = "float16"
 
 
 class GroupBy(enum.StrEnum):

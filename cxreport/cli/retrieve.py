@@ -14,16 +14,15 @@ from cxreport.cli.errors import diagnostics, errors_handled, say
 from cxreport.cli.index import Index
 from cxreport.cli.options import (
     Bundle,
-    Device,
     DeviceOption,
     Force,
     MaxMegapixels,
-    Precision,
     PrecisionOption,
     Quiet,
     Verbose,
 )
 from cxreport.errors import NotAChestRadiographError, NothingReadableError, UsageError
+from cxreport.model.choices import Device, Precision
 from cxreport.output.formats import drawn
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import importlib.util
 import sys
 import time
@@ -15,19 +14,9 @@ import typer
 
 from cxreport.cli.errors import diagnostics, errors_handled, say
 from cxreport.errors import MissingExtraError, UsageError
+from cxreport.model.choices import Architecture
 
 SECONDS_BETWEEN_LINES = 30.0
-
-
-class Architecture(enum.StrEnum):
-    """What writes."""
-
-    CO_ATTENTION = "co-attention"
-    VISUAL_ONLY = "visual-only"
-    SEMANTIC_ONLY = "semantic-only"
-    NO_ATTENTION = "no-attention"
-    CNN_RNN = "cnn-rnn"
-    SOFT_ATTENTION = "soft-attention"
 
 
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Add tracebacks and libraries' warnings on stderr.")]

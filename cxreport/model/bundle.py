@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from cxreport.errors import BundleError
+from cxreport.model.choices import Architecture, Precision
 from cxreport.model.manifest import (
-    ARCHITECTURES,
     GPU_GRAPHS,
     TEXT_ENCODER,
     WEIGHTS_OF,
@@ -31,7 +31,6 @@ from cxreport.model.manifest import (
     Tag,
     graph_names,
 )
-from cxreport.model.precisions import FLOAT32, INT8
 from cxreport.text.vocabulary import SPECIAL_WORDS
 from cxreport.types import Detail
 
@@ -127,7 +126,7 @@ def _parse(raw: dict[str, Any], sha256: str) -> Manifest:
     return Manifest(
         name=_of(str, raw, "name"),
         version=_of(str, raw, "version"),
-        architecture=_of(str, raw, "architecture"),
+        architecture=_parse_architecture(raw),
         sha256=sha256,
         sizes=Sizes(*(_of(int, sizes, f.name) for f in fields(Sizes))),
         graphs=_parse_graphs(raw),
@@ -150,16 +149,28 @@ def _parse(raw: dict[str, Any], sha256: str) -> Manifest:
         ),
         typicality=DistanceLimits(_of(float, typicality, "warn"), _of(float, typicality, "refuse")),
         extra_words=_each(raw, "extra_words", str),
-        precision=raw.get("precision", FLOAT32),
+        precision=_parse_precision(raw),
         quantised_from=raw.get("quantised_from"),
         raw=raw,
     )
 
 
+def _parse_architecture(raw: dict[str, Any]) -> Architecture:
+    name = _of(str, raw, "architecture")
+    if name not in list(Architecture):
+        raise ValueError(f"unknown architecture {name!r}")
+    return Architecture(name)
+
+
+def _parse_precision(raw: dict[str, Any]) -> Precision:
+    name, quantised = raw.get("precision", Precision.FLOAT32), isinstance(raw.get("quantised_from"), str)
+    if name not in (Precision.FLOAT32, Precision.INT8) or (name == Precision.INT8) != quantised:
+        raise ValueError("the precision is unknown, or does not fit where the bundle comes from")
+    return Precision(name)
+
+
 def _parse_graphs(raw: dict[str, Any]) -> dict[str, GraphFile]:
-    if raw["architecture"] not in ARCHITECTURES:
-        raise ValueError(f"unknown architecture {raw['architecture']!r}")
-    names = graph_names(raw["architecture"], TEXT_ENCODER in raw["graphs"])
+    names = graph_names(_parse_architecture(raw), TEXT_ENCODER in raw["graphs"])
     more = [name for name in GPU_GRAPHS if name in raw["graphs"]]
     if not all(WEIGHTS_OF[name] in names for name in more):
         raise ValueError("a graph for GPUs has no graph to take its weights from")
@@ -200,9 +211,6 @@ def _cross_check(manifest: Manifest) -> None:
             raise ValueError(f"evidence {source!r} does not fit the {reporting} reporting tags")
         if not (evidence.spread > 0).all():
             raise ValueError(f"evidence {source!r} has a spread that is not positive")
-    quantised = isinstance(manifest.quantised_from, str)
-    if manifest.precision not in (FLOAT32, INT8) or (manifest.precision == INT8) != quantised:
-        raise ValueError("the precision is unknown, or does not fit where the bundle comes from")
     if sizes.channels not in (1, 3) or manifest.embeds_texts != (sizes.patch_embeddings > 0):
         raise ValueError("the sizes do not fit the graphs")
     if not 1 <= manifest.decoding.min_words <= manifest.decoding.max_words or manifest.decoding.max_sentences < 1:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxreport.errors import BundleError
+from cxreport.model.choices import Device
 from cxreport.model.gpu.io_binding import BoundStep, Value, fill
 from cxreport.model.manifest import ENCODER, TEXT_ENCODER, WORD_SEARCH, Manifest
 from cxreport.model.signatures import signatures
@@ -18,9 +19,9 @@ from cxreport.types import Floats, Grey
 
 Arrays = list[NDArray[Any]]
 
-_ROWS: dict[str, dict[str, int]] = {
-    "cpu": {"encoder": 1},
-    "cuda": {
+_ROWS: dict[Device, dict[str, int]] = {
+    Device.CPU: {"encoder": 1},
+    Device.CUDA: {
         "encoder": 16,
         "sentence_step": 16,
         "word_step": 128,
@@ -99,12 +100,11 @@ class Session(Protocol):
 class Calls(ABC):
     """The graphs of a bundle as functions of arrays."""
 
-    def __init__(self, manifest: Manifest, device: str, sessions: Mapping[str, Session], streams: int = 1) -> None:
+    def __init__(self, manifest: Manifest, device: Device, sessions: Mapping[str, Session], streams: int = 1) -> None:
         """Take loaded graphs; ``streams`` images are encoded at a time."""
         self.manifest = manifest
         self.device = device
-        """``cpu`` or ``cuda``."""
-        self.bound_steps = frozenset({"sentence_step", WORD_SEARCH} & sessions.keys() if device == "cuda" else ())
+        self.bound_steps = frozenset({"sentence_step", WORD_SEARCH} & sessions.keys() if device == Device.CUDA else ())
         """Steps that `bound_step` runs with profit."""
         self._sessions = sessions
         self._rows = _ROWS[device]

@@ -9,17 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cxreport.model.choices import Architecture, Precision
 from cxreport.types import Floats
 
 ENCODER, TEXT_ENCODER = "encoder", "text_encoder"
-HALF_ENCODER, WORD_SEARCH = GPU_GRAPHS = ("encoder_fp16", "word_search")
+HALF_ENCODER, WORD_SEARCH = GPU_GRAPHS = (Precision.FLOAT16.row.encoder, "word_search")
 """Graphs that a float bundle may have for GPUs; their big weights are those of other graphs, named in `WEIGHTS_OF`."""
 WEIGHTS_OF = {HALF_ENCODER: ENCODER, WORD_SEARCH: "word_step"}
-HIERARCHICAL = ("co-attention", "visual-only", "semantic-only", "no-attention")
-"""Architectures with a sentence and a word LSTM (Jing et al. 2018), and what the sentence step attends to."""
-CAPTIONING = ("cnn-rnn", "soft-attention")
-"""Architectures that write a whole report as one sequence of words (Vinyals et al. 2015, Xu et al. 2015)."""
-ARCHITECTURES = HIERARCHICAL + CAPTIONING
 FLOOR = -3.4028234663852886e38
 """Score of what is ruled out in `WORD_SEARCH`: the least single-precision number, as a maximum on a GPU ends there."""
 
@@ -125,7 +121,7 @@ class Manifest:
 
     name: str
     version: str
-    architecture: str
+    architecture: Architecture
     sha256: str
     """Of ``model.json``, which holds the digests of the graphs: it identifies the bundle."""
     sizes: Sizes
@@ -142,8 +138,8 @@ class Manifest:
     typicality: DistanceLimits
     extra_words: tuple[str, ...]
     """Words that the text encoder knows beyond the vocabulary; their ids follow on it."""
-    precision: str
-    """One of `_precisions.PRECISIONS`; float16 once a float bundle is loaded so."""
+    precision: Precision
+    """float16 once a float bundle is loaded so."""
     quantised_from: str | None
     """Of an int8 bundle: the digest of the float bundle's ``model.json``."""
     raw: dict[str, Any]
@@ -182,7 +178,7 @@ class Manifest:
     @property
     def captioning(self) -> bool:
         """Whether the report is written as one sequence of words, without tags and plan."""
-        return self.architecture in CAPTIONING
+        return self.architecture.captioning
 
     @functools.cached_property
     def places(self) -> dict[str, float]:
@@ -205,7 +201,6 @@ class Manifest:
         return tuple(t.name for t in self.reporting_tags)
 
 
-def graph_names(architecture: str, text_encoder: bool) -> tuple[str, ...]:
-    """The graphs that every such bundle has; it may have `GPU_GRAPHS` beside."""
-    steps = ("caption_step",) if architecture in CAPTIONING else ("sentence_step", "word_step")
-    return (ENCODER, *steps, TEXT_ENCODER) if text_encoder else (ENCODER, *steps)
+def graph_names(architecture: Architecture, text_encoder: bool) -> tuple[str, ...]:
+    """Names of the graphs that every such bundle has; it may have `GPU_GRAPHS` beside."""
+    return (ENCODER, *architecture.row.steps, *((TEXT_ENCODER,) if text_encoder else ()))

@@ -17,21 +17,20 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from cxreport.errors import BundleError, DeviceError, UsageError
 from cxreport.model.bundle import is_bundle, load_manifest
+from cxreport.model.choices import Device, Precision
 from cxreport.model.cpus import cpuinfo, processor
 from cxreport.model.manifest import HALF_ENCODER, Manifest
-from cxreport.model.precisions import FLOAT16, FLOAT32, INT8
 
 if TYPE_CHECKING:
-    from cxreport.model.session import Device, Model
+    from cxreport.model.session import Model
 
-__all__ = ["Precision", "PrecisionFacts", "load_model", "precision_facts"]
+__all__ = ["PrecisionFacts", "load_model", "precision_facts"]
 
 log = logging.getLogger(__name__)
-Precision = Literal["auto", "float32", "int8", "float16"]
 
 _FLAGS = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"}
 _WORTH_IT = 0.8
@@ -43,29 +42,29 @@ _RUNS = 5
 class PrecisionFacts:
     """What there is to choose from, and how the choice goes on this machine's CPU."""
 
-    available: tuple[str, ...]
+    available: tuple[Precision, ...]
     """Precisions of the bundle."""
     dot_product: bool
     """Whether the CPU is known to multiply 8-bit integers right and fast."""
-    measured_ms: dict[str, float] | None
+    measured_ms: dict[Precision, float] | None
     """Milliseconds per image by precision; None before the first measurement."""
     int8_sha256: str | None = None
     """Digest of the int8 bundle, which records of its reports have."""
 
     @property
-    def chosen(self) -> str | None:
+    def chosen(self) -> Precision | None:
         """What ``auto`` takes on the CPU; None when that is to be measured first."""
-        if not {FLOAT32, INT8} <= set(self.available):
+        if not {Precision.FLOAT32, Precision.INT8} <= set(self.available):
             return self.available[0]
         if not self.dot_product:
-            return FLOAT32
+            return Precision.FLOAT32
         return None if self.measured_ms is None else _faster(self.measured_ms)
 
 
 def load_model(
     folder: Path,
-    device: Device = "auto",
-    precision: Precision = "auto",
+    device: Device | str = Device.AUTO,
+    precision: Precision | str = Precision.AUTO,
     threads: int | None = None,
     side_by_side: bool = False,
 ) -> Model:
@@ -85,19 +84,21 @@ def load_model(
     """
     from cxreport.model.session import Model, has_cuda
 
-    manifest = load_manifest(folder)
-    if precision == FLOAT16:
+    device, precision, manifest = Device(device), Precision(precision), load_manifest(folder)
+    if precision == Precision.FLOAT16:
         return _load_half(folder, manifest, device)
-    if precision == FLOAT32 or (precision == "auto" and device != "cpu" and has_cuda()):
-        model = Model.load(_variant(folder, manifest, FLOAT32), device, threads, precision == "auto", side_by_side)
-        if precision == FLOAT32 or model.device != "cpu":
+    if precision == Precision.FLOAT32 or (precision == Precision.AUTO and device != Device.CPU and has_cuda()):
+        model = Model.load(
+            _variant(folder, manifest, Precision.FLOAT32), device, threads, precision == Precision.AUTO, side_by_side
+        )
+        if precision == Precision.FLOAT32 or model.device != Device.CPU:
             return model
-    if precision == "auto":
+    if precision == Precision.AUTO:
         int8 = _int8_of(folder, manifest)
         chosen = _facts(manifest, int8).chosen
         if chosen is None and int8 is not None:
             chosen = _measured(folder, manifest, int8, threads)
-        variant = folder / INT8 if int8 is not None and chosen == INT8 else folder
+        variant = folder / Precision.INT8.row.folder if int8 is not None and chosen == Precision.INT8 else folder
     else:
         variant = _variant(folder, manifest, precision)
     return Model.load(variant, device, threads, side_by_side=side_by_side)
@@ -109,18 +110,18 @@ def precision_facts(folder: Path, manifest: Manifest) -> PrecisionFacts:
 
 
 def _facts(manifest: Manifest, int8: Manifest | None) -> PrecisionFacts:
-    half = (FLOAT16,) if HALF_ENCODER in manifest.graphs else ()
+    half = (Precision.FLOAT16,) if HALF_ENCODER in manifest.graphs else ()
     if int8 is None:
         return PrecisionFacts((manifest.precision, *half), _has_dot_product(), None)
     measured = _read_cache().get(_key(manifest, int8))
-    return PrecisionFacts((FLOAT32, INT8, *half), _has_dot_product(), measured, int8.sha256)
+    return PrecisionFacts((Precision.FLOAT32, Precision.INT8, *half), _has_dot_product(), measured, int8.sha256)
 
 
 def _load_half(folder: Path, manifest: Manifest, device: Device) -> Model:
     """Load a bundle on the GPU with its encoder in half precision."""
     from cxreport.model.session import Model
 
-    if device == "cpu":
+    if device == Device.CPU:
         raise UsageError("The precision float16 is for GPUs.", hint="Leave --precision or --device out.")
     if HALF_ENCODER not in manifest.graphs:
         raise BundleError(f"{folder}: the bundle has no float16 precision.", hint="Run `cxreport export` again.")
@@ -128,7 +129,7 @@ def _load_half(folder: Path, manifest: Manifest, device: Device) -> Model:
         model = Model.load(folder, "cuda", half=True)
     except DeviceError as error:
         raise DeviceError(error.message, hint=f"{error.hint} Without a GPU, leave --precision out too.") from error
-    if model.manifest.precision != FLOAT16:
+    if model.manifest.precision != Precision.FLOAT16:
         raise BundleError("This onnxruntime cannot load a float16 bundle.", hint="Install a newer onnxruntime-gpu.")
     return model
 
@@ -137,10 +138,10 @@ def _variant(folder: Path, manifest: Manifest, precision: str) -> Path:
     """Folder of the bundle in a precision."""
     if manifest.precision == precision:
         return folder
-    if precision == INT8 and _int8_of(folder, manifest) is not None:
-        return folder / INT8
+    if precision == Precision.INT8 and _int8_of(folder, manifest) is not None:
+        return folder / Precision.INT8.row.folder
     make = "Make one with `cxreport export --int8`"
-    if precision == FLOAT32:
+    if precision == Precision.FLOAT32:
         make = "Name the folder that holds the int8 bundle"
     raise BundleError(f"{folder}: the bundle has no {precision} precision.", hint=f"{make}, or leave --precision out.")
 
@@ -151,20 +152,22 @@ def _int8_of(folder: Path, manifest: Manifest) -> Manifest | None:
     Raises:
         BundleError: it is unusable, or made from another float bundle.
     """
-    if not is_bundle(folder / INT8):
+    inner = folder / Precision.INT8.row.folder
+    if not is_bundle(inner):
         return None
-    int8 = load_manifest(folder / INT8)
+    int8 = load_manifest(inner)
     if int8.quantised_from != manifest.sha256:
-        raise BundleError(f"{folder / INT8}: made from another bundle.", hint="Run `cxreport export --int8` again.")
+        raise BundleError(f"{inner}: made from another bundle.", hint="Run `cxreport export --int8` again.")
     return int8
 
 
-def _faster(measured_ms: dict[str, float]) -> str:
+def _faster(measured_ms: dict[Precision, float]) -> Precision:
     """Which precision a measurement speaks for."""
-    return INT8 if measured_ms[INT8] <= _WORTH_IT * measured_ms[FLOAT32] else FLOAT32
+    int8_pays = measured_ms[Precision.INT8] <= _WORTH_IT * measured_ms[Precision.FLOAT32]
+    return Precision.INT8 if int8_pays else Precision.FLOAT32
 
 
-def _measured(folder: Path, manifest: Manifest, int8: Manifest, threads: int | None) -> str:
+def _measured(folder: Path, manifest: Manifest, int8: Manifest, threads: int | None) -> Precision:
     """Time both encoders, keep the result, and say which to take."""
     import numpy as np
 
@@ -172,7 +175,7 @@ def _measured(folder: Path, manifest: Manifest, int8: Manifest, threads: int | N
 
     image = np.zeros((1, manifest.channels, manifest.image_size, manifest.image_size), np.uint8)
     found = {}
-    for precision, variant in ((FLOAT32, folder), (INT8, folder / INT8)):
+    for precision, variant in ((Precision.FLOAT32, folder), (Precision.INT8, folder / Precision.INT8.row.folder)):
         model, spent = Model.load(variant, "cpu", threads), []
         for _ in range(_RUNS):
             start = time.perf_counter()
@@ -208,12 +211,12 @@ def _cache_file() -> Path:
     return Path(base) / "cxreport" / "encoder_ms.json"
 
 
-def _read_cache() -> dict[str, dict[str, float]]:
+def _read_cache() -> dict[str, dict[Precision, float]]:
     """Earlier measurements; a missing or damaged file counts as none."""
     try:
         raw = json.loads(_cache_file().read_text())
         return {
-            str(key): {p: float(found[p]) for p in (FLOAT32, INT8)}
+            str(key): {p: float(found[p]) for p in (Precision.FLOAT32, Precision.INT8)}
             for key, found in raw.items()
             if isinstance(found, dict)
         }
@@ -221,7 +224,7 @@ def _read_cache() -> dict[str, dict[str, float]]:
         return {}
 
 
-def _write_cache(found: dict[str, dict[str, float]]) -> None:
+def _write_cache(found: dict[str, dict[Precision, float]]) -> None:
     """Keep measurements; where that is not possible they are made again."""
     path = _cache_file()
     try:

@@ -20,7 +20,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from cxreport.errors import BundleError, DeviceError
 from cxreport.model.bundle import load_manifest, read_graphs
+from cxreport.model.choices import Device, Precision
 from cxreport.model.cpus import encoder_threads
 from cxreport.model.graphs import Calls, CaptionOutput, EncoderOutput, SentenceOutput, WordOutput
 from cxreport.model.manifest import (
@@ -38,12 +39,10 @@ from cxreport.model.manifest import (
     WORD_SEARCH,
     Manifest,
 )
-from cxreport.model.precisions import FLOAT16
 from cxreport.model.signatures import Port
 
 __all__ = [
     "CaptionOutput",
-    "Device",
     "EncoderOutput",
     "Model",
     "SentenceOutput",
@@ -54,7 +53,6 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
-Device = Literal["auto", "cpu", "cuda"]
 
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 _ORT_TYPES = {"float32": "tensor(float)", "int64": "tensor(int64)", "uint8": "tensor(uint8)", "bool": "tensor(bool)"}
@@ -87,7 +85,7 @@ class Model(Calls):
     def load(
         cls,
         folder: Path,
-        device: Device = "auto",
+        device: Device | str = Device.AUTO,
         threads: int | None = None,
         half: bool = False,
         side_by_side: bool = False,
@@ -96,7 +94,7 @@ class Model(Calls):
 
         Args:
             folder: of the bundle.
-            device: ``auto`` takes CUDA where it works.
+            device: one of `Device`; ``auto`` takes CUDA where it works.
             threads: CPU threads of the encoder; None takes the CPUs that this process may use.
             half: whether the encoder computes in half precision, where the bundle has a graph for that and this
                 onnxruntime can load it; faster on GPUs alone.
@@ -107,19 +105,19 @@ class Model(Calls):
             BundleError: incomplete, altered, or graphs that do not fit ``model.json``.
             DeviceError: CUDA was asked for and does not work.
         """
-        manifest = load_manifest(folder)
+        device, manifest = Device(device), load_manifest(folder)
         graphs = read_graphs(folder, manifest)
         ort.set_default_logger_severity(4)
         ort.disable_telemetry_events()
         threads = threads or encoder_threads()
         if half and HALF_ENCODER in graphs and hasattr(ort.SessionOptions, _SHARING):
-            manifest = replace(manifest, precision=FLOAT16)
-        if device != "cpu":
+            manifest = replace(manifest, precision=Precision.FLOAT16)
+        if device != Device.CPU:
             try:
                 return cls._on_cuda(manifest, graphs)
             except DeviceError as error:
                 log.debug("no CUDA", exc_info=error)
-                if device == "cuda":
+                if device == Device.CUDA:
                     raise
         return cls.on_cpu(manifest, graphs, threads, side_by_side)
 
@@ -138,7 +136,7 @@ class Model(Calls):
             }
         except Exception as error:  # onnxruntime's own exceptions have no common base
             raise BundleError("ONNX Runtime cannot load the bundle's graphs.") from error
-        model = cls(manifest, "cpu", sessions, streams)
+        model = cls(manifest, Device.CPU, sessions, streams)
         model._check_graphs()
         return model
 
@@ -159,7 +157,7 @@ class Model(Calls):
         providers = [(_CUDA, _CUDA_OPTIONS), _CPU]
         try:
             sessions = {n: _session(manifest, graphs, g, providers, 1) for n, g in _chosen(manifest).items()}
-            model = cls(manifest, "cuda", sessions)
+            model = cls(manifest, Device.CUDA, sessions)
             model.encode_batch(np.zeros((1, manifest.channels, manifest.image_size, manifest.image_size), np.uint8))
         except Exception as error:  # whatever the driver dislikes
             raise cuda.cannot_run() from error
@@ -175,7 +173,7 @@ class Model(Calls):
         from cxreport.model.gpu.word_search import write_greedily
         from cxreport.model.word_limits import Limits
 
-        captured = [(_CUDA, _CUDA_OPTIONS | {"enable_cuda_graph": "1"})] if self.device == "cuda" else []
+        captured = [(_CUDA, _CUDA_OPTIONS | {"enable_cuda_graph": "1"})] if self.device == Device.CUDA else []
         sizes, lengths = self.manifest.sizes, self.manifest.decoding
         limits = Limits(1, lengths.min_words, lengths.max_words, self.manifest.long_words)
         try:
@@ -211,7 +209,7 @@ class Model(Calls):
 def _chosen(manifest: Manifest) -> dict[str, str]:
     """What the encoder and the other graphs that all bundles have are loaded from."""
     names = {name: name for name in manifest.graphs if name not in GPU_GRAPHS}
-    return names | ({ENCODER: HALF_ENCODER} if manifest.precision == FLOAT16 else {})
+    return names | ({ENCODER: HALF_ENCODER} if manifest.precision == Precision.FLOAT16 else {})
 
 
 def _session(

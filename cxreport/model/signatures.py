@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cxreport.model.choices import Architecture
 from cxreport.model.manifest import ENCODER, HALF_ENCODER, TEXT_ENCODER, WORD_SEARCH, Sizes, graph_names
 from cxreport.types import Detail
 
@@ -28,7 +29,7 @@ class Signature:
     outputs: tuple[Port, ...]
 
 
-def signatures(sizes: Sizes, architecture: str, text_encoder: bool) -> dict[str, Signature]:
+def signatures(sizes: Sizes, architecture: Architecture, text_encoder: bool) -> dict[str, Signature]:
     """What the graphs of a bundle take and give, those for GPUs included."""
     features, hidden, reporting = sizes.patch_dim, sizes.hidden, sizes.reporting_tags
 
@@ -36,9 +37,8 @@ def signatures(sizes: Sizes, architecture: str, text_encoder: bool) -> dict[str,
         return Port(f"hidden{suffix}", (rows, hidden)), Port(f"cell{suffix}", (rows, hidden))
 
     words, word = Port("log_probabilities", ("N", sizes.words)), Port("word", ("N",), "int64")
-    attends = architecture == "soft-attention"
     patches = Port("patches", ("N", sizes.patches, features))
-    attention = (Port("attention", ("N", sizes.patches)),) if attends else ()
+    attention = (Port("attention", ("N", sizes.patches)),) if "patches" in architecture.row.attends_to else ()
     every = {
         ENCODER: _encoder(sizes, text_encoder),
         HALF_ENCODER: _encoder(sizes, text_encoder),

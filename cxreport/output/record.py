@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from cxreport.model.precisions import PRECISIONS
+from cxreport.model.choices import PRECISIONS
 from cxreport.output.schema import array, object_, texts
 
 if TYPE_CHECKING:

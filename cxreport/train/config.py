@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import tomllib
 import types
 import typing
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from cxreport.model.manifest import CAPTIONING
+from cxreport.model.choices import CAPTIONING, Architecture
 
 
 @dataclass(frozen=True)
@@ -142,9 +143,6 @@ class JointConfig:
     patch_hidden: int = 64
 
 
-Architecture = Literal["co-attention", "visual-only", "semantic-only", "no-attention", "cnn-rnn", "soft-attention"]
-
-
 @dataclass(frozen=True)
 class TrainConfig:
     """A whole recipe."""
@@ -157,7 +155,7 @@ class TrainConfig:
     seed: int
     data: DataConfig
     encoder: EncoderConfig
-    architecture: Architecture = "co-attention"
+    architecture: Architecture = Architecture.CO_ATTENTION
     decoder: DecoderConfig | None = None
     captioner: CaptionerConfig = CaptionerConfig()
     joint: JointConfig | None = None
@@ -199,7 +197,7 @@ def parse_config(recipe: str, name: str) -> TrainConfig:
     assert isinstance(built, TrainConfig)
     if built.pairing != "captions":
         built.reports  # noqa: B018 - must be there
-    elif built.architecture not in CAPTIONING:
+    elif not built.architecture.captioning:
         raise ValueError(f"{name}: captions need one of {', '.join(CAPTIONING)} as architecture")
     return built
 
@@ -230,6 +228,10 @@ def _build(kind: Any, value: Any, where: str) -> Any:
         if value not in typing.get_args(kind):
             raise ValueError(f"{where}: expected one of {typing.get_args(kind)}, got {value!r}")
         return value
+    if issubclass(kind, enum.Enum):
+        if value not in list(kind):
+            raise ValueError(f"{where}: expected one of {', '.join(kind)}, got {value!r}")
+        return kind(value)
     if kind is float and isinstance(value, int):
         return float(value)
     if not isinstance(value, kind):

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from cxreport.datasets import nih
 from cxreport.datasets.openi import OpeniReport, read_evidence, read_reports, split_reports
-from cxreport.model.manifest import CAPTIONING, EvidenceModel
+from cxreport.model.manifest import EvidenceModel
 from cxreport.train.config import TrainConfig
 from cxreport.train.data import evidence, paired
 from cxreport.train.data.consensus import consensus_reports
@@ -89,10 +89,10 @@ def train_reports(config: TrainConfig, data_root: Path, run: Path, log: RunLog) 
     chexnet = chexnet_evidence(read_evidence(folder), data) if config.pairing == "unpaired" else None
     if chexnet is not None and config.reports.plan == "tags":
         data = replace(data, unusual=chexnet.unusual)
-    if config.architecture not in CAPTIONING:  # needs no image yet; an interrupted run finds it done
+    if not config.architecture.captioning:  # needs no image yet; an interrupted run finds it done
         decode_from_tags(config, data, run, log)
     known = _calibrated(config, run, log, splits, images, encoder, data, chexnet)
-    write = _write_captions if config.architecture in CAPTIONING else _write_reports
+    write = _write_captions if config.architecture.captioning else _write_reports
     written = write(known, _partners(known))
     written["extra_words"] = _fit_joint(known, tuple(written["vocabulary"])) if config.joint is not None else []
     _finish(known, written)

@@ -19,6 +19,7 @@ from cxreport.drafting.pipeline import GenerateOptions, generate
 from cxreport.drafting.word_steps import CaptionScorer
 from cxreport.errors import InvalidTagsError
 from cxreport.model.bundle import load_manifest
+from cxreport.model.choices import CAPTIONING, Architecture
 from cxreport.model.encode import encode
 from cxreport.model.manifest import Manifest
 from cxreport.model.session import CaptionOutput, Model
@@ -126,8 +127,8 @@ class Endless:
 
 
 @pytest.mark.parametrize("beam", [1, 3])
-@pytest.mark.parametrize("architecture", ["cnn-rnn", "soft-attention"])
-def test_no_phrase_of_six_words_comes_twice(manifest: Manifest, beam: int, architecture: str) -> None:
+@pytest.mark.parametrize("architecture", CAPTIONING)
+def test_no_phrase_of_six_words_comes_twice(manifest: Manifest, beam: int, architecture: Architecture) -> None:
     model = Endless(replace(manifest, architecture=architecture))
     images = [Encoding({}, np.ones((4, 12), np.float32), None)]
     options = DecodeOptions(beam=beam, max_words=60)

@@ -15,6 +15,7 @@ import pytest
 from cxreport.errors import BundleError, DeviceError
 from cxreport.model import bundle
 from cxreport.model.bundle import find_bundle, load_manifest, verify_graphs
+from cxreport.model.choices import Architecture
 from cxreport.model.gpu import cuda
 from cxreport.model.session import Model
 
@@ -61,7 +62,7 @@ def test_tiny_captioner_is_small_and_sound(tiny_captioner: Path) -> None:
 
 def test_graphs_by_architecture(tiny_bundle: Path) -> None:
     assert set(load_manifest(tiny_bundle).graphs) == {"encoder", "sentence_step", "word_step", "text_encoder"}
-    steps = {a: bundle.graph_names(a, text_encoder=False)[1:] for a in bundle.ARCHITECTURES}
+    steps = {a: bundle.graph_names(a, text_encoder=False)[1:] for a in Architecture}
     assert {a for a, names in steps.items() if names == ("caption_step",)} == {"cnn-rnn", "soft-attention"}
     assert sorted(map(len, steps.values())) == [1, 1, 2, 2, 2, 2]
 

@@ -16,6 +16,7 @@ from training_data import CAPTIONER, JOINT, SHAPES, draw, make_nih, make_openi, 
 from cxreport.drafting.pipeline import GenerateOptions, generate  # noqa: E402
 from cxreport.errors import ExportError, TrainingError  # noqa: E402
 from cxreport.model.bundle import load_manifest  # noqa: E402
+from cxreport.model.choices import CAPTIONING, Architecture  # noqa: E402
 from cxreport.model.encode import encode  # noqa: E402
 from cxreport.model.session import Model  # noqa: E402
 from cxreport.text.tokens import text_ids  # noqa: E402
@@ -149,7 +150,7 @@ def plain(data):
 def captioners(data, run, plain, tmp_path_factory):
     """A finished run of each captioning architecture."""
     runs = {}
-    for architecture in ("cnn-rnn", "soft-attention"):
+    for architecture in CAPTIONING:
         runs[architecture] = tmp_path_factory.mktemp(architecture) / "run"
         train(plain, data, runs[architecture], Quiet(), architecture, run)
     return runs
@@ -172,7 +173,7 @@ def _check_bundle(folder, architecture, written):
     return report
 
 
-@pytest.mark.parametrize("architecture", ["co-attention", "visual-only", "semantic-only", "no-attention"])
+@pytest.mark.parametrize("architecture", [a for a in Architecture if not a.captioning])
 def test_every_hierarchical_architecture_trains(data, run, plain, tmp_path, architecture):
     progress = Quiet()
     train(plain, data, tmp_path / "run", progress, architecture, run)
@@ -183,7 +184,7 @@ def test_every_hierarchical_architecture_trains(data, run, plain, tmp_path, arch
     assert config["architecture"] == architecture
 
 
-@pytest.mark.parametrize("architecture", ["cnn-rnn", "soft-attention"])
+@pytest.mark.parametrize("architecture", CAPTIONING)
 def test_every_captioning_architecture_trains(data, captioners, tmp_path, architecture):
     run = captioners[architecture]
     report = _check_bundle(tmp_path / "bundle", architecture, export(run, tmp_path / "bundle"))

@@ -16,6 +16,7 @@ from torch import nn
 
 from cxreport.errors import BundleError, ExportError
 from cxreport.model.bundle import MANIFEST_FILE, SCHEMA_VERSION, is_bundle, read_graphs
+from cxreport.model.choices import Architecture
 from cxreport.model.manifest import (
     ENCODER,
     TEXT_ENCODER,
@@ -61,7 +62,7 @@ class BundleDescription:
     provenance: dict[str, Any]
     aliases: dict[str, str] = field(default_factory=dict)
     extra_words: tuple[str, ...] = ()
-    architecture: str = "co-attention"
+    architecture: Architecture = Architecture.CO_ATTENTION
     resize: str = "stretch, area average"
     gpu_graphs: bool = True
     """Whether to add the graphs for GPUs."""

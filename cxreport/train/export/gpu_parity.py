@@ -17,10 +17,10 @@ from onnx import TensorProto, helper, numpy_helper
 from cxreport.drafting.beam import search
 from cxreport.drafting.word_steps import TopicScorer
 from cxreport.errors import ExportError
+from cxreport.model.choices import Precision
 from cxreport.model.encode import encode
 from cxreport.model.gpu.word_search import write_greedily
 from cxreport.model.manifest import HALF_ENCODER, WORD_SEARCH, Manifest
-from cxreport.model.precisions import FLOAT16
 from cxreport.model.session import Model
 from cxreport.model.word_limits import Limits
 from cxreport.train.export.parity import made_image
@@ -94,7 +94,7 @@ def as_on_a_gpu(manifest: Manifest, graphs: Mapping[str, bytes]) -> Model:
         if rounds:
             model.graph.node.extend(_rounding(f"{name}.sum", name))
     rounding = {**graphs, HALF_ENCODER: model.SerializeToString()}
-    return Model.on_cpu(replace(manifest, precision=FLOAT16), rounding, 1)
+    return Model.on_cpu(replace(manifest, precision=Precision.FLOAT16), rounding, 1)
 
 
 def _rounding(source: str, target: str) -> list[onnx.NodeProto]:

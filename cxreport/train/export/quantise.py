@@ -29,10 +29,10 @@ from cxreport.drafting.decode import DecodeOptions, decode
 from cxreport.drafting.plan import HEAD, make_plan
 from cxreport.errors import ExportError
 from cxreport.model.bundle import load_manifest, read_graphs
+from cxreport.model.choices import Precision
 from cxreport.model.cpus import encoder_threads
 from cxreport.model.encode import encode
 from cxreport.model.manifest import ENCODER, GPU_GRAPHS, TEXT_ENCODER, Manifest
-from cxreport.model.precisions import INT8
 from cxreport.model.recorder import Recording
 from cxreport.model.session import Model
 from cxreport.train.export.bundle import put_in_place, write_graphs
@@ -63,7 +63,7 @@ def add_int8(bundle: Path, images: Path) -> dict[str, Any]:
     Raises:
         ExportError: as `quantise`.
     """
-    return quantise(bundle, bundle / INT8, calibration_images(images, load_manifest(bundle)))
+    return quantise(bundle, bundle / Precision.INT8, calibration_images(images, load_manifest(bundle)))
 
 
 def quantise(source: Path, out: Path, images: Sequence[Pixels]) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def quantise(source: Path, out: Path, images: Sequence[Pixels]) -> dict[str, Any
         ExportError: too few images, a bundle that is int8 already, or a check failed; ``out`` is as it was.
     """
     manifest = load_manifest(source)
-    if manifest.precision == INT8:
+    if manifest.precision == Precision.INT8:
         raise ExportError(f"{source}: is an int8 bundle already.", hint="Name the float bundle.")
     if len(images) < LEAST_IMAGES:
         raise ExportError(f"{len(images)} images are too few to calibrate on; {LEAST_IMAGES} are the least.")
@@ -177,7 +177,7 @@ def _write(folder: Path, manifest: Manifest, graphs: dict[str, bytes], stretch: 
         stretch: how much farther from the training images an image seems; the limits move along.
     """
     limits = {name: round(limit * stretch, 4) for name, limit in manifest.raw["typicality"].items()}
-    raw = {**manifest.raw, "precision": INT8, "quantised_from": manifest.sha256}
+    raw = {**manifest.raw, "precision": Precision.INT8, "quantised_from": manifest.sha256}
     write_graphs(folder, graphs, raw | {"typicality": limits})
 
 

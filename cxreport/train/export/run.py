@@ -12,7 +12,7 @@ import torch
 
 from cxreport.datasets.nih import NIH_EVIDENCE
 from cxreport.errors import ExportError
-from cxreport.model.manifest import CAPTIONING, DecodingDefaults, DistanceLimits, EvidenceModel, ReportingTag, Tag
+from cxreport.model.manifest import DecodingDefaults, DistanceLimits, EvidenceModel, ReportingTag, Tag
 from cxreport.train.config import TrainConfig, load_config
 from cxreport.train.export.bundle import BundleDescription, write_bundle
 from cxreport.train.export.parity import Networks
@@ -95,7 +95,7 @@ def _networks(run: Path, config: TrainConfig, described: dict[str, Any]) -> Netw
     encoder.calibrate(*(torch.tensor(described["calibration"][k]) for k in ("slope", "bias")))
     words = len(described["vocabulary"])
     writer: Decoder | Captioner
-    if config.architecture in CAPTIONING:
+    if config.architecture.captioning:
         writer = new_captioner(config, words)
         writer.load_state_dict(state("captioner"))
     else:
@@ -108,7 +108,7 @@ def _networks(run: Path, config: TrainConfig, described: dict[str, Any]) -> Netw
 
 
 def _decoding(config: TrainConfig) -> DecodingDefaults:
-    if config.architecture in CAPTIONING:
+    if config.architecture.captioning:
         return DecodingDefaults(1, config.captioner.min_words, config.captioner.max_words, planned=False)
     reports = config.reports
     return DecodingDefaults(_MAX_SENTENCES, _MIN_WORDS, reports.max_words, reports.plan == "tags", len(reports.denied))
@@ -135,7 +135,7 @@ def _describe(config: TrainConfig, run: dict[str, Any]) -> BundleDescription:
         provenance={
             "recipe": config.name,
             "pairing": config.pairing,
-            "plan": "none" if config.architecture in CAPTIONING else config.reports.plan,
+            "plan": "none" if config.architecture.captioning else config.reports.plan,
             "seed": config.seed,
             "val_auc": run["val_auc"],
             "val_false_alarms": run["val_false_alarms"],

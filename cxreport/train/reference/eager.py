@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from cxreport.drafting.plan import HEAD, make_plan
 from cxreport.errors import BundleError
 from cxreport.model.bundle import load_manifest, read_graphs
+from cxreport.model.choices import Precision
 from cxreport.model.manifest import ENCODER, Manifest
-from cxreport.model.precisions import FLOAT32
 from cxreport.train.networks.decoder import Decoder, DecoderSizes
 from cxreport.train.networks.encoder import PATCH_DIM, Encoder, to_input
 from cxreport.train.reference.greedy import Ids, greedy
@@ -68,7 +68,7 @@ def load_eager(folder: Path) -> EagerModel:
         BundleError: unusable, quantised, or of another architecture than co-attention.
     """
     manifest = load_manifest(folder)
-    if manifest.architecture != _ARCHITECTURE or manifest.precision != FLOAT32:
+    if manifest.architecture != _ARCHITECTURE or manifest.precision != Precision.FLOAT32:
         raise BundleError(f"{folder}: PyTorch runs float bundles with {_ARCHITECTURE}.", hint="Leave PyTorch out.")
     graphs = {name: onnx.load_from_string(content) for name, content in read_graphs(folder, manifest).items()}
     encoder_weights = _weights(graphs[ENCODER])

@@ -1,0 +1,127 @@
+"""Architectures, precisions and devices: one table each, which commands, manifests, schemas and tests read.
+
+Without numpy, so that ``--help`` and the schema of records answer at once.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any, NamedTuple
+
+
+class ArchitectureRow(NamedTuple):
+    """Row of the architectures."""
+
+    name: str
+    steps: tuple[str, ...]
+    """Graphs that a bundle has for it, beside the encoder."""
+    attends_to: tuple[str, ...]
+    """Inputs that it weighs anew at each step: ``patches`` of the image, semantic features of the ``tags``."""
+    output: str
+    """Text that it writes, for documentation."""
+    source: str
+    """Paper, for documentation."""
+
+
+class Architecture(enum.StrEnum):
+    """Networks that write a report, by their names in bundles, recipes and on the command line."""
+
+    def __new__(cls, name: str, *_: Any) -> Architecture:
+        member = str.__new__(cls, name)
+        member._value_ = name
+        return member
+
+    def __init__(self, *fields: Any) -> None:
+        self.row = ArchitectureRow(*fields)
+
+    CO_ATTENTION = ArchitectureRow(
+        name="co-attention",
+        steps=("sentence_step", "word_step"),
+        attends_to=("patches", "tags"),
+        output="topics from patches and semantic features, a sentence each",
+        source="Jing et al. 2018",
+    )
+    VISUAL_ONLY = ArchitectureRow(
+        name="visual-only",
+        steps=("sentence_step", "word_step"),
+        attends_to=("patches",),
+        output="the same from patches alone",
+        source="ablation of Jing et al. 2018",
+    )
+    SEMANTIC_ONLY = ArchitectureRow(
+        name="semantic-only",
+        steps=("sentence_step", "word_step"),
+        attends_to=("tags",),
+        output="the same from semantic features alone",
+        source="ablation of Jing et al. 2018",
+    )
+    NO_ATTENTION = ArchitectureRow(
+        name="no-attention",
+        steps=("sentence_step", "word_step"),
+        attends_to=(),
+        output="the same from the mean patch",
+        source="ablation of Jing et al. 2018",
+    )
+    CNN_RNN = ArchitectureRow(
+        name="cnn-rnn",
+        steps=("caption_step",),
+        attends_to=(),
+        output="one sequence of words, from the mean patch",
+        source="Vinyals et al. 2015",
+    )
+    SOFT_ATTENTION = ArchitectureRow(
+        name="soft-attention",
+        steps=("caption_step",),
+        attends_to=("patches",),
+        output="one sequence of words, attending to the patches at each",
+        source="Xu et al. 2015",
+    )
+
+    @property
+    def captioning(self) -> bool:
+        """Whether a report is one sequence of words, without plan and topics."""
+        return "caption_step" in self.row.steps
+
+
+class Device(enum.StrEnum):
+    """Hardware that the networks run on."""
+
+    AUTO = "auto"
+    """CUDA where it works, else the CPU."""
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class PrecisionRow(NamedTuple):
+    """Row of the precisions."""
+
+    name: str
+    folder: str = ""
+    """Folder of a bundle of its own inside the float bundle."""
+    encoder: str = ""
+    """Graph of the float bundle that takes the place of its encoder."""
+    devices: tuple[Device, ...] = (Device.CPU, Device.CUDA)
+
+
+class Precision(enum.StrEnum):
+    """Numbers that the networks compute with."""
+
+    def __new__(cls, name: str, *_: Any) -> Precision:
+        member = str.__new__(cls, name)
+        member._value_ = name
+        return member
+
+    def __init__(self, *fields: Any) -> None:
+        self.row = PrecisionRow(*fields)
+
+    AUTO = PrecisionRow(name="auto")
+    """The one that suits the machine: `model.precision` chooses."""
+    FLOAT32 = PrecisionRow(name="float32")
+    INT8 = PrecisionRow(name="int8", folder="int8")
+    """Weights and activations of 8 bits."""
+    FLOAT16 = PrecisionRow(name="float16", encoder="encoder_fp16", devices=(Device.CUDA,))
+    """The encoder in half precision."""
+
+
+CAPTIONING = tuple(a for a in Architecture if a.captioning)
+PRECISIONS = tuple(p for p in Precision if p is not Precision.AUTO)
