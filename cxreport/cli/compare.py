@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cxreport.cli.options import Precision
 from cxreport.errors import MissingExtraError, UsageError
+from cxreport.model.choices import Precision
 
 if TYPE_CHECKING:
     from cxreport.evaluate.compare import Comparison
@@ -61,7 +61,7 @@ def compare(
     from cxreport.evaluate.compare import compare as measure
 
     with _as_bundles(runs, precision) as bundles:
-        return measure(bundles, openi, nih, options, precision.value)
+        return measure(bundles, openi, nih, options, precision)
 
 
 @contextmanager

@@ -22,8 +22,9 @@ from cxreport.evaluate.openi import EVIDENCE, sections, split_name
 from cxreport.evaluate.text import clinical
 from cxreport.evaluate.text.metrics import CaptionMetrics
 from cxreport.evaluate.text.variety import variety
+from cxreport.model.choices import Precision
 from cxreport.model.manifest import Manifest
-from cxreport.model.precision import Precision, load_model
+from cxreport.model.precision import load_model
 from cxreport.model.session import Model
 from cxreport.text import lexicon
 from cxreport.text.conventions import JING_REPORT, R2GEN_FINDINGS, Preparer, SectionTexts
@@ -105,7 +106,7 @@ def compare(
     folder: Path,
     folders: Sequence[Path],
     options: EvaluateOptions,
-    precision: Precision = "auto",
+    precision: Precision = Precision.AUTO,
 ) -> Comparison:
     """Draft from the same images with every bundle, and measure them beside baselines.
 
@@ -157,7 +158,7 @@ def compare(
 
 
 def _load(bundle: Path, precision: Precision) -> Model:
-    return Model.load(bundle, "cpu") if precision == "auto" else load_model(bundle, "cpu", precision)
+    return Model.load(bundle, "cpu") if precision is Precision.AUTO else load_model(bundle, "cpu", precision)
 
 
 def _read(folder: Path, labels: Floats, limit: int | None) -> _Data:
