@@ -66,6 +66,6 @@ def test_worklist_example(generate, tmp_path: Path, phantoms: Path) -> None:
     assert len(lines) == 1 + len(records.splitlines())
 
 
-@pytest.mark.parametrize("name", [".ci/run"])
+@pytest.mark.parametrize("name", [".ci/run", "scripts/lint"])
 def test_scripts_can_be_run(name: str) -> None:
     assert (ROOT / name).stat().st_mode & 0o111
