@@ -1,4 +1,4 @@
-"""Where `cxreport generate` writes: text, a JSON array or JSON Lines; to stdout, a file, or a folder."""
+"""Destinations of `cxreport generate`: stdout, a file, or a folder with a file per study."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, TextIO
 
 from cxreport.cli.errors import interrupt_held
 from cxreport.errors import UsageError
-from cxreport.output.formats import Format, Formatter, make_formatter
+from cxreport.files import PartialFile
+from cxreport.output.formats import Formatter, OutputFormat
 
 if TYPE_CHECKING:
     from cxreport.model.manifest import Manifest
@@ -61,33 +62,33 @@ class FileWriter(StreamWriter):
     """Writes one document to ``FILE.partial``, which becomes ``FILE`` once it is complete."""
 
     def __init__(self, formatter: Formatter, path: Path) -> None:
-        self._path = path
-        self._partial = path.with_name(path.name + ".partial")
-        super().__init__(formatter, _open(self._partial))
+        self._file = PartialFile(path)
+        super().__init__(formatter, _open(self._file.path))
 
     def close(self, complete: bool) -> str | None:
         """Close the document and give it its name, or leave it under the other one."""
         super().close(complete)
         self._stream.close()
         if complete:
-            os.replace(self._partial, self._path)
+            self._file.put_in_place()
         elif self._empty:
-            self._partial.unlink()
+            self._file.remove()
         else:
-            return str(self._partial)
+            return str(self._file.path)
         return None
 
 
 class FolderWriter(Writer):
     """Writes one document per study into a folder, each under its name once it is complete."""
 
-    def __init__(self, formatter: Formatter, folder: Path) -> None:
+    def __init__(self, formatter: Formatter, folder: Path, suffix: str) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"{folder}: cannot be made ({error.strerror}).") from error
         self._formatter = formatter
         self._folder = folder
+        self._suffix = suffix
         self._names: dict[str, int] = {}
 
     def write(self, outcome: Outcome) -> None:
@@ -107,16 +108,16 @@ class FolderWriter(Writer):
         """Make a study's id a file name; numbers tell apart those that come twice."""
         stem = re.sub(r"[^\w.-]+", "_", id_).strip("._")[:150] or "study"
         self._names[stem.lower()] = count = self._names.get(stem.lower(), 0) + 1
-        return f"{stem}{'' if count == 1 else f'~{count}'}{self._formatter.suffix}"
+        return f"{stem}{'' if count == 1 else f'~{count}'}{self._suffix}"
 
 
-def make_writer(format_: Format, out: str | None, manifest: Manifest) -> Writer:
+def make_writer(output_format: OutputFormat, out: str | None, manifest: Manifest) -> Writer:
     """Choose the writer: a folder where ``out`` is one or ends with a slash, else a file, else stdout."""
-    formatter = make_formatter(format_, None if out else sys.stdout, manifest)
     if not out:
-        return StreamWriter(formatter, sys.stdout)
+        return StreamWriter(output_format.formatter(manifest, sys.stdout), sys.stdout)
+    formatter = output_format.formatter(manifest)
     if out.endswith(("/", os.sep)) or Path(out).is_dir():
-        return FolderWriter(formatter, Path(out))
+        return FolderWriter(formatter, Path(out), output_format.suffix)
     return FileWriter(formatter, Path(out))
 
 

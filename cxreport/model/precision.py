@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxreport.errors import BundleError, DeviceError, UsageError
+from cxreport.files import PartialFile
 from cxreport.model.bundle import is_bundle, load_manifest
 from cxreport.model.choices import Device, Precision
 from cxreport.model.cpus import cpuinfo, processor
@@ -229,8 +230,7 @@ def _write_cache(found: dict[str, dict[Precision, float]]) -> None:
     path = _cache_file()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}")
-        partial.write_text(json.dumps(found))
-        partial.replace(path)
+        with PartialFile(path, f".{os.getpid()}") as file:  # several processes may have measured
+            file.write_text(json.dumps(found))
     except OSError as error:
         log.debug("the measurement is not kept", exc_info=error)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 import shutil
 import tempfile
 from array import array
@@ -23,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxreport.errors import RetrievalIndexError, UsageError
+from cxreport.files import PartialFile
 from cxreport.model.manifest import Manifest
 from cxreport.types import Floats
 
@@ -81,7 +81,7 @@ class IndexWriter:
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.counts: dict[Kind, int] = dict.fromkeys(KINDS, 0)
         self._path = path
-        self._partial = path.with_name(path.name + ".partial")
+        self._partial = PartialFile(path)
         self._metadata = FORMAT | dict(zip(_BUNDLE, (manifest.name, manifest.version, manifest.origin), strict=True))
         self._width = 0
         self._reserved = 0
@@ -93,9 +93,9 @@ class IndexWriter:
             raise UsageError(f"{self._path}: is a folder.", hint="Name the file that becomes the index.")
         try:
             self._text = tempfile.TemporaryFile(dir=self._path.parent)
-            self._stream: BinaryIO = self._partial.open("wb")
+            self._stream: BinaryIO = self._partial.path.open("wb")
         except OSError as error:
-            raise UsageError(f"{self._partial}: cannot be written ({error.strerror}).") from error
+            raise UsageError(f"{self._partial.path}: cannot be written ({error.strerror}).") from error
         return self
 
     def add(self, entry: Entry) -> None:
@@ -125,9 +125,9 @@ class IndexWriter:
             self._stream.close()
             if not complete:
                 with contextlib.suppress(OSError):
-                    self._partial.unlink()
+                    self._partial.remove()
         if complete:
-            os.replace(self._partial, self._path)
+            self._partial.put_in_place()
 
     def _finish(self) -> None:
         """Append the other tensors and fill in the header."""

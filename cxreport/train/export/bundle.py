@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from cxreport.errors import BundleError, ExportError
+from cxreport.files import partial_folder
 from cxreport.model.bundle import MANIFEST_FILE, SCHEMA_VERSION, is_bundle, read_graphs
 from cxreport.model.choices import Architecture
 from cxreport.model.manifest import (
@@ -85,15 +84,9 @@ def write_bundle(out: Path, networks: Networks, description: BundleDescription) 
     sizes = _sizes(networks, description)
     if out.exists() and not is_bundle(out) and (out.is_file() or any(out.iterdir())):
         raise ExportError(f"{out}: exists and is not a model bundle.", hint="Name another folder.")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
-        _write(partial, networks, description, sizes)
-        figures = _verify(partial, networks)
-        put_in_place(partial, out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return figures
+    with partial_folder(out) as folder:
+        _write(folder, networks, description, sizes)
+        return _verify(folder, networks)
 
 
 def _sizes(networks: Networks, description: BundleDescription) -> Sizes:
@@ -206,18 +199,3 @@ def _verify(folder: Path, networks: Networks) -> dict[str, Any]:
         raise ExportError(f"The exported bundle does not load: {error.message}") from error
     graphs = read_graphs(folder, model.manifest)
     return {"bytes": total, **check_parity(model, networks), **check_gpu_graphs(model, graphs)}
-
-
-def put_in_place(partial: Path, out: Path) -> None:
-    """Swap the new folder for the old one, whose other files, as a model card, move along."""
-    partial.chmod(0o755)
-    if not out.exists():
-        partial.rename(out)
-        return
-    for file in out.iterdir():
-        if file.is_file() and not (partial / file.name).exists():
-            shutil.copy2(file, partial)
-    old = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent)) / "old"
-    out.rename(old)
-    partial.rename(out)
-    shutil.rmtree(old.parent)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from cxreport.drafting.decode import DecodeOptions, decode
 from cxreport.drafting.plan import HEAD, make_plan
 from cxreport.errors import ExportError
+from cxreport.files import partial_folder
 from cxreport.model.bundle import load_manifest, read_graphs
 from cxreport.model.choices import Precision
 from cxreport.model.cpus import encoder_threads
@@ -35,7 +35,7 @@ from cxreport.model.encode import encode
 from cxreport.model.manifest import ENCODER, GPU_GRAPHS, TEXT_ENCODER, Manifest
 from cxreport.model.recorder import Recording
 from cxreport.model.session import Model
-from cxreport.train.export.bundle import put_in_place, write_graphs
+from cxreport.train.export.bundle import write_graphs
 from cxreport.train.export.calibration import CALIBRATED, Feeds, calibration_images
 from cxreport.train.export.fp16 import halve, restore
 from cxreport.types import Decoding, Encoding, Pixels, Plan
@@ -91,15 +91,9 @@ def quantise(source: Path, out: Path, images: Sequence[Pixels]) -> dict[str, Any
     model = Model.load(source, "cpu")
     graphs, exact = _quantised_graphs(model, read_graphs(source, manifest), calibration)
     stretch = _stretch(exact, encode(Model.on_cpu(manifest, graphs, encoder_threads()), calibration))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
-        _write(partial, manifest, graphs, stretch)
-        figures = _compare(partial, model, compared)
-        put_in_place(partial, out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return figures
+    with partial_folder(out) as folder:
+        _write(folder, manifest, graphs, stretch)
+        return _compare(folder, model, compared)
 
 
 def _quantised_graphs(

@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 
+from cxreport.files import PartialFile
+
 
 def save(state: dict[str, Any], path: Path) -> None:
     """Write tensors under a temporary name and put them in place."""
-    partial = path.with_suffix(".tmp")
-    torch.save(state, partial)
-    partial.replace(path)
+    with PartialFile(path) as file:
+        torch.save(state, file)
