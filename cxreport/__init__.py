@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cxreport.model.manifest import Manifest
     from cxreport.model.precision import load_model
     from cxreport.model.session import Model
+    from cxreport.output.formats import get_formatter
     from cxreport.output.record import record_schema, to_record
     from cxreport.reading.study import ReadOptions, read_studies
     from cxreport.reading.tag_table import read_tag_table
@@ -38,6 +39,7 @@ _HOMES = {
     "Study": "types",
     "find_bundle": "model.bundle",
     "generate": "drafting.pipeline",
+    "get_formatter": "output.formats",
     "load_manifest": "model.bundle",
     "load_model": "model.precision",
     "read_studies": "reading.study",
@@ -59,6 +61,7 @@ __all__ = [
     "__version__",
     "find_bundle",
     "generate",
+    "get_formatter",
     "load_manifest",
     "load_model",
     "read_studies",

@@ -41,7 +41,7 @@ from cxreport.cli.options import (
 )
 from cxreport.errors import UsageError
 from cxreport.model.choices import Device, Precision
-from cxreport.output.formats import Format
+from cxreport.output.formats import FORMATS, OutputFormat
 
 if TYPE_CHECKING:
     from cxreport.model.manifest import Manifest
@@ -83,9 +83,9 @@ def generate(
     """
     with errors_handled(verbose), diagnostics(quiet, verbose):
         _checkinput_option(paths, example, from_tags, evidence)
-        chosen = _format(format_, json_lines)
+        output_format = _output_format(format_, json_lines)
         if attention:
-            _check_attention(chosen, tags_only, from_tags)
+            _check_attention(output_format, tags_only, from_tags)
         inputs = [example_path()] if example else listed(paths or [])
 
         from cxreport.cli import progress as _cli_run
@@ -121,7 +121,7 @@ def generate(
             )
             with contextlib.closing(studies):
                 outcomes = pipeline.generate(loaded, studies, options)
-                code = _cli_run.write_all(outcomes, manifest, chosen, out, progress, quiet)
+                code = _cli_run.write_all(outcomes, manifest, output_format, out, progress, quiet)
         raise typer.Exit(code)
 
 
@@ -136,18 +136,19 @@ def _checkinput_option(paths: list[str] | None, example: bool, from_tags: Path |
         raise UsageError("--evidence goes with --from-tags.")
 
 
-def _format(format_: Format | None, json_lines: bool) -> Format:
-    """Choose the format."""
-    if json_lines and format_ not in (None, Format.JSONL):
-        raise UsageError(f"--json and --format {format_} exclude one another.")
-    return Format.JSONL if json_lines else format_ or Format.TEXT
+def _output_format(name: str | None, json_lines: bool) -> OutputFormat:
+    """Look the format up, with ``--json`` as a short name of JSON Lines."""
+    if json_lines and name not in (None, "jsonl"):
+        raise UsageError(f"--json and --format {name} exclude one another.")
+    return FORMATS["jsonl" if json_lines else name or next(iter(FORMATS))]
 
 
-def _check_attention(format_: Format, tags_only: bool, from_tags: Path | None) -> None:
+def _check_attention(output_format: OutputFormat, tags_only: bool, from_tags: Path | None) -> None:
     """Ask for a format that can hold maps, and for the image and the sentences that they tie together."""
-    if format_ is Format.TEXT:
+    if not output_format.holds_attention:
+        names = " or ".join(row.name for row in FORMATS.values() if row.holds_attention)
         hint = "Add --json, or see the maps of one study with `cxreport explain`."
-        raise UsageError("--attention goes with a JSON format.", hint=hint)
+        raise UsageError(f"--attention goes with --format {names}.", hint=hint)
     if tags_only or from_tags is not None:
         raise UsageError(f"--attention and {'--tags-only' if tags_only else '--from-tags'} exclude one another.")
 

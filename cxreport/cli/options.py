@@ -12,7 +12,7 @@ import typer
 
 from cxreport.errors import MissingExtraError
 from cxreport.model.choices import Device, Precision
-from cxreport.output.formats import Format
+from cxreport.output.formats import FORMATS
 
 EXAMPLE_FILE = "RG1_UNCR.dcm"
 
@@ -64,12 +64,23 @@ Force = Annotated[
         "--force", help="Accept other modalities, body parts, lateral views, and images unlike a chest radiograph."
     ),
 ]
+
+
+def _known_format(name: str | None) -> str | None:
+    """Refuse a name that the table of formats lacks."""
+    if name is not None and name not in FORMATS:
+        raise typer.BadParameter(f"{name!r} is not one of {', '.join(map(repr, FORMATS))}.")
+    return name
+
+
 FormatOption = Annotated[
-    Format | None,
+    str | None,
     output_option(
         "--format",
-        metavar="|".join(Format),
-        help="Panels (text, the default), one array (json), or a record per line (jsonl).",
+        metavar="|".join(FORMATS),
+        callback=_known_format,
+        autocompletion=lambda: list(FORMATS),
+        help=f"{'; '.join(f'{row.name}: {row.help}' for row in FORMATS.values())}. Default: {next(iter(FORMATS))}.",
     ),
 ]
 JsonLines = Annotated[bool, output_option("--json", help="Short for --format jsonl.")]
@@ -79,7 +90,12 @@ Out = Annotated[
 ]
 TagsOnly = Annotated[bool, output_option("--tags-only", help="Stop after tags and plan: no report text.")]
 Attention = Annotated[
-    bool, output_option("--attention", help="Add to JSON records which patches each sentence and word looked at.")
+    bool,
+    output_option(
+        "--attention",
+        help="Add which patches each sentence and word looked at. "
+        f"Needs --format {' or '.join(row.name for row in FORMATS.values() if row.holds_attention)}.",
+    ),
 ]
 Retrieve = Annotated[
     Path | None,

@@ -16,7 +16,7 @@ from cxreport.cli.errors import exit_code, say
 from cxreport.cli.output import Writer, make_writer
 from cxreport.errors import ExitCode, NothingReadableError
 from cxreport.model.manifest import Manifest
-from cxreport.output.formats import Format
+from cxreport.output.formats import OutputFormat
 from cxreport.types import Failure, Outcome
 
 
@@ -57,7 +57,12 @@ class Progress:
 
 
 def write_all(
-    outcomes: Iterable[Outcome], manifest: Manifest, format_: Format, out: str | None, progress: Progress, quiet: bool
+    outcomes: Iterable[Outcome],
+    manifest: Manifest,
+    output_format: OutputFormat,
+    out: str | None,
+    progress: Progress,
+    quiet: bool,
 ) -> ExitCode:
     """Write outcomes as they come, and say on stderr what the result does not show.
 
@@ -67,12 +72,12 @@ def write_all(
     Raises:
         NothingReadableError: there was no outcome.
     """
-    seen_in_result = format_ is Format.TEXT and out is None
+    seen_in_result = output_format.shows_warnings and out is None
     tally: Counter[ExitCode] = Counter()
     if not quiet:
         with progress.hidden():
             say(DISCLAIMER)
-    with _closing(make_writer(format_, out, manifest)) as writer:
+    with _closing(make_writer(output_format, out, manifest)) as writer:
         for outcome in outcomes:
             with progress.hidden():
                 writer.write(outcome)

@@ -1,12 +1,15 @@
-"""Output formats of drafted reports: text, a JSON array, or JSON Lines."""
+"""The table of output formats: text, a JSON array, or JSON Lines. A new format is one class and one row here."""
 
 from __future__ import annotations
 
-import enum
 import io
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
+
+from cxreport.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -17,43 +20,46 @@ if TYPE_CHECKING:
 TEXT_FILE_WIDTH = 80
 
 
-class Format(enum.StrEnum):
-    """Output formats of `generate`."""
-
-    TEXT = "text"
-    JSON = "json"
-    JSONL = "jsonl"
-
-
 class Formatter(ABC):
-    """Turns outcomes into pieces of a document."""
+    """Base of the output formats: outcomes as pieces of one document.
 
-    suffix: str
+    Args:
+        manifest: of the bundle that drafted the reports.
+        terminal: stream whose width and colours the text may take; None for plain text of a fixed width.
+    """
 
-    def __init__(self, manifest: Manifest) -> None:
+    def __init__(self, manifest: Manifest, terminal: TextIO | None = None) -> None:
         self._manifest = manifest
+        self._terminal = terminal
 
     @abstractmethod
     def piece(self, outcome: Outcome, first: bool) -> str:
-        """Format one outcome of a document; ``first`` tells whether it begins it."""
+        """Format one outcome; ``first`` marks the one that begins the document."""
 
     def end(self, empty: bool) -> str:
-        """Close a document, which may hold no outcome."""
+        """Close the document; ``empty`` marks one without an outcome."""
         return ""
+
+    def write(self, outcomes: Iterable[Outcome], stream: TextIO) -> None:
+        """Write a document of outcomes to a stream, each as it comes."""
+        first = True
+        for outcome in outcomes:
+            stream.write(self.piece(outcome, first))
+            stream.flush()
+            first = False
+        stream.write(self.end(empty=first))
 
 
 class TextFormatter(Formatter):
     """Panels; for a terminal with its width and colours, for files at a fixed width without."""
 
-    suffix = ".txt"
-
-    def __init__(self, manifest: Manifest, stream: TextIO | None = None) -> None:
+    def __init__(self, manifest: Manifest, terminal: TextIO | None = None) -> None:
         from rich.console import Console
 
-        super().__init__(manifest)
+        super().__init__(manifest, terminal)
         plain = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
         self._console = (
-            Console(file=stream) if stream else Console(file=plain, width=TEXT_FILE_WIDTH, color_system=None)
+            Console(file=terminal) if terminal else Console(file=plain, width=TEXT_FILE_WIDTH, color_system=None)
         )
 
     def piece(self, outcome: Outcome, first: bool) -> str:
@@ -64,25 +70,20 @@ class TextFormatter(Formatter):
 
 
 class JsonLinesFormatter(Formatter):
-    """A record per line."""
-
-    suffix = ".jsonl"
+    """Records, one a line."""
 
     def piece(self, outcome: Outcome, first: bool) -> str:
         """Write a record in one line."""
         return self._dump(outcome) + "\n"
 
     def _dump(self, outcome: Outcome, indent: int | None = None) -> str:
-        """Write a record."""
         from cxreport.output.record import to_record
 
         return json.dumps(to_record(outcome, self._manifest), allow_nan=False, indent=indent)
 
 
 class JsonFormatter(JsonLinesFormatter):
-    """One array."""
-
-    suffix = ".json"
+    """Records as one array."""
 
     def piece(self, outcome: Outcome, first: bool) -> str:
         """Write a record as an element of the array."""
@@ -93,19 +94,50 @@ class JsonFormatter(JsonLinesFormatter):
         return "[]\n" if empty else "\n]\n"
 
 
+@dataclass(frozen=True)
+class OutputFormat:
+    """A row of the table of formats."""
+
+    name: str
+    """Value of ``--format``."""
+    help: str
+    """A few words for ``--help`` and the documentation."""
+    suffix: str
+    """Of the files that ``--out DIR/`` makes."""
+    formatter: type[Formatter]
+    holds_attention: bool = False
+    """True where a document can hold the attention maps of ``--attention``."""
+    shows_warnings: bool = False
+    """True where a person who reads the document sees failures and warnings: a terminal need not repeat them."""
+
+
+_TABLE = (
+    OutputFormat("text", "a panel per study", ".txt", TextFormatter, shows_warnings=True),
+    OutputFormat("json", "one array of records", ".json", JsonFormatter, holds_attention=True),
+    OutputFormat("jsonl", "a record per line", ".jsonl", JsonLinesFormatter, holds_attention=True),
+)
+FORMATS = {row.name: row for row in _TABLE}
+"""Name -> output format; the first is the default of ``--format``."""
+
+
+def get_formatter(name: str, manifest: Manifest, terminal: TextIO | None = None) -> Formatter:
+    """Make the formatter of an output format.
+
+    Args:
+        name: ``text``, ``json``, ``jsonl`` or another key of `FORMATS`.
+        manifest: of the bundle that drafted the reports.
+        terminal: stream whose width and colours text may take; None for plain text of 80 columns.
+
+    Raises:
+        UsageError: there is no such format.
+    """
+    if name not in FORMATS:
+        raise UsageError(f"No output format {name!r}.", hint=f"Formats: {', '.join(FORMATS)}.")
+    return FORMATS[name].formatter(manifest, terminal)
+
+
 def drawn(content: RenderableType, console: Console) -> str:
     """Content as the console would show it; written by ourselves, as rich ends with an error on a closed pipe."""
     with console.capture() as capture:
         console.print(content)
     return capture.get()
-
-
-def make_formatter(format_: Format, terminal: TextIO | None, manifest: Manifest) -> Formatter:
-    """Choose the formatter."""
-    match format_:
-        case Format.TEXT:
-            return TextFormatter(manifest, terminal)
-        case Format.JSON:
-            return JsonFormatter(manifest)
-        case Format.JSONL:
-            return JsonLinesFormatter(manifest)

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from cxreport import get_formatter
+from cxreport.errors import UnreadableFileError, UsageError
+from cxreport.model.bundle import load_manifest
+from cxreport.output.formats import FORMATS, OutputFormat
+from cxreport.output.record import to_record
+from cxreport.types import Failure, Outcome, Report, Study
+
+OUTCOMES: list[Outcome] = [
+    Report(study=Study("s1", ("a.dcm",), None), tags=(), plan=(), findings=("No effusion.",), impression=("Normal.",)),
+    Failure("bad.dcm", ("bad.dcm",), UnreadableFileError("bad.dcm: truncated.")),
+]
+
+
+@pytest.fixture(params=FORMATS.values(), ids=FORMATS)
+def row(request: pytest.FixtureRequest) -> OutputFormat:
+    return request.param
+
+
+def document(name: str, bundle: Path, outcomes: list[Outcome]) -> str:
+    stream = io.StringIO()
+    get_formatter(name, load_manifest(bundle)).write(outcomes, stream)
+    return stream.getvalue()
+
+
+def test_a_row_of_the_table(row: OutputFormat) -> None:
+    assert FORMATS[row.name] is row
+    assert row.suffix.startswith(".")
+    assert row.help
+    assert [other.suffix for other in FORMATS.values()].count(row.suffix) == 1
+
+
+def test_a_document_names_every_study(row: OutputFormat, tiny_bundle: Path) -> None:
+    text = document(row.name, tiny_bundle, OUTCOMES)
+    assert "s1" in text
+    assert "bad.dcm: truncated." in text
+    assert text.endswith("\n")
+    assert "\x1b" not in text
+
+
+def test_pieces_and_the_end_are_the_document(row: OutputFormat, tiny_bundle: Path) -> None:
+    formatter = get_formatter(row.name, load_manifest(tiny_bundle))
+    pieces = [formatter.piece(outcome, first=index == 0) for index, outcome in enumerate(OUTCOMES)]
+    assert "".join(pieces) + formatter.end(empty=False) == document(row.name, tiny_bundle, OUTCOMES)
+
+
+def test_records_are_those_of_to_record(tiny_bundle: Path) -> None:
+    expected = json.loads(json.dumps([to_record(outcome, load_manifest(tiny_bundle)) for outcome in OUTCOMES]))
+    assert json.loads(document("json", tiny_bundle, OUTCOMES)) == expected
+    assert [json.loads(line) for line in document("jsonl", tiny_bundle, OUTCOMES).splitlines()] == expected
+
+
+@pytest.mark.parametrize(("name", "text"), [("text", ""), ("json", "[]\n"), ("jsonl", "")])
+def test_a_document_without_outcomes(tiny_bundle: Path, name: str, text: str) -> None:
+    assert document(name, tiny_bundle, []) == text
+
+
+def test_an_unknown_format_names_the_others(tiny_bundle: Path) -> None:
+    with pytest.raises(UsageError, match="'xml'") as caught:
+        get_formatter("xml", load_manifest(tiny_bundle))
+    assert all(name in caught.value.hint for name in FORMATS)
