@@ -66,7 +66,7 @@ def train_captions(config: TrainConfig, data_root: Path, run: Path, log: RunLog)
     own = features.chosen.argsort().tolist()  # where the features of each image are
     first = [some[0] for some in val_texts]
     c = config.captioner
-    captioner = new_captioner(config, len(vocabulary))
+    captioner = new_captioner(config, encoder, len(vocabulary))
     task = CaptionTask(
         c, captioner, vocabulary, Images(features.patches, lambda _rng: own), texts, (features.val_patches, first)
     )

@@ -50,12 +50,18 @@ class EncoderConfig:
     batch: int
     lr: float
     lr_low: float
+    """Of the layers that the encoder calls early."""
     lr_head: float
     weight_decay: float
     warmup: int
+    """Steps in which the rates rise."""
     ema: float
+    """Decay of the moving average of the weights, per step."""
     phases: tuple[Phase, ...]
+    name: str = "vgg19"
+    """Of the convolutions: one of `networks.encoders.ENCODERS`."""
     width: float = 1.0
+    """Share of the convolutions' published number of channels, for tests."""
     flip: bool = True
     """Whether training mirrors images; off where texts say left and right of the picture."""
 

@@ -90,7 +90,7 @@ def train_reports(config: TrainConfig, data_root: Path, run: Path, log: RunLog) 
     if chexnet is not None and config.reports.plan == "tags":
         data = replace(data, unusual=chexnet.unusual)
     if not config.architecture.captioning:  # needs no image yet; an interrupted run finds it done
-        decode_from_tags(config, data, run, log)
+        decode_from_tags(config, encoder, data, run, log)
     known = _calibrated(config, run, log, splits, images, encoder, data, chexnet)
     write = _write_captions if config.architecture.captioning else _write_reports
     written = write(known, _partners(known))
@@ -98,11 +98,11 @@ def train_reports(config: TrainConfig, data_root: Path, run: Path, log: RunLog) 
     _finish(known, written)
 
 
-def decode_from_tags(config: TrainConfig, data: DecoderData, run: Path, log: RunLog) -> None:
+def decode_from_tags(config: TrainConfig, encoder: Encoder, data: DecoderData, run: Path, log: RunLog) -> None:
     """The first stage of a decoder: tag embeddings from word2vec, then training without images."""
     torch.manual_seed(config.seed)
     reports = config.reports
-    decoder = new_decoder(config, len(data.tags), len(data.vocabulary))
+    decoder = new_decoder(config, encoder, len(data.tags), len(data.vocabulary))
     sentences = (s.words for t in data.train for s in t.sentences)
     vectors = tag_vectors(sentences, data.tags, reports.hidden, config.seed)
     with torch.no_grad():
@@ -143,7 +143,7 @@ def _partners(known: _Known) -> Images:
 def _write_reports(known: _Known, partners: Images) -> dict[str, Any]:
     """The decoder with images, and on consensus reports; what the bundle needs to plan and write."""
     config, data, chexnet, reports = known.config, known.data, known.chexnet, known.config.reports
-    decoder = new_decoder(config, len(data.tags), len(data.vocabulary))
+    decoder = new_decoder(config, known.encoder, len(data.tags), len(data.vocabulary))
     decoder.load_state_dict(torch.load(known.run / "decoder_tags.pt", weights_only=True))
     course = Course(reports.image_epochs, reports.lr / 3, reports.weight_decay)
     task = ReportTask(reports, data, decoder, partners)
@@ -172,7 +172,7 @@ def _write_captions(known: _Known, partners: Images) -> dict[str, Any]:
     config, data = known.config, known.data
     texts, val = ([report_words(t) for t in split] for split in (data.train, data.val))
     vocabulary = frequent_words(texts, config.captioner.min_word_count)
-    captioner = new_captioner(config, len(vocabulary))
+    captioner = new_captioner(config, known.encoder, len(vocabulary))
     task = CaptionTask(config.captioner, captioner, vocabulary, partners, [[t] for t in texts], _val_pairs(known, val))
     c = config.captioner
     fit(task, Course(c.epochs, c.lr, c.weight_decay), known.run, "captioner", known.log, config.seed)

@@ -16,6 +16,7 @@ from cxreport.errors import TrainingError
 from cxreport.train.captions import train_captions
 from cxreport.train.config import TrainConfig, load_config, parse_config
 from cxreport.train.data.features import FEATURES_FILE
+from cxreport.train.networks.build import check_encoder
 from cxreport.train.networks.typicality import LIMITS_FILE, TYPICALITY_FILE
 from cxreport.train.progress import Progress, RunLog
 from cxreport.train.reports import train_reports
@@ -50,6 +51,7 @@ def train(
         if architecture is not None:
             recipe = f'architecture = "{architecture}"\n{_ARCHITECTURE.sub("", recipe)}'
         config = parse_config(recipe, config_path.name)
+        check_encoder(config.encoder)
         _claim(run, recipe)
     except (OSError, ValueError) as error:
         raise TrainingError(f"{config_path}: {error}") from error

@@ -28,6 +28,7 @@ from cxreport.train.fit.joint import JointData, JointImages, JointTexts, new_spa
 from cxreport.train.networks.captioner import Captioner, CaptionerSizes, make_captioner
 from cxreport.train.networks.decoder import Decoder, DecoderSizes
 from cxreport.train.networks.encoder import Encoder
+from cxreport.train.networks.encoders.vgg19 import Vgg19
 from cxreport.train.networks.joint import JointSpace, joint_features
 from cxreport.train.networks.typicality import fit_typicality
 from cxreport.types import Detail
@@ -101,7 +102,7 @@ def make(folder: Path, steps: int = 800) -> dict[str, Any]:
     """Write the bundle into a folder, its decoder taught for some steps; returns the figures of its export."""
     torch.set_num_threads(1)  # sums of several threads come in any order, and the bundle is to be the same each time
     torch.manual_seed(20261124)
-    encoder = Encoder(len(NIH), width=3 / 128).eval()
+    encoder = Encoder(Vgg19(3 / 128), len(NIH)).eval()
     pictures = _pictures()
     _spread(encoder, pictures)
     typicality = fit_typicality(encoder, pictures.squeeze(1).to(torch.uint8).numpy())
@@ -124,7 +125,7 @@ def make_captioner_bundle(folder: Path, steps: int = 500, architecture: str = "s
     """Write the bundle of a captioner, taught for some steps; returns the figures of its export."""
     torch.set_num_threads(1)
     torch.manual_seed(20261124)
-    encoder = Encoder(len(NIH), width=3 / 128).eval()
+    encoder = Encoder(Vgg19(3 / 128), len(NIH)).eval()
     colours = _coloured(512)
     _standardise(encoder, colours)
     typicality = fit_typicality(encoder, _pixels(torch.cat([colours[:64], _pictures().expand(-1, 3, -1, -1)])))

@@ -25,6 +25,7 @@ from cxreport.train.fit.metrics import auc, auc_per_tag  # noqa: E402
 from cxreport.train.networks.captioner import CaptionerSizes, Unrolled, make_captioner  # noqa: E402
 from cxreport.train.networks.decoder import Decoder, DecoderSizes, State  # noqa: E402
 from cxreport.train.networks.encoder import Encoder  # noqa: E402
+from cxreport.train.networks.encoders.vgg19 import Vgg19  # noqa: E402
 from cxreport.types import Detail  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -160,7 +161,7 @@ def test_calibration_undoes_a_scale_and_a_shift():
     probabilities = found.probabilities(distorted)
     assert np.abs(probabilities[:, 0] - 1 / (1 + np.exp(-true[:, 0]))).max() < 0.06
     assert np.allclose(probabilities[:, 1], 1 / (1 + np.exp(-distorted[:, 1])), atol=1e-5)
-    encoder = Encoder(2, width=1 / 32).eval()
+    encoder = Encoder(Vgg19(1 / 32), 2).eval()
     image = torch.rand(1, 1, 32, 32) * 255
     before = encoder(image)[1]
     encoder.calibrate(torch.tensor([2.0, 0.5]), torch.tensor([1.0, -1.0]))

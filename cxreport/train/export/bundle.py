@@ -34,7 +34,6 @@ from cxreport.train.export.gpu_parity import check_gpu_graphs
 from cxreport.train.export.graphs import CaptionGraph, EncoderGraph, SentenceGraph, WordGraph, make_graph
 from cxreport.train.export.parity import Networks, check_parity
 from cxreport.train.networks.decoder import Decoder, DecoderSizes
-from cxreport.train.networks.encoder import PATCH_STRIDE
 from cxreport.types import Detail
 
 MAX_BYTES = 50_000_000
@@ -99,7 +98,7 @@ def _sizes(networks: Networks, description: BundleDescription) -> Sizes:
     sizes = Sizes(
         image=description.image_size,
         channels=networks.channels,
-        patches=(description.image_size // PATCH_STRIDE) ** 2,
+        patches=networks.encoder.patches(description.image_size),
         patch_dim=head.in_features,
         embedding=joint.sizes.embedding if joint else head.in_features,
         patch_embeddings=joint.sizes.patches if joint else 0,

@@ -17,10 +17,9 @@ from cxreport.train.config import TrainConfig, load_config
 from cxreport.train.export.bundle import BundleDescription, write_bundle
 from cxreport.train.export.parity import Networks
 from cxreport.train.fit.joint import load_space
-from cxreport.train.networks.build import new_captioner, new_decoder
+from cxreport.train.networks.build import new_captioner, new_decoder, new_encoder
 from cxreport.train.networks.captioner import Captioner
 from cxreport.train.networks.decoder import Decoder
-from cxreport.train.networks.encoder import Encoder
 from cxreport.train.networks.typicality import TYPICALITY_FILE, Typicality
 from cxreport.train.progress import LOG_FILE
 from cxreport.train.reports import RUN_FILE
@@ -90,16 +89,16 @@ def _networks(run: Path, config: TrainConfig, described: dict[str, Any]) -> Netw
         loaded: dict[str, Any] = torch.load(run / f"{stage}.pt", weights_only=True)
         return loaded
 
-    encoder = Encoder(len(described["tags"]), width=config.encoder.width)
+    encoder = new_encoder(config.encoder, len(described["tags"]))
     encoder.load_state_dict(state("encoder"))
     encoder.calibrate(*(torch.tensor(described["calibration"][k]) for k in ("slope", "bias")))
     words = len(described["vocabulary"])
     writer: Decoder | Captioner
     if config.architecture.captioning:
-        writer = new_captioner(config, words)
+        writer = new_captioner(config, encoder, words)
         writer.load_state_dict(state("captioner"))
     else:
-        writer = new_decoder(config, len(described["reporting_tags"]), words)
+        writer = new_decoder(config, encoder, len(described["reporting_tags"]), words)
         writer.load_state_dict(state("consensus" if config.consensus else "decoder"))
     typicality = Typicality(**state(Path(TYPICALITY_FILE).stem))
     joint = load_space(config.joint, state("joint"), len(described["tags"])) if config.joint else None

@@ -18,10 +18,10 @@ from cxreport.datasets.nih import LabelledImages
 from cxreport.train.config import EncoderConfig, Phase
 from cxreport.train.fit import checkpoints
 from cxreport.train.fit.metrics import auc_per_tag
+from cxreport.train.networks.build import new_encoder
 from cxreport.train.networks.encoder import Encoder, augment, to_input
 from cxreport.train.progress import Progress
 
-_BLOCK_4 = 19  # its first convolution in vgg19().features
 _CHECKPOINT_STEPS = 100
 
 
@@ -55,9 +55,9 @@ def fit_encoder(
         seed: of shuffling, augmentation and initial values.
     """
     torch.manual_seed(seed)
-    encoder = Encoder(len(data.tags), width=config.width)
+    encoder = new_encoder(config, len(data.tags))
     if imagenet is not None:
-        encoder.load_imagenet(imagenet)
+        encoder.features.load_start_weights(imagenet)
     done_path, last_path = run / "encoder.pt", run / "encoder.last.pt"
     if done_path.exists():
         encoder.load_state_dict(torch.load(done_path, weights_only=True))
@@ -95,10 +95,11 @@ class _Trainer:
     ) -> None:
         self.config, self.data, self.seed = config, data, seed
         self.encoder, self.progress = encoder, progress
+        parameters = encoder.parameter_groups()
         groups = [
-            {"params": list(encoder.features[:_BLOCK_4].parameters()), "lr": config.lr_low},
-            {"params": list(encoder.features[_BLOCK_4:].parameters()), "lr": config.lr},
-            {"params": list(encoder.tag_head.parameters()), "lr": config.lr_head},
+            {"params": parameters.early, "lr": config.lr_low},
+            {"params": parameters.late, "lr": config.lr},
+            {"params": parameters.head, "lr": config.lr_head},
         ]
         self.optimiser = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
         self.steps = [p.images // config.batch for p in config.phases]

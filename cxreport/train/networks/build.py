@@ -4,28 +4,58 @@ from __future__ import annotations
 
 from typing import cast
 
-from cxreport.train.config import TrainConfig
+from cxreport.train.config import EncoderConfig, TrainConfig
 from cxreport.train.networks.captioner import Captioner, CaptionerSizes, make_captioner
 from cxreport.train.networks.decoder import Attends, Decoder, DecoderSizes
-from cxreport.train.networks.encoder import PATCH_DIM, PATCH_STRIDE
+from cxreport.train.networks.encoder import Encoder
+from cxreport.train.networks.encoders import ENCODERS
 
 
-def new_decoder(config: TrainConfig, tags: int, words: int) -> Decoder:
+def new_encoder(config: EncoderConfig, tags: int) -> Encoder:
+    """The encoder that a recipe names, under a head for so many labels.
+
+    Raises:
+        ValueError: there is no encoder of that name.
+    """
+    check_encoder(config)
+    return Encoder(ENCODERS[config.name](config.width), tags)
+
+
+def check_encoder(config: EncoderConfig) -> None:
+    """Look a recipe's encoder up in `ENCODERS`.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    if config.name not in ENCODERS:
+        raise ValueError(f"encoder.name: expected one of {tuple(ENCODERS)}, got {config.name!r}")
+
+
+def new_decoder(config: TrainConfig, encoder: Encoder, tags: int, words: int) -> Decoder:
     """A decoder that attends to what the architecture says."""
-    d = config.reports
-    attends = cast(Attends, config.architecture)
-    return Decoder(
-        DecoderSizes(tags, words, _patch_dim(config), d.hidden, d.word_dim, d.attention, d.top_tags, attends)
+    table = config.reports
+    sizes = DecoderSizes(
+        tags=tags,
+        words=words,
+        patch_dim=encoder.features.patch_dim,
+        hidden=table.hidden,
+        word_dim=table.word_dim,
+        attention=table.attention,
+        top_tags=table.top_tags,
+        attends=cast(Attends, config.architecture),
     )
+    return Decoder(sizes)
 
 
-def new_captioner(config: TrainConfig, words: int) -> Captioner:
+def new_captioner(config: TrainConfig, encoder: Encoder, words: int) -> Captioner:
     """A captioner of the recipe's architecture."""
-    c = config.captioner
-    places = (config.encoder.size // PATCH_STRIDE) ** 2 if c.places else 0
-    sizes = CaptionerSizes(words, _patch_dim(config), c.hidden, c.word_dim, c.attention, places)
+    table = config.captioner
+    sizes = CaptionerSizes(
+        words=words,
+        patch_dim=encoder.features.patch_dim,
+        hidden=table.hidden,
+        word_dim=table.word_dim,
+        attention=table.attention,
+        places=encoder.patches(config.encoder.size) if table.places else 0,
+    )
     return make_captioner(config.architecture, sizes)
-
-
-def _patch_dim(config: TrainConfig) -> int:
-    return max(1, int(PATCH_DIM * config.encoder.width))

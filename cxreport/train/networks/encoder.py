@@ -1,35 +1,27 @@
-"""The encoder: VGG-19 convolutions to relu5_4 (Simonyan & Zisserman 2015) and a multi-label tag head."""
+"""The encoder of images: the convolutions of a recipe's choice and a multi-label tag head."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cxreport.train.networks.encoders.trunk import Trunk
 from cxreport.types import Pixels
 
-# torchvision's vgg19().features up to relu5_4: output channels of each convolution, 0 = max pooling.
-_LAYERS = (64, 64, 0, 128, 128, 0, 256, 256, 256, 256, 0, 512, 512, 512, 512, 0, 512, 512, 512, 512)
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-PATCH_DIM = 512
-PATCH_STRIDE = 16
-"""Pixels of the network input per patch and side."""
 
 
-def vgg19_features(width: float = 1.0) -> nn.Sequential:
-    """VGG-19's convolutions under torchvision's parameter names; ``width`` < 1 makes the tiny test encoder."""
-    layers: list[nn.Module] = []
-    channels = 3
-    for out in _LAYERS:
-        if out == 0:
-            layers.append(nn.MaxPool2d(2, 2))
-        else:
-            out = max(1, int(out * width))
-            layers += [nn.Conv2d(channels, out, 3, padding=1), nn.ReLU(inplace=True)]
-            channels = out
-    return nn.Sequential(*layers)
+class ParameterGroups(NamedTuple):
+    """The encoder's parameters by the rate that they learn at."""
+
+    early: list[nn.Parameter]
+    """Of the layers that see edges in any picture."""
+    late: list[nn.Parameter]
+    """Of the other convolutions."""
+    head: list[nn.Parameter]
 
 
 def to_input(pixels: Pixels) -> Tensor:
@@ -48,12 +40,19 @@ class Encoder(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, tags: int, *, width: float = 1.0, dropout: float = 0.2) -> None:
+    def __init__(self, trunk: Trunk, tags: int, *, dropout: float = 0.2) -> None:
+        """Put a tag head on convolutions.
+
+        Args:
+            trunk: one of `encoders.ENCODERS`.
+            tags: number of labels.
+            dropout: share of the embedding that is dropped in training.
+        """
         super().__init__()
-        self.features = vgg19_features(width)
-        self.norm = nn.BatchNorm1d(max(1, int(PATCH_DIM * width)), affine=False, momentum=0.05)
+        self.features = trunk
+        self.norm = nn.BatchNorm1d(trunk.patch_dim, affine=False, momentum=0.05)
         self.dropout = nn.Dropout(dropout)
-        self.tag_head = nn.Linear(max(1, int(PATCH_DIM * width)), tags)
+        self.tag_head = nn.Linear(trunk.patch_dim, tags)
         self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1), persistent=False)
 
@@ -64,19 +63,14 @@ class Encoder(nn.Module):
             grey: (B, C, S, S) float, 0 to 255, of one channel or three.
 
         Returns:
-            patch features (B, (S/16)^2, 512), tag logits (B, tags), their mean (B, 512).
+            patch features (B, P, D), tag logits (B, tags), the mean patch (B, D).
         """
         return self.read(self.maps(grey))
 
     def maps(self, grey: Tensor) -> list[Tensor]:
-        """(B, C, S, S) as in `forward` -> relu1_2, relu2_2, relu3_4, relu4_4 and relu5_4, (B, C, H, W) each."""
+        """(B, C, S, S) as in `forward` -> `Trunk.maps` of several depths, (B, C, H, W) each."""
         x = ((grey / 255.0).expand(-1, 3, -1, -1) - self.mean) / self.std
-        x, maps = x.contiguous(memory_format=torch.channels_last), []
-        for layer in self.features:
-            if isinstance(layer, nn.MaxPool2d):
-                maps.append(x)
-            x = layer(x)
-        return [*maps, x]
+        return self.features.maps(x.contiguous(memory_format=torch.channels_last))
 
     def read(self, maps: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """What `forward` returns, from the images' `maps`."""
@@ -90,10 +84,16 @@ class Encoder(nn.Module):
         self.tag_head.weight.mul_(slope.unsqueeze(1))
         self.tag_head.bias.mul_(slope).add_(bias)
 
-    def load_imagenet(self, path: Path) -> None:
-        """Load ImageNet convolutions saved as a state dict of ``vgg19().features``."""
-        state = torch.load(path, weights_only=True, map_location="cpu")
-        self.features.load_state_dict({k: v.float() for k, v in state.items()})
+    def patches(self, size: int) -> int:
+        """Number of patches P of an image of a side in pixels."""
+        return int(size // self.features.patch_stride) ** 2
+
+    def parameter_groups(self) -> ParameterGroups:
+        """All parameters, by the rate that they learn at."""
+        early = self.features.early_parameters()
+        ids = set(map(id, early))
+        late = [weights for weights in self.features.parameters() if id(weights) not in ids]
+        return ParameterGroups(early, late, list(self.tag_head.parameters()))
 
 
 def augment(grey: Tensor, size: int, generator: torch.Generator, mirror: bool = True) -> Tensor:

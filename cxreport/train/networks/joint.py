@@ -1,8 +1,9 @@
 """One space for images and texts (Filipavicius et al. 2019, section on joint representations): unit vectors, by cosine.
 
-An image is embedded as a whole, from its mean patch, and patch by patch, from the finer features of relu3_4 and relu4_4
-and where the patch lies: those of relu5_4 see too much at once to tell where. A text is embedded as the gated mean of
-its words, each read with its neighbours, since "no effusion" is no effusion; a word alone is a text too.
+An image is embedded as a whole, from its mean patch, and patch by patch, from where the patch lies and from the finer
+features of the two depths before the last, relu3_4 and relu4_4 of VGG-19: those of the last see too much at once to
+tell where. A text is embedded as the gated mean of its words, each read with its neighbours, since "no effusion" is no
+effusion; a word alone is a text too.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ _WINDOW = 5  # words that a convolution sees; with the second one 13 in all
 
 
 def joint_features(maps: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """What is embedded of an image: the mean patch (B, 512), and (B, (S/8)^2, 1024) of its patches.
+    """What is embedded of an image: the mean patch (B, D), and features (B, P, F) of its finer patches.
 
     Args:
-        maps: of `Encoder.maps`; a patch has relu4_4, and the means and maxima of relu3_4 over its four places.
+        maps: of `Encoder.maps`; a finer patch has what the depth before the last has at its place, and the means and
+            maxima over its four places one depth earlier. With VGG-19 P is (S/8)^2 and F 1024.
     """
-    fine, patches = maps[2].float(), maps[3].float()
+    fine, patches = maps[-3].float(), maps[-2].float()
     stacked = torch.cat([patches, F.avg_pool2d(fine, 2), F.max_pool2d(fine, 2)], 1)
     return maps[-1].mean((2, 3)).float(), stacked.flatten(2).transpose(1, 2)
 

@@ -21,13 +21,15 @@ from cxreport.model.bundle import load_manifest, read_graphs
 from cxreport.model.choices import Precision
 from cxreport.model.manifest import ENCODER, Manifest
 from cxreport.train.networks.decoder import Decoder, DecoderSizes
-from cxreport.train.networks.encoder import PATCH_DIM, Encoder, to_input
+from cxreport.train.networks.encoder import Encoder, to_input
+from cxreport.train.networks.encoders import ENCODERS
 from cxreport.train.reference.greedy import Ids, greedy
 from cxreport.types import Encoding, Pixels
 
 __all__ = ["EagerModel", "load_eager"]
 
 _ARCHITECTURE: Literal["co-attention"] = "co-attention"
+_ENCODER = "vgg19"
 _Weights = dict[str, Tensor]
 
 
@@ -73,7 +75,9 @@ def load_eager(folder: Path) -> EagerModel:
     graphs = {name: onnx.load_from_string(content) for name, content in read_graphs(folder, manifest).items()}
     encoder_weights = _weights(graphs[ENCODER])
     deviation = encoder_weights["encoder.norm.deviation"]
-    encoder = Encoder(manifest.sizes.tags, width=manifest.sizes.patch_dim / PATCH_DIM)
+    convolutions = ENCODERS[_ENCODER]
+    trunk = convolutions(manifest.sizes.patch_dim / convolutions.full_patch_dim)
+    encoder = Encoder(trunk, manifest.sizes.tags)
     _fill(encoder.features, encoder_weights, "encoder.features.")
     _fill(encoder.tag_head, encoder_weights, "encoder.tag_head.")
     spread = {"running_mean": encoder_weights["encoder.norm.mean"], "running_var": deviation**2 - encoder.norm.eps}

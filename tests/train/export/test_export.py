@@ -29,6 +29,7 @@ from cxreport.train.export.parity import Networks  # noqa: E402
 from cxreport.train.networks.captioner import Captioner  # noqa: E402
 from cxreport.train.networks.decoder import State  # noqa: E402
 from cxreport.train.networks.encoder import Encoder, to_input  # noqa: E402
+from cxreport.train.networks.encoders.vgg19 import Vgg19  # noqa: E402
 from cxreport.train.networks.joint import joint_features  # noqa: E402
 from cxreport.train.networks.typicality import fit_typicality  # noqa: E402
 from cxreport.train.reference import greedy  # noqa: E402
@@ -232,7 +233,7 @@ def test_big_weights_are_halves_stored_once(bundle: tuple[Path, dict[str, float]
 
 def test_rounded_twin_differs_from_the_original() -> None:
     torch.manual_seed(0)
-    encoder = Encoder(14, width=1 / 16).eval()
+    encoder = Encoder(Vgg19(1 / 16), 14).eval()
     twin = rounded(encoder)
     weight = encoder.features[-2].weight
     assert torch.equal(twin.features[-2].weight, weight.half().float())

@@ -9,6 +9,7 @@ from training_data import draw  # noqa: E402
 
 from cxreport.model.manifest import DistanceLimits  # noqa: E402
 from cxreport.train.networks.encoder import Encoder  # noqa: E402
+from cxreport.train.networks.encoders.vgg19 import Vgg19  # noqa: E402
 from cxreport.train.networks.typicality import Typicality, distance_limits, fit_typicality, measure_distances  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.slow
 def encoder() -> Encoder:
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    return Encoder(2, width=1 / 16).eval()
+    return Encoder(Vgg19(1 / 16), 2).eval()
 
 
 def pictures(count: int, seed: int) -> np.ndarray:

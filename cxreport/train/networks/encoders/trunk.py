@@ -1,0 +1,60 @@
+"""The contract of an encoder's convolutions: maps of several depths, sizes, learning rates and start weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+
+class Trunk(nn.Module):
+    """Convolutions from standardised pictures to feature maps, with the parameter names of their published weights.
+
+    Everything else asks here: the tag head and the writers for ``patch_dim``, the bundle for ``patch_stride``, the
+    optimiser for `early_parameters`.
+    """
+
+    full_patch_dim: ClassVar[int]
+    """Channels of the deepest map at width 1."""
+    patch_stride: ClassVar[int]
+    """Pixels of the network input per patch and side."""
+    patch_dim: int
+    """Channels of the deepest map."""
+
+    def __init__(self, width: float = 1.0) -> None:
+        """Draw start values.
+
+        Args:
+            width: share of the published number of channels, for tests.
+        """
+        super().__init__()
+        self.patch_dim = scaled(self.full_patch_dim, width)
+
+    def maps(self, pictures: Tensor) -> list[Tensor]:
+        """Compute feature maps of increasing depth.
+
+        Args:
+            pictures: (B, 3, S, S) float, standardised by ImageNet's mean and deviation, channels last in memory.
+
+        Returns:
+            at least three of (B, C, H, W) each, none with negative values, since `Typicality` takes roots of their
+            means. The last one has a place per patch. The two before it are what the joint space reads its finer
+            patches from: the first of them has twice the other's rows and columns.
+        """
+        raise NotImplementedError
+
+    def early_parameters(self) -> list[nn.Parameter]:
+        """Parameters of the layers that see edges in any picture and learn at the recipe's ``lr_low``."""
+        raise NotImplementedError
+
+    def load_start_weights(self, path: Path) -> None:
+        """Load a state dict of published weights, in any precision."""
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        self.load_state_dict({name: weights.float() for name, weights in state.items()})
+
+
+def scaled(channels: int, width: float) -> int:
+    """Number of channels at a width."""
+    return max(1, int(channels * width))

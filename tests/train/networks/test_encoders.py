@@ -1,0 +1,98 @@
+"""Encoders by name: what the table promises, and one that is added with a file and a row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the train extra")
+
+from residual_encoder import TinyResidual  # noqa: E402
+from training_data import CAPTIONER, JOINT, make_nih, make_openi, write_recipe  # noqa: E402
+
+from cxreport.errors import TrainingError  # noqa: E402
+from cxreport.model.bundle import load_manifest  # noqa: E402
+from cxreport.model.encode import encode  # noqa: E402
+from cxreport.model.session import Model  # noqa: E402
+from cxreport.train.config import load_config  # noqa: E402
+from cxreport.train.export.run import export  # noqa: E402
+from cxreport.train.networks.encoder import Encoder  # noqa: E402
+from cxreport.train.networks.encoders import ENCODERS  # noqa: E402
+from cxreport.train.run import train  # noqa: E402
+
+pytestmark = pytest.mark.slow
+SIZE = 64
+
+
+class Silence:
+    """Progress that nobody follows."""
+
+    def step(self, stage: str, done: int, total: int, loss: float) -> None:
+        pass
+
+    def epoch(self, stage: str, figures: dict[str, object]) -> None:
+        pass
+
+
+@pytest.mark.parametrize("trunk", [*ENCODERS.values(), TinyResidual])
+def test_every_encoder_keeps_the_contract(trunk: type) -> None:
+    torch.manual_seed(0)
+    encoder = Encoder(trunk(1 / 32), 5).eval()
+    pictures = torch.rand(2, 1, SIZE, SIZE) * 255
+    maps = encoder.maps(pictures)
+    patches, logits, embedding = encoder(pictures)
+    assert patches.shape == (2, encoder.patches(SIZE), encoder.features.patch_dim)
+    assert (logits.shape, embedding.shape) == ((2, 5), (2, encoder.features.patch_dim))
+    assert maps[-1].shape[2] * encoder.features.patch_stride == SIZE
+    assert maps[-3].shape[2] == 2 * maps[-2].shape[2]
+    assert all(depth.min() >= 0 for depth in maps)
+
+
+@pytest.mark.parametrize("trunk", [*ENCODERS.values(), TinyResidual])
+def test_every_parameter_learns_at_one_rate(trunk: type) -> None:
+    encoder = Encoder(trunk(1 / 32), 5)
+    groups = encoder.parameter_groups()
+    assert all(groups)
+    ids = [id(weights) for group in groups for weights in group]
+    assert sorted(ids) == sorted(map(id, encoder.parameters()))
+
+
+def test_blocks_1_to_3_of_vgg19_are_early() -> None:
+    encoder = Encoder(ENCODERS["vgg19"](1 / 32), 5)
+    early = [name for name, weights in encoder.features.named_parameters() if len(weights) <= 256 // 32]
+    assert len(encoder.parameter_groups().early) == len(early) == 16
+
+
+def test_old_recipes_name_no_encoder(tmp_path: Path) -> None:
+    assert load_config(write_recipe(tmp_path / "r.toml", "unpaired")).encoder.name == "vgg19"
+
+
+def test_an_unknown_encoder_is_refused_before_the_run_folder_is_claimed(tmp_path: Path) -> None:
+    recipe = _recipe(tmp_path, "resnet")
+    with pytest.raises(TrainingError, match=r"encoder.name: expected one of \('vgg19',\), got 'resnet'"):
+        train(recipe, tmp_path, tmp_path / "run", Silence())
+    assert not (tmp_path / "run").exists()
+
+
+def _recipe(folder: Path, encoder: str) -> Path:
+    """A recipe with a joint space that names its encoder."""
+    path = write_recipe(folder / "recipe.toml", "unpaired", "none", SIZE, images=160, epochs=2, extra=CAPTIONER + JOINT)
+    path.write_text(path.read_text().replace("[encoder]", f'[encoder]\nname = "{encoder}"'))
+    return path
+
+
+@pytest.mark.parametrize("architecture", ["co-attention", "soft-attention"])
+def test_an_encoder_is_a_file_and_a_row(architecture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It trains, and its export has proved itself against the trained networks, joint space and GPU graphs too."""
+    monkeypatch.setitem(ENCODERS, "tiny-residual", TinyResidual)
+    make_nih(tmp_path / "nih")
+    make_openi(tmp_path / "openi", reports=60)
+    train(_recipe(tmp_path, "tiny-residual"), tmp_path, tmp_path / "run", Silence(), architecture)
+    figures = export(tmp_path / "run", tmp_path / "bundle")
+    assert figures["identical"] == figures["inputs"]
+    manifest = load_manifest(tmp_path / "bundle")
+    assert (manifest.sizes.patches, manifest.sizes.patch_dim) == (64, 16)
+    (encoding,) = encode(Model.load(tmp_path / "bundle", "cpu"), [np.full((SIZE, SIZE), 90, np.uint8)])
+    assert encoding.patches.shape == (64, 16)
