@@ -218,6 +218,9 @@ class Repairs:
     added: int = 0
     """Plain sentences for planned tags that no sentence of a section states."""
 
+    def __add__(self, other: Repairs) -> Repairs:
+        return Repairs(self.removed + other.removed, self.added + other.added)
+
 
 @dataclass(frozen=True)
 class WordMap:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from cxreport.drafting.decode import DecodeOptions, decode
-from cxreport.drafting.plan import make_plan
+from cxreport.drafting.plan import HEAD, make_plan
 from cxreport.drafting.report import write_report
 from cxreport.model.encode import check_typical, encode, encode_tags
 from cxreport.model.session import Model
 from cxreport.reading.batches import batches, draft_safely
 from cxreport.reading.stopwatch import Stopwatch
 from cxreport.retrieval.index import Index, add_similar
-from cxreport.types import Decoding, Encoding, Failure, Outcome, Report, Study
+from cxreport.types import Draft, Failure, Outcome, Report, Study
 
 
 @dataclass(frozen=True)
 class GenerateOptions:
-    """How reports are drafted."""
+    """Options of drafting."""
 
     batch_size: int = 8
     """Studies that travel through the networks together; the reports do not depend on it."""
@@ -30,15 +29,15 @@ class GenerateOptions:
     threshold: float | None = None
     """One threshold for all tags instead of the bundle's own."""
     evidence: str | None = None
-    """For studies that come as tag probabilities: the classifier they are from; None takes them as they are."""
+    """Classifier of studies that come as tag probabilities; None takes the probabilities as they are."""
     force: bool = False
     """Draft also from images that do not look like a chest radiograph."""
     attention: bool = False
-    """Tie sentences and words to the patches of the image, in `Report.maps`."""
+    """Map sentences and words to the patches of the image, in `Report.maps`."""
     index: Index | None = None
-    """Where to look for the nearest reports, opened with the model's manifest; None for no such look."""
+    """Index of reports to search for the nearest ones, opened with the model's manifest; None for no search."""
     neighbours: int = 3
-    """How many of them."""
+    """Number of nearest reports."""
 
 
 def generate(
@@ -49,61 +48,75 @@ def generate(
     Args:
         model: a loaded bundle.
         studies: from `read_studies` or `read_tag_table`; read one batch ahead, never all of them.
-        options: how to draft.
+        options: of drafting.
 
     Yields:
         A report or a failure for each study. The study in a report holds the network's input as its pixels, so that
         results can be kept without keeping full-size images.
 
     Raises:
-        CxreportError: what ends the run, as an unknown source of evidence does.
+        CxreportError: for an error of the whole run, such as an unknown source of evidence.
     """
     options = options or GenerateOptions()
-    draft = functools.partial(_draft, model, options)
     size, channels = model.manifest.image_size, model.manifest.channels
-    for batch in batches(size, channels, studies, options.batch_size):
-        drafted = iter(draft_safely(draft, [study for study in batch if isinstance(study, Study)]))
-        for study in batch:
-            yield next(drafted) if isinstance(study, Study) else study
+    for batch in batches(size, channels, studies, options.batch_size):  # study -> preprocess
+        yield from draft_safely(lambda group: _Stages(model, options).run(group), batch)
 
 
-def _draft(model: Model, options: GenerateOptions, studies: list[Study]) -> Iterator[Report]:
-    """Take a batch through the stages."""
-    watch = Stopwatch()
-    manifest = model.manifest
-    with watch.stage("encode"):
-        encodings = _encode(model, studies)
-        warnings = [check_typical(manifest, encoding, options.force) for encoding in encodings]
-    with watch.stage("plan"):
-        plans = [
-            make_plan(manifest, encoding, "head" if study.view else options.evidence, options.threshold)
-            for study, encoding in zip(studies, encodings, strict=True)
-        ]
-    if options.tags_only:
-        decodings = [Decoding(())] * len(studies)
-    else:
-        how = DecodeOptions(beam=options.beam, attention=options.attention)
-        decodings = decode(model, encodings, plans, how, watch)
-    with watch.stage("report"):
-        reports = [
-            write_report(manifest, study, encoding, plan, decoding, options.threshold, doubts, options.attention)
-            for study, encoding, plan, decoding, doubts in zip(
-                studies, encodings, plans, decodings, warnings, strict=True
-            )
-        ]
-    if options.index is not None:
-        with watch.stage("retrieve"):
-            reports = [
-                add_similar(options.index, report, encoding, options.neighbours)
-                for report, encoding in zip(reports, encodings, strict=True)
-            ]
-    shared = {stage: spent / len(studies) for stage, spent in watch.timing_ms.items()}
-    for report in reports:
-        yield replace(report, timing_ms={**report.study.timing_ms, **shared})
+@dataclass(frozen=True)
+class _Stages:
+    """Stages of one batch of preprocessed studies, and the time that they take."""
 
+    model: Model
+    options: GenerateOptions
+    watch: Stopwatch = field(default_factory=Stopwatch)
 
-def _encode(model: Model, studies: list[Study]) -> list[Encoding]:
-    """Encode images in one batch and pass given tag probabilities on."""
-    images = [study.view.pixels for study in studies if study.view is not None]
-    encoded = iter(encode(model, images) if images else ())
-    return [next(encoded) if study.view else encode_tags(model.manifest, study.tags or {}) for study in studies]
+    def run(self, studies: list[Study]) -> list[Report]:
+        """Preprocessed studies -> encode -> plan -> decode -> report, and the nearest reports."""
+        drafts = self.encode(studies)
+        drafts = [self.plan(draft) for draft in drafts]
+        drafts = self.decode(drafts)
+        reports = [self.retrieve(draft, self.report(draft)) for draft in drafts]
+        return [self.timed(report, len(reports)) for report in reports]
+
+    def encode(self, studies: list[Study]) -> list[Draft]:
+        """Encode the images of the batch; tag probabilities stand in for an image."""
+        manifest, images = self.model.manifest, [study.view.pixels for study in studies if study.view is not None]
+        with self.watch.stage("encode"):
+            encoded = iter(encode(self.model, images) if images else ())
+            encodings = [next(encoded) if study.view else encode_tags(manifest, study.tags or {}) for study in studies]
+            doubts = [check_typical(manifest, encoding, self.options.force) for encoding in encodings]
+        return [Draft(*values) for values in zip(studies, encodings, doubts, strict=True)]
+
+    def plan(self, draft: Draft) -> Draft:
+        """Decide which reporting tags the report states and denies."""
+        source = HEAD if draft.study.view else self.options.evidence
+        with self.watch.stage("plan"):
+            plan = make_plan(self.model.manifest, draft.encoding, source, self.options.threshold)
+        return replace(draft, plan=plan)
+
+    def decode(self, drafts: list[Draft]) -> list[Draft]:
+        """Write the sentences of the batch, as word ids."""
+        if self.options.tags_only:
+            return drafts
+        encodings, plans = [draft.encoding for draft in drafts], [draft.plan for draft in drafts]
+        options = DecodeOptions(beam=self.options.beam, attention=self.options.attention)
+        decodings = decode(self.model, encodings, plans, options, self.watch)
+        return [replace(draft, decoding=decoding) for draft, decoding in zip(drafts, decodings, strict=True)]
+
+    def report(self, draft: Draft) -> Report:
+        """Put a draft into words."""
+        with self.watch.stage("report"):
+            return write_report(self.model.manifest, draft, self.options.threshold, maps=self.options.attention)
+
+    def retrieve(self, draft: Draft, report: Report) -> Report:
+        """Put the nearest reports of the index, if there is one, beside a report."""
+        if self.options.index is None:
+            return report
+        with self.watch.stage("retrieve"):
+            return add_similar(self.options.index, report, draft.encoding, self.options.neighbours)
+
+    def timed(self, report: Report, studies: int) -> Report:
+        """Give a report the times of its study, and its share of those of the batch."""
+        shares = {stage: time / studies for stage, time in self.watch.timing_ms.items()}
+        return replace(report, timing_ms={**report.study.timing_ms, **shares})

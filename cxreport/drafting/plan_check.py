@@ -1,4 +1,4 @@
-"""Mends the sentences of a section so that they keep to the plan; each keeps the topic that it comes from."""
+"""Plan check: sentences of a section are left out and added so that it keeps to the plan."""
 
 from __future__ import annotations
 
@@ -10,55 +10,63 @@ from cxreport.types import Repairs, SentenceIds
 
 
 @dataclass(frozen=True)
-class Line:
-    """A sentence on its way into a section."""
+class Sentence:
+    """Sentence of a section, in words."""
 
     text: str
-    planned: bool
-    """Whether it was planned to tell a tag."""
     origin: SentenceIds | None
-    """What it was written from; None for a plain sentence."""
+    """Decoded sentence that it was written from; None for a plain sentence."""
     tag: str = ""
-    """That a plain sentence tells."""
+    """Reporting tag that a plain sentence states."""
+
+    @property
+    def planned(self) -> bool:
+        """Whether it was planned to state a tag."""
+        return self.origin is None or self.origin.planned is not None
 
 
-def mended(
-    written: Sequence[Line], told: Sequence[str], due: Sequence[str], places: Mapping[str, float] | None
-) -> tuple[list[Line], Repairs]:
-    """The sentences of a section that keeps to its plan: none contradicts it, and all tags that are due are told.
+@dataclass(frozen=True)
+class SectionPlan:
+    """Plan of a section, in names of reporting tags."""
 
-    Args:
-        written: the sentences as decoded.
-        told: tags that the report is planned to tell.
-        due: those that this section has to tell.
-        places: where the section speaks of each tag; None keeps the order.
-    """
-    fitting = [line for line in written if _fits(lexicon.read_tags(line.text), line.planned, told)]
-    kept = _arranged(fitting, places)
-    stated = lexicon.affirmed(" ".join(line.text for line in kept))
-    added = [Line(lexicon.plain_sentence(tag), True, None, tag) for tag in due if tag not in stated]
-    if added:
-        kept = _arranged(fitting + added, places)
-    return kept, Repairs(len(written) - len(fitting), len(added))
+    tags: Sequence[str]
+    """Tags that the report is planned to state."""
+    required: Sequence[str]
+    """Those that this section has to state."""
+    places: Mapping[str, float] | None
+    """Place in the section where each tag is usually mentioned, 0 to 1; None keeps the order of the sentences."""
 
 
-def _arranged(lines: Sequence[Line], places: Mapping[str, float] | None) -> list[Line]:
-    """Leave out what denies again what is denied; the first place of what a sentence mentions says where it stands."""
-    kept: list[tuple[float, Line]] = []
+def repair(sentences: Sequence[Sentence], plan: SectionPlan) -> tuple[list[Sentence], Repairs]:
+    """Make a section keep to its plan: no sentence contradicts it, and all required tags are stated."""
+    consistent = [sentence for sentence in sentences if _keeps_to(plan, sentence)]
+    section = _arranged(consistent, plan.places)
+    affirmed = lexicon.affirmed(" ".join(sentence.text for sentence in section))
+    missing = [tag for tag in plan.required if tag not in affirmed]
+    if missing:
+        plain = [Sentence(lexicon.plain_sentence(tag), origin=None, tag=tag) for tag in missing]
+        section = _arranged(consistent + plain, plan.places)
+    return section, Repairs(removed=len(sentences) - len(consistent), added=len(missing))
+
+
+def _keeps_to(plan: SectionPlan, sentence: Sentence) -> bool:
+    """Whether a planned sentence states planned tags only, or a free one contradicts none."""
+    tags, planned = lexicon.read_tags(sentence.text), set(plan.tags)
+    affirmed = {tag for tag, status in tags.items() if status != "absent"}
+    if sentence.planned:
+        return bool(affirmed) and affirmed <= planned
+    return not affirmed - planned and not (tags.keys() - affirmed) & planned
+
+
+def _arranged(sentences: Sequence[Sentence], places: Mapping[str, float] | None) -> list[Sentence]:
+    """Order sentences by the first place of their tags, without free ones that repeat what is denied already."""
+    placed: list[tuple[float, Sentence]] = []
     denied = set[str]()
-    for line in lines:
-        tags = lexicon.read_tags(line.text)
-        if not line.planned and tags and tags.keys() <= denied:
+    for sentence in sentences:
+        tags = lexicon.read_tags(sentence.text)
+        if not sentence.planned and tags and tags.keys() <= denied:
             continue
         denied |= {tag for tag, status in tags.items() if status == "absent"}
         place = min((places[tag] for tag in tags if tag in places), default=1.0) if places else 0.0
-        kept.append((place, line))
-    return [line for _, line in sorted(kept, key=lambda one: one[0])]
-
-
-def _fits(tags: Mapping[str, lexicon.Status], planned: bool, told: Sequence[str]) -> bool:
-    """Whether a sentence keeps to the plan: a planned one states planned tags only, a free one contradicts none."""
-    stated = {tag for tag, status in tags.items() if status != "absent"}
-    if planned:
-        return bool(stated) and stated <= set(told)
-    return not stated - set(told) and not (tags.keys() - stated) & set(told)
+        placed.append((place, sentence))
+    return [sentence for _, sentence in sorted(placed, key=lambda pair: pair[0])]

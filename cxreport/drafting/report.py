@@ -1,94 +1,105 @@
-"""Report: word ids to sentences, and everything that a reader of the report gets."""
+"""Report: word ids to sentences, and everything else that a reader of the report gets."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from cxreport.drafting.plan_check import Line, mended
+from cxreport.drafting.plan_check import SectionPlan, Sentence, repair
 from cxreport.drafting.sentence_maps import sentence_maps
 from cxreport.model.manifest import Manifest
 from cxreport.text import lexicon
 from cxreport.text.detokenise import sentence_text
-from cxreport.types import Decoding, Detail, Encoding, Plan, PlannedTag, Repairs, Report, Section, Study, TagResult
+from cxreport.types import Detail, Draft, Encoding, Plan, PlannedTag, Repairs, Report, Section, TagResult
 
-_AS_GIVEN = 0.5
-"""Threshold of tags that come from elsewhere."""
+_THRESHOLD = 0.5
+"""Of probabilities that are not the tag head's."""
 
 
-def write_report(
-    manifest: Manifest,
-    study: Study,
-    encoding: Encoding,
-    plan: Plan,
-    decoding: Decoding,
-    threshold: float | None = None,
-    warnings: Sequence[str] = (),
-    maps: bool = False,
-) -> Report:
+def write_report(manifest: Manifest, draft: Draft, threshold: float | None = None, maps: bool = False) -> Report:
     """Put the report of one study into words.
 
     Args:
         manifest: of the bundle.
-        study: that the report is about.
-        encoding: its tags.
-        plan: what it had to say.
-        decoding: its sentences; none when only the tags were asked for.
+        draft: its encoding, plan and decoded sentences.
         threshold: in place of the tags' own thresholds.
-        warnings: to be added to the study's.
-        maps: tie sentences and words to the patches of the image, where there is one.
+        maps: map sentences and words to the patches of the image, where there is one.
     """
-    told = [manifest.reporting_names[t] for t in plan.tags]
-    repeated = [manifest.reporting_names[t] for t in plan.tags if manifest.reporting_tags[t].impression]
-    sections: dict[Section, tuple[Line, ...]] = {}
-    own_warnings, repairs = [], []
-    for section in Section:
-        kept = [
-            Line(sentence_text(manifest.vocabulary, s.ids), s.planned is not None, s)
-            for s in decoding.sentences
-            if s.section is section
-        ]
-        if manifest.decoding.planned and kept:  # without planned topics, it is the free sentences that tell the tags
-            findings = section is Section.FINDINGS
-            kept, repair = mended(kept, told, told if findings else repeated, manifest.places if findings else None)
-            repairs.append(repair)
-        sections[section] = _distinct(kept)
-        if decoding.sentences and not kept:
-            own_warnings.append(f"The {section} section is empty: no sentence fits the findings.")
-    texts = {section: tuple(line.text for line in lines) for section, lines in sections.items()}
-    if decoding.sentences:
-        stated = lexicon.affirmed(" ".join(text for section in texts.values() for text in section))
-        own_warnings += [f"Planned, but no sentence tells it: {tag}." for tag in told if tag not in stated]
+    sections, repairs = _sections(manifest, draft)
+    texts = {section: tuple(sentence.text for sentence in sentences) for section, sentences in sections.items()}
+    doubts = _doubts(manifest, draft.plan, texts) if draft.decoding.sentences else ()
     return Report(
-        study=study,
-        tags=_tag_results(manifest, encoding, threshold),
-        plan=tuple(
-            PlannedTag(
-                manifest.reporting_names[t],
-                float(plan.probabilities[t]),
-                tuple(d for d in Detail if d in plan.details.get(t, ())),
-            )
-            for t in plan.tags
-        ),
+        study=draft.study,
+        tags=_tag_results(manifest, draft.encoding, threshold),
+        plan=_planned_tags(manifest, draft.plan),
         findings=texts[Section.FINDINGS],
         impression=texts[Section.IMPRESSION],
-        warnings=(*study.warnings, *warnings, *own_warnings),
-        repairs=Repairs(sum(r.removed for r in repairs), sum(r.added for r in repairs)),
-        maps=sentence_maps(manifest, decoding, sections) if maps else None,
+        warnings=(*draft.study.warnings, *draft.warnings, *doubts),
+        repairs=repairs,
+        maps=sentence_maps(manifest, draft.decoding, sections) if maps else None,
     )
 
 
-def _distinct(lines: Sequence[Line]) -> tuple[Line, ...]:
-    """The first of each text."""
-    first: dict[str, Line] = {}
-    for line in lines:
-        first.setdefault(line.text, line)
+def _sections(manifest: Manifest, draft: Draft) -> tuple[dict[Section, tuple[Sentence, ...]], Repairs]:
+    """Sentences of each section; where topics are planned, they keep to the plan."""
+    sections, repairs = dict[Section, tuple[Sentence, ...]](), Repairs()
+    for section in Section:
+        sentences = [
+            Sentence(sentence_text(manifest.vocabulary, decoded.ids), origin=decoded)
+            for decoded in draft.decoding.sentences
+            if decoded.section is section
+        ]
+        if manifest.decoding.planned and sentences:
+            sentences, changes = repair(sentences, _section_plan(manifest, draft.plan, section))
+            repairs += changes
+        sections[section] = _distinct(sentences)
+    return sections, repairs
+
+
+def _section_plan(manifest: Manifest, plan: Plan, section: Section) -> SectionPlan:
+    """Findings state all planned tags, each at its place; the Impression those that belong there."""
+    names = manifest.reporting_names
+    tags = [names[tag] for tag in plan.tags]
+    if section is Section.FINDINGS:
+        return SectionPlan(tags, required=tags, places=manifest.places)
+    impression = [names[tag] for tag in plan.tags if manifest.reporting_tags[tag].impression]
+    return SectionPlan(tags, required=impression, places=None)
+
+
+def _distinct(sentences: Sequence[Sentence]) -> tuple[Sentence, ...]:
+    """The first sentence of each text."""
+    first: dict[str, Sentence] = {}
+    for sentence in sentences:
+        first.setdefault(sentence.text, sentence)
     return tuple(first.values())
 
 
-def _tag_results(manifest: Manifest, encoding: Encoding, threshold: float | None) -> tuple[TagResult, ...]:
-    """Compare the tags with their thresholds, which belong to the tag head: given tags are positive from .5."""
-    own = {} if encoding.patches is None else {t.name: t.threshold for t in manifest.tags}
+def _doubts(manifest: Manifest, plan: Plan, texts: Mapping[Section, Sequence[str]]) -> Iterator[str]:
+    """Warnings of empty sections, and of planned tags that are not stated."""
+    for section, sentences in texts.items():
+        if not sentences:
+            yield f"The {section} section is empty: no sentence fits the findings."
+    affirmed = lexicon.affirmed(" ".join(text for sentences in texts.values() for text in sentences))
+    for tag in plan.tags:
+        if (name := manifest.reporting_names[tag]) not in affirmed:
+            yield f"Planned, but no sentence tells it: {name}."
+
+
+def _planned_tags(manifest: Manifest, plan: Plan) -> tuple[PlannedTag, ...]:
+    """Tags that the report is planned to state, with their details in the order of `Detail`."""
     return tuple(
-        TagResult(name, p, p >= (own.get(name, _AS_GIVEN) if threshold is None else threshold))
+        PlannedTag(
+            tag=manifest.reporting_names[tag],
+            probability=float(plan.probabilities[tag]),
+            details=tuple(detail for detail in Detail if detail in plan.details.get(tag, ())),
+        )
+        for tag in plan.tags
+    )
+
+
+def _tag_results(manifest: Manifest, encoding: Encoding, threshold: float | None) -> tuple[TagResult, ...]:
+    """Tags against their thresholds, which belong to the tag head: other probabilities are positive from .5."""
+    head = {} if encoding.patches is None else {tag.name: tag.threshold for tag in manifest.tags}
+    return tuple(
+        TagResult(name, p, positive=p >= (head.get(name, _THRESHOLD) if threshold is None else threshold))
         for name, p in encoding.tags.items()
     )

@@ -1,4 +1,4 @@
-"""Maps of a report: which patches of the image each sentence and each word of its text looked at."""
+"""Maps of a report over the patches of the image: one for each sentence and each word of its text."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from difflib import SequenceMatcher
 import numpy as np
 
 from cxreport.drafting.grid import square
-from cxreport.drafting.plan_check import Line
+from cxreport.drafting.plan_check import Sentence
 from cxreport.model.manifest import Manifest
 from cxreport.types import Decoding, Floats, Section, SentenceIds, SentenceMap, WordMap
 
 _TOKEN = re.compile(r"[a-z0-9]+|[^\sa-z0-9]")
-_SAME = {"are": "is", "an": "a"}
-"""What agreement changes."""
+_AGREEMENT = {"are": "is", "an": "a"}
+"""Words that `detokenise` changes, in their form for comparison."""
 
 
 def sentence_maps(
-    manifest: Manifest, decoding: Decoding, sections: Mapping[Section, Sequence[Line]]
+    manifest: Manifest, decoding: Decoding, sections: Mapping[Section, Sequence[Sentence]]
 ) -> tuple[SentenceMap, ...] | None:
     """Give each sentence of a report and each of its words its map.
 
@@ -28,8 +28,8 @@ def sentence_maps(
 
     Args:
         manifest: of the bundle.
-        decoding: all that was decoded, with the attention over the patches of a square grid.
-        sections: the sentences that are shown.
+        decoding: all decoded sentences, with the attention over the patches of a square grid.
+        sections: the sentences of the report.
 
     Returns:
         Maps in the order of the sections; None where nothing was decoded with attention.
@@ -38,67 +38,64 @@ def sentence_maps(
     if not sizes:
         return None
     uniform = np.full(sizes[0], 1 / sizes[0], np.float32)
-    return tuple(
-        _sentence_map(manifest, section, line, _origin(manifest, decoding, section, line), uniform)
-        for section, lines in sections.items()
-        for line in lines
-    )
+    maps = []
+    for section, sentences in sections.items():
+        for sentence in sentences:
+            topic = sentence.origin or _planned_topic(manifest, decoding, section, sentence.tag)
+            weights = uniform if topic is None or topic.attention is None else topic.attention
+            maps.append(_sentence_map(manifest, section, sentence, weights))
+    return tuple(maps)
 
 
-def _origin(manifest: Manifest, decoding: Decoding, section: Section, line: Line) -> SentenceIds | None:
-    """What a sentence was written from, or, for a plain one, the topic that was planned to tell its tag."""
-    if line.origin is not None:
-        return line.origin
-    tag = manifest.reporting_names.index(line.tag)
-    topics = [sentence for sentence in decoding.sentences if sentence.planned == tag]
+def _planned_topic(manifest: Manifest, decoding: Decoding, section: Section, tag: str) -> SentenceIds | None:
+    """The topic that was planned to state a tag, in the section if there is one."""
+    index = manifest.reporting_names.index(tag)
+    topics = [sentence for sentence in decoding.sentences if sentence.planned == index]
     return min(topics, key=lambda topic: topic.section is not section, default=None)
 
 
-def _sentence_map(
-    manifest: Manifest, section: Section, line: Line, origin: SentenceIds | None, uniform: Floats
-) -> SentenceMap:
-    whole = uniform if origin is None or origin.attention is None else origin.attention
-    words = line.text.split()
-    maps = [whole] * len(words)
-    if line.origin is not None and line.origin.word_attention is not None:
-        each = line.origin.word_attention
-        places = word_places([manifest.vocabulary[i] for i in line.origin.ids], words)
-        maps = [each[list(place)].mean(0) if place else whole for place in places]
-    seen = None if line.origin is None else line.origin.decoder_attention
+def _sentence_map(manifest: Manifest, section: Section, sentence: Sentence, weights: Floats) -> SentenceMap:
+    """(P,) map of a sentence -> that on the grid, with the maps of its words."""
+    words, origin = sentence.text.split(), sentence.origin
+    word_weights = [weights] * len(words)
+    attention = None if origin is None else origin.decoder_attention
+    if origin is not None and origin.word_attention is not None:
+        sources = word_sources([manifest.vocabulary[i] for i in origin.ids], words)
+        word_weights = [origin.word_attention[list(s)].mean(0) if s else weights for s in sources]
     return SentenceMap(
-        section,
-        line.text,
-        square(whole),
-        tuple(WordMap(word, square(weights)) for word, weights in zip(words, maps, strict=True)),
-        None if seen is None else square(seen),
-        added=line.origin is None,
+        section=section,
+        text=sentence.text,
+        weights=square(weights),
+        words=tuple(WordMap(word, square(w)) for word, w in zip(words, word_weights, strict=True)),
+        decoder_attention=None if attention is None else square(attention),
+        added=origin is None,
     )
 
 
-def word_places(decoded: Sequence[str], shown: Sequence[str]) -> list[tuple[int, ...]]:
-    """Find for each shown word the decoded words that it was written from.
+def word_sources(decoded: Sequence[str], words: Sequence[str]) -> list[tuple[int, ...]]:
+    """Find for each word of a text the decoded words that it was written from.
 
-    Writing changes spacing, capitals, agreement and articles, so both sides are compared in pieces: letters and digits
+    Writing changes spacing, capitals, agreement and articles, so both sides are compared in tokens: letters and digits
     that stand together, and single marks. Marks count only in words that have nothing else.
 
     Args:
         decoded: words of the vocabulary.
-        shown: the written sentence, split at its spaces.
+        words: the written sentence, split at its spaces.
 
     Returns:
         Indices into ``decoded``: none for a word without a counterpart, several for one such as "1.5" or "and/or".
     """
-    left, right = _pieces(decoded), _pieces(shown)
-    places: list[dict[int, str]] = [{} for _ in shown]
-    matcher = SequenceMatcher(None, [text for text, _ in left], [text for text, _ in right], autojunk=False)
-    for kind, start, end, start_shown, end_shown in matcher.get_opcodes():
-        if kind in ("equal", "replace"):
-            for (text, place), (_, word) in zip(left[start:end], right[start_shown:end_shown], strict=False):
-                places[word][place] = text
-    return [tuple(p for p, text in place.items() if text[0].isalnum()) or tuple(place) for place in places]
+    left, right = _tokens(decoded), _tokens(words)
+    sources: list[dict[int, str]] = [{} for _ in words]
+    matcher = SequenceMatcher(None, [token for token, _ in left], [token for token, _ in right], autojunk=False)
+    for operation, start, end, right_start, right_end in matcher.get_opcodes():
+        if operation in ("equal", "replace"):
+            for (token, source), (_, word) in zip(left[start:end], right[right_start:right_end], strict=False):
+                sources[word][source] = token
+    return [tuple(i for i, token in tokens.items() if token[0].isalnum()) or tuple(tokens) for tokens in sources]
 
 
-def _pieces(words: Sequence[str]) -> list[tuple[str, int]]:
-    """Pieces of words, each with the index of its word."""
-    found = [(piece, i) for i, word in enumerate(words) for piece in _TOKEN.findall(word.lower())]
-    return [(_SAME.get(piece, piece), i) for piece, i in found]
+def _tokens(words: Sequence[str]) -> list[tuple[str, int]]:
+    """Tokens of words, each with the index of its word."""
+    tokens = [(token, i) for i, word in enumerate(words) for token in _TOKEN.findall(word.lower())]
+    return [(_AGREEMENT.get(token, token), i) for token, i in tokens]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -43,23 +43,32 @@ def preprocess(study: Study, size: int, channels: int) -> Study | Failure:
     return replace(study, timing_ms=watch.timing_ms)
 
 
-def draft_safely(draft: Callable[[list[Study]], Iterable[_T]], batch: list[Study]) -> list[_T | Failure]:
+def draft_safely(draft: Callable[[list[Study]], Iterable[_T]], batch: Sequence[Study | Failure]) -> list[_T | Failure]:
     """Draft a batch; where that fails, its studies one by one, so that only the culprit fails.
+
+    Returns:
+        Outcomes in the order of the batch, whose failures stay in their places.
 
     Raises:
         CxreportError: what is wrong with the run, not with a study.
     """
-    if not batch:
+    outcomes = iter(_draft(draft, [study for study in batch if isinstance(study, Study)]))
+    return [next(outcomes) if isinstance(study, Study) else study for study in batch]
+
+
+def _draft(draft: Callable[[list[Study]], Iterable[_T]], studies: list[Study]) -> list[_T | Failure]:
+    """Outcomes of studies without failures among them."""
+    if not studies:
         return []
     try:
-        return list(draft(batch))
+        return list(draft(studies))
     except Exception as error:
         if isinstance(error, CxreportError) and not isinstance(error, StudyError):
             raise
-        if len(batch) == 1:
-            return [_failure(batch[0], error)]
+        if len(studies) == 1:
+            return [_failure(studies[0], error)]
         log.debug("a batch failed, its studies follow one by one", exc_info=error)
-        return [outcome for study in batch for outcome in draft_safely(draft, [study])]
+        return [outcome for study in studies for outcome in _draft(draft, [study])]
 
 
 def _failure(study: Study, error: Exception) -> Failure:

@@ -13,7 +13,7 @@ from cxreport.model.manifest import DistanceLimits
 from cxreport.model.session import Model
 from cxreport.reading import batches
 from cxreport.reading.study import read_studies
-from cxreport.types import Failure, Position, Report, Study, View, ViewInfo
+from cxreport.types import Encoding, Failure, Position, Report, Study, View, ViewInfo
 
 
 @pytest.fixture(scope="module")
@@ -77,14 +77,15 @@ def test_only_the_culprit_fails(model, monkeypatch, stage) -> None:
     white = next(generate(model, [study("b", 255)])).tags[0].probability
 
     def touchy(*arguments, **settings):
-        texts = []
+        matches = []
         for argument in arguments:
             for item in argument if isinstance(argument, list) else [argument]:
                 if isinstance(item, np.ndarray):
-                    texts.append(item.min() == 255)
-                if hasattr(item, "patches"):
-                    texts.append(next(iter(item.tags.values())) == white)
-        if any(texts):
+                    matches.append(item.min() == 255)
+                encoding = getattr(item, "encoding", item)
+                if isinstance(encoding, Encoding):
+                    matches.append(next(iter(encoding.tags.values())) == white)
+        if any(matches):
             raise ValueError("Patient^Name")
         return honest(*arguments, **settings)
 

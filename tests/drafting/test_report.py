@@ -11,7 +11,20 @@ from cxreport.model.bundle import load_manifest
 from cxreport.model.manifest import Manifest
 from cxreport.text.detokenise import sentence_text
 from cxreport.text.vocabulary import SPECIAL_WORDS
-from cxreport.types import Decoding, Detail, Encoding, Plan, PlannedTag, Repairs, Section, SentenceIds, Study, TagResult
+from cxreport.types import (
+    Decoding,
+    Detail,
+    Draft,
+    Encoding,
+    Plan,
+    PlannedTag,
+    Repairs,
+    Report,
+    Section,
+    SentenceIds,
+    Study,
+    TagResult,
+)
 
 STUDY = Study("id", ("a.png",), None, warnings=("The image is small.",))
 TAGS = Encoding({"Effusion": 0.55, "Hernia": 0.4}, None, None)
@@ -34,6 +47,10 @@ def plan(manifest: Manifest, *tags: int) -> Plan:
     probabilities = np.zeros(len(manifest.reporting_tags), np.float32)
     probabilities[list(tags)] = 0.75
     return Plan(probabilities, np.zeros_like(probabilities), tags)
+
+
+def written(manifest: Manifest, plan: Plan, decoding: Decoding, warnings: tuple[str, ...] = ()) -> Report:
+    return write_report(manifest, Draft(STUDY, TAGS, warnings=warnings, plan=plan, decoding=decoding))
 
 
 @pytest.mark.parametrize(
@@ -73,7 +90,7 @@ def test_report(manifest: Manifest) -> None:
             sentence(manifest, Section.IMPRESSION, "pleural effusion is present", 0),
         )
     )
-    report = write_report(manifest, STUDY, TAGS, plan(manifest, 0), decoding, warnings=["Beware."])
+    report = written(manifest, plan(manifest, 0), decoding, warnings=("Beware.",))
     assert report.study is STUDY
     assert report.findings == ("There is a pleural effusion.", "The visualized bony structures are intact.")
     assert report.impression == ("Pleural effusion is present.",)
@@ -87,7 +104,7 @@ def test_thresholds(manifest: Manifest) -> None:
     seen = replace(TAGS, patches=np.zeros((4, 12), np.float32))
 
     def positive(encoding: Encoding, threshold: float | None = None) -> list[bool]:
-        report = write_report(own, STUDY, encoding, plan(own), Decoding(()), threshold)
+        report = write_report(own, Draft(STUDY, encoding, plan=plan(own)), threshold)
         return [tag.positive for tag in report.tags]
 
     assert positive(seen) == [False, False]
@@ -105,7 +122,7 @@ def test_free_sentences_do_not_contradict_the_plan(manifest: Manifest) -> None:
             sentence(manifest, Section.IMPRESSION, "no pneumothorax"),
         )
     )
-    report = write_report(manifest, STUDY, TAGS, plan(manifest, 4), decoding)
+    report = written(manifest, plan(manifest, 4), decoding)
     assert report.findings == ("There is a pneumothorax.",)
     assert report.impression == ("There is a pneumothorax.",)
     assert report.repairs == Repairs(removed=3, added=1)
@@ -119,7 +136,7 @@ def test_a_section_that_nothing_fits_is_empty(manifest: Manifest) -> None:
             sentence(manifest, Section.IMPRESSION, "pneumothorax is present"),
         )
     )
-    report = write_report(manifest, STUDY, TAGS, plan(manifest), decoding)
+    report = written(manifest, plan(manifest), decoding)
     assert report.impression == ()
     assert "impression" in report.warnings[-1]
 
@@ -132,7 +149,7 @@ def test_a_planned_sentence_states_planned_tags_only(manifest: Manifest) -> None
             sentence(manifest, Section.FINDINGS, "the visualized bony structures are intact", 4),
         )
     )
-    report = write_report(manifest, STUDY, TAGS, plan(manifest, 4, 1), decoding)
+    report = written(manifest, plan(manifest, 4, 1), decoding)
     assert report.findings == ("The heart is enlarged.", "There is a pneumothorax.")
     assert report.repairs == Repairs(removed=2, added=1)
     assert report.impression == ()  # it had no sentence to begin with
@@ -147,24 +164,24 @@ def test_nothing_is_denied_twice(manifest: Manifest) -> None:
             sentence(manifest, Section.IMPRESSION, "no pneumothorax"),
         )
     )
-    report = write_report(manifest, STUDY, TAGS, plan(manifest), decoding)
+    report = written(manifest, plan(manifest), decoding)
     assert report.findings == ("No pneumothorax or pleural effusion.", "The visualized bony structures are intact.")
     assert report.impression == ("No pneumothorax.",)
 
 
 def test_the_plan_says_how_a_tag_is_told(manifest: Manifest) -> None:
     planned = replace(plan(manifest, 0), details={0: frozenset({Detail.MARKED, Detail.LEFT})})
-    report = write_report(manifest, STUDY, TAGS, planned, Decoding(()))
+    report = written(manifest, planned, Decoding(()))
     assert report.plan == (PlannedTag("Pleural Effusion", 0.75, (Detail.LEFT, Detail.MARKED)),)
 
 
 def test_without_planned_topics_free_sentences_tell_the_tags(manifest: Manifest) -> None:
     plain = replace(manifest, decoding=replace(manifest.decoding, planned=False))
     decoding = Decoding((sentence(manifest, Section.FINDINGS, "the heart is enlarged"),))
-    report = write_report(plain, STUDY, TAGS, plan(manifest, 4), decoding)
+    report = written(plain, plan(manifest, 4), decoding)
     assert report.findings == ("The heart is enlarged.",)
 
 
 def test_tags_only(manifest: Manifest) -> None:
-    report = write_report(manifest, STUDY, TAGS, plan(manifest), Decoding(()))
+    report = written(manifest, plan(manifest), Decoding(()))
     assert (report.findings, report.impression, report.warnings) == ((), (), STUDY.warnings)

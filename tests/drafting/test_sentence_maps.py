@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxreport.drafting.report import write_report
-from cxreport.drafting.sentence_maps import word_places
+from cxreport.drafting.sentence_maps import word_sources
 from cxreport.model.bundle import load_manifest
 from cxreport.model.manifest import Manifest
 from cxreport.text.detokenise import sentence_text
 from cxreport.text.vocabulary import SPECIAL_WORDS
-from cxreport.types import Decoding, Encoding, Plan, Section, SentenceIds, SentenceMap, Study
+from cxreport.types import Decoding, Draft, Encoding, Plan, Section, SentenceIds, SentenceMap, Study
 
 STUDY = Study("id", ("a.png",), None)
 SEEN = Encoding({}, np.zeros((4, 12), np.float32), None)
@@ -54,7 +54,8 @@ def plan(manifest: Manifest, *tags: int) -> Plan:
 
 
 def maps(manifest: Manifest, planned: Plan, *sentences: SentenceIds) -> tuple[SentenceMap, ...]:
-    report = write_report(manifest, STUDY, SEEN, planned, Decoding(sentences), maps=True)
+    draft = Draft(STUDY, SEEN, plan=planned, decoding=Decoding(sentences))
+    report = write_report(manifest, draft, maps=True)
     assert report.maps is not None
     shown = [(Section.FINDINGS, text) for text in report.findings] + [
         (Section.IMPRESSION, t) for t in report.impression
@@ -65,7 +66,7 @@ def maps(manifest: Manifest, planned: Plan, *sentences: SentenceIds) -> tuple[Se
         for weights in (one.weights, *(word.weights for word in one.words)):
             assert weights.shape == (2, 2)
             assert weights.sum() == pytest.approx(1)
-    assert write_report(manifest, STUDY, SEEN, planned, Decoding(sentences)) == replace(report, maps=None)
+    assert write_report(manifest, draft) == replace(report, maps=None)
     return report.maps
 
 
@@ -96,12 +97,12 @@ def places(weights: np.ndarray) -> list[int]:
 def test_words_find_what_they_were_written_from(decoded: str, shown: dict[str, str]) -> None:
     words = decoded.split()
     text = sentence_text(words, range(len(words))).split()
-    found = dict(zip(text, word_places(words, text), strict=True))
+    found = dict(zip(text, word_sources(words, text), strict=True))
     assert {word: " ".join(words[place] for place in found[word]) for word in shown} == shown
 
 
 def test_a_word_without_a_counterpart() -> None:
-    assert word_places(["the", "heart"], ["The", "new", "heart."]) == [(0,), (), (1,)]
+    assert word_sources(["the", "heart"], ["The", "new", "heart."]) == [(0,), (), (1,)]
 
 
 @given(st.lists(st.sampled_from(WORDS), min_size=1, max_size=20))
@@ -109,7 +110,7 @@ def test_any_words_are_found_in_order(words: list[str]) -> None:
     """Whatever is decoded, a shown word leads to the decoded words that it is made of, and never back."""
     vocabulary = (*SPECIAL_WORDS, *WORDS)
     shown = sentence_text(vocabulary, [vocabulary.index(word) for word in words]).split()
-    found = word_places(words, shown)
+    found = word_sources(words, shown)
     assert len(found) == len(shown)
     flat = [place for own in found for place in own]
     assert flat == sorted(flat)
@@ -188,4 +189,6 @@ def test_a_plain_sentence_falls_back_on_the_other_section_and_then_on_all(manife
 def test_without_attention_there_are_no_maps(manifest) -> None:
     blind = Decoding((sentence(manifest, Section.FINDINGS, "no pneumothorax", None),))
     for decoding in (blind, Decoding(())):
-        assert write_report(manifest, STUDY, SEEN, plan(manifest), decoding, maps=True).maps is None
+        assert (
+            write_report(manifest, Draft(STUDY, SEEN, plan=plan(manifest), decoding=decoding), maps=True).maps is None
+        )

@@ -114,7 +114,7 @@ def test_what_has_no_image_or_no_attention_cannot_be_explained(model, monkeypatc
     with pytest.raises(UsageError, match="no image"):
         explain.explain(model, Study("t", ("t",), None, tags=tags))
     honest = pipeline.write_report
-    monkeypatch.setattr(pipeline, "write_report", lambda *a: replace(honest(*a), maps=None))
+    monkeypatch.setattr(pipeline, "write_report", lambda *a, **options: replace(honest(*a, **options), maps=None))
     with pytest.raises(BundleError, match="where its sentences look"):
         explain.explain(model, study())
 
