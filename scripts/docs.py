@@ -1,63 +1,90 @@
-"""Keep README.md in step with the program.
+"""Keep the documentation in step with the program.
 
-python scripts/docs.py            write the CLI reference into README.md
-python scripts/docs.py --check    fail if the CLI reference is out of date
-python scripts/docs.py picture    draw examples/screenshot.svg from a real run of `cxreport generate --example`
+python scripts/docs.py            write the generated parts of docs/
+python scripts/docs.py --check    fail if one of them is out of date
+python scripts/docs.py picture    draw examples/screenshot.svg from a real run of `cxreport generate`
+
+A generated part lies between two marks, ``<!-- NAME:begin ... -->`` and ``<!-- NAME:end -->``; `PARTS` says what
+writes it.
 """
 
 from __future__ import annotations
 
 import ast
+import contextlib
+import io
 import re
+import shutil
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import typer.main
 
 ROOT = Path(__file__).resolve().parent.parent
-README = ROOT / "README.md"
+PACKAGE = ROOT / "cxreport"
 PICTURE = ROOT / "examples" / "screenshot.svg"
+PICTURE_COMMAND = ("cxreport", "generate", "--threshold", "0.15", "chest.dcm")
+ROOMS = (
+    *("text", "model", "reading", "datasets", "retrieval", "drafting", "explain", "output"),
+    *("train", "evaluate", "bench", "cli"),
+)
+"""Folders of the package in the order of their imports."""
 
 
 def main(arguments: list[str]) -> int:
     """Do what the arguments ask for; the exit code is 1 when a check fails."""
-    if arguments[:1] == ["picture"]:
-        PICTURE.write_text(picture(*arguments[1:]), encoding="utf-8")
+    if arguments == ["picture"]:
+        PICTURE.write_text(picture(), encoding="utf-8")
         return 0
-    text = README.read_text(encoding="utf-8")
-    current = filled(filled(text, "cli", reference()), "tree", source_tree())
-    if arguments == ["--check"]:
-        if text != current:
-            print("README.md is out of date; run: python scripts/docs.py", file=sys.stderr)
-        return int(text != current)
-    README.write_text(current, encoding="utf-8")
-    return 0
+    outdated = [page for page in PARTS if update(ROOT / page, PARTS[page], check=arguments == ["--check"])]
+    if arguments != ["--check"]:
+        return 0
+    for page in outdated:
+        print(f"{page} is out of date; run: python scripts/docs.py", file=sys.stderr)
+    return int(bool(outdated))
 
 
-def filled(text: str, name: str, content: str) -> str:
-    """Put content between the marks of a name."""
+def update(page: Path, parts: dict[str, Callable[[], str]], *, check: bool) -> bool:
+    """Generate the parts of a page anew, and write it unless it is only checked; True if it was out of date."""
+    text = page.read_text(encoding="utf-8")
+    current = text
+    for name, content in parts.items():
+        current = with_part(current, name, content())
+    if current != text and not check:
+        page.write_text(current, encoding="utf-8")
+    return current != text
+
+
+def with_part(text: str, name: str, content: str) -> str:
+    """Put content between the marks of a name.
+
+    Raises:
+        ValueError: the text has no such marks.
+    """
     marks = re.compile(rf"(<!-- {name}:begin[^\n]*-->\n).*?(<!-- {name}:end -->)", re.DOTALL)
+    if not marks.search(text):
+        raise ValueError(f"no marks of {name}")
     return marks.sub(lambda match: match[1] + content + match[2], text)
 
 
-def source_tree() -> str:
-    """List the modules with the first lines of their docstrings, in Markdown."""
-    rows = ["| file | content |\n|---|---|\n"]
-    for path in sorted((ROOT / "cxreport").rglob("*.py")):
-        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
-        if docstring:
-            rows.append(f"| `{path.relative_to(ROOT)}` | {docstring.splitlines()[0]} |\n")
-    return "".join(rows)
+def table(*header: str, rows: Iterable[Iterable[object]]) -> str:
+    """Write a table in Markdown."""
+    lines = [header, ("---",) * len(header), *rows]
+    return "".join("| " + " | ".join(str(cell) for cell in line) + " |\n" for line in lines)
 
 
-def reference() -> str:
+# The command line
+
+
+def command_line() -> str:
     """Write the reference of all commands from the live command line."""
     from cxreport.cli.app import app
 
     group: Any = typer.main.get_command(app)
-    return "".join(command_reference(name, command) for name, command in commands(group))
+    return "\n".join(command_reference(name, command) for name, command in commands(group))
 
 
 def commands(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -74,9 +101,9 @@ def command_reference(name: str, command: Any) -> str:
     arguments = [parameter for parameter in command.params if parameter.param_type_name == "argument"]
     options = [parameter for parameter in command.params if parameter.param_type_name == "option"]
     usage = " ".join(["cxreport", name, *(["[OPTIONS]"] if options else []), *(label(a) for a in arguments)])
-    rows = [f"| `{label(p)}` | {p.help}{default(p)} |\n" for p in (*arguments, *options)]
-    table = "".join(["| | |\n|---|---|\n", *rows, "\n"]) if rows else ""
-    return f"### `{usage}`\n\n{command.help}\n\n{table}"
+    rows = [(f"`{label(parameter)}`", parameter.help + default(parameter)) for parameter in (*arguments, *options)]
+    parameters = "\n" + table("", "", rows=rows) if rows else ""
+    return f"### {name}\n\n```text\n{usage}\n```\n\n{command.help}\n{parameters}"
 
 
 def label(parameter: Any) -> str:
@@ -94,22 +121,110 @@ def default(parameter: Any) -> str:
     return f" Default: {getattr(parameter.default, 'value', parameter.default)}."
 
 
-def picture(bundle: str | None = None) -> str:
-    """Draw the terminal after `cxreport generate --example` as SVG."""
-    import io
+# Tables that code owns
 
+
+def failures() -> str:
+    """List the kinds of errors that one study, file or line can have, from their classes."""
+    from cxreport import errors
+
+    kinds = [errors.StudyError, *errors.StudyError.__subclasses__()]
+    codes = dict.fromkeys(kind.code for kind in kinds)
+    named = {kind.code: kind for kind in kinds}
+    return table(
+        "code", "meaning", "hint", rows=((f"`{c}`", first_line(named[c].__doc__), named[c].hint) for c in codes)
+    )
+
+
+def versions() -> str:
+    """List the versions that this package has, and writes."""
+    from cxreport import __version__, find_bundle, load_manifest
+    from cxreport.model import bundle
+    from cxreport.output import record
+    from cxreport.retrieval import index_file
+
+    rows = (
+        ("package", __version__),
+        ("shipped bundle", load_manifest(find_bundle(None)).version),
+        ("layout of bundles", bundle.SCHEMA_VERSION),
+        ("records and retrievals", record.SCHEMA_VERSION),
+        ("index files", index_file.FORMAT["format_version"]),
+    )
+    return table("", "version", rows=rows)
+
+
+def first_line(docstring: str | None) -> str:
+    """Give the first line of a docstring."""
+    return (docstring or "").strip().partition("\n")[0]
+
+
+# The source tree
+
+
+def source_tree() -> str:
+    """List the modules with the first lines of their docstrings, room by room, in Markdown."""
+    top = sorted(PACKAGE.glob("*.py"))
+    return "\n".join([room_reference("cxreport", top), *(room_of(PACKAGE / room) for room in ROOMS)])
+
+
+def room_of(folder: Path) -> str:
+    """List the modules of a folder, those of its folders last."""
+    modules = sorted(folder.rglob("*.py"), key=lambda path: (path.parent, path.name))
+    return room_reference(f"cxreport/{folder.name}", modules)
+
+
+def room_reference(title: str, modules: list[Path]) -> str:
+    """Write the table of a room under its title and the docstring of the room itself."""
+    summaries = {path: summary(path) for path in modules}
+    about = next((text for path, text in summaries.items() if path.name == "__init__.py"), "")
+    folder = modules[0].parent
+    rows = [
+        (f"`{path.relative_to(folder)}`", text)
+        for path, text in summaries.items()
+        if path.name != "__init__.py" and text
+    ]
+    return f"#### {title}/\n\n{about}\n\n{table('module', 'content', rows=rows)}"
+
+
+def summary(path: Path) -> str:
+    """Give the first line of a module's docstring."""
+    return first_line(ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+# The picture
+
+
+def picture() -> str:
+    """Draw a terminal after `PICTURE_COMMAND` as SVG; ``chest.dcm`` is the example radiograph."""
     from rich.console import Console
 
-    from cxreport import Model, ReadOptions, find_bundle, generate, read_studies
-    from cxreport.cli.options import EXAMPLE_FILE, example_path
+    from cxreport import DISCLAIMER
     from cxreport.output.render import render
 
     console = Console(record=True, width=80, file=io.StringIO(), force_terminal=True, color_system="truecolor")
-    console.print("[bold]$ cxreport generate --example[/bold]", highlight=False)
-    studies = read_studies([example_path()], ReadOptions())
-    for outcome in generate(Model.load(find_bundle(bundle), "cpu"), studies):
-        console.print(render(outcome, console))
-    return console.export_svg(title=EXAMPLE_FILE, unique_id="cxreport")
+    console.print(f"[bold]$ {' '.join(PICTURE_COMMAND)}[/bold]\n{DISCLAIMER}", highlight=False)
+    console.print(render(drawn_outcome(), console))
+    return console.export_svg(title="cxreport", unique_id="cxreport")
+
+
+def drawn_outcome() -> Any:
+    """Draft the report of the example radiograph as `PICTURE_COMMAND` does, in float32 on the CPU."""
+    from cxreport import GenerateOptions, Model, ReadOptions, find_bundle, generate, read_studies
+    from cxreport.cli.options import example_path
+
+    *_, threshold, name = PICTURE_COMMAND
+    options = GenerateOptions(threshold=float(threshold))
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        shutil.copy(example_path(), name)
+        return next(generate(Model.load(find_bundle(None), "cpu"), read_studies([Path(name)], ReadOptions()), options))
+
+
+PARTS: dict[str, dict[str, Callable[[], str]]] = {
+    "docs/cli.md": {"cli": command_line},
+    "docs/records.md": {"failures": failures, "versions": versions},
+    "docs/architecture.md": {"tree": source_tree},
+}
+"""Pages, and what writes the generated parts of each."""
 
 
 if __name__ == "__main__":

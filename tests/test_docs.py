@@ -1,29 +1,193 @@
+"""The pages: links, sizes, commands and examples in them, and what the program writes into them."""
+
 from __future__ import annotations
 
+import importlib.util
+import itertools
+import json
 import re
+import shlex
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
+import typer.main
 from places import ROOT
+
+from cxreport.cli.app import app
+
+PAGES = sorted(
+    path
+    for folder in (".", "docs", "examples", "exported", "exported/default")
+    for path in (ROOT / folder).glob("*.md")
+)
+GUIDES = [page for page in PAGES if page.name not in ("CHANGELOG.md", "cli.md", "experiments.md")]
+"""Pages that say how things are done today."""
+OTHER_TOOLS_OPTIONS = {"--check", "--side", "--update-golden"}
 
 
 def run(*arguments: object, **settings) -> subprocess.CompletedProcess[str]:
+    settings = {"cwd": ROOT} | settings
     return subprocess.run(
-        [sys.executable, *map(str, arguments)], capture_output=True, text=True, timeout=120, cwd=ROOT, **settings
+        [sys.executable, *map(str, arguments)], capture_output=True, text=True, timeout=120, **settings
     )
 
 
-def test_readme_is_up_to_date() -> None:
+def module_of(path: str) -> ModuleType:
+    """A module of the checkout that is no part of the package."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def page_id(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """Code blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def prose(page: Path) -> str:
+    """The text of a page without its code blocks."""
+    return re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    """Anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_generated_parts_are_up_to_date() -> None:
     done = run("scripts/docs.py", "--check")
     assert done.returncode == 0, done.stderr
 
 
-def test_links_of_the_readmes_lead_somewhere() -> None:
-    for readme in (ROOT / "README.md", ROOT / "examples" / "README.md"):
-        for target in re.findall(r"\]\(([^)#:]+)\)", readme.read_text()):
-            assert (readme.parent / target).exists(), f"{readme.name}: {target}"
+def test_a_page_without_its_marks_is_refused() -> None:
+    with pytest.raises(ValueError, match="no marks of tree"):
+        module_of("scripts/docs.py").with_part("text", "tree", "content")
+
+
+def test_the_tree_follows_the_order_of_imports() -> None:
+    assert module_of("scripts/docs.py").ROOMS == module_of("tests/test_house.py").ROOMS
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if "://" in link:
+            continue
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_readme_is_one_to_read_to_the_end() -> None:
+    assert 6_000 <= (ROOT / "README.md").stat().st_size <= 8_000
+
+
+def test_readme_leads_to_every_page() -> None:
+    links = re.findall(r"\]\((docs/\w+\.md)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert {page_id(page) for page in PAGES if page.parent.name == "docs"} <= set(links)
+
+
+def options_by_command() -> dict[str, dict[str, Any]]:
+    """Options of each command, by their names, from the live command line."""
+    commands = module_of("scripts/docs.py").commands(typer.main.get_command(app))
+    return {
+        name: {option: parameter for parameter in command.params for option in (*parameter.opts, "--help", "-h")}
+        for name, command in commands
+    }
+
+
+def calls(text: str) -> Iterator[list[str]]:
+    """Calls of cxreport in shell lines, without what surrounds them."""
+    for line in re.sub(r"(\||\\)\n", r"\1 ", text).splitlines():
+        lexer = shlex.shlex(line.removeprefix("$ "), posix=True, punctuation_chars="|&;")
+        lexer.whitespace_split = True
+        for separates, words in itertools.groupby(lexer, lambda word: set(word) <= set("|&;")):
+            name, *arguments = words
+            if not separates and name == "cxreport" and arguments:
+                yield arguments
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=page_id)
+def test_commands_exist(page: Path) -> None:
+    options = options_by_command()
+    inline = re.findall(r"`(cxreport [^`]+)`", prose(page))
+    for words in (call for text in (*blocks(page, "sh"), *inline) for call in calls(text)):
+        if words[0] in ("--help", "--version", "COMMAND"):
+            continue
+        name = " ".join(words[:2]) if words[0] == "index" else words[0]
+        assert name in options, words
+        for option, value in zip(words, [*words[1:], ""], strict=True):
+            if option.startswith("-") and option != "-":
+                assert option in options[name], words
+                choices = str(options[name][option].metavar).split("|")
+                assert len(choices) == 1 or choices[0].isupper() or value in choices, words
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=page_id)
+def test_options_exist(page: Path) -> None:
+    options = {option for command in options_by_command().values() for option in command} | OTHER_TOOLS_OPTIONS
+    assert set(re.findall(r"`(--[\w-]+)", prose(page))) <= options
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "docs" / "python.md"], ids=page_id)
+def test_python_examples_run(page: Path, tmp_path: Path, phantoms: Path) -> None:
+    (tmp_path / "FOLDER").mkdir()
+    shutil.copy(phantoms / "normal-8bit.png", tmp_path / "FOLDER")
+    code = "\n".join(blocks(page, "python"))
+    assert code
+    done = run("-c", code, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("of", ["generate", "retrieve"])
+def test_every_field_is_in_the_contract(of: str) -> None:
+    schema = json.loads(run("-m", "cxreport", "schema", "--of", of).stdout)
+    code = " ".join(re.findall(r"`([^`]+)`", (ROOT / "docs" / "records.md").read_text(encoding="utf-8")))
+    assert set(fields(schema)) <= set(re.findall(r"\w+", code))
+
+
+def fields(schema: Any) -> Iterator[str]:
+    """Names of all properties of a JSON Schema."""
+    if isinstance(schema, dict):
+        yield from schema.get("properties", {})
+    for part in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
+        yield from fields(part)
+
+
+def words_of_picture(svg: str) -> str:
+    """What a picture of the terminal says."""
+    drawing = svg[svg.index("<g ") :].replace("&#160;", " ")
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", drawing))
+
+
+def test_the_picture_names_no_machine_and_a_command_that_exists() -> None:
+    words = words_of_picture((ROOT / "examples" / "screenshot.svg").read_text(encoding="utf-8"))
+    assert "/" not in words
+    command = re.search(r"\$ cxreport (\w+) ((?:--\w+ [\d.]+ )*)[\w.]+", words)
+    assert command, words
+    assert set(re.findall(r"--\w+", command[2])) <= set(options_by_command()[command[1]])
+
+
+@pytest.mark.slow
+def test_the_picture_is_current() -> None:
+    committed = (ROOT / "examples" / "screenshot.svg").read_text(encoding="utf-8")
+    assert words_of_picture(module_of("scripts/docs.py").picture()) == words_of_picture(committed)
 
 
 def test_the_licence_is_whole() -> None:

@@ -1,0 +1,1 @@
+"""Timings: stages, codecs, bare networks, memory and start-up."""

@@ -1,0 +1,1 @@
+"""The pipeline from studies to reports, stage by stage."""

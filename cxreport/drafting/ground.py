@@ -4,7 +4,7 @@ The space that images and texts share says what each patch looks like. The map o
 patches' likeness to what it tells, smoothed; that of a word is the product of its sentence's map and the patches'
 likeness to the word. Where a network attended anew at every word, its attention takes the place of the sentence's map.
 The co-attention of a sentence does not enter: it was chosen before the sentence's topic was, and the product of both
-points at fewer of the radiologists' boxes (.37 of them in place of .41; `EXPERIMENTS.md`). No gradients are needed.
+points at fewer of the radiologists' boxes (.37 of them in place of .41; docs/experiments.md). No gradients are needed.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Measurements on public collections, beside trivial baselines and with intervals."""

@@ -70,4 +70,4 @@ def missing_data_told() -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         message = f"{error.filename}: not found." if error.filename else f"{error}."
-        raise UsageError(message, hint="The README describes the layouts of the data folders.") from error
+        raise UsageError(message, hint="docs/evaluation.md describes the layouts of the data folders.") from error

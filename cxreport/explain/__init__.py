@@ -1,0 +1,1 @@
+"""Heat maps: where in the image the sentences and words of a report look."""

@@ -1,0 +1,1 @@
+"""What is written: JSON records, text for the terminal, pages of an explanation."""

@@ -1,0 +1,1 @@
+"""Reports and images in one space: building an index and searching it."""

@@ -1,0 +1,1 @@
+"""Maps against radiologists' boxes, and the deletion test."""

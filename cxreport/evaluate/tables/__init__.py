@@ -1,0 +1,1 @@
+"""Evaluations as tables for the terminal."""

@@ -1,0 +1,1 @@
+"""Text metrics: overlap with references, findings stated, variety."""

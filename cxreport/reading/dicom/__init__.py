@@ -1,0 +1,1 @@
+"""DICOM files: headers, pixel data, transfer syntaxes, and the grey pipeline."""

@@ -1,0 +1,1 @@
+"""Training data: images, report texts and evidence as tensors and targets."""

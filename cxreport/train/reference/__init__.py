@@ -1,0 +1,1 @@
+"""Plain implementations in PyTorch that exported graphs are compared with."""
