@@ -72,8 +72,8 @@ def with_part(text: str, name: str, content: str) -> str:
 
 def table(*header: str, rows: Iterable[Iterable[object]]) -> str:
     """Write a table in Markdown."""
-    lines = [header, ("---",) * len(header), *rows]
-    return "".join("| " + " | ".join(str(cell) for cell in line) + " |\n" for line in lines)
+    lines = ["| " + " | ".join(map(str, cells)) + " |\n" for cells in (header, *rows)]
+    return "".join([lines[0], "|" + "---|" * len(header) + "\n", *lines[1:]])
 
 
 # The command line
@@ -103,7 +103,7 @@ def command_reference(name: str, command: Any) -> str:
     usage = " ".join(["cxreport", name, *(["[OPTIONS]"] if options else []), *(label(a) for a in arguments)])
     rows = [(f"`{label(parameter)}`", parameter.help + default(parameter)) for parameter in (*arguments, *options)]
     parameters = "\n" + table("", "", rows=rows) if rows else ""
-    return f"### {name}\n\n```text\n{usage}\n```\n\n{command.help}\n{parameters}"
+    return f"### cxreport {name}\n\n```text\n{usage}\n```\n\n{command.help}\n{parameters}"
 
 
 def label(parameter: Any) -> str:
@@ -134,6 +134,45 @@ def failures() -> str:
     return table(
         "code", "meaning", "hint", rows=((f"`{c}`", first_line(named[c].__doc__), named[c].hint) for c in codes)
     )
+
+
+def formats() -> str:
+    """List the output formats from their table."""
+    from cxreport.output.formats import FORMATS
+
+    rows = ((f"`{row.name}`", row.help, f"`{row.suffix}`", yes(row.holds_attention)) for row in FORMATS.values())
+    return table("`--format`", "document", "files of `--out DIR/`", "holds `--attention`", rows=rows)
+
+
+def architectures() -> str:
+    """List the architectures from their table."""
+    from cxreport.model.choices import Architecture
+
+    rows = ((f"`{architecture}`", architecture.row.output, architecture.row.source) for architecture in Architecture)
+    return table("`--architecture`", "writes", "after", rows=rows)
+
+
+def precisions() -> str:
+    """List what networks compute in, from the table of precisions."""
+    from cxreport.model.choices import PRECISIONS
+
+    rows = (
+        (f"`{precision}`", ", ".join(f"`{device}`" for device in precision.row.devices), place_of(precision.row))
+        for precision in PRECISIONS
+    )
+    return table("`--precision`", "devices", "in a bundle", rows=rows)
+
+
+def place_of(row: Any) -> str:
+    """Say where a bundle keeps the networks of a precision."""
+    if row.folder:
+        return f"a bundle of its own in `{row.folder}/`"
+    return f"`{row.encoder}.onnx` in place of the encoder" if row.encoder else "the bundle itself"
+
+
+def yes(value: bool) -> str:
+    """Write a truth value into a table."""
+    return "yes" if value else ""
 
 
 def versions() -> str:
@@ -220,8 +259,9 @@ def drawn_outcome() -> Any:
 
 
 PARTS: dict[str, dict[str, Callable[[], str]]] = {
-    "docs/cli.md": {"cli": command_line},
+    "docs/cli.md": {"formats": formats, "precisions": precisions, "cli": command_line},
     "docs/records.md": {"failures": failures, "versions": versions},
+    "docs/training.md": {"architectures": architectures},
     "docs/architecture.md": {"tree": source_tree},
 }
 """Pages, and what writes the generated parts of each."""
