@@ -13,13 +13,12 @@ from typing import Any
 from PIL import Image
 from pydicom import dcmread, uid
 from pydicom.encaps import get_frame
-from pydicom.pixels.decoders.base import get_decoder
 
 from cxreport.bench.spread import Spread, Times, mean, mean_times, measure
 from cxreport.bench.studies import SYNTAXES, Kind
 from cxreport.bench.workload import network_inputs
 from cxreport.model.manifest import Manifest
-from cxreport.reading.dicom.reduced import decode_reduced
+from cxreport.reading.dicom.codecs import codec_of
 from cxreport.reading.discover import Kind as FileKind
 from cxreport.reading.discover import sniff
 from cxreport.reading.shrink import KEPT
@@ -30,8 +29,6 @@ _NAMES = {syntax: str(kind) for kind, syntax in SYNTAXES.items()} | {
     uid.ImplicitVRLittleEndian: str(Kind.RAW),
     uid.JPEG2000: str(Kind.J2K),
 }
-_FASTEST = ("pyjpegls", "pylibjpeg")
-"""Plugins of pydicom, as the readers prefer them."""
 _Codec = Callable[[int | None], object]
 """Decodes bytes in memory, for a side in pixels or every pixel."""
 
@@ -104,23 +101,26 @@ def _codec(source: str) -> _Codec:
         return partial(_decode_picture, Path(source).read_bytes())
     dataset = dcmread(source)
     syntax = dataset.file_meta.TransferSyntaxUID
-    decoder: Any = get_decoder(syntax)
-    plugin = next((name for name in _FASTEST if name in decoder.available_plugins), "")
-    full = partial(decoder.as_array, dataset, index=0, raw=True, view_only=True, decoding_plugin=plugin)
+    codec = codec_of(syntax)
+    decoder = codec.decoder(syntax)
+    full = partial(decoder.as_array, dataset, index=0, raw=True, view_only=True)
     if not syntax.is_encapsulated:
         return lambda side: full()
     frame = get_frame(dataset.PixelData, 0, number_of_frames=int(dataset.get("NumberOfFrames", 1)))
     options: dict[str, Any] = {
         "rows": dataset.Rows,
         "columns": dataset.Columns,
+        "samples_per_pixel": dataset.SamplesPerPixel,
+        "bits_allocated": dataset.BitsAllocated,
         "bits_stored": dataset.BitsStored,
         "pixel_representation": dataset.PixelRepresentation,
     }
-    if decode_reduced(frame, syntax, options, 1) is None:
+    full.keywords["decoding_plugin"] = codec.preferred_plugin(decoder, frame, options)
+    if codec.decode_reduced(frame, options, 1) is None:
         return lambda side: full()
 
     def decode(side: int | None) -> object:
-        reduced = decode_reduced(frame, syntax, options, side)
+        reduced = codec.decode_reduced(frame, options, side)
         return full() if reduced is None else reduced
 
     return decode

@@ -1,8 +1,8 @@
-"""A picture that was found, before its pixels are read."""
+"""Images before their pixels are read: what a file's header says of one, and how much of it may be decoded."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cxreport.errors import StudyError, TooLargeError
 from cxreport.types import Position
@@ -10,12 +10,12 @@ from cxreport.types import Position
 
 @dataclass(frozen=True)
 class Instance:
-    """One file with an image, known from its header."""
+    """One file with an image, described by its header."""
 
     source: str
     """Path as the user gave it."""
     image: str
-    """What the file is a picture of: two files of a study with the same value repeat one image."""
+    """Identity of the depicted image: two files of a study with the same value repeat one image."""
     position: Position
     frames: int
     """Frames or pages; 0 when the file holds no image."""
@@ -24,20 +24,33 @@ class Instance:
     lossy: bool = False
     """Whether lossy compression touched the pixels."""
     refusal: StudyError | None = None
-    """Why the image is not a chest radiograph, by its header."""
+    """Reason why the image is no chest radiograph, by its header."""
 
 
-def require_size(rows: int, columns: int, max_megapixels: float) -> None:
-    """Refuse a decompression bomb from its header, before decoding.
+@dataclass(frozen=True)
+class DecodeLimits:
+    """Bounds on decoding: the pixels that a frame may have at most, and those that are needed of it at least."""
 
-    Args:
-        rows: height in pixels.
-        columns: width in pixels.
-        max_megapixels: limit in millions of pixels.
+    max_megapixels: float = 100.0
+    """Limit per frame in millions of pixels, checked before decoding."""
+    side: int | None = None
+    """Side of the square that the pixels are needed for, see `shrink`; None keeps every pixel."""
 
-    Raises:
-        TooLargeError: more pixels than the limit.
-    """
-    megapixels = rows * columns / 1e6
-    if megapixels > max_megapixels:
-        raise TooLargeError(f"The image has {megapixels:.1f} megapixels; the limit is {max_megapixels:g}.")
+    @property
+    def every_pixel(self) -> DecodeLimits:
+        """The same, with no pixel left out."""
+        return replace(self, side=None)
+
+    def require_size(self, rows: int, columns: int) -> None:
+        """Refuse a decompression bomb from its header, before decoding.
+
+        Raises:
+            TooLargeError: more pixels than the limit.
+        """
+        megapixels = rows * columns / 1e6
+        if megapixels > self.max_megapixels:
+            raise TooLargeError(f"The image has {megapixels:.1f} megapixels; the limit is {self.max_megapixels:g}.")
+
+
+EVERY_PIXEL = DecodeLimits()
+"""The usual limit, and no pixel left out."""

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 from cxreport.errors import StudyError, UnreadableFileError
 from cxreport.reading.dicom.eligibility import position_from_words
 from cxreport.reading.grey import percentile_window, through_table, to_bytes
-from cxreport.reading.instance import Instance, require_size
+from cxreport.reading.instance import EVERY_PIXEL, DecodeLimits, Instance
 from cxreport.reading.shrink import KEPT, shrink, shrink_factor
 from cxreport.reading.silence import quiet
 from cxreport.types import Grey, Pixels, View, ViewInfo
@@ -47,9 +47,8 @@ def inspect(path: str) -> Instance:
 def read_view(
     instance: Instance,
     frame: int,
-    max_megapixels: float = 100.0,
+    limits: DecodeLimits = EVERY_PIXEL,
     colour: bool = False,
-    side: int | None = None,
 ) -> View:
     """Decode one page and present it as 8-bit grey, or as RGB.
 
@@ -59,9 +58,8 @@ def read_view(
     Args:
         instance: from `inspect`.
         frame: page number from 0.
-        max_megapixels: limit per page, checked before decoding.
+        limits: of decoding.
         colour: keep the colours of a picture that has some.
-        side: side of the square that the pixels are needed for; None keeps every pixel.
 
     Returns:
         The view: (H, W), 0 = black; (H, W, 3) in colour; with a side perhaps fewer pixels than the picture has.
@@ -73,10 +71,10 @@ def read_view(
     with _opened(instance.source) as image:
         if frame:
             image.seek(frame)
-        require_size(image.height, image.width, max_megapixels)
-        if side is not None:  # JPEG by shorter cosine transforms; nothing happens to others
-            image.draft(None, (KEPT * side, KEPT * side))
-        pixels = _to_pixels(image, colour, side)
+        limits.require_size(image.height, image.width)
+        if limits.side is not None:  # JPEG by shorter cosine transforms; nothing happens to others
+            image.draft(None, (KEPT * limits.side, KEPT * limits.side))
+        pixels = _to_pixels(image, colour, limits.side)
     return View(ViewInfo(instance.source, frame, instance.position), pixels)
 
 

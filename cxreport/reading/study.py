@@ -14,7 +14,7 @@ from cxreport.errors import CxreportError, NoFrontalViewError, StudyError, Unrea
 from cxreport.reading import pictures
 from cxreport.reading.dicom import views
 from cxreport.reading.discover import Group, Kind, index, sniff
-from cxreport.reading.instance import Instance
+from cxreport.reading.instance import DecodeLimits, Instance
 from cxreport.reading.stopwatch import Stopwatch
 from cxreport.types import Failure, Position, Study, View, ViewInfo
 
@@ -40,7 +40,12 @@ class ReadOptions:
     """Keep the colours of pictures, for a model that sees them; DICOM images become grey all the same."""
     side: int | None = None
     """Side of the square that the pixels are needed for: the view may then have fewer pixels than the image, never too
-    few for `preprocess.network_input`. None keeps every pixel."""
+    few for `network_input`. None keeps every pixel."""
+
+    @property
+    def limits(self) -> DecodeLimits:
+        """The options that bound decoding."""
+        return DecodeLimits(self.max_megapixels, self.side)
 
 
 def read_studies(paths: Iterable[Path], options: ReadOptions = ReadOptions()) -> Iterator[Study | Failure]:
@@ -120,7 +125,7 @@ class _Reader:
 
     def _inspect(self, source: str) -> None:
         try:
-            instance = _inspect(source, self.options.max_megapixels)
+            instance = _inspect(source, self.options.limits)
         except StudyError as error:
             self._fail(source, error)
             return
@@ -150,11 +155,10 @@ class _Reader:
         return [copy for copies in chosen for copy in copies]
 
     def _view(self, instance: Instance) -> View | None:
-        limit, side = self.options.max_megapixels, self.options.side
         try:
             if instance.is_picture:
-                return pictures.read_view(instance, 0, limit, self.options.colour, side)
-            return views.read_view(instance, 0, limit, side)
+                return pictures.read_view(instance, 0, self.options.limits, self.options.colour)
+            return views.read_view(instance, 0, self.options.limits)
         except StudyError as error:
             self._fail(instance.source, error)
             return None
@@ -197,10 +201,10 @@ class _Reader:
             self.warnings.append(f"{message} Passed over: {_list([source for source, _ in refused])}.")
 
 
-def _inspect(source: str, max_megapixels: float) -> Instance:
+def _inspect(source: str, limits: DecodeLimits) -> Instance:
     kind = sniff(source)
     if kind is Kind.DICOM:
-        return views.inspect(source, max_megapixels)
+        return views.inspect(source, limits)
     if kind is Kind.PICTURE:
         return pictures.inspect(source)
     raise UnreadableFileError("The file is neither DICOM nor a PNG, JPEG or TIFF picture.")

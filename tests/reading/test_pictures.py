@@ -11,13 +11,14 @@ from PIL import Image
 
 from cxreport.errors import TooLargeError, UnreadableFileError
 from cxreport.reading import pictures
+from cxreport.reading.instance import DecodeLimits
 from cxreport.types import Position
 
 GREY = phantom(white=255, dtype="uint8")
 
 
 def read(path: Path, frame: int = 0, **limits: Any) -> NDArray[np.uint8]:
-    return pictures.read_view(pictures.inspect(str(path)), frame, **limits).pixels
+    return pictures.read_view(pictures.inspect(str(path)), frame, DecodeLimits(**limits)).pixels
 
 
 def saved(image: Image.Image, path: Path, **options: Any) -> Path:

@@ -17,12 +17,14 @@ from PIL import Image, ImageFilter
 from pydicom import uid
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
+from pydicom.pixels.decoders.base import Decoder
 
 from cxreport.errors import StudyError, TooLargeError, UnreadableFileError
 from cxreport.reading import pictures
-from cxreport.reading.dicom import decode, views
-from cxreport.reading.dicom.codestream import jpeg2000_header
-from cxreport.reading.dicom.reduced import decode_reduced
+from cxreport.reading.dicom import views
+from cxreport.reading.dicom.codecs import codec_of
+from cxreport.reading.dicom.codestream import is_sound_rle, jpeg2000_header
+from cxreport.reading.instance import DecodeLimits
 from cxreport.reading.network_input import network_input
 from cxreport.reading.shrink import KEPT, shrink, shrink_factor
 from cxreport.reading.study import ReadOptions, read_studies
@@ -45,9 +47,9 @@ GREY = smooth(*SIZE, white=255).astype("uint8")
 OPTIONS = {"rows": SIZE[0], "columns": SIZE[1], "bits_stored": 12, "pixel_representation": 0}
 
 
-def read(path: Path, side: int | None = SIDE, **limits: Any) -> NDArray[np.uint8]:
+def read(path: Path, side: int | None = SIDE, *, max_megapixels: float = 100.0, **options: bool) -> NDArray[np.uint8]:
     module: Any = pictures if path.suffix in (".png", ".jpg", ".tif") else views
-    return module.read_view(module.inspect(str(path)), 0, side=side, **limits).pixels
+    return module.read_view(module.inspect(str(path)), 0, DecodeLimits(max_megapixels, side), **options).pixels
 
 
 def box_means(pixels: NDArray[Any], down: int, across: int) -> NDArray[np.float64]:
@@ -200,7 +202,7 @@ def test_the_second_of_two_frames(tmp_path: Path) -> None:
     for encoding in ("explicit", "jpeg2000-lossless", "jpeg-baseline"):
         path = save(make_dataset(np.stack([GREY, GREY[::-1]]), encoding=encoding), tmp_path / encoding)
         instance = views.inspect(str(path))
-        shown, full = (views.read_view(instance, 1, side=side).pixels for side in (SIDE, None))
+        shown, full = (views.read_view(instance, 1, DecodeLimits(side=side)).pixels for side in (SIDE, None))
         assert shown.shape == SHRUNK
         assert_alike(shown, full, moved=encoding.startswith("jpeg2000"))
 
@@ -216,7 +218,7 @@ def test_reduced_jpeg2000_is_near_the_mean(stored: int, signed: bool) -> None:
     smooth = np.rint((np.add.outer(np.arange(SIZE[0]), np.arange(SIZE[1])) / sum(SIZE)) * white).astype("int64") - half
     pixels = smooth.astype(("int" if signed else "uint") + ("8" if stored <= 8 else "16"))
     options = {**OPTIONS, "bits_stored": stored, "pixel_representation": int(signed)}
-    shown = decode_reduced(jpeg2000(pixels, stored), uid.JPEG2000Lossless, options, SIDE)
+    shown = codec_of(uid.JPEG2000Lossless).decode_reduced(jpeg2000(pixels, stored), options, SIDE)
     assert shown is not None
     assert shown.shape == SHRUNK
     inner = np.s_[1:-1, 1:-1]
@@ -236,7 +238,7 @@ def test_levels_that_are_not_there_are_averaged(tmp_path: Path) -> None:
 def test_htj2k_is_reduced() -> None:
     options = {**OPTIONS, "rows": 24, "columns": 16, "bits_stored": 16}
     ramp = np.add.outer(np.arange(24) * 150, np.arange(16) * 40)
-    shown = decode_reduced(HTJ2K, uid.HTJ2KLossless, options, 2)
+    shown = codec_of(uid.HTJ2KLossless).decode_reduced(HTJ2K, options, 2)
     assert shown is not None
     assert shown.shape == (12, 8)
     assert np.abs(shown - box_means(ramp, 2, 2)).max() <= 100
@@ -245,8 +247,8 @@ def test_htj2k_is_reduced() -> None:
 @pytest.mark.parametrize("changes", [{"pixel_representation": 1}, {"rows": 300}, {"columns": 300}], ids=str)
 def test_frames_that_do_not_fit_the_header_are_for_the_full_decoder(changes: dict[str, int]) -> None:
     frame = jpeg2000(DEEP, 12)
-    assert decode_reduced(frame, uid.JPEG2000Lossless, OPTIONS, SIDE) is not None
-    assert decode_reduced(frame, uid.JPEG2000Lossless, OPTIONS | changes, SIDE) is None
+    assert codec_of(uid.JPEG2000Lossless).decode_reduced(frame, OPTIONS, SIDE) is not None
+    assert codec_of(uid.JPEG2000Lossless).decode_reduced(frame, OPTIONS | changes, SIDE) is None
 
 
 @pytest.mark.parametrize("changes", [{"bits_stored": 7}, {"pixel_representation": 1}, {"rows": 300}], ids=str)
@@ -254,19 +256,19 @@ def test_so_are_jpeg_frames(changes: dict[str, int]) -> None:
     buffer = io.BytesIO()
     Image.fromarray(GREY).save(buffer, "JPEG")
     fitting = {**OPTIONS, "bits_stored": 8}
-    assert decode_reduced(buffer.getvalue(), uid.JPEGBaseline8Bit, fitting, SIDE) is not None
-    assert decode_reduced(buffer.getvalue(), uid.JPEGBaseline8Bit, fitting | changes, SIDE) is None
+    assert codec_of(uid.JPEGBaseline8Bit).decode_reduced(buffer.getvalue(), fitting, SIDE) is not None
+    assert codec_of(uid.JPEGBaseline8Bit).decode_reduced(buffer.getvalue(), fitting | changes, SIDE) is None
 
 
 def test_frames_for_the_full_decoder() -> None:
     frame = jpeg2000(DEEP, 12)
-    assert decode_reduced(frame, uid.JPEG2000Lossless, OPTIONS, None) is None
-    assert decode_reduced(frame, uid.JPEG2000Lossless, OPTIONS, 64) is None  # nothing to leave out
-    assert decode_reduced(frame[: len(frame) // 2], uid.JPEG2000Lossless, OPTIONS, SIDE) is None
-    assert decode_reduced(frame, uid.JPEGLSLossless, OPTIONS, SIDE) is None
+    assert codec_of(uid.JPEG2000Lossless).decode_reduced(frame, OPTIONS, None) is None
+    assert codec_of(uid.JPEG2000Lossless).decode_reduced(frame, OPTIONS, 64) is None  # nothing to leave out
+    assert codec_of(uid.JPEG2000Lossless).decode_reduced(frame[: len(frame) // 2], OPTIONS, SIDE) is None
+    assert codec_of(uid.JPEGLSLossless).decode_reduced(frame, OPTIONS, SIDE) is None
     boxed = io.BytesIO()
     Image.fromarray(GREY).save(boxed, "JPEG2000")
-    assert decode_reduced(boxed.getvalue(), uid.JPEG2000Lossless, {**OPTIONS, "bits_stored": 8}, SIDE) is None
+    assert codec_of(uid.JPEG2000Lossless).decode_reduced(boxed.getvalue(), {**OPTIONS, "bits_stored": 8}, SIDE) is None
 
 
 def test_header_of_a_codestream() -> None:
@@ -339,12 +341,17 @@ def test_damage_is_a_failure_or_a_picture_but_never_a_crash(
 
 
 def test_whole_frames_are_for_the_fast_decoder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    chosen = []
-    original = decode._rle_plugin
-    monkeypatch.setattr(decode, "_rle_plugin", lambda *some: chosen.append(original(*some)) or chosen[-1])
+    plugins = []
+    original = Decoder.as_array
+
+    def as_array(decoder: Decoder, *arguments: Any, **options: Any) -> Any:
+        plugins.append(options["decoding_plugin"])
+        return original(decoder, *arguments, **options)
+
+    monkeypatch.setattr(Decoder, "as_array", as_array)
     for pixels in (GREY, DEEP, np.stack([GREY] * 3, axis=-1), np.stack([DEEP, DEEP])):
         read(save(make_dataset(pixels, encoding="rle"), tmp_path / "a"))
-    assert chosen == ["pylibjpeg"] * 4
+    assert plugins == ["pylibjpeg"] * 4
 
 
 @pytest.mark.parametrize(
@@ -353,16 +360,14 @@ def test_whole_frames_are_for_the_fast_decoder(monkeypatch: pytest.MonkeyPatch, 
     ids=["nothing", "empty", "too short", "two", "cut"],
 )
 def test_frames_that_could_panic_are_not(segments: list[bytes]) -> None:
-    from cxreport.reading.dicom.rle import is_sound
-
     def frame(segments: list[bytes]) -> bytes:
         offsets = 64 + np.cumsum([0, *map(len, segments)])[:-1]
         return np.array([len(segments), *offsets, *[0] * (15 - len(segments))], "<u4").tobytes() + b"".join(segments)
 
-    assert is_sound(frame([b"\xf1\x07"]), 1, 16)
-    assert not is_sound(frame(segments), 1, 17)
-    assert not is_sound(frame([b"\xf1\x07"]), 1, 15)  # decodes to more than the image: there the plugin panics
-    assert not is_sound(frame([b"\xf1\x07"])[:63], 1, 16)
+    assert is_sound_rle(frame([b"\xf1\x07"]), 1, 16)
+    assert not is_sound_rle(frame(segments), 1, 17)
+    assert not is_sound_rle(frame([b"\xf1\x07"]), 1, 15)  # decodes to more than the image: there the plugin panics
+    assert not is_sound_rle(frame([b"\xf1\x07"])[:63], 1, 16)
 
 
 # Pictures

@@ -1,13 +1,15 @@
-"""What compressed frames announce in their own headers."""
+"""Headers of compressed frames: sizes and precision that JPEG and JPEG 2000 announce, segments of RLE."""
 
 from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from itertools import pairwise
 
 _SOF = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # start of frame of JPEG, and of JPEG-LS
 _SOC_SIZ = b"\xff\x4f\xff\x51"
 _COD, _SOT = 0xFF52, 0xFF90
+_RLE_HEADER_BYTES = 64
 
 
 @dataclass(frozen=True)
@@ -20,11 +22,11 @@ class Jpeg2000Header:
     """Bits per sample."""
     signed: bool
     levels: int
-    """How often the image is halved: the decomposition levels of the wavelet transform."""
+    """Decomposition levels of the wavelet transform: the times that the image is halved."""
 
 
 def codestream_size(data: bytes) -> tuple[int, int] | None:
-    """Read the size of a JPEG, JPEG-LS, JPEG 2000 or HTJ2K frame without decoding it.
+    """Size of a JPEG, JPEG-LS, JPEG 2000 or HTJ2K frame, from its own header.
 
     Args:
         data: the frame (ISO/IEC 10918-1 B.2, 14495-1 C.2, 15444-1 A.5.1; JP2 boxes are skipped).
@@ -41,7 +43,7 @@ def codestream_size(data: bytes) -> tuple[int, int] | None:
 
 
 def jpeg2000_header(data: bytes) -> Jpeg2000Header | None:
-    """Read the main header of a JPEG 2000 or HTJ2K codestream.
+    """Main header of a JPEG 2000 or HTJ2K codestream.
 
     Args:
         data: the frame.
@@ -58,6 +60,37 @@ def jpeg2000_header(data: bytes) -> Jpeg2000Header | None:
     if (left, top, components, *steps) != (0, 0, 1, 1, 1) or levels is None:
         return None
     return Jpeg2000Header(rows, columns, (depth & 0x7F) + 1, bool(depth & 0x80), levels)
+
+
+def is_sound_rle(data: bytes, segments: int, length: int) -> bool:
+    """Whether every segment of an RLE frame (PS3.5 Annex G) decodes to what it should.
+
+    Only such frames are for pylibjpeg-rle. It decodes five times as fast as pydicom's decoder, but panics on damage: a
+    Rust backtrace on stderr and an exception that is no `Exception`. Of its functions `decode_segment` panics on an
+    empty segment only, and `decode_frame` where a segment decodes to more than it should.
+
+    Args:
+        data: the frame.
+        segments: the number that there should be.
+        length: bytes of each when decoded.
+
+    Returns:
+        False also where pylibjpeg-rle is not installed.
+    """
+    try:
+        from rle.rle import decode_segment
+    except ImportError:
+        return False
+    if len(data) < _RLE_HEADER_BYTES or not 1 <= segments <= 15:
+        return False
+    count, *offsets = struct.unpack("<16L", data[:_RLE_HEADER_BYTES])
+    bounds = [*offsets[:segments], len(data)]
+    if count != segments or bounds[0] < _RLE_HEADER_BYTES or bounds != sorted(set(bounds)):
+        return False
+    try:
+        return all(len(decode_segment(data[start:end])) == length for start, end in pairwise(bounds))
+    except ValueError:
+        return False
 
 
 def _levels(data: bytes) -> int | None:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import uid
-from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
 
-from cxreport.errors import CxreportError, MissingCodecError, UnreadableFileError
+from cxreport.errors import CxreportError, UnreadableFileError
 from cxreport.reading.dicom.attributes import integer, text
+from cxreport.reading.dicom.codecs import Codec, PixelOptions, codec_of
 from cxreport.reading.dicom.codestream import codestream_size
 from cxreport.reading.dicom.display import display_grey
-from cxreport.reading.dicom.pixel_data import encapsulated_frame, enter_pixel_data, require_encapsulated, require_native
-from cxreport.reading.dicom.reduced import decode_reduced
-from cxreport.reading.dicom.rle import is_sound
+from cxreport.reading.dicom.pixel_data import (
+    encapsulated_frame,
+    enter_pixel_data,
+    require_encapsulated,
+    require_native,
+    uncompressed_frame,
+)
 from cxreport.reading.grey import Counts, Integers, Values, through_table, to_bytes
-from cxreport.reading.instance import require_size
+from cxreport.reading.instance import DecodeLimits
 from cxreport.reading.shrink import is_mostly_clipped, shrink
 from cxreport.types import Grey
 
@@ -28,27 +32,18 @@ if TYPE_CHECKING:
     from cxreport.reading.dicom.file import DicomFile
 
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as PS3.3 C.7.6.3.1.2 has it for YBR_FULL
-_OWN_PRECISION = {*uid.JPEG2000TransferSyntaxes, *uid.JPEGLSTransferSyntaxes}
-_CHARLS = "pyjpegls"
-"""Decodes JPEG-LS four times as fast as pylibjpeg-libjpeg."""
-_PACKAGES = {
-    **dict.fromkeys(uid.JPEGTransferSyntaxes, "pylibjpeg-libjpeg"),
-    **dict.fromkeys(uid.JPEGLSTransferSyntaxes, "pyjpegls"),
-    **dict.fromkeys(uid.JPEG2000TransferSyntaxes, "pylibjpeg-openjpeg"),
-}
 
 
-def decode_frame(file: DicomFile, frame: int, max_megapixels: float, side: int | None = None) -> Grey:
+def decode_frame(file: DicomFile, frame: int, limits: DecodeLimits) -> Grey:
     """Decode one frame (PS3.5 8, Annex A) and present it as grey (PS3.3 C.11 and C.7.6.3).
 
     Args:
         file: open, with the stream at the pixel element.
         frame: frame number from 0.
-        max_megapixels: limit, checked on the header and on the compressed data's own header before decoding.
-        side: side of the square that the pixels are needed for; None keeps every pixel.
+        limits: the size is checked on the header and on the compressed data's own header before decoding.
 
     Returns:
-        (H, W) 8-bit grey, 0 = black; with a side perhaps fewer pixels than the image has, see `_shrink`.
+        (H, W) 8-bit grey, 0 = black; with a side perhaps fewer pixels than the image has, see `shrink`.
 
     Raises:
         UnreadableFileError: truncated, damaged, or in an unsupported encoding.
@@ -56,64 +51,91 @@ def decode_frame(file: DicomFile, frame: int, max_megapixels: float, side: int |
         TooLargeError: more pixels than the limit.
     """
     start = file.stream.tell()
-    grey = _decode_frame(file, frame, max_megapixels, side)
+    grey = _decode_frame(file, frame, limits)
     if is_mostly_clipped(grey) and grey.shape != (integer(file.header, "Rows"), integer(file.header, "Columns")):
         file.stream.seek(start)
-        return _decode_frame(file, frame, max_megapixels, None)
+        return _decode_frame(file, frame, limits.every_pixel)
     return grey
 
 
-def _decode_frame(file: DicomFile, frame: int, max_megapixels: float, side: int | None) -> Grey:
-    header = file.header
-    options = _pixel_options(header)
-    require_size(options["rows"], options["columns"], max_megapixels)
-    decoder = _decoder(file.transfer_syntax)
-    side = side if _can_shrink(header, options) else None
-    plugin = _CHARLS if _CHARLS in decoder.available_plugins else ""
+def _decode_frame(file: DicomFile, frame: int, limits: DecodeLimits) -> Grey:
+    options = _pixel_options(file.header)
+    limits.require_size(options["rows"], options["columns"])
+    codec = codec_of(file.transfer_syntax)
+    decoder = codec.decoder(file.transfer_syntax)
+    if not _can_shrink(file.header, options):
+        limits = limits.every_pixel
+    pixels = _PixelElement(file=file, options=options, codec=codec, decoder=decoder, limits=limits)
     try:
-        options["pixel_vr"], length = enter_pixel_data(file)
-        if file.transfer_syntax.is_encapsulated:
-            require_encapsulated(file.stream)
-            data = encapsulated_frame(file.stream, frame, options)
-            _require_codestream_size(data, max_megapixels)
-            reduced = decode_reduced(data, file.transfer_syntax, options, side)
-            if reduced is not None:
-                return display_grey(shrink(reduced, side), header)
-            if file.transfer_syntax == uid.RLELossless:
-                plugin = _rle_plugin(data, options)
-        else:
-            require_native(file.stream, frame, length, options)
-        array, properties = decoder.as_array(
-            file.stream,
-            index=frame,
-            decoding_plugin=plugin,
-            pixel_keyword="PixelData",
-            correct_unused_bits=False,
-            view_only=True,
-            **options,
-        )
-        photometric = str(properties["photometric_interpretation"])
-        return _to_grey(array, header, photometric, options, file.transfer_syntax, side)
+        return pixels.grey(frame)
     except CxreportError:
         raise
     except Exception:  # decoders raise anything on damage, and their texts may quote values
         raise UnreadableFileError("The pixel data is damaged, or does not fit the header.") from None
 
 
-def _decoder(transfer_syntax: uid.UID) -> Any:
-    known = transfer_syntax.name if transfer_syntax.name != str(transfer_syntax) else "of an unknown kind"
-    try:
-        decoder = get_decoder(transfer_syntax)
-    except NotImplementedError:
-        raise UnreadableFileError(f"The transfer syntax is not supported: {known}.") from None
-    if not decoder.is_available:
-        package = _PACKAGES.get(transfer_syntax, "pylibjpeg[all]")
-        raise MissingCodecError(f"{known} needs the package {package}.", hint=f"pip install pylibjpeg {package}")
-    return decoder
+@dataclass(frozen=True, kw_only=True)
+class _PixelElement:
+    """The pixels of an open file, and all that decoding a frame of them depends on."""
+
+    file: DicomFile
+    options: PixelOptions
+    codec: Codec
+    decoder: Any
+    """The codec's `pydicom.pixels.Decoder`."""
+    limits: DecodeLimits
+
+    def grey(self, frame: int) -> Grey:
+        """One frame as 8-bit grey; the stream has to be at the pixel element."""
+        stream = self.file.stream
+        vr, length = enter_pixel_data(self.file)
+        if not self.file.transfer_syntax.is_encapsulated:
+            require_native(stream, frame, length, self.options)
+            return self._decoded(stream, frame, pixel_vr=vr)
+        require_encapsulated(stream)
+        if self.codec.frame_syntax is not None:
+            data = uncompressed_frame(stream, frame, self.options)
+            return self._decoded(data, 0, pixel_vr=vr, number_of_frames=1)
+        data = encapsulated_frame(stream, frame, self.options)
+        self._require_codestream_size(data)
+        reduced = self.codec.decode_reduced(data, self.options, self.limits.side)
+        if reduced is not None:
+            return self._monochrome(reduced)
+        plugin = self.codec.preferred_plugin(self.decoder, data, self.options)
+        return self._decoded(stream, frame, pixel_vr=vr, decoding_plugin=plugin)
+
+    def _require_codestream_size(self, data: bytes) -> None:
+        """A small header can announce a huge codestream: check before a decoder allocates for it."""
+        size = codestream_size(data)
+        if size is not None:
+            self.limits.require_size(*size)
+
+    def _decoded(self, source: BinaryIO | bytes, frame: int, **changes: Any) -> Grey:
+        """Decode every pixel of a frame, and present it."""
+        options = self.options | changes
+        array, properties = self.decoder.as_array(
+            source,
+            index=frame,
+            pixel_keyword="PixelData",
+            correct_unused_bits=False,
+            view_only=True,
+            **options,
+        )
+        stored_bits, photometric = options["bits_stored"], str(properties["photometric_interpretation"])
+        if array.ndim == 3:
+            return _luminance(array, photometric, stored_bits)
+        if not self.codec.states_precision:
+            array = _aligned(array, stored_bits, integer(self.file.header, "HighBit"))
+        if photometric == "PALETTE COLOR":
+            return through_table(array, lambda values, counts: _palette_luminance(values, counts, self.file.header))
+        return self._monochrome(array)
+
+    def _monochrome(self, stored: Integers) -> Grey:
+        return display_grey(shrink(stored, self.limits.side), self.file.header)
 
 
-def _pixel_options(header: Dataset) -> dict[str, Any]:
-    """The Image Pixel attributes (PS3.3 C.7.6.3), with what a careless writer left out."""
+def _pixel_options(header: Dataset) -> PixelOptions:
+    """The Image Pixel attributes (PS3.3 C.7.6.3), with what a careless writer leaves out."""
     rows, columns = integer(header, "Rows"), integer(header, "Columns")
     if not rows or not columns or rows < 0 or columns < 0:
         raise UnreadableFileError("Rows or Columns are missing.")
@@ -142,40 +164,10 @@ def _pixel_options(header: Dataset) -> dict[str, Any]:
     return options
 
 
-def _require_codestream_size(data: bytes, max_megapixels: float) -> None:
-    """A small header can announce a huge codestream: check before a decoder allocates for it."""
-    size = codestream_size(data)
-    if size is not None:
-        require_size(*size, max_megapixels)
-
-
-def _rle_plugin(data: bytes, options: dict[str, Any]) -> str:
-    """The faster decoder for a frame that does not make it panic."""
-    segments = options["samples_per_pixel"] * options["bits_allocated"] // 8
-    return "pylibjpeg" if is_sound(data, segments, options["rows"] * options["columns"]) else "pydicom"
-
-
-def _can_shrink(header: Dataset, options: dict[str, Any]) -> bool:
+def _can_shrink(header: Dataset, options: PixelOptions) -> bool:
     """Whether stored values may be averaged: not indices of a palette, and no tissue with padding."""
     monochrome = options["samples_per_pixel"] == 1 and options["photometric_interpretation"] != "PALETTE COLOR"
     return monochrome and 8 <= options["bits_stored"] <= 16 and "PixelPaddingValue" not in header
-
-
-def _to_grey(
-    array: NDArray[Any],
-    header: Dataset,
-    photometric: str,
-    options: dict[str, Any],
-    transfer_syntax: uid.UID,
-    side: int | None,
-) -> Grey:
-    if array.ndim == 3:
-        return _luminance(array, photometric, options["bits_stored"])
-    if transfer_syntax not in _OWN_PRECISION:
-        array = _aligned(array, options["bits_stored"], integer(header, "HighBit"))
-    if photometric == "PALETTE COLOR":
-        return through_table(array, lambda values, counts: _palette_luminance(values, counts, header))
-    return display_grey(shrink(array, side), header)
 
 
 def _aligned(array: Integers, stored: int, high_bit: int | None) -> Integers:

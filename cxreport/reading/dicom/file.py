@@ -15,6 +15,7 @@ from pydicom.filereader import read_dataset, read_file_meta_info, read_partial
 
 from cxreport.errors import TooLargeError, UnreadableFileError
 from cxreport.reading.dicom.attributes import text
+from cxreport.reading.instance import DecodeLimits
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -76,12 +77,12 @@ def peek(path: str) -> Peek:
 
 
 @contextmanager
-def open_dicom(path: str, max_megapixels: float) -> Iterator[DicomFile]:
+def open_dicom(path: str, limits: DecodeLimits) -> Iterator[DicomFile]:
     """Open a file and read the header attributes that cxreport uses.
 
     Args:
         path: a DICOM file, with or without preamble and meta information (PS3.10 7).
-        max_megapixels: bounds the inflated size of a deflated file (PS3.5 A.5).
+        limits: bound the inflated size of a deflated file (PS3.5 A.5).
 
     Yields:
         The header and the stream. pydicom's warnings are the caller's to silence.
@@ -90,7 +91,7 @@ def open_dicom(path: str, max_megapixels: float) -> Iterator[DicomFile]:
         UnreadableFileError: cannot be opened, or is damaged.
         TooLargeError: a deflated file inflates beyond the limit.
     """
-    limit = int(max_megapixels * 1e6) * _BYTES_PER_PIXEL + _HEADER_BYTES
+    limit = int(limits.max_megapixels * 1e6) * _BYTES_PER_PIXEL + _HEADER_BYTES
     try:
         file = open(path, "rb")  # noqa: SIM115
     except OSError as error:

@@ -1,7 +1,10 @@
 """Compressed frames decoded at a fraction of their size.
 
-pydicom's decoders know no such thing, but Pillow's do: JPEG 2000 and HTJ2K by leaving out levels of the wavelet
-transform, JPEG by shorter cosine transforms.
+pydicom's decoders have no such thing, but Pillow's do: JPEG 2000 and HTJ2K by leaving out levels of the wavelet
+transform, JPEG by shorter cosine transforms. The functions here take the frame, the Image Pixel attributes as pydicom's
+decoders do, and the side of the square that the pixels are needed for; they return None for a frame that does not fit
+its attributes and where there is nothing to leave out, and raise anything on damage: `codecs.Codec.decode_reduced` has
+the contract.
 """
 
 from __future__ import annotations
@@ -11,40 +14,14 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from pydicom import uid
 
 from cxreport.reading.dicom.codestream import codestream_size, jpeg2000_header
 from cxreport.reading.grey import Integers
 from cxreport.reading.shrink import KEPT, shrink_factor
 
 
-def decode_reduced(data: bytes, transfer_syntax: uid.UID, options: dict[str, Any], side: int | None) -> Integers | None:
-    """Decode a monochrome frame with fewer pixels, where its compression allows it.
-
-    What is left out is not looked at: damage there goes unnoticed. Frames that Pillow cannot decode are for the full
-    decoder to judge.
-
-    Args:
-        data: the frame.
-        transfer_syntax: of the file.
-        options: the Image Pixel attributes (PS3.3 C.7.6.3) as pydicom's decoders take them.
-        side: side of the square that the pixels are needed for; None wants every pixel.
-
-    Returns:
-        (h, w) stored values, with at least `KEPT` x side pixels along each axis; None where the full decoder has to do
-        the work: another compression, nothing to leave out, a frame that does not fit its attributes, or damage.
-    """
-    if side is None:
-        return None
-    try:
-        if transfer_syntax in uid.JPEG2000TransferSyntaxes:
-            return _jpeg2000(data, options, side)
-        return _jpeg(data, options, side) if transfer_syntax == uid.JPEGBaseline8Bit else None
-    except Exception:  # Pillow's plugins raise anything on damage
-        return None
-
-
-def _jpeg2000(data: bytes, options: dict[str, Any], side: int) -> Integers | None:
+def reduced_jpeg2000(data: bytes, options: dict[str, Any], side: int) -> Integers | None:
+    """Decode a JPEG 2000 or HTJ2K frame without its finest levels; (h, w) stored values."""
     header = jpeg2000_header(data)
     expected = options["rows"], options["columns"], options["pixel_representation"] == 1
     if header is None or (header.rows, header.columns, header.signed) != expected or header.precision > 16:
@@ -64,7 +41,8 @@ def _jpeg2000(data: bytes, options: dict[str, Any], side: int) -> Integers | Non
     return np.asarray((values >> below).astype(np.int32) - half)
 
 
-def _jpeg(data: bytes, options: dict[str, Any], side: int) -> Integers | None:
+def reduced_jpeg(data: bytes, options: dict[str, Any], side: int) -> Integers | None:
+    """Decode a baseline JPEG frame by shorter cosine transforms; (h, w) stored values."""
     unsigned_bytes = options["bits_stored"] == 8 and options["pixel_representation"] == 0
     if not unsigned_bytes or codestream_size(data) != (options["rows"], options["columns"]):
         return None

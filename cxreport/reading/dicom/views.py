@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING
 
 from pydicom import uid
-from pydicom.pixels.decoders.base import get_decoder
 
 from cxreport.errors import UnreadableFileError
 from cxreport.reading.dicom.attributes import digest, integer, sequence, text
@@ -14,7 +13,7 @@ from cxreport.reading.dicom.decode import decode_frame
 from cxreport.reading.dicom.eligibility import refusal, view_position
 from cxreport.reading.dicom.file import open_dicom, peek
 from cxreport.reading.dicom.pixel_data import require_complete
-from cxreport.reading.instance import Instance
+from cxreport.reading.instance import EVERY_PIXEL, DecodeLimits, Instance
 from cxreport.reading.silence import quiet
 from cxreport.types import View, ViewInfo
 
@@ -22,27 +21,6 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 _UNCOMPRESSED_PREDECESSOR = "121320"  # PS3.16 CID 7202
-_FAMILIES = {
-    "uncompressed": (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian),
-    "deflated": (uid.DeflatedExplicitVRLittleEndian,),
-    "RLE": (uid.RLELossless,),
-    "JPEG baseline": (uid.JPEGBaseline8Bit,),
-    "JPEG extended": (uid.JPEGExtended12Bit,),
-    "JPEG lossless": (uid.JPEGLossless, uid.JPEGLosslessSV1),
-    "JPEG-LS": (uid.JPEGLSLossless, uid.JPEGLSNearLossless),
-    "JPEG 2000": (uid.JPEG2000Lossless, uid.JPEG2000),
-    "HTJ2K": (uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K),
-}
-
-
-def decoders_present() -> dict[str, bool]:
-    """Tell which families of transfer syntaxes (PS3.5 Annex A) can be decoded here.
-
-    Returns:
-        Family -> whether a decoder is installed for each of its transfer syntaxes.
-    """
-    with quiet():
-        return {name: all(get_decoder(item).is_available for item in items) for name, items in _FAMILIES.items()}
 
 
 def study_digest(path: str) -> str | None:
@@ -61,12 +39,12 @@ def study_digest(path: str) -> str | None:
     return digest(found.study_uid) if found.study_uid else ""
 
 
-def inspect(path: str, max_megapixels: float = 100.0) -> Instance:
+def inspect(path: str, limits: DecodeLimits = EVERY_PIXEL) -> Instance:
     """Read the header of an instance, not its pixels.
 
     Args:
         path: a DICOM file.
-        max_megapixels: limit that bounds what a deflated file may inflate to.
+        limits: bound what a deflated file may inflate to.
 
     Returns:
         Projection, frames and identity; `refusal` when it is not a chest radiograph; 0 frames when the instance is of
@@ -76,7 +54,7 @@ def inspect(path: str, max_megapixels: float = 100.0) -> Instance:
         UnreadableFileError: truncated, or damaged.
         TooLargeError: a deflated file inflates beyond the limit.
     """
-    with quiet(), open_dicom(path, max_megapixels) as file:
+    with quiet(), open_dicom(path, limits) as file:
         header = file.header
         has_pixels = bool(file.stream.read(4))
         if not has_pixels and _should_have_pixels(header):
@@ -95,14 +73,13 @@ def inspect(path: str, max_megapixels: float = 100.0) -> Instance:
         )
 
 
-def read_view(instance: Instance, frame: int, max_megapixels: float = 100.0, side: int | None = None) -> View:
+def read_view(instance: Instance, frame: int, limits: DecodeLimits = EVERY_PIXEL) -> View:
     """Decode one frame and present it as 8-bit grey (PS3.3 C.11, PS3.14).
 
     Args:
         instance: from `inspect`.
         frame: frame number from 0.
-        max_megapixels: limit per frame, checked before decoding.
-        side: side of the square that the pixels are needed for; None keeps every pixel.
+        limits: of decoding.
 
     Returns:
         The view: (H, W), 0 = black = air; with a side perhaps fewer pixels than the image has.
@@ -112,8 +89,8 @@ def read_view(instance: Instance, frame: int, max_megapixels: float = 100.0, sid
         MissingCodecError: the transfer syntax needs a package that is not installed.
         TooLargeError: more pixels than the limit.
     """
-    with quiet(), open_dicom(instance.source, max_megapixels) as file:
-        pixels = decode_frame(file, frame, max_megapixels, side)
+    with quiet(), open_dicom(instance.source, limits) as file:
+        pixels = decode_frame(file, frame, limits)
     return View(ViewInfo(instance.source, frame, instance.position), pixels)
 
 

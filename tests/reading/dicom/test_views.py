@@ -16,6 +16,8 @@ from pydicom.encaps import encapsulate
 
 from cxreport.errors import MissingCodecError, StudyError, TooLargeError, UnreadableFileError
 from cxreport.reading.dicom import views
+from cxreport.reading.dicom.codecs import decoders_present
+from cxreport.reading.instance import DecodeLimits
 from cxreport.types import Position
 
 TWELVE_BITS = phantom()
@@ -29,7 +31,7 @@ def real(name: str) -> Path:
 
 
 def read(path: Path, frame: int = 0, **limits: Any) -> NDArray[np.uint8]:
-    return views.read_view(views.inspect(str(path)), frame, **limits).pixels
+    return views.read_view(views.inspect(str(path)), frame, DecodeLimits(**limits)).pixels
 
 
 def encapsulated(frame: bytes, syntax: uid.UID, rows: int, columns: int, **attributes: Any) -> Dataset:
@@ -211,7 +213,7 @@ def test_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cxreport.reading.dicom.file._HEADER_BYTES", 0)
     zeros = save(make_dataset(np.zeros((500, 500), "uint16"), encoding="deflated"), tmp_path / "d")
     with pytest.raises(TooLargeError):
-        views.inspect(str(zeros), 0.01)
+        views.inspect(str(zeros), DecodeLimits(0.01))
 
 
 def test_missing_codec_names_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,9 +230,17 @@ def test_video_is_not_supported(tmp_path: Path) -> None:
 
 
 def test_decoders_present() -> None:
-    present = views.decoders_present()
+    present = decoders_present()
     assert list(present) == [
-        *("uncompressed", "deflated", "RLE", "JPEG baseline", "JPEG extended", "JPEG lossless"),
+        *(
+            "uncompressed",
+            "encapsulated uncompressed",
+            "deflated",
+            "RLE",
+            "JPEG baseline",
+            "JPEG extended",
+            "JPEG lossless",
+        ),
         *("JPEG-LS", "JPEG 2000", "HTJ2K"),
     ]
     assert all(present.values())

@@ -1,0 +1,194 @@
+"""One table of codecs: the transfer syntaxes that are read, what decodes each, and what is particular to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pydicom import uid
+from pydicom.pixels.decoders.base import Decoder, get_decoder
+
+from cxreport.errors import MissingCodecError, UnreadableFileError
+from cxreport.reading.dicom.codestream import is_sound_rle
+from cxreport.reading.dicom.reduced import reduced_jpeg, reduced_jpeg2000
+from cxreport.reading.grey import Integers
+from cxreport.reading.silence import quiet
+
+PixelOptions = dict[str, Any]
+"""Image Pixel attributes (PS3.3 C.7.6.3) under the names that pydicom's decoders give them."""
+_ANY_DECODER = "pylibjpeg[all]"
+_ENCAPSULATED_UNCOMPRESSED = uid.UID("1.2.840.10008.1.2.1.98")  # PS3.5 A.4.11; pydicom has no constant for it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Codec:
+    """A family of transfer syntaxes (PS3.5 Annex A) that are decoded alike."""
+
+    name: str
+    """As `cxreport info` and the documentation have it."""
+    transfer_syntaxes: tuple[uid.UID, ...]
+    package: str = ""
+    """Distribution to install where there is no decoder; empty where pydicom itself decodes."""
+    plugin: str = ""
+    """pydicom's plugin to prefer where it is installed; empty leaves the order to pydicom."""
+    is_sound: Callable[[bytes, PixelOptions], bool] | None = None
+    """Whether the preferred plugin can be trusted with a frame; pydicom's own decoder takes those with which not."""
+    reduce: Callable[[bytes, PixelOptions, int], Integers | None] | None = None
+    """Decodes a frame at a fraction of its size, see `reduced`; None where the compression has no such thing."""
+    states_precision: bool = False
+    """Whether decoded values are aligned already, because the frame itself states their bits."""
+    frame_syntax: uid.UID | None = None
+    """Native transfer syntax of a frame out of its fragments; None where frames are compressed, or in no fragments."""
+
+    @property
+    def is_available(self) -> bool:
+        """Whether a decoder is installed for each of the transfer syntaxes."""
+        return all(self._decoder(transfer_syntax).is_available for transfer_syntax in self.transfer_syntaxes)
+
+    def decoder(self, transfer_syntax: uid.UID) -> Any:
+        """The `pydicom.pixels.Decoder` of one of the transfer syntaxes; its type hints lack options that it takes.
+
+        Raises:
+            MissingCodecError: no plugin for it is installed.
+        """
+        decoder = self._decoder(transfer_syntax)
+        if not decoder.is_available:
+            package = self.package or _ANY_DECODER
+            message = f"{_name(transfer_syntax)} needs the package {package}."
+            raise MissingCodecError(message, hint=f"pip install pylibjpeg {package}")
+        return decoder
+
+    def preferred_plugin(self, decoder: Decoder, frame: bytes, options: PixelOptions) -> str:
+        """Name of the plugin to decode a frame with; empty for pydicom's order."""
+        if self.is_sound is not None and not self.is_sound(frame, options):
+            return "pydicom"
+        return self.plugin if self.plugin in decoder.available_plugins else ""
+
+    def decode_reduced(self, frame: bytes, options: PixelOptions, side: int | None) -> Integers | None:
+        """Decode a monochrome frame with fewer pixels, where its compression allows it.
+
+        What is left out is not looked at: damage there goes unnoticed. Frames that Pillow cannot decode are left to
+        the full decoder to judge.
+
+        Args:
+            frame: the compressed data.
+            options: the Image Pixel attributes.
+            side: side of the square that the pixels are needed for; None wants every pixel.
+
+        Returns:
+            (h, w) stored values, with at least `shrink.KEPT` x side pixels along each axis; None where the full
+            decoder has to do the work: another compression, nothing to leave out, a frame that does not fit its
+            attributes, or damage.
+        """
+        if side is None or self.reduce is None:
+            return None
+        try:
+            return self.reduce(frame, options, side)
+        except Exception:  # Pillow's plugins raise anything on damage
+            return None
+
+    def _decoder(self, transfer_syntax: uid.UID) -> Decoder:
+        return get_decoder(self.frame_syntax or transfer_syntax)
+
+
+def _is_sound_rle(frame: bytes, options: PixelOptions) -> bool:
+    segments = options["samples_per_pixel"] * options["bits_allocated"] // 8
+    return is_sound_rle(frame, segments, options["rows"] * options["columns"])
+
+
+CODECS = (
+    Codec(
+        name="uncompressed",
+        transfer_syntaxes=(uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian),
+    ),
+    Codec(
+        name="encapsulated uncompressed",
+        transfer_syntaxes=(_ENCAPSULATED_UNCOMPRESSED,),
+        frame_syntax=uid.ExplicitVRLittleEndian,
+    ),
+    Codec(name="deflated", transfer_syntaxes=(uid.DeflatedExplicitVRLittleEndian,)),
+    Codec(name="RLE", transfer_syntaxes=(uid.RLELossless,), plugin="pylibjpeg", is_sound=_is_sound_rle),
+    Codec(
+        name="JPEG baseline",
+        transfer_syntaxes=(uid.JPEGBaseline8Bit,),
+        package="pylibjpeg-libjpeg",
+        reduce=reduced_jpeg,
+    ),
+    Codec(name="JPEG extended", transfer_syntaxes=(uid.JPEGExtended12Bit,), package="pylibjpeg-libjpeg"),
+    Codec(
+        name="JPEG lossless",
+        transfer_syntaxes=(uid.JPEGLossless, uid.JPEGLosslessSV1),
+        package="pylibjpeg-libjpeg",
+    ),
+    Codec(
+        name="JPEG-LS",
+        transfer_syntaxes=(uid.JPEGLSLossless, uid.JPEGLSNearLossless),
+        package="pyjpegls",
+        plugin="pyjpegls",  # four times as fast as pylibjpeg-libjpeg
+        states_precision=True,
+    ),
+    Codec(
+        name="JPEG 2000",
+        transfer_syntaxes=(uid.JPEG2000Lossless, uid.JPEG2000),
+        package="pylibjpeg-openjpeg",
+        reduce=reduced_jpeg2000,
+        states_precision=True,
+    ),
+    Codec(
+        name="HTJ2K",
+        transfer_syntaxes=(uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K),
+        package="pylibjpeg-openjpeg",
+        reduce=reduced_jpeg2000,
+        states_precision=True,
+    ),
+)
+"""The table. A row makes its transfer syntaxes appear in `info`, in the documentation and in the tests."""
+_BY_SYNTAX = {transfer_syntax: codec for codec in CODECS for transfer_syntax in codec.transfer_syntaxes}
+_NAMES = {
+    "1.2.840.10008.1.2.4.110": "JPEG XL Lossless",
+    "1.2.840.10008.1.2.4.111": "JPEG XL JPEG Recompression",
+    "1.2.840.10008.1.2.4.112": "JPEG XL",
+}
+"""Names (PS3.6 Annex A) of transfer syntaxes that pydicom may be too old to know."""
+
+
+def codec_of(transfer_syntax: uid.UID) -> Codec:
+    """The codec of a transfer syntax.
+
+    Raises:
+        UnreadableFileError: it is not supported; a registered one is named, another is not quoted.
+    """
+    codec = _BY_SYNTAX.get(transfer_syntax)
+    if codec is None:
+        raise UnreadableFileError(f"The transfer syntax is not supported: {_name(transfer_syntax)}.")
+    return codec
+
+
+def decoders_present() -> dict[str, bool]:
+    """Families of transfer syntaxes, and whether a decoder is installed for all of each family."""
+    with quiet():
+        return {codec.name: codec.is_available for codec in CODECS}
+
+
+def codec_rows() -> list[tuple[str, str, str, str]]:
+    """Rows of the table in the documentation.
+
+    Returns:
+        Family, UIDs of its transfer syntaxes, the package that decodes it, and yes or no: decoded at a reduced size.
+    """
+    return [
+        (
+            codec.name,
+            ", ".join(codec.transfer_syntaxes),
+            codec.package or "pydicom",
+            "yes" if codec.reduce is not None else "no",
+        )
+        for codec in CODECS
+    ]
+
+
+def _name(transfer_syntax: uid.UID) -> str:
+    """Registered name; the UID of another may be anything, and is not quoted."""
+    name = _NAMES.get(transfer_syntax, transfer_syntax.name)
+    return name if name != str(transfer_syntax) else "of an unknown kind"
