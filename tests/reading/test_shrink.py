@@ -8,15 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dicom_factory import HTJ2K, LOSSLESS, make_dataset, phantom, save
+from dicom_factory import HTJ2K, HTJ2K_PIXELS, LOSSLESS, encapsulated, make_dataset, phantom, save
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from openjpeg.utils import encode_array
 from PIL import Image, ImageFilter
 from pydicom import uid
-from pydicom.dataset import Dataset
-from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import Decoder
 
 from cxreport.errors import StudyError, TooLargeError, UnreadableFileError
@@ -71,15 +69,6 @@ def assert_alike(shown: NDArray[Any], full: NDArray[Any], *, moved: bool = False
 
 def jpeg2000(pixels: NDArray[Any], stored: int, **options: Any) -> bytes:
     return bytes(encode_array(pixels, bits_stored=stored, photometric_interpretation=2, **options))
-
-
-def encapsulated(frame: bytes, pixels: NDArray[Any], syntax: uid.UID, **attributes: Any) -> Dataset:
-    dataset = make_dataset(pixels, **attributes)
-    dataset.PixelData = encapsulate([frame])
-    dataset["PixelData"].VR = "OB"
-    dataset["PixelData"].is_undefined_length = True
-    dataset.file_meta.TransferSyntaxUID = syntax
-    return dataset
 
 
 # Averages
@@ -231,17 +220,16 @@ def test_levels_that_are_not_there_are_averaged(tmp_path: Path) -> None:
     header = jpeg2000_header(buffer.getvalue())
     assert header is not None
     assert header.levels == 1
-    path = save(encapsulated(buffer.getvalue(), GREY, uid.JPEG2000Lossless), tmp_path / "a")
+    path = save(encapsulated(buffer.getvalue(), uid.JPEG2000Lossless, GREY), tmp_path / "a")
     assert read(path).shape == SHRUNK
 
 
 def test_htj2k_is_reduced() -> None:
     options = {**OPTIONS, "rows": 24, "columns": 16, "bits_stored": 16}
-    ramp = np.add.outer(np.arange(24) * 150, np.arange(16) * 40)
     shown = codec_of(uid.HTJ2KLossless).decode_reduced(HTJ2K, options, 2)
     assert shown is not None
     assert shown.shape == (12, 8)
-    assert np.abs(shown - box_means(ramp, 2, 2)).max() <= 100
+    assert np.abs(shown - box_means(HTJ2K_PIXELS, 2, 2)).max() <= 100
 
 
 @pytest.mark.parametrize("changes", [{"pixel_representation": 1}, {"rows": 300}, {"columns": 300}], ids=str)
@@ -299,7 +287,7 @@ def test_truncated_files_stay_unreadable(tmp_path: Path, encoding: str, share: f
 def test_truncated_codestreams_in_whole_files_stay_unreadable(tmp_path: Path, share: float) -> None:
     frame = jpeg2000(DEEP, 12)
     frame = frame[: int(len(frame) * share)]
-    path = save(encapsulated(frame, DEEP, uid.JPEG2000Lossless, bits_stored=12), tmp_path / "a")
+    path = save(encapsulated(frame, uid.JPEG2000Lossless, DEEP, bits_stored=12), tmp_path / "a")
     with pytest.raises(UnreadableFileError):
         read(path)
 

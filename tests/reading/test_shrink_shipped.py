@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
-from dicom_factory import make_dataset, save
+from dicom_factory import make_dataset, real, save
 from numpy.typing import NDArray
 from PIL import Image
-from pydicom.data import get_testdata_file
 
 from cxreport.model.bundle import find_bundle
 from cxreport.model.encode import encode
@@ -36,12 +35,6 @@ def radiograph() -> NDArray[np.uint16]:
     """The real radiograph of pydicom-data as 12 bits, dark lungs."""
     stored = pydicom.dcmread(real("RG1_UNCR.dcm")).pixel_array.astype(np.float64)
     return np.rint((1 - stored / stored.max()) * 4095).astype(np.uint16)
-
-
-def real(name: str) -> Path:
-    found = get_testdata_file(name, download=False)
-    assert found is not None
-    return Path(str(found))
 
 
 def scaled(pixels: NDArray[Any]) -> NDArray[np.uint16]:

@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dicom_factory import make_dataset, phantom, save
+from dicom_factory import make_dataset, phantom, real, save
 from PIL import Image
 from pydicom import uid
-from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 
 from cxreport.errors import (
@@ -30,12 +29,6 @@ from cxreport.reading.study import ReadOptions, read_studies
 from cxreport.types import Failure, Position, Study
 
 PIXELS = phantom()
-
-
-def real(name: str) -> Path:
-    found = get_testdata_file(name, download=False)
-    assert found is not None
-    return Path(str(found))
 
 
 def instance(path: Path, study: str = "1.2.3", **attributes: Any) -> Path:

@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydicom import uid
+from pydicom import dcmread, uid
+from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 
 ENCODINGS = {
     "implicit": uid.ImplicitVRLittleEndian,
     "explicit": uid.ExplicitVRLittleEndian,
+    "encapsulated": uid.UID("1.2.840.10008.1.2.1.98"),
     "big-endian": uid.ExplicitVRBigEndian,
     "deflated": uid.DeflatedExplicitVRLittleEndian,
     "rle": uid.RLELossless,
@@ -27,6 +29,15 @@ ENCODINGS = {
 """Name -> transfer syntax of what `make_dataset` can write; jpeg-baseline is lossy and takes 8-bit pixels only."""
 LOSSLESS = tuple(name for name in ENCODINGS if name != "jpeg-baseline")
 
+_REAL_SAMPLES = {
+    uid.ExplicitVRBigEndian: "MR_small_expb.dcm",
+    uid.JPEGExtended12Bit: "JPGExtended.dcm",
+    uid.JPEGLosslessSV1: "JPEG-LL.dcm",
+    uid.JPEGLSLossless: "MR_small_jpeg_ls_lossless.dcm",
+    uid.JPEGLSNearLossless: "JPEGLSNearLossless_16.dcm",
+    uid.JPEG2000: "RG1_J2KI.dcm",
+}
+
 # 24 x 16 ramp encoded by OpenJPH 0.26 (reversible): nothing that is installed here can write HTJ2K
 HTJ2K = base64.b64decode(
     "/0//UQApQAAAAAAQAAAAGAAAAAAAAAAAAAAAEAAAABgAAAAAAAAAAAABDwEB/1AACAACAAAACv9SAAwAAgABAAUEBEAB/1wAEyCIkJCQkJCQkJCQkJCQ"
@@ -34,6 +45,8 @@ HTJ2K = base64.b64decode(
     "bGxsAGIxgnYAWMXqgKK0AMAAFZAABVgymUwmk/26enECdgCiihIl6uhCAey2AMAALTgABaiO4ziO4ziO4zjn6np6enpwgnoAKlVUVFRUVFT+/zAMYHv2"
     "MYHsuwD/2Q=="
 )
+HTJ2K_PIXELS = np.add.outer(np.arange(24) * 150, np.arange(16) * 40).astype("uint16")
+"""What the frame above decodes to."""
 
 
 def make_dataset(
@@ -139,6 +152,43 @@ def phantom(rows: int = 96, columns: int = 80, *, white: int = 4095, dtype: str 
     return np.rint(np.clip(image, 0, 1) * white).astype(dtype)
 
 
+def real(name: str) -> Path:
+    """A file that comes with pydicom or pydicom-data; nothing is downloaded."""
+    path = get_testdata_file(name, download=False)
+    assert path is not None
+    return Path(str(path))
+
+
+def encapsulated(frame: bytes, transfer_syntax: uid.UID, pixels: NDArray[Any], **attributes: Any) -> Dataset:
+    """Make an instance around a compressed frame of pixels like these, for encodings that `make_dataset` lacks."""
+    dataset = make_dataset(pixels, **attributes)
+    dataset.PixelData = encapsulate([frame])
+    dataset["PixelData"].VR = "OB"
+    dataset["PixelData"].is_undefined_length = True
+    dataset.file_meta.TransferSyntaxUID = transfer_syntax
+    return dataset
+
+
+def sample(transfer_syntax: uid.UID, path: Path) -> Path:
+    """Write or find an image in a transfer syntax that is read.
+
+    Args:
+        transfer_syntax: of the table in `cxreport.reading.dicom.codecs`; a new row needs a sample here.
+        path: where to.
+    """
+    if transfer_syntax in _REAL_SAMPLES:
+        return real(_REAL_SAMPLES[transfer_syntax])
+    if transfer_syntax == uid.JPEGLossless:  # Process 14 with selection value 1 (.70) is also a Process 14 (.57) stream
+        dataset = dcmread(real(_REAL_SAMPLES[uid.JPEGLosslessSV1]))
+        dataset.file_meta.TransferSyntaxUID = transfer_syntax
+        dataset.save_as(path)
+        return path
+    if transfer_syntax in (uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K):
+        return save(encapsulated(HTJ2K, transfer_syntax, HTJ2K_PIXELS), path)
+    (encoding,) = (name for name, syntax in ENCODINGS.items() if syntax == transfer_syntax)
+    return save(make_dataset(phantom(white=255, dtype="uint8"), encoding=encoding), path)
+
+
 def _set_pixels(dataset: Dataset, pixels: NDArray[Any], encoding: str, frames: int) -> None:
     syntax = ENCODINGS[encoding]
     dataset.file_meta = FileMetaDataset()
@@ -150,6 +200,10 @@ def _set_pixels(dataset: Dataset, pixels: NDArray[Any], encoding: str, frames: i
         dataset.LossyImageCompression = "01"
         if dataset.SamplesPerPixel == 3:
             dataset.PhotometricInterpretation = "YBR_FULL_422"
+    elif encoding == "encapsulated":
+        stack = pixels if frames > 1 else pixels[np.newaxis]
+        dataset.PixelData = encapsulate([frame.astype(frame.dtype.newbyteorder("<")).tobytes() for frame in stack])
+        dataset["PixelData"].VR = "OB"
     elif encoding in ("rle", "jpeg2000-lossless"):
         dataset.PixelData = pixels.tobytes()
         if encoding == "jpeg2000-lossless" and dataset.SamplesPerPixel == 3:
