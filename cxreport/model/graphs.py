@@ -49,6 +49,30 @@ class EncoderOutput(NamedTuple):
     """(B, P', E); None where the bundle has no text encoder."""
 
 
+class StudyInput(NamedTuple):
+    """Input of the sentence steps that stays the same until the report ends, in the order of the graph's ports."""
+
+    patches: Floats
+    """(B, P, D); zeros (B, 1, D) without images."""
+    has_image: Floats
+    """(B,) 1 or 0."""
+    tags: Floats
+    """(B, R) probability of each positive reporting tag, 0 where negative."""
+    unusual: Floats
+    """(B, R) standard score of the evidence of each reporting tag."""
+
+
+class TopicInput(NamedTuple):
+    """Input of a sentence step that says what its sentence is about, in the order of the graph's ports."""
+
+    plan: Floats
+    """(B, R) 1 for the tags that the sentence states, -1 for those it denies; zeros for a free topic."""
+    detail: Floats
+    """(B, D) 1 for each `Detail` of the tags that it states."""
+    section: NDArray[np.int64]
+    """(B,) 0 Findings, 1 Impression."""
+
+
 class SentenceOutput(NamedTuple):
     """What a sentence step gives."""
 
@@ -120,34 +144,16 @@ class Calls(ABC):
         """(B, C, S, S) uint8 -> patch features, tag probabilities, embeddings, distances, embedded patches."""
         return EncoderOutput(*self._run(ENCODER, [image]))
 
-    def sentence_step(
-        self,
-        patches: Floats,
-        has_image: Floats,
-        tags: Floats,
-        unusual: Floats,
-        plan: Floats,
-        detail: Floats,
-        section: NDArray[np.int64],
-        hidden: Floats,
-        cell: Floats,
-    ) -> SentenceOutput:
+    def sentence_step(self, studies: StudyInput, topics: TopicInput, hidden: Floats, cell: Floats) -> SentenceOutput:
         """Make the next topic of every study.
 
         Args:
-            patches: (B, P, D); zeros (B, 1, D) without images.
-            has_image: (B,) 1 or 0.
-            tags: (B, R) probability of each positive reporting tag, 0 where negative.
-            unusual: (B, R) how unusual the evidence of each reporting tag is, in standard deviations.
-            plan: (B, R) 1 for the tags that this sentence tells, -1 for those it denies; zeros for a free topic.
-            detail: (B, D) 1 for each `Detail` of how it tells them.
-            section: (B,) of this sentence, 0 Findings, 1 Impression.
+            studies: B of them.
+            topics: planned for the sentences that come next.
             hidden: (B, H) state of the sentence LSTM; zeros at the start.
             cell: (B, H) likewise.
         """
-        return SentenceOutput(
-            *self._run("sentence_step", [patches, has_image, tags, unusual, plan, detail, section, hidden, cell])
-        )
+        return SentenceOutput(*self._run("sentence_step", [*studies, *topics, hidden, cell]))
 
     def word_step(self, topic: Floats, word: NDArray[np.int64], hidden: Floats, cell: Floats) -> WordOutput:
         """Score the next word of every sentence.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from numpy.typing import NDArray
-
 if TYPE_CHECKING:
     from cxreport.model.session import Model
 
@@ -15,20 +13,24 @@ class Recording:
 
     Attributes:
         manifest: of the model.
-        given: method -> the arrays of each of its calls.
+        given: method -> the arguments of each of its calls, arrays and named tuples of such.
     """
 
     def __init__(self, model: Model, rows: int | None = None) -> None:
         """Record the first ``rows`` rows of every call; None records all."""
         self.manifest, self._model, self._rows = model.manifest, model, rows
-        self.given: dict[str, list[tuple[NDArray[Any], ...]]] = {}
+        self.given: dict[str, list[tuple[Any, ...]]] = {}
         self.bound_steps = frozenset[str]()  # what a bound step is given stays on its device
 
     def __getattr__(self, step: str) -> Any:
         run = getattr(self._model, step)
 
-        def record(*inputs: NDArray[Any]) -> Any:
-            self.given.setdefault(step, []).append(tuple(part[: self._rows] for part in inputs))
+        def record(*inputs: Any) -> Any:
+            self.given.setdefault(step, []).append(tuple(self._head(value) for value in inputs))
             return run(*inputs)
 
         return record
+
+    def _head(self, value: Any) -> Any:
+        """The first rows of an array, or of each array of a named tuple."""
+        return type(value)(*map(self._head, value)) if isinstance(value, tuple) else value[: self._rows]

@@ -14,6 +14,7 @@ from cxreport.drafting.word_steps import TopicScorer
 from cxreport.errors import UsageError
 from cxreport.model.bundle import load_manifest
 from cxreport.model.encode import encode
+from cxreport.model.graphs import StudyInput, TopicInput
 from cxreport.model.manifest import DecodingDefaults, Manifest
 from cxreport.model.session import Model, SentenceOutput, WordOutput
 from cxreport.model.word_limits import Limits
@@ -44,12 +45,14 @@ class Scripted:
         self.manifest = manifest
         self.impression_after, self.stop_after = impression_after, stop_after
         self.bound_steps = frozenset[str]()
-        self.sentence_calls: list[tuple[np.ndarray, ...]] = []
+        self.calls: list[tuple[StudyInput, TopicInput]] = []
         self.word_rows: list[int] = []
 
-    def sentence_step(self, *inputs: np.ndarray) -> SentenceOutput:
-        patches, _, _, _, plan, _, _, hidden, cell = inputs
-        self.sentence_calls.append(inputs)
+    def sentence_step(
+        self, studies: StudyInput, topics: TopicInput, hidden: np.ndarray, cell: np.ndarray
+    ) -> SentenceOutput:
+        self.calls.append((studies, topics))
+        patches, plan = studies.patches, topics.plan
         number = hidden[:, 0] + 1
         topic = np.zeros_like(hidden)
         topic[:, 0] = np.where(plan.any(1), plan.argmax(1) + 3, FREE + number)
@@ -96,11 +99,11 @@ def test_planned_topics_come_first_in_both_sections(manifest: Manifest) -> None:
     assert outline(script, granuloma, 1) == [
         (F, 3 + granuloma), (F, 4), (F, FREE + 3), (F, FREE + 4), (I, 4), (I, FREE + 6), (I, FREE + 7)
     ]  # fmt: skip
-    sections = [int(call[6][0]) for call in script.sentence_calls]
+    sections = [int(topics.section[0]) for _, topics in script.calls]
     assert sections == [0, 0, 0, 0, 1, 1, 1]
-    shown = np.zeros(6, np.float32)
-    shown[[granuloma, 1]] = 0.9
-    assert all(np.array_equal(call[2][0], shown) for call in script.sentence_calls)
+    tags = np.zeros(6, np.float32)
+    tags[[granuloma, 1]] = 0.9
+    assert all(np.array_equal(studies.tags[0], tags) for studies, _ in script.calls)
 
 
 def test_planned_topics_are_told_whatever_the_networks_and_the_cap_say(manifest: Manifest) -> None:
@@ -114,21 +117,23 @@ def test_denials_follow_what_is_told_and_stay_in_the_findings(manifest: Manifest
     script = Scripted(manifest, impression_after=0, stop_after=0)
     planned = replace(plan(manifest, 1), denied=(3, 0))
     (decoding,) = decode(script, [NO_IMAGE], [planned])  # type: ignore[arg-type]
-    topics = [(call[4][0].nonzero()[0].tolist(), float(call[4][0].sum())) for call in script.sentence_calls]
-    assert topics == [([1], 1.0), ([3], -1.0), ([0], -1.0), ([1], 1.0)]
+    plans = [topics.plan[0] for _, topics in script.calls]
+    assert [(plan.nonzero()[0].tolist(), float(plan.sum())) for plan in plans] == [
+        ([1], 1.0), ([3], -1.0), ([0], -1.0), ([1], 1.0)
+    ]  # fmt: skip
     assert [s.planned for s in decoding.sentences] == [1, None, 1]  # the script denies all tags in one word
     plain = replace(manifest, decoding=replace(manifest.decoding, planned=False))
     free = Scripted(plain, impression_after=0, stop_after=0)
     decode(free, [NO_IMAGE], [planned])  # type: ignore[arg-type]
-    assert not any(call[4].any() for call in free.sentence_calls)
+    assert not any(topics.plan.any() for _, topics in free.calls)
 
 
 def test_details_are_planned_in_both_sections_and_for_their_tag_alone(manifest: Manifest) -> None:
     script = Scripted(manifest, impression_after=0, stop_after=0)
     planned = replace(plan(manifest, 0, 1), denied=(3,), details={1: frozenset({Detail.LEFT, Detail.MILD})})
     decode(script, [NO_IMAGE], [planned])  # type: ignore[arg-type]
-    how = [[d for d, hot in zip(Detail, call[5][0], strict=True) if hot] for call in script.sentence_calls]
-    assert how == [[], [Detail.LEFT, Detail.MILD], [], [], [Detail.LEFT, Detail.MILD]]
+    details = [[d for d, hot in zip(Detail, topics.detail[0], strict=True) if hot] for _, topics in script.calls]
+    assert details == [[], [Detail.LEFT, Detail.MILD], [], [], [Detail.LEFT, Detail.MILD]]
 
 
 @pytest.mark.parametrize("beam", [1, 3])
@@ -174,7 +179,7 @@ def test_finished_studies_leave_the_batch(manifest: Manifest) -> None:
     script = Scripted(manifest, impression_after=3, stop_after=4)
     plans = [plan(manifest, *range(n)) for n in (0, 5, 1)]
     decodings = decode(script, [NO_IMAGE] * 3, plans)  # type: ignore[arg-type]
-    assert [len(call[0]) for call in script.sentence_calls] == [3] * 4 + [1] * 6
+    assert [len(studies.tags) for studies, _ in script.calls] == [3] * 4 + [1] * 6
     alone = [decode(Scripted(manifest, 3, 4), [NO_IMAGE], [p])[0] for p in plans]  # type: ignore[arg-type]
     assert list(map(written, decodings)) == list(map(written, alone))
     assert script.word_rows == [18, 18]  # all sentences of all studies at once: their word, their end
@@ -192,7 +197,7 @@ def test_studies_with_and_without_image(manifest: Manifest) -> None:
     script = Scripted(manifest, 1, 2)
     seen = Encoding({}, np.ones((4, 12), np.float32), np.ones(12, np.float32))
     without, with_image = decode(script, [NO_IMAGE, seen], [plan(manifest)] * 2)  # type: ignore[arg-type]
-    shapes = {call[0].shape: float(call[1][0]) for call in script.sentence_calls}
+    shapes = {studies.patches.shape: float(studies.has_image[0]) for studies, _ in script.calls}
     assert shapes == {(1, 4, 12): 1.0, (1, 1, 12): 0.0}
     assert all(s.attention is None for s in without.sentences)
     assert all(s.attention is not None and s.attention.shape == (4,) for s in with_image.sentences)

@@ -113,12 +113,17 @@ def _quantised_graphs(
     return made, encodings
 
 
-def _quantised(name: str, content: bytes, given: list[tuple[NDArray[Any], ...]]) -> bytes:
+def _arrays(arguments: tuple[Any, ...]) -> list[NDArray[Any]]:
+    """Arguments of a step as the inputs of its graph: named tuples unpacked."""
+    return [array for value in arguments for array in (value if isinstance(value, tuple) else (value,))]
+
+
+def _quantised(name: str, content: bytes, given: list[tuple[Any, ...]]) -> bytes:
     """Quantise one graph."""
     graph = onnx.load_from_string(content)
     restore(graph)
     inputs = [port.name for port in graph.graph.input]
-    feeds = [dict(zip(inputs, arrays, strict=True)) for arrays in given]
+    feeds = [dict(zip(inputs, _arrays(arguments), strict=True)) for arguments in given]
     convolutions = name == ENCODER
     options = {"CalibPercentile": _PERCENTILE, "CalibMaxIntermediateOutputs": 4} if convolutions else {}
     with tempfile.TemporaryDirectory() as folder, _silent():
