@@ -136,6 +136,15 @@ def failures() -> str:
     )
 
 
+def codecs() -> str:
+    """List the families of transfer syntaxes that are read, from their table."""
+    from cxreport.reading.dicom.codecs import codec_rows
+
+    return table(
+        "DICOM pixels", "transfer syntaxes", "decoded by", "decoded at a fraction of the size", rows=codec_rows()
+    )
+
+
 def formats() -> str:
     """List the output formats from their table."""
     from cxreport.output.formats import FORMATS
@@ -259,7 +268,7 @@ def drawn_outcome() -> Any:
 
 
 PARTS: dict[str, dict[str, Callable[[], str]]] = {
-    "docs/cli.md": {"formats": formats, "precisions": precisions, "cli": command_line},
+    "docs/cli.md": {"codecs": codecs, "formats": formats, "precisions": precisions, "cli": command_line},
     "docs/records.md": {"failures": failures, "versions": versions},
     "docs/training.md": {"architectures": architectures},
     "docs/architecture.md": {"tree": source_tree},
