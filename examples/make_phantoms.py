@@ -153,9 +153,9 @@ def write_dicom(
     data.save_as(path, enforce_file_format=True)
 
 
-def uid(*parts: str) -> str:
-    """Make a UID that depends on its parts only."""
-    return generate_uid(entropy_srcs=["cxreport phantom", *parts])
+def uid(*names: str) -> str:
+    """Make a UID that depends on these names only."""
+    return generate_uid(entropy_srcs=["cxreport phantom", *names])
 
 
 if __name__ == "__main__":

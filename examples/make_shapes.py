@@ -83,28 +83,28 @@ def main(folder: Path, images: int, side: int, seed: int) -> None:
         side: of the pictures in pixels.
         seed: of everything that is drawn at random.
     """
-    parts: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    subsets: dict[str, dict[str, list[dict[str, Any]]]] = {}
     karpathy: list[dict[str, Any]] = []
     boxes: dict[str, list[dict[str, Any]]] = {}
     for number in range(1, images + 1):
-        part = "val" if number % VAL_EVERY == 0 else "train"
-        split = "test" if number % TEST_EVERY == 0 else part
+        subset = "val" if number % VAL_EVERY == 0 else "train"
+        split = "test" if number % TEST_EVERY == 0 else subset
         name = f"{number:012d}.jpg"
         scene, captions, rng = picture(number, seed)
         pixels, boxes[str(number)] = paint(scene, side, rng)
-        path = folder / f"{part}2017" / name
+        path = folder / f"{subset}2017" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         pixels.save(path, quality=95, subsampling=0)
-        listed = parts.setdefault(part, {"images": [], "annotations": []})
-        listed["images"].append({"id": number, "file_name": name, "height": side, "width": side})
+        listing = subsets.setdefault(subset, {"images": [], "annotations": []})
+        listing["images"].append({"id": number, "file_name": name, "height": side, "width": side})
         ids = [len(captions) * (number - 1) + i for i in range(len(captions))]
-        listed["annotations"] += [
+        listing["annotations"] += [
             {"id": i, "image_id": number, "caption": caption} for i, caption in zip(ids, captions, strict=True)
         ]
         karpathy.append(
             {
                 "filename": name,
-                "filepath": f"{part}2017",
+                "filepath": f"{subset}2017",
                 "cocoid": number,
                 "split": split,
                 "sentids": ids,
@@ -113,8 +113,8 @@ def main(folder: Path, images: int, side: int, seed: int) -> None:
         )
     (folder / "annotations").mkdir(parents=True, exist_ok=True)
     info = {"description": "Generated shapes with captions", "version": "1", "year": 2017}
-    for part, listed in parts.items():
-        write(folder / "annotations" / f"captions_{part}2017.json", {"info": info, "licenses": [], **listed})
+    for subset, listing in subsets.items():
+        write(folder / "annotations" / f"captions_{subset}2017.json", {"info": info, "licenses": [], **listing})
     write(folder / "dataset_coco.json", {"images": karpathy, "dataset": "coco"})
     write(folder / "shapes_boxes.json", boxes)
 
@@ -221,5 +221,5 @@ if __name__ == "__main__":
     parser.add_argument("--images", type=int, default=1500, metavar="N")
     parser.add_argument("--side", type=int, default=64, metavar="PIXELS")
     parser.add_argument("--seed", type=int, default=0, metavar="N")
-    given = parser.parse_args()
-    main(given.folder, given.images, given.side, given.seed)
+    arguments = parser.parse_args()
+    main(arguments.folder, arguments.images, arguments.side, arguments.seed)

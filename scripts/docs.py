@@ -1,10 +1,10 @@
 """Keep the documentation in step with the program.
 
-python scripts/docs.py            write the generated parts of docs/
+python scripts/docs.py            write the generated blocks of docs/
 python scripts/docs.py --check    fail if one of them is out of date
 python scripts/docs.py picture    draw examples/screenshot.svg from a real run of `cxreport generate`
 
-A generated part lies between two marks, ``<!-- NAME:begin ... -->`` and ``<!-- NAME:end -->``; `PARTS` says what
+A generated block lies between two marks, ``<!-- NAME:begin ... -->`` and ``<!-- NAME:end -->``; `BLOCKS` says what
 writes it.
 """
 
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     if arguments == ["picture"]:
         PICTURE.write_text(picture(), encoding="utf-8")
         return 0
-    outdated = [page for page in PARTS if update(ROOT / page, PARTS[page], check=arguments == ["--check"])]
+    outdated = [page for page in BLOCKS if update(ROOT / page, BLOCKS[page], check=arguments == ["--check"])]
     if arguments != ["--check"]:
         return 0
     for page in outdated:
@@ -47,18 +47,18 @@ def main(arguments: list[str]) -> int:
     return int(bool(outdated))
 
 
-def update(page: Path, parts: dict[str, Callable[[], str]], *, check: bool) -> bool:
-    """Generate the parts of a page anew, and write it unless it is only checked; True if it was out of date."""
+def update(page: Path, blocks: dict[str, Callable[[], str]], *, check: bool) -> bool:
+    """Generate the blocks of a page anew, and write it unless it is only checked; True if it was out of date."""
     text = page.read_text(encoding="utf-8")
     current = text
-    for name, content in parts.items():
-        current = with_part(current, name, content())
+    for name, content in blocks.items():
+        current = with_block(current, name, content())
     if current != text and not check:
         page.write_text(current, encoding="utf-8")
     return current != text
 
 
-def with_part(text: str, name: str, content: str) -> str:
+def with_block(text: str, name: str, content: str) -> str:
     """Put content between the marks of a name.
 
     Raises:
@@ -267,13 +267,13 @@ def drawn_outcome() -> Any:
         return next(generate(Model.load(find_bundle(None), "cpu"), read_studies([Path(name)], ReadOptions()), options))
 
 
-PARTS: dict[str, dict[str, Callable[[], str]]] = {
+BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
     "docs/cli.md": {"codecs": codecs, "formats": formats, "precisions": precisions, "cli": command_line},
     "docs/records.md": {"failures": failures, "versions": versions},
     "docs/training.md": {"architectures": architectures},
     "docs/architecture.md": {"tree": source_tree},
 }
-"""Pages, and what writes the generated parts of each."""
+"""Pages, and what writes the generated blocks of each."""
 
 
 if __name__ == "__main__":

@@ -31,11 +31,11 @@ def main(folder: Path) -> None:
     random.Random(SEED).shuffle(uids)
     middle = len(uids) // 2
     rules, unseen = uids[:middle], uids[middle:]
-    known = {_words(impressions[uid]) for uid in rules}
-    new = [uid for uid in unseen if _words(impressions[uid]) not in known]
-    for title, part in (("Rules half", rules), ("Unseen half", unseen), ("Unseen half, new texts only", new)):
-        print(f"## {title}, {len(part)} Impressions\n")
-        pairs = [(label(impressions[uid]), expected[uid]) for uid in part]
+    rule_texts = {_words(impressions[uid]) for uid in rules}
+    new = [uid for uid in unseen if _words(impressions[uid]) not in rule_texts]
+    for title, half in (("Rules half", rules), ("Unseen half", unseen), ("Unseen half, new texts only", new)):
+        print(f"## {title}, {len(half)} Impressions\n")
+        pairs = [(label(impressions[uid]), expected[uid]) for uid in half]
         print_table(pairs)
         micro, macro = f1s([counts(pairs, name, lambda value: value == 1) for name in CLASSES])
         print(f"\nstrict, 1 against -1 and 0: micro-F1 {micro:.3f}, macro-F1 {macro:.3f}\n")
@@ -72,7 +72,7 @@ def f1(both: int, ours: int, theirs: int) -> float:
 def f1s(by_class: list[tuple[int, int, int]]) -> tuple[float, float]:
     """Micro-F1 of the pooled counts, and macro-F1 over the classes."""
     pooled = [sum(column) for column in zip(*by_class, strict=True)]
-    return f1(pooled[0], pooled[1], pooled[2]), sum(f1(*one) for one in by_class) / len(by_class)
+    return f1(pooled[0], pooled[1], pooled[2]), sum(f1(*class_counts) for class_counts in by_class) / len(by_class)
 
 
 if __name__ == "__main__":

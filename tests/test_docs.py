@@ -68,14 +68,14 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_generated_parts_are_up_to_date() -> None:
+def test_generated_blocks_are_up_to_date() -> None:
     done = run("scripts/docs.py", "--check")
     assert done.returncode == 0, done.stderr
 
 
 def test_a_page_without_its_marks_is_refused() -> None:
     with pytest.raises(ValueError, match="no marks of tree"):
-        module_of("scripts/docs.py").with_part("text", "tree", "content")
+        module_of("scripts/docs.py").with_block("text", "tree", "content")
 
 
 def test_the_tree_follows_the_order_of_imports() -> None:
@@ -155,9 +155,9 @@ def test_python_examples_run(page: Path, tmp_path: Path, phantoms: Path) -> None
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("of", ["generate", "retrieve"])
-def test_every_field_is_in_the_contract(of: str) -> None:
-    schema = json.loads(run("-m", "cxreport", "schema", "--of", of).stdout)
+@pytest.mark.parametrize("command", ["generate", "retrieve"])
+def test_every_field_is_in_the_contract(command: str) -> None:
+    schema = json.loads(run("-m", "cxreport", "schema", "--of", command).stdout)
     code = " ".join(re.findall(r"`([^`]+)`", (ROOT / "docs" / "records.md").read_text(encoding="utf-8")))
     assert set(fields(schema)) <= set(re.findall(r"\w+", code))
 
@@ -166,8 +166,9 @@ def fields(schema: Any) -> Iterator[str]:
     """Names of all properties of a JSON Schema."""
     if isinstance(schema, dict):
         yield from schema.get("properties", {})
-    for part in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
-        yield from fields(part)
+    values = schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ()
+    for value in values:
+        yield from fields(value)
 
 
 def words_of_picture(svg: str) -> str:
@@ -207,10 +208,10 @@ def test_phantoms_come_out_of_their_script(tmp_path: Path, phantoms: Path) -> No
         if name.endswith(".png"):
             np.testing.assert_array_equal(Image.open(tmp_path / name), Image.open(phantoms / name))
             continue
-        made, kept = dcmread(tmp_path / name), dcmread(phantoms / name)
-        np.testing.assert_array_equal(made.pixel_array, kept.pixel_array)
-        assert made.SOPInstanceUID == kept.SOPInstanceUID
-        assert made.file_meta.TransferSyntaxUID == kept.file_meta.TransferSyntaxUID
+        drawn, committed = dcmread(tmp_path / name), dcmread(phantoms / name)
+        np.testing.assert_array_equal(drawn.pixel_array, committed.pixel_array)
+        assert drawn.SOPInstanceUID == committed.SOPInstanceUID
+        assert drawn.file_meta.TransferSyntaxUID == committed.file_meta.TransferSyntaxUID
     assert sum(path.stat().st_size for path in phantoms.iterdir()) < 1_500_000
 
 
