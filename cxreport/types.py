@@ -248,11 +248,15 @@ class SentenceMap:
     """Whether it is a plain sentence for a planned tag, which the decoder did not write."""
 
 
+EntryKind = Literal["report", "image"]
+"""Kind of an entry of an index."""
+
+
 @dataclass(frozen=True)
 class Match:
     """Entry of an index near a query."""
 
-    kind: Literal["report", "image"]
+    kind: EntryKind
     id: str
     source: str
     """Path of the file that it came from."""

@@ -32,7 +32,7 @@ from cxreport.model.choices import Device, Precision
 if TYPE_CHECKING:
     from cxreport.cli.progress import Progress
     from cxreport.datasets.report_files import WrittenReport
-    from cxreport.retrieval.index import Entry, IndexWriter
+    from cxreport.retrieval.index_file import Entry, IndexWriter
     from cxreport.types import Failure, Study
 
 _Item = TypeVar("_Item", "WrittenReport", "Study")
@@ -101,21 +101,23 @@ def build(
         from cxreport.model import bundle
         from cxreport.model import precision as loading
         from cxreport.reading import ahead, study
-        from cxreport.retrieval import index as retrieval
+        from cxreport.retrieval.embed import embed_images, embed_reports
+        from cxreport.retrieval.index import check_text_encoder
+        from cxreport.retrieval.index_file import IndexWriter
 
         with _cli_run.Progress(shown=not quiet and sys.stderr.isatty()) as progress:
             loaded = loading.load_model(bundle.find_bundle(model), device.value, precision.value, side_by_side=True)
-            retrieval.check_text_encoder(loaded.manifest)
+            check_text_encoder(loaded.manifest)
             report_paths, image_paths = report_files.sort_paths(listed(paths))
             reports = choice.of(choice.with_text(report_files.read_reports(report_paths)))
             size, channels = loaded.manifest.image_size, loaded.manifest.channels
             limits = study.ReadOptions(force, group_by.value, max_megapixels, side=size)
             studies = ahead.read_ahead(image_paths, limits, size, channels, workers)
             outcomes = chain(
-                retrieval.embed_reports(loaded, reports, batch_size),
-                retrieval.embed_images(loaded, choice.of(studies), batch_size, force),
+                embed_reports(loaded, reports, batch_size),
+                embed_images(loaded, choice.of(studies), batch_size, force),
             )
-            with closing(studies), retrieval.IndexWriter(out, loaded.manifest) as writer:
+            with closing(studies), IndexWriter(out, loaded.manifest) as writer:
                 tally = _write(outcomes, writer, progress, quiet)
                 if not tally[ExitCode.OK]:
                     raise NothingReadableError("No report and no image to index.", hint=choice.hint())

@@ -27,8 +27,7 @@ from cxreport.output.formats import drawn
 
 if TYPE_CHECKING:
     from cxreport.model.session import Model
-    from cxreport.retrieval.index import Kind
-    from cxreport.types import Floats, Study
+    from cxreport.types import EntryKind, Floats, Study
 
 
 class Of(enum.StrEnum):
@@ -80,15 +79,16 @@ def retrieve(
         from cxreport.model import bundle
         from cxreport.model import precision as loading
         from cxreport.output import retrieval_record
-        from cxreport.retrieval import index as retrieval
+        from cxreport.retrieval.embed import embed_texts
+        from cxreport.retrieval.index import open_index
         from cxreport.text.tokens import unknown_words
 
         with progress.Progress(shown=not quiet and sys.stderr.isatty()):
             loaded = loading.load_model(bundle.find_bundle(model), device.value, precision.value)
-            opened = retrieval.open_index(index, loaded.manifest)
+            opened = open_index(index, loaded.manifest)
             study = None
             if text is not None:
-                (embedding,) = retrieval.embed_texts(loaded, [text])
+                (embedding,) = embed_texts(loaded, [text])
                 unknown = unknown_words(loaded.manifest.text_vocabulary, text)
                 if unknown and not quiet:
                     say(f"warning: not known, so ignored: {', '.join(unknown)}")
@@ -112,9 +112,9 @@ def retrieve(
             sys.stdout.flush()
 
 
-def _kinds(of: Of) -> tuple[Kind, ...]:
+def _kinds(of: Of) -> tuple[EntryKind, ...]:
     """Name what to look for as an index does."""
-    wanted: dict[Of, tuple[Kind, ...]] = {Of.REPORTS: ("report",), Of.IMAGES: ("image",)}
+    wanted: dict[Of, tuple[EntryKind, ...]] = {Of.REPORTS: ("report",), Of.IMAGES: ("image",)}
     return wanted.get(of, ("report", "image"))
 
 
@@ -137,7 +137,7 @@ def _read(image: Path, force: bool, max_megapixels: float, side: int) -> Study:
 
 def _embedded(model: Model, study: Study, force: bool, quiet: bool) -> Floats:
     """Embed an image that looks like a chest radiograph."""
-    from cxreport.retrieval.index import embed_images
+    from cxreport.retrieval.embed import embed_images
     from cxreport.types import Failure
 
     (entry,) = embed_images(model, [study], 1, force)

@@ -22,7 +22,8 @@ from cxreport.evaluate.nih import read_val
 from cxreport.evaluate.openi import split_name
 from cxreport.evaluate.ranking import Relevant, Scores, cosine, precision_at, product
 from cxreport.model.session import Model
-from cxreport.retrieval.index import Entry, embed_reports, embed_texts
+from cxreport.retrieval.embed import embed_reports, embed_texts
+from cxreport.retrieval.index_file import Entry
 from cxreport.text import lexicon
 from cxreport.text.tokens import has_known_word
 from cxreport.train.data.pseudo_pairs import nih_vector

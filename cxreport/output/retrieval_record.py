@@ -11,8 +11,7 @@ from cxreport.output.schema import array, object_, texts
 
 if TYPE_CHECKING:
     from cxreport.model.manifest import Manifest
-    from cxreport.retrieval.index_file import Kind
-    from cxreport.types import Match, Study
+    from cxreport.types import EntryKind, Match, Study
 
 __all__ = ["Retrieval", "retrieval_schema", "to_retrieval_record"]
 
@@ -23,7 +22,7 @@ class Retrieval:
 
     text: str | None
     study: Study | None
-    matches: Mapping[Kind, tuple[Match, ...]]
+    matches: Mapping[EntryKind, tuple[Match, ...]]
     """Of each kind that was looked for, the nearest first."""
 
     @property

@@ -15,7 +15,8 @@ from cxreport.model import precision
 from cxreport.model.manifest import DistanceLimits
 from cxreport.output.record import record_schema
 from cxreport.output.retrieval_record import retrieval_schema
-from cxreport.retrieval.index import Entry, IndexWriter, open_index
+from cxreport.retrieval.index import open_index
+from cxreport.retrieval.index_file import Entry, IndexWriter
 from cxreport.types import Report, Study
 
 TEXTS = {

@@ -11,15 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from retrieval_fakes import WIDTH, FakeModel, random_units, unit, without_texts
 
-from cxreport.datasets import report_files
-from cxreport.errors import BundleError, RetrievalIndexError, UsageError
-from cxreport.retrieval import index as retrieval
-from cxreport.retrieval.index import Entry, Index, IndexWriter, open_index
-from cxreport.text.tokens import has_known_word, text_ids
-from cxreport.train.data.targets import tokenise
+from cxreport.datasets.report_files import WrittenReport
+from cxreport.errors import BundleError, RetrievalIndexError
+from cxreport.retrieval.embed import embed_reports, embed_texts
+from cxreport.retrieval.index import Index, open_index
+from cxreport.retrieval.index_file import Entry, IndexWriter
 from cxreport.types import Failure
-
-VOCABULARY = ("<pad>", "<end>", "<unk>", ",", "no", "pleural", "effusion", "pneumothorax")
 
 
 @pytest.fixture(scope="module")
@@ -40,40 +37,6 @@ def write(path: Path, model: FakeModel, entries: list[Entry]) -> Index:
 
 def found(index: Index, query: np.ndarray, count: int) -> dict[str, list[str]]:
     return {kind: [match.id for match in matches] for kind, matches in index.search(query, count).items()}
-
-
-# Words
-
-
-def test_words_become_ids_and_unknown_ones_are_marked() -> None:
-    ids = text_ids(VOCABULARY, ["No Effusion.", "pleural, PLEURAL xyz effusion"])
-    assert ids.dtype == np.int64
-    assert ids.tolist() == [[4, 6, 0, 0, 0], [5, 3, 5, 2, 6]]
-
-
-def test_long_texts_are_cut() -> None:
-    assert text_ids(VOCABULARY, ["no " * 500]).shape == (1, 128)
-    assert text_ids(VOCABULARY, ["no no no"], longest=2).tolist() == [[4, 4]]
-
-
-def test_training_reads_text_with_the_same_code() -> None:
-    assert tokenise.__module__ == "cxreport.text.tokens"
-
-
-@pytest.mark.parametrize(
-    ("text", "hint"),
-    [
-        ("effusions", "look alike: effusion."),
-        ("qqq", "pleural, effusion, pneumothorax"),
-        ("", "such as"),
-        (",", "such"),
-    ],
-)
-def test_a_text_without_a_known_word_names_some(text: str, hint: str) -> None:
-    assert not has_known_word(VOCABULARY, text)
-    with pytest.raises(UsageError) as caught:
-        text_ids(VOCABULARY, ["no effusion", text])
-    assert hint in caught.value.hint
 
 
 # The file
@@ -268,100 +231,16 @@ def test_a_query_of_another_width_is_refused(tmp_path: Path, model) -> None:
 def test_embeddings_that_are_no_unit_vectors_are_refused(model, monkeypatch) -> None:
     monkeypatch.setattr(model, "encode_text", lambda ids: np.ones((len(ids), WIDTH), np.float32), raising=False)
     with pytest.raises(BundleError, match="length of 1"):
-        retrieval.embed_texts(model, ["pleural effusion"])
+        embed_texts(model, ["pleural effusion"])
 
 
 @pytest.mark.parametrize("size", [1, 2, 50])
 def test_reports_are_embedded_whatever_their_batch(model, size: int) -> None:
     texts = ["the heart is normal", "no pleural effusion", "qqq", "clear lungs", "pneumothorax"]
-    reports = [report_files.WrittenReport(str(n), "s", text, "") for n, text in enumerate(texts)]
-    outcomes = list(retrieval.embed_reports(model, reports, size))
+    reports = [WrittenReport(str(n), "s", text, "") for n, text in enumerate(texts)]
+    outcomes = list(embed_reports(model, reports, size))
     (failed,) = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
     assert (failed.id, failed.error.code) == ("2", "invalid-text")
     entries = {outcome.id: outcome.embedding for outcome in outcomes if isinstance(outcome, Entry)}
     assert list(entries) == ["0", "1", "3", "4"]
-    np.testing.assert_allclose(entries["1"], retrieval.embed_texts(model, ["no pleural effusion"])[0], atol=1e-6)
-
-
-# Report files
-
-XML = """<eCitation><uId id="CXR{0}"/><Abstract>
-<AbstractText Label="FINDINGS">Wide heart {0}.</AbstractText>
-<AbstractText Label="IMPRESSION">{1}</AbstractText></Abstract></eCitation>"""
-
-
-def read(*paths: Path) -> list[tuple[str, ...] | str]:
-    """Reports as id, findings and impression; failures as their names."""
-    return [
-        item.id if isinstance(item, Failure) else (item.id, item.findings, item.impression)
-        for item in report_files.read_reports(paths)
-    ]
-
-
-def test_folders_of_openi_are_read_in_the_order_of_numbers(tmp_path: Path) -> None:
-    folder = tmp_path / "openi" / "ecgen-radiology"
-    folder.mkdir(parents=True)
-    for number in (10, 9, 2):
-        (folder / f"{number}.xml").write_text(XML.format(number, "Wide."))
-    for named in (tmp_path / "openi", folder):
-        reports, images = report_files.sort_paths([named])
-        assert images == [named]
-        assert read(*reports) == [(str(n), f"Wide heart {n}.", "Wide.") for n in (2, 9, 10)]
-
-
-@pytest.mark.parametrize("text", ["<eCitation>", "<html></html>", '<e><uId id="CXR"/></e>'])
-def test_xml_that_is_no_report_fails_alone(tmp_path: Path, text: str) -> None:
-    bad, good = tmp_path / "1.xml", tmp_path / "2.xml"
-    bad.write_text(text)
-    good.write_text(XML.format(2, ""))
-    assert read(bad, good) == ["1.xml", ("2", "Wide heart 2.", "")]
-
-
-def test_json_lines(tmp_path: Path) -> None:
-    lines = [
-        '{"id": 1, "findings": "A  wide\\n heart.", "impression": null}',
-        "",
-        "[1]",
-        '{"study": {"id": "s", "sources": []}, "report": {"findings": "F.", "impression": "I."}, "findings": ["F."]}',
-        '{"study": {"id": "t", "sources": []}, "error": {}}',
-        '{"id": "x", "text": "Whole."}',
-        '{"findings": "Nobody."}',
-        '{"id": "y", "findings": 3}',
-        '{"id": true, "text": "x"}',
-    ]
-    path = tmp_path / "r.jsonl"
-    path.write_bytes(b"\xef\xbb\xbf" + "\n".join(lines).encode() + b'\n\xff{"id": 2}\n')
-    assert read(path) == [
-        ("1", "A wide heart.", ""),
-        "r.jsonl, line 3",
-        ("s", "F.", "I."),
-        ("t", "", ""),
-        ("x", "Whole.", ""),
-        *(f"r.jsonl, line {n}" for n in (7, 8, 9, 10)),
-    ]
-
-
-def test_csv(tmp_path: Path) -> None:
-    path = tmp_path / "r.csv"
-    path.write_bytes(
-        b'\xef\xbb\xbfId, Findings,impression,other\r\n7,"Wide,\r\nheart.",Wide.,x\r\n8,,,\r\n\r\n9,short\r\n,a,b,c\r\n'
-    )
-    assert read(path) == [("7", "Wide, heart.", "Wide."), ("8", "", ""), "r.csv, row 6", "r.csv, row 7"]
-
-
-@pytest.mark.parametrize("header", ["findings,impression", "id,other", "id,text,text", "just a text"])
-def test_csv_without_the_columns_is_refused(tmp_path: Path, header: str) -> None:
-    path = tmp_path / "r.csv"
-    path.write_text(header + "\n1,2\n")
-    assert read(path) == ["r.csv"]
-
-
-def test_a_file_that_goes_away_is_a_failure(tmp_path: Path) -> None:
-    assert read(tmp_path / "none") == ["none"]
-
-
-def test_images_and_reports_are_told_apart_by_content(tmp_path: Path, phantoms: Path) -> None:
-    table = tmp_path / "table.png"
-    table.write_text("id,text\n")
-    paths = [phantoms / "rle.dcm", table, phantoms / "normal-8bit.png", tmp_path / "none"]
-    assert report_files.sort_paths(paths) == ([table], [paths[0], paths[2], paths[3]])
+    np.testing.assert_allclose(entries["1"], embed_texts(model, ["no pleural effusion"])[0], atol=1e-6)
