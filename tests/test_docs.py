@@ -135,7 +135,7 @@ def test_commands_exist(page: Path) -> None:
             if option.startswith("-") and option != "-":
                 assert option in options[name], words
                 choices = str(options[name][option].metavar).split("|")
-                assert len(choices) == 1 or choices[0].isupper() or value in choices, words
+                assert len(choices) == 1 or choices[0].isupper() or value.isupper() or value in choices, words
 
 
 @pytest.mark.parametrize("page", GUIDES, ids=page_id)
