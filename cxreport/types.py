@@ -17,6 +17,24 @@ Grey = NDArray[np.uint8]
 Pixels = NDArray[np.uint8]
 """(H, W) grey or (H, W, 3) RGB."""
 Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class InputShape:
+    """Shape of the network's input: a square of grey pixels, or of RGB."""
+
+    size: int
+    """Side in pixels."""
+    channels: int = 1
+    """1 for grey, 3 for RGB."""
+
+    @property
+    def of_array(self) -> tuple[int, ...]:
+        """(S, S), or (S, S, 3) with three channels."""
+        square = (self.size, self.size)
+        return square if self.channels == 1 else (*square, self.channels)
+
+
 """Single-precision numbers of the shape that is stated where they are used."""
 
 

@@ -19,8 +19,7 @@ from cxreport.bench.studies import SYNTAXES, Kind
 from cxreport.bench.workload import network_inputs
 from cxreport.model.manifest import Manifest
 from cxreport.reading.dicom.codecs import codec_of
-from cxreport.reading.discover import Kind as FileKind
-from cxreport.reading.discover import sniff
+from cxreport.reading.discover import FileKind, sniff
 from cxreport.reading.shrink import KEPT
 
 _SAMPLES = 3

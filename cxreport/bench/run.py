@@ -24,7 +24,7 @@ from cxreport.model.choices import Device, Precision
 from cxreport.model.precision import load_model, precision_facts
 from cxreport.model.session import Model
 from cxreport.reading.ahead import default_workers
-from cxreport.reading.discover import index
+from cxreport.reading.discover import group_files
 
 _STAGED = 40
 """Studies that are taken one after the other, and whose tensors the networks get."""
@@ -103,7 +103,7 @@ def find_studies(paths: Sequence[Path], limit: int | None = None) -> list[Files]
     Raises:
         NothingReadableError: there is none.
     """
-    found = [[Path(member) for member in group.members] for group in index(paths, "study")][:limit]
+    found = [[Path(file) for file in study.paths] for study in group_files(paths, "study")][:limit]
     if not found:
         raise NothingReadableError("No study among the inputs.")
     return found

@@ -13,7 +13,7 @@ from cxreport.bench.workload import Files, draft
 from cxreport.errors import NothingReadableError
 from cxreport.model.session import Model
 from cxreport.output.formats import JsonLinesFormatter, TextFormatter
-from cxreport.reading.discover import index
+from cxreport.reading.discover import group_files
 from cxreport.reading.stopwatch import Stopwatch
 from cxreport.types import Failure, Report
 
@@ -53,7 +53,7 @@ def measure_stages(model: Model, files: Files, batch_size: int, repeats: int) ->
     for _ in range(repeats):
         watch = Stopwatch()
         with watch.stage("find"):
-            index(files, "study")
+            group_files(files, "study")
         reports = [outcome for outcome in draft(model, files, batch_size, 0) if isinstance(outcome, Report)]
         for stage, formatter in (("render", TextFormatter(model.manifest)), ("record", _records(model))):
             with watch.stage(stage):

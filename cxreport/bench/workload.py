@@ -28,9 +28,9 @@ def read(
         workers: processes that read.
         every_pixel: decode all of an image, though the network takes few pixels.
     """
-    size, channels = manifest.image_size, manifest.channels
-    options = ReadOptions(colour=channels > 1, side=None if every_pixel else size)
-    return read_ahead(files, options, size, channels, workers)
+    shape = manifest.input_shape
+    options = ReadOptions(colour=shape.channels > 1, side=None if every_pixel else shape.size)
+    return read_ahead(files, options, shape, workers)
 
 
 def network_inputs(manifest: Manifest, files: Iterable[Path], every_pixel: bool = False) -> list[Pixels]:

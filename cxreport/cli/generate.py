@@ -104,7 +104,7 @@ def generate(
             if from_tags is None:
                 colour, side = manifest.channels > 1, None if full_resolution else manifest.image_size
                 limits = study.ReadOptions(force, group_by.value, max_megapixels, colour=colour, side=side)
-                studies = ahead.read_ahead(inputs, limits, manifest.image_size, manifest.channels, workers)
+                studies = ahead.read_ahead(inputs, limits, manifest.input_shape, workers)
             else:
                 studies = tag_table.read_tag_table(from_tags, _tag_names(manifest, evidence))
             index = None if retrieve is None else retrieval.open_index(retrieve, manifest)

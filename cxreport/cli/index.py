@@ -110,9 +110,9 @@ def build(
             check_text_encoder(loaded.manifest)
             report_paths, image_paths = report_files.sort_paths(listed(paths))
             reports = choice.of(choice.with_text(report_files.read_reports(report_paths)))
-            size, channels = loaded.manifest.image_size, loaded.manifest.channels
-            limits = study.ReadOptions(force, group_by.value, max_megapixels, side=size)
-            studies = ahead.read_ahead(image_paths, limits, size, channels, workers)
+            shape = loaded.manifest.input_shape
+            limits = study.ReadOptions(force, group_by.value, max_megapixels, side=shape.size)
+            studies = ahead.read_ahead(image_paths, limits, shape, workers)
             outcomes = chain(
                 embed_reports(loaded, reports, batch_size),
                 embed_images(loaded, choice.of(studies), batch_size, force),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cxreport.errors import InvalidTextError, StudyError, TrainingError, UnreadableFileError
-from cxreport.reading.discover import Kind, sniff
+from cxreport.reading.discover import FileKind, sniff
 from cxreport.types import Failure
 
 __all__ = ["WrittenReport", "read_reports", "sort_paths"]
@@ -64,7 +64,7 @@ def sort_paths(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
 def _is_text(path: Path) -> bool:
     """Whether a file is text; one that cannot be opened is not."""
     try:
-        return sniff(str(path)) is Kind.TEXT
+        return sniff(str(path)) is FileKind.TEXT
     except UnreadableFileError:
         return False
 

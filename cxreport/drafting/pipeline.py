@@ -58,8 +58,7 @@ def generate(
         CxreportError: for an error of the whole run, such as an unknown source of evidence.
     """
     options = options or GenerateOptions()
-    size, channels = model.manifest.image_size, model.manifest.channels
-    for batch in batches(size, channels, studies, options.batch_size):  # study -> preprocess
+    for batch in batches(studies, model.manifest.input_shape, options.batch_size):  # study -> preprocess
         yield from draft_safely(lambda group: _Stages(model, options).run(group), batch)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxreport.model.choices import Architecture, Precision
-from cxreport.types import Floats
+from cxreport.types import Floats, InputShape
 
 ENCODER, TEXT_ENCODER = "encoder", "text_encoder"
 HALF_ENCODER, WORD_SEARCH = GPU_GRAPHS = (Precision.FLOAT16.row.encoder, "word_search")
@@ -164,6 +164,11 @@ class Manifest:
     def channels(self) -> int:
         """Channels of the network input: 1 for grey images, 3 for RGB."""
         return self.sizes.channels
+
+    @property
+    def input_shape(self) -> InputShape:
+        """Shape of the network's input."""
+        return InputShape(self.sizes.image, self.sizes.channels)
 
     @property
     def text_vocabulary(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Reading beside inference: studies come as the network's input, read ahead in processes of their own."""
+"""Reading beside inference: studies as the network's input, read ahead in processes of their own."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 from cxreport.errors import ReaderEndedError
 from cxreport.model.cpus import usable_cpus
 from cxreport.reading.batches import preprocess
-from cxreport.reading.discover import Group, index
-from cxreport.reading.study import ReadOptions, read_group
-from cxreport.types import Failure, Study
+from cxreport.reading.discover import StudyFiles, group_files
+from cxreport.reading.study import ReadOptions, read_files
+from cxreport.types import Failure, InputShape, Study
 
 _LEAST_STUDIES = 16
 """Fewer are read sooner than a process starts."""
@@ -21,15 +21,14 @@ _MAX_WORKERS = 8
 
 
 def read_ahead(
-    paths: Iterable[Path], options: ReadOptions, size: int, channels: int, workers: int | None = None
+    paths: Iterable[Path], options: ReadOptions, shape: InputShape, workers: int | None = None
 ) -> Generator[Study | Failure, None, None]:
     """Find, group, read and preprocess studies, as `read_studies` and `pipeline.generate` do one after the other.
 
     Args:
         paths: files, and folders to search.
         options: what to accept.
-        size: side of the network input in pixels.
-        channels: of the network input.
+        shape: of the network's input.
         workers: processes that read; 0 reads in this one, when a study's turn comes. None chooses by the number of
             studies and CPUs.
 
@@ -37,24 +36,31 @@ def read_ahead(
         The same studies and failures in the same order, whatever the number of workers. A study that ends the
         process that reads it is a failure. Close the iterator to end the processes early.
     """
-    groups = index(paths, options.group_by)
+    studies = group_files(paths, options.group_by)
     if workers is None:
-        workers = default_workers(len(groups))
-    read = functools.partial(_read, options, size, channels)
-    workers = min(workers, len(groups))
+        workers = default_workers(len(studies))
+    read = functools.partial(read_prepared, options, shape)
+    workers = min(workers, len(studies))
     if not workers:
-        for group in groups:
-            yield from read(group)
+        for files in studies:
+            yield from read(files)
         return
     from cxreport.reading.workers import map_ahead  # few files do without
 
-    with contextlib.closing(map_ahead(read, groups, workers)) as results:
-        for group, found in zip(groups, results, strict=True):
-            yield from [_lost(group)] if found is None else found
+    with contextlib.closing(map_ahead(read, studies, workers)) as results:
+        for files, outcomes in zip(studies, results, strict=True):
+            yield from [_reader_ended(files)] if outcomes is None else outcomes
+
+
+def read_prepared(options: ReadOptions, shape: InputShape, files: StudyFiles) -> list[Study | Failure]:
+    """Read and preprocess one study: the task of a process that reads."""
+    return [
+        preprocess(outcome, shape) if isinstance(outcome, Study) else outcome for outcome in read_files(files, options)
+    ]
 
 
 def default_workers(studies: int) -> int:
-    """Choose how many processes read: none for few studies, on one CPU, and where Python cannot be started once more.
+    """Number of processes that read: none for few studies, on one CPU, and where Python cannot be started once more.
 
     As many as CPUs, beside an encoder with as many threads, finish first: whichever of the two is ahead waits for the
     other, and leaves it the CPUs meanwhile.
@@ -65,13 +71,5 @@ def default_workers(studies: int) -> int:
     return min(cpus, _MAX_WORKERS)
 
 
-def _read(options: ReadOptions, size: int, channels: int, group: Group) -> list[Study | Failure]:
-    """Read and preprocess one study."""
-    return [
-        preprocess(outcome, size, channels) if isinstance(outcome, Study) else outcome
-        for outcome in read_group(group, options)
-    ]
-
-
-def _lost(group: Group) -> Failure:
-    return Failure(group.id, tuple(group.members), ReaderEndedError("The process that read the study ended."))
+def _reader_ended(files: StudyFiles) -> Failure:
+    return Failure(files.id, tuple(files.paths), ReaderEndedError("The process that read the study ended."))

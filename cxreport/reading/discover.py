@@ -1,4 +1,4 @@
-"""Finding studies: walk folders, tell files apart by content, and index what belongs together."""
+"""Discovery of studies: folders walked, files told apart by content and opened, those of one study brought together."""
 
 from __future__ import annotations
 
@@ -7,24 +7,27 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from cxreport.errors import UnreadableFileError
-from cxreport.reading.dicom import views
+from cxreport.reading.dicom.views import DicomImage, study_digest
+from cxreport.reading.instance import DecodeLimits, ImageFile
+from cxreport.reading.pictures import Picture
 
 _SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _IMAGE_SUFFIXES = {".dcm", ".dicom", ".dic", ".ima", ".png", ".jpg", ".jpeg", ".jpe", ".tif", ".tiff"}
-_PASSED_OVER = {"__macosx", "thumbs.db", "desktop.ini", "dicomdir"}
+_LEFTOVERS = {"__macosx", "thumbs.db", "desktop.ini", "dicomdir"}
 _VRS = (
     *(b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"IS", b"LO", b"LT", b"OB", b"OW", b"PN", b"SH", b"SL", b"SQ"),
     *(b"SS", b"ST", b"TM", b"UI", b"UL", b"UN", b"US", b"UT"),
 )
 _FIRST_GROUPS = (2, 8)
-_SNIFF_BYTES = 512
+_HEAD_BYTES = 512
+_UID_PREFIX = "\0"
 
 
-class Kind(enum.Enum):
-    """What a file is, by its content."""
+class FileKind(enum.Enum):
+    """Kinds of files, told apart by content."""
 
     DICOM = "dicom"
     PICTURE = "picture"
@@ -32,72 +35,29 @@ class Kind(enum.Enum):
     OTHER = "other"
 
 
-Groups = dict[str, list[str]]
-"""Key -> paths of one study, in order of first appearance.
-
-The key is `uid_key` of a digest for DICOM studies, the path of the only file, or the path of a folder of pictures.
-"""
-_UID_PREFIX = "\0"
-
-
-class Group(NamedTuple):
+class StudyFiles(NamedTuple):
     """The files of one study."""
 
     key: str
-    """As in `Groups`."""
-    members: list[str]
+    """`_uid_key` of a digest for a DICOM study, the path of the only file, or the path of a folder of pictures."""
+    paths: list[str]
+    """In order of first appearance."""
     named: tuple[str, ...]
-    """Those that were named rather than found."""
+    """Those that were named, rather than come upon in a folder."""
 
     @property
     def id(self) -> str:
         """Pseudonym: a digest of the Study Instance UID, or the name of the image file or folder."""
-        digest = digest_of(self.key)
-        return f"study-{digest[:12]}" if digest is not None else os.path.basename(os.path.abspath(self.key))
+        if self.key.startswith(_UID_PREFIX):
+            return f"study-{self.key[len(_UID_PREFIX) :][:12]}"
+        return os.path.basename(os.path.abspath(self.key))
 
 
-def uid_key(digest: str) -> str:
-    """Key of a DICOM study in `Groups`; no path begins like it."""
-    return _UID_PREFIX + digest
+def group_files(paths: Iterable[Path], group_by: str) -> list[StudyFiles]:
+    """Group all files into studies, by opening each once and reading as little of it as will do.
 
-
-def digest_of(key: str) -> str | None:
-    """The digest of the Study Instance UID in a key, None for a key that is a path."""
-    return key[len(_UID_PREFIX) :] if key.startswith(_UID_PREFIX) else None
-
-
-def sniff(path: str) -> Kind:
-    """Tell what a file is by its first bytes; the name plays no part.
-
-    Args:
-        path: any file.
-
-    Returns:
-        DICOM also for a file without preamble and meta information (PS3.10 7.1), if it begins like a data set.
-
-    Raises:
-        UnreadableFileError: missing, not a file, or not permitted to be read.
-    """
-    try:
-        if not Path(path).is_file():
-            missing = not Path(path).exists()
-            raise UnreadableFileError("The file does not exist." if missing else "This is not a regular file.")
-        with open(path, "rb") as file:
-            head = file.read(_SNIFF_BYTES)
-    except OSError as error:
-        raise UnreadableFileError(f"The file cannot be opened: {error.strerror}.") from None
-    if head[128:132] == b"DICM" or _begins_like_a_data_set(head):
-        return Kind.DICOM
-    if head.startswith(_SIGNATURES):
-        return Kind.PICTURE
-    return Kind.OTHER if b"\0" in head else Kind.TEXT
-
-
-def index(paths: Iterable[Path], group_by: str) -> list[Group]:
-    """Group all files into studies by reading as little of each as will do.
-
-    Of a picture that is its first bytes, of a DICOM file the header up to the Study Instance UID. What is kept is a
-    path per file and a digest per study.
+    Of a picture that is its first bytes, of a DICOM file the header up to the Study Instance UID. What stays in memory
+    is a path per file and a digest per study.
 
     Args:
         paths: files, and folders to search.
@@ -106,20 +66,92 @@ def index(paths: Iterable[Path], group_by: str) -> list[Group]:
     Returns:
         The studies in order of first appearance.
     """
-    groups: Groups = {}
+    studies: dict[str, list[str]] = {}
     named: set[str] = set()
-    seen: set[str] = set()
+    searched: set[str] = set()
     for path in map(str, paths):
-        if path in seen:
+        if path in searched:
             continue
-        seen.add(path)
+        searched.add(path)
         if os.path.isdir(path):
-            for found in _walk(path):
-                _add(groups, found, group_by, is_named=False)
+            for file in _walk(path):
+                _add(studies, file, group_by, is_named=False)
         else:
             named.add(path)
-            _add(groups, path, group_by, is_named=True)
-    return [Group(key, members, tuple(filter(named.__contains__, members))) for key, members in groups.items()]
+            _add(studies, path, group_by, is_named=True)
+    return [
+        StudyFiles(key, files, named=tuple(file for file in files if file in named)) for key, files in studies.items()
+    ]
+
+
+def open_file(path: str) -> BinaryIO:
+    """Open a file to read.
+
+    Raises:
+        UnreadableFileError: missing, not a regular file, or not permitted to be read.
+    """
+    try:
+        if not Path(path).is_file():
+            missing = not Path(path).exists()
+            raise UnreadableFileError("The file does not exist." if missing else "This is not a regular file.")
+        return open(path, "rb")
+    except OSError as error:
+        raise UnreadableFileError(f"The file cannot be opened: {error.strerror}.") from None
+
+
+def file_kind(stream: BinaryIO) -> FileKind:
+    """Tell what an open file is by its first bytes; its name plays no part.
+
+    Returns:
+        DICOM also for a file without preamble and meta information (PS3.10 7.1), if it begins like a data set. The
+        stream is at its beginning again.
+
+    Raises:
+        UnreadableFileError: nothing can be read from it.
+    """
+    try:
+        head = stream.read(_HEAD_BYTES)
+        stream.seek(0)
+    except OSError as error:
+        raise UnreadableFileError(f"The file cannot be read: {error.strerror}.") from None
+    if head[128:132] == b"DICM" or _begins_like_a_data_set(head):
+        return FileKind.DICOM
+    if head.startswith(_SIGNATURES):
+        return FileKind.PICTURE
+    return FileKind.OTHER if b"\0" in head else FileKind.TEXT
+
+
+def sniff(path: str) -> FileKind:
+    """Open a file to tell what it is, see `open_file` and `file_kind`."""
+    with open_file(path) as stream:
+        return file_kind(stream)
+
+
+def open_image(source: str, limits: DecodeLimits, colour: bool = False) -> ImageFile:
+    """Open an image and read its header; its content decides whether it is DICOM or a picture.
+
+    Args:
+        source: path of the file.
+        limits: of decoding.
+        colour: keep the colours of a picture that has some.
+
+    Returns:
+        The image; `close` closes the file.
+
+    Raises:
+        StudyError: neither DICOM nor a picture, truncated, damaged, or not to be opened.
+    """
+    stream = open_file(source)
+    try:
+        kind = file_kind(stream)
+        if kind is FileKind.DICOM:
+            return DicomImage(stream, source, limits)
+        if kind is FileKind.PICTURE:
+            return Picture(stream, source, limits, colour)
+        raise UnreadableFileError("The file is neither DICOM nor a PNG, JPEG or TIFF picture.")
+    except BaseException:
+        stream.close()
+        raise
 
 
 def _walk(folder: str) -> Iterator[str]:
@@ -134,38 +166,45 @@ def _walk(folder: str) -> Iterator[str]:
 
 
 def _is_leftover(name: str) -> bool:
-    return name.startswith(".") or name.lower() in _PASSED_OVER
+    return name.startswith(".") or name.lower() in _LEFTOVERS
 
 
-def _add(groups: Groups, path: str, group_by: str, *, is_named: bool) -> None:
+def _add(studies: dict[str, list[str]], path: str, group_by: str, *, is_named: bool) -> None:
     key = _key(path, group_by, is_named=is_named)
     if key is None:
         return
-    members = groups.setdefault(key, [])
-    if len(members) == 0 or members[-1] != path:
-        members.append(path)
+    files = studies.setdefault(key, [])
+    if len(files) == 0 or files[-1] != path:
+        files.append(path)
 
 
 def _key(path: str, group_by: str, *, is_named: bool) -> str | None:
+    """Key of the study that a file belongs to; None for a file to pass over."""
     try:
-        kind = sniff(path)
+        with open_file(path) as stream:
+            kind = file_kind(stream)
+            if kind is FileKind.DICOM:
+                digest = study_digest(stream)
+                if digest is None:
+                    return path if is_named else None
+                return _uid_key(digest) if digest else path
     except UnreadableFileError:
         return path
-    if kind is Kind.DICOM:
-        digest = views.study_digest(path)
-        if digest is None:
-            return path if is_named else None
-        return uid_key(digest) if digest else path
-    if kind is Kind.PICTURE:
+    if kind is FileKind.PICTURE:
         return (os.path.dirname(path) or ".") if group_by == "folder" else path
     return path if is_named or _claims_to_be_an_image(path, kind) else None
 
 
-def _claims_to_be_an_image(path: str, kind: Kind) -> bool:
-    """Whether a file that is no image was meant as one: worth a failure, not silence."""
+def _uid_key(digest: str) -> str:
+    """Key of a DICOM study; no path begins like it."""
+    return _UID_PREFIX + digest
+
+
+def _claims_to_be_an_image(path: str, kind: FileKind) -> bool:
+    """Whether a file that is no image was meant to be one: worth a failure, not silence."""
     suffix = os.path.splitext(path)[1].lower()
     bare = not suffix or re.fullmatch(r"\.\d+", suffix) is not None  # files named by a UID look as if they had one
-    return suffix in _IMAGE_SUFFIXES or (bare and kind is Kind.OTHER)
+    return suffix in _IMAGE_SUFFIXES or (bare and kind is FileKind.OTHER)
 
 
 def _begins_like_a_data_set(head: bytes) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from cxreport.errors import StudyError, TooLargeError
-from cxreport.types import Position
+from cxreport.types import Pixels, Position
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,22 @@ class Instance:
     position: Position
     frames: int
     """Frames or pages; 0 when the file holds no image."""
-    is_picture: bool = False
-    """Whether it is PNG, JPEG or TIFF, not DICOM."""
     lossy: bool = False
     """Whether lossy compression touched the pixels."""
     refusal: StudyError | None = None
     """Reason why the image is no chest radiograph, by its header."""
+
+
+class ImageFile(Protocol):
+    """An open file with an image, DICOM or a picture."""
+
+    instance: Instance
+
+    def pixels(self, frame: int) -> Pixels:
+        """Decode one frame or page; see `dicom.views.DicomImage` and `pictures.Picture`."""
+
+    def close(self) -> None:
+        """Close the file."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +61,3 @@ class DecodeLimits:
         megapixels = rows * columns / 1e6
         if megapixels > self.max_megapixels:
             raise TooLargeError(f"The image has {megapixels:.1f} megapixels; the limit is {self.max_megapixels:g}.")
-
-
-EVERY_PIXEL = DecodeLimits()
-"""The usual limit, and no pixel left out."""

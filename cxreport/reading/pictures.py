@@ -1,4 +1,4 @@
-"""PNG, JPEG and TIFF files to views."""
+"""Open PNG, JPEG and TIFF files as images: a description from header and name, and pixels as 8-bit grey or RGB."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +15,10 @@ from PIL import Image, ImageOps
 from cxreport.errors import StudyError, UnreadableFileError
 from cxreport.reading.dicom.eligibility import position_from_words
 from cxreport.reading.grey import percentile_window, through_table, to_bytes
-from cxreport.reading.instance import EVERY_PIXEL, DecodeLimits, Instance
+from cxreport.reading.instance import DecodeLimits, Instance
 from cxreport.reading.shrink import KEPT, shrink, shrink_factor
 from cxreport.reading.silence import quiet
-from cxreport.types import Grey, Pixels, View, ViewInfo
+from cxreport.types import Grey, Pixels
 
 _FORMATS = ("PNG", "JPEG", "TIFF")
 _PHOTOMETRIC = 262
@@ -26,72 +26,80 @@ _DEEP = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 _FLOAT_LEVELS = 65535
 
 
-def inspect(path: str) -> Instance:
-    """Read what the header of a picture says, not its pixels.
+class Picture:
+    """An open PNG, JPEG or TIFF file.
 
-    Args:
-        path: a PNG, JPEG or TIFF file.
-
-    Returns:
-        Pages of a TIFF count as frames. The projection is UNKNOWN unless the file name says it (`..._lateral.png`).
-
-    Raises:
-        UnreadableFileError: cannot be opened, or is damaged.
+    Attributes:
+        instance: pages of a TIFF count as frames; the projection is UNKNOWN unless the file name says it
+            (`..._lateral.png`).
     """
-    with _opened(path) as image:
-        frames = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
-    words = re.sub(r"[^A-Z]+", " ", Path(path).stem.upper())
-    return Instance(source=path, image=path, position=position_from_words(words), frames=frames, is_picture=True)
 
+    def __init__(self, stream: BinaryIO, source: str, limits: DecodeLimits, colour: bool = False) -> None:
+        """Read the header, not the pixels.
 
-def read_view(
-    instance: Instance,
-    frame: int,
-    limits: DecodeLimits = EVERY_PIXEL,
-    colour: bool = False,
-) -> View:
-    """Decode one page and present it as 8-bit grey, or as RGB.
+        Args:
+            stream: an open file, closed by `close`.
+            source: its path.
+            limits: of decoding.
+            colour: keep the colours of a picture that has some.
 
-    Deeper grey does not tell how many of its bits are used, so it is stretched by a percentile window; colour becomes
-    luminance; transparency lies over black; the EXIF orientation is applied.
+        Raises:
+            UnreadableFileError: damaged.
+        """
+        self._stream = stream
+        self._limits = limits
+        self._colour = colour
+        with _opened(stream) as image:
+            frames = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
+        words = re.sub(r"[^A-Z]+", " ", Path(source).stem.upper())
+        self.instance = Instance(source=source, image=source, position=position_from_words(words), frames=frames)
 
-    Args:
-        instance: from `inspect`.
-        frame: page number from 0.
-        limits: of decoding.
-        colour: keep the colours of a picture that has some.
+    def pixels(self, frame: int) -> Pixels:
+        """Decode one page and present it as 8-bit grey, or as RGB.
 
-    Returns:
-        The view: (H, W), 0 = black; (H, W, 3) in colour; with a side perhaps fewer pixels than the picture has.
+        Deeper grey does not tell how many of its bits are used, so it is stretched by a percentile window; colour
+        becomes luminance; transparency lies over black; the EXIF orientation is applied.
 
-    Raises:
-        UnreadableFileError: truncated or damaged.
-        TooLargeError: more pixels than the limit.
-    """
-    with _opened(instance.source) as image:
-        if frame:
-            image.seek(frame)
-        limits.require_size(image.height, image.width)
-        if limits.side is not None:  # JPEG by shorter cosine transforms; nothing happens to others
-            image.draft(None, (KEPT * limits.side, KEPT * limits.side))
-        pixels = _to_pixels(image, colour, limits.side)
-    return View(ViewInfo(instance.source, frame, instance.position), pixels)
+        Args:
+            frame: page number from 0.
+
+        Returns:
+            (H, W), 0 = black; (H, W, 3) in colour; with a side in the limits perhaps fewer pixels than the picture
+            has.
+
+        Raises:
+            UnreadableFileError: truncated or damaged.
+            TooLargeError: more pixels than the limit.
+        """
+        side = self._limits.side
+        with _opened(self._stream) as image:
+            if frame:
+                image.seek(frame)
+            self._limits.require_size(image.height, image.width)
+            if side is not None:  # JPEG by shorter cosine transforms; nothing happens to others
+                image.draft(None, (KEPT * side, KEPT * side))
+            return _to_pixels(image, self._colour, side)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[Image.Image]:
+def _opened(stream: BinaryIO) -> Iterator[Image.Image]:
     """Open a picture, with the size limit left to the caller and all failures as ours."""
     limit = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = None
     try:
+        stream.seek(0)
         # not by name: Pillow would map plain TIFF files into memory, and scramble those that it has to rotate
-        with quiet(), open(path, "rb") as file, Image.open(file, formats=_FORMATS) as image:
+        with quiet(), Image.open(stream, formats=_FORMATS) as image:
             yield image
     except StudyError:
         raise
     except Exception as error:  # Pillow's plugins raise anything on damage
         if isinstance(error, OSError) and error.strerror:
-            raise UnreadableFileError(f"The file cannot be opened: {error.strerror}.") from None
+            raise UnreadableFileError(f"The file cannot be read: {error.strerror}.") from None
         raise UnreadableFileError("The picture is truncated or damaged.") from None
     finally:
         Image.MAX_IMAGE_PIXELS = limit
@@ -112,15 +120,15 @@ def _to_pixels(image: Image.Image, colour: bool, side: int | None) -> Pixels:
     if upright.mode in ("P", "PA", "CMYK", "YCbCr", "LAB", "HSV"):
         upright = upright.convert("RGB")
     mode = "RGB" if colour and upright.mode not in ("1", "L", "LA") else "L"
-    shown = upright if upright.mode == mode else upright.convert(mode)
-    blocks = (shrink_factor(shown.width, side), shrink_factor(shown.height, side))
-    return np.array(shown if blocks == (1, 1) else shown.reduce(blocks))
+    flat = upright if upright.mode == mode else upright.convert(mode)
+    blocks = (shrink_factor(flat.width, side), shrink_factor(flat.height, side))
+    return np.array(flat if blocks == (1, 1) else flat.reduce(blocks))
 
 
 def _tiff_photometric(image: Image.Image) -> int | None:
     tags = getattr(image, "tag_v2", {})
-    found = tags.get(_PHOTOMETRIC)
-    return found if isinstance(found, int) else None
+    photometric = tags.get(_PHOTOMETRIC)
+    return photometric if isinstance(photometric, int) else None
 
 
 def _deep_grey(values: NDArray[Any], side: int | None) -> Grey:

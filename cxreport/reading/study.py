@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
-from cxreport.errors import CxreportError, NoFrontalViewError, StudyError, UnreadableFileError
-from cxreport.reading import pictures
-from cxreport.reading.dicom import views
-from cxreport.reading.discover import Group, Kind, index, sniff
-from cxreport.reading.instance import DecodeLimits, Instance
+from cxreport.errors import (
+    CxreportError,
+    NoFrontalViewError,
+    NothingReadableError,
+    StudyError,
+    UnreadableFileError,
+    UsageError,
+)
+from cxreport.reading.discover import StudyFiles, group_files, open_image
+from cxreport.reading.instance import DecodeLimits, ImageFile, Instance
 from cxreport.reading.stopwatch import Stopwatch
 from cxreport.types import Failure, Position, Study, View, ViewInfo
 
@@ -51,10 +57,10 @@ class ReadOptions:
 def read_studies(paths: Iterable[Path], options: ReadOptions = ReadOptions()) -> Iterator[Study | Failure]:
     """Find, group and read studies, one at a time.
 
-    A first pass reads headers and keeps an index of paths; pixels are read when the study's turn comes, and only those
-    of the view that is used. Content decides what a file is. In folders, hidden files, DICOMDIR, operating-system
-    leftovers, DICOM objects without an image and files that are plainly something else are passed over; a file that is
-    named must be readable.
+    A first pass opens every file once and keeps the paths of each study. When a study's turn comes, its headers are
+    read, and the pixels of the view that is used, from a file that is still open. Content decides what a file is. In
+    folders, hidden files, DICOMDIR, operating-system leftovers, DICOM objects without an image and files that are
+    plainly something else are passed over; a file that is named must be readable.
 
     Args:
         paths: files, and folders to search.
@@ -65,19 +71,58 @@ def read_studies(paths: Iterable[Path], options: ReadOptions = ReadOptions()) ->
         pseudonyms: a digest of the Study Instance UID, or the name of the image file or folder. Nothing is raised for
         a study that cannot be read; an unreadable file of a study that can is a failure of its own, behind the study.
     """
-    for group in index(paths, options.group_by):
-        yield from read_group(group, options)
+    for files in group_files(paths, options.group_by):
+        yield from read_files(files, options)
 
 
-def read_group(group: Group, options: ReadOptions) -> Iterator[Study | Failure]:
-    """Read one study of an index, as `read_studies` does."""
-    reader = _Reader(group, options)
-    try:
-        outcome = reader.read()
-    except Exception as error:
-        log.debug("a study failed", exc_info=error)
-        yield reader.failure(CxreportError(f"{type(error).__name__} while reading the study."))
-        return
+def read_study(path: Path, options: ReadOptions = ReadOptions()) -> Study:
+    """Read the one study of a file or folder.
+
+    Args:
+        path: a file, or a folder to search.
+        options: what to accept.
+
+    Returns:
+        The only study that can be read; files that cannot are named among its warnings.
+
+    Raises:
+        NothingReadableError: there is no study, or none that can be read.
+        UsageError: there are several.
+    """
+    study: Study | None = None
+    failures: list[Failure] = []
+    for outcome in read_studies([path], options):
+        if isinstance(outcome, Failure):
+            failures.append(outcome)
+        elif study is not None:
+            raise UsageError(f"{path}: holds several studies.", hint="Name one file, or the folder of one study.")
+        else:
+            study = outcome
+    if study is None:
+        raise _no_study(path, failures)
+    others = (failure for failure in failures if not set(failure.sources) <= set(study.sources))
+    warnings = [f"{', '.join(failure.sources)}: {failure.error.message}" for failure in others]
+    return replace(study, warnings=(*study.warnings, *warnings))
+
+
+def _no_study(path: Path, failures: list[Failure]) -> CxreportError:
+    """The error of a path without a study that can be read; the first failure says why."""
+    if not failures:
+        return NothingReadableError(f"{path}: no study.")
+    error = failures[0].error
+    if not isinstance(error, StudyError):
+        return error
+    return NothingReadableError(f"{path}: {error.message}", hint=error.hint)
+
+
+def read_files(files: StudyFiles, options: ReadOptions) -> Iterator[Study | Failure]:
+    """Read one of the studies that were discovered, as `read_studies` does."""
+    with contextlib.closing(_Reader(files, options)) as reader:
+        try:
+            outcome = reader.read()
+        except Exception as error:
+            log.debug("a study failed", exc_info=error)
+            outcome = reader.failure(CxreportError(f"{type(error).__name__} while reading the study."))
     if outcome is not None:
         yield outcome
     if isinstance(outcome, Study):
@@ -89,7 +134,7 @@ def read_group(group: Group, options: ReadOptions) -> Iterator[Study | Failure]:
 class _Reader:
     """Reads one study: headers, choice of a view, pixels."""
 
-    group: Group
+    files: StudyFiles
     options: ReadOptions
     instances: list[Instance] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -97,11 +142,13 @@ class _Reader:
     """By file."""
     refusals: list[tuple[str, StudyError]] = field(default_factory=list)
     watch: Stopwatch = field(default_factory=Stopwatch)
+    image: ImageFile | None = None
+    """The open file of the best instance so far: the one whose pixels are most likely to be read."""
 
     def read(self) -> Study | Failure | None:
         """The study or why it failed; None when it holds no image and nobody asked for it by name."""
         with self.watch.stage("read"):
-            for source in self.group.members:
+            for source in self.files.paths:
                 self._inspect(source)
         if not (self.instances or self.errors or self.refusals):
             return None
@@ -116,26 +163,47 @@ class _Reader:
 
     def failure(self, error: CxreportError) -> Failure:
         """The study as one that failed."""
-        return Failure(self.group.id, tuple(self.group.members), error)
+        return Failure(self.files.id, tuple(self.files.paths), error)
 
     def failures(self) -> Iterator[Failure]:
         """The unreadable files of a study that could be read without them."""
         for source, error in self.errors.items():
             yield Failure(os.path.basename(source), (source,), error)
 
+    def close(self) -> None:
+        """Close the file that is open."""
+        self._keep_open(None)
+
     def _inspect(self, source: str) -> None:
+        """Sort a file into instances, refusals and errors by its header."""
         try:
-            instance = _inspect(source, self.options.limits)
+            image = open_image(source, self.options.limits, self.options.colour)
         except StudyError as error:
             self._fail(source, error)
             return
-        if instance.frames == 0:
-            if source in self.group.named:
-                self._fail(source, UnreadableFileError("The file is DICOM but holds no image."))
-        elif instance.refusal is not None and not self.options.force:
-            self.refusals.append((source, instance.refusal))
+        if self._accepts(image.instance) and (self.image is None or _rank(image) < _rank(self.image)):
+            self._keep_open(image)
         else:
-            self.instances.append(instance)
+            image.close()
+
+    def _accepts(self, instance: Instance) -> bool:
+        """Whether an instance is one to read; the reader remembers why another is not."""
+        source = instance.source
+        if instance.frames == 0:
+            if source in self.files.named:
+                self._fail(source, UnreadableFileError("The file is DICOM but holds no image."))
+            return False
+        if instance.refusal is not None and not self.options.force:
+            self.refusals.append((source, instance.refusal))
+            return False
+        self.instances.append(instance)
+        return True
+
+    def _keep_open(self, image: ImageFile | None) -> None:
+        """Keep a file open in the place of the one before."""
+        if self.image is not None:
+            self.image.close()
+        self.image = image
 
     def _images(self) -> list[list[Instance]]:
         """Instances by what they depict, the least compressed first; later ones are spare copies."""
@@ -149,42 +217,49 @@ class _Reader:
         return images
 
     def _candidates(self, images: list[list[Instance]]) -> list[Instance]:
-        """What may be shown to the model, best first; a copy steps in when its original cannot be decoded."""
-        chosen = [copies for copies in images if copies[0].position.frontal or self.options.force]
-        chosen.sort(key=lambda copies: _PREFERENCE.index(copies[0].position))
-        return [copy for copies in chosen for copy in copies]
+        """Instances for the model to see, best first; a copy steps in when its original cannot be decoded."""
+        candidates = [copies for copies in images if copies[0].position.frontal or self.options.force]
+        candidates.sort(key=lambda copies: _PREFERENCE.index(copies[0].position))
+        return [copy for copies in candidates for copy in copies]
 
     def _view(self, instance: Instance) -> View | None:
+        """Read an instance's pixels; None, with an error by its file, where they cannot be decoded."""
         try:
-            if instance.is_picture:
-                return pictures.read_view(instance, 0, self.options.limits, self.options.colour)
-            return views.read_view(instance, 0, self.options.limits)
+            image = self.image
+            if image is None or image.instance is not instance:
+                image = open_image(instance.source, self.options.limits, self.options.colour)
+                self._keep_open(image)
+            return View(ViewInfo(instance.source, 0, instance.position), image.pixels(0))
         except StudyError as error:
             self._fail(instance.source, error)
             return None
 
     def _study(self, view: View, images: list[list[Instance]]) -> Study:
-        others: list[ViewInfo] = []
+        other_views: list[ViewInfo] = []
         for copies in images:
-            shown = next((copy for copy in copies if copy.source not in self.errors), None)
-            if shown is None:
+            instance = next((copy for copy in copies if copy.source not in self.errors), None)
+            if instance is None:
                 continue
-            if shown.frames > self.options.max_frames:
-                self.warnings.append(f"{shown.source}: {self.options.max_frames} of {shown.frames} frames taken.")
-            others += [
-                ViewInfo(shown.source, frame, shown.position)
-                for frame in range(min(shown.frames, self.options.max_frames))
+            if instance.frames > self.options.max_frames:
+                self.warnings.append(f"{instance.source}: {self.options.max_frames} of {instance.frames} frames taken.")
+            other_views += [
+                ViewInfo(instance.source, frame, instance.position)
+                for frame in range(min(instance.frames, self.options.max_frames))
             ]
-        others.remove(view.info)
+        other_views.remove(view.info)
         if not view.info.position.frontal:
             self.warnings.append("The view is lateral; the model was made for frontal views.")
-        spent = self.watch.timing_ms
         return Study(
-            self.group.id, tuple(self.group.members), view, tuple(others), tuple(self.warnings), timing_ms=spent
+            id=self.files.id,
+            sources=tuple(self.files.paths),
+            view=view,
+            other_views=tuple(other_views),
+            warnings=tuple(self.warnings),
+            timing_ms=self.watch.timing_ms,
         )
 
     def _reason(self) -> StudyError:
-        """Why there is no view: damage weighs more than a wrong projection, and that more than a refusal."""
+        """The reason why there is no view: damage weighs more than a wrong projection, and that more than a refusal."""
         if self.errors:
             return next(iter(self.errors.values()))
         if self.instances:
@@ -197,21 +272,17 @@ class _Reader:
 
     def _warn_of_refusals(self) -> None:
         ordered = sorted(self.refusals, key=lambda refusal: refusal[1].message)
-        for message, refused in groupby(ordered, key=lambda refusal: refusal[1].message):
-            self.warnings.append(f"{message} Passed over: {_list([source for source, _ in refused])}.")
+        for message, refusals in groupby(ordered, key=lambda refusal: refusal[1].message):
+            self.warnings.append(f"{message} Passed over: {_list([source for source, _ in refusals])}.")
 
 
-def _inspect(source: str, limits: DecodeLimits) -> Instance:
-    kind = sniff(source)
-    if kind is Kind.DICOM:
-        return views.inspect(source, limits)
-    if kind is Kind.PICTURE:
-        return pictures.inspect(source)
-    raise UnreadableFileError("The file is neither DICOM nor a PNG, JPEG or TIFF picture.")
+def _rank(image: ImageFile) -> tuple[int, bool]:
+    """Sort key of images: the lower, the likelier is the image the one to read."""
+    return _PREFERENCE.index(image.instance.position), image.instance.lossy
 
 
 def _list(sources: list[str]) -> str:
     """A few names; a CT series would fill the screen."""
-    shown = ", ".join(sources[:_NAMES_IN_A_WARNING])
-    rest = len(sources) - _NAMES_IN_A_WARNING
-    return f"{shown} and {rest} more" if rest > 0 else shown
+    names = ", ".join(sources[:_NAMES_IN_A_WARNING])
+    surplus = len(sources) - _NAMES_IN_A_WARNING
+    return f"{names} and {surplus} more" if surplus > 0 else names

@@ -85,7 +85,7 @@ def embed_images(
     """
     check_text_encoder(model.manifest)
     embed = functools.partial(_embed_images, model, force)
-    for batch in batches(model.manifest.image_size, model.manifest.channels, studies, batch_size):
+    for batch in batches(studies, model.manifest.input_shape, batch_size):
         yield from draft_safely(embed, batch)
 
 

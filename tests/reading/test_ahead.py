@@ -12,12 +12,13 @@ import pytest
 from command_line import start, timeless
 
 from cxreport.errors import ReaderEndedError
-from cxreport.reading import ahead
-from cxreport.reading import workers as _processes
+from cxreport.reading import ahead, batches
+from cxreport.reading import workers as worker_processes
 from cxreport.reading.ahead import default_workers, read_ahead
-from cxreport.reading.study import ReadOptions
+from cxreport.reading.network_input import network_input
+from cxreport.reading.study import ReadOptions, read_studies
 from cxreport.reading.workers import map_ahead
-from cxreport.types import Failure, Study
+from cxreport.types import Failure, InputShape, Study
 
 SIZE = 32
 
@@ -36,11 +37,11 @@ def no_process(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a process was started")
 
-    monkeypatch.setattr(_processes.subprocess, "Popen", refuse)
+    monkeypatch.setattr(worker_processes.subprocess, "Popen", refuse)
 
 
 def read(path: Path, workers: int | None, channels: int = 1) -> list[Study | Failure]:
-    return list(read_ahead([path], ReadOptions(), SIZE, channels, workers))
+    return list(read_ahead([path], ReadOptions(), InputShape(SIZE, channels), workers))
 
 
 @pytest.mark.slow
@@ -76,13 +77,34 @@ def test_the_same_records_with_any_number_of_workers(generate, mixed) -> None:
 def test_a_study_that_ends_its_reader_is_the_only_one_to_fail(generate, mixed, monkeypatch) -> None:
     whole = timeless(generate("--json", "--workers", 0, mixed).stdout)
     shutil.copy(mixed / "normal-8bit.png", mixed / "deadly.png")
-    monkeypatch.setattr(ahead, "_read", child_tasks.read_or_die)
+    monkeypatch.setattr(ahead, "read_prepared", child_tasks.read_or_die)
     result = generate("--json", "--workers", 2, mixed)
     assert result.exit_code == 6
     found = timeless(result.stdout)
     (failed,) = [record for record in found if record["study"]["id"] == "deadly.png"]
     assert failed["error"]["code"] == ReaderEndedError.code
     assert [record for record in found if record is not failed] == whole
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("is_ahead", [False, True])
+def test_a_study_is_preprocessed_once(phantoms, monkeypatch, channels, is_ahead) -> None:
+    calls = []
+    monkeypatch.setattr(batches, "network_input", lambda *rest: calls.append(rest) or network_input(*rest))
+    shape = InputShape(SIZE, channels)
+    studies = read(phantoms, 0, channels) if is_ahead else list(read_studies([phantoms]))
+    (batch,) = batches.batches(studies, shape, 100)
+    assert len(calls) == len(batch) == len(studies)
+    assert {study.view.pixels.shape for study in batch} == {shape.of_array}
+    assert {tuple(study.timing_ms) for study in batch} == {("read", "pixels", "preprocess")}
+    if is_ahead:
+        assert all(study is prepared for study, prepared in zip(studies, batch, strict=True))
+
+
+def test_a_study_prepared_for_another_network_is_preprocessed_again(phantoms) -> None:
+    (study,) = read(phantoms / "rle.dcm", 0)
+    (batch,) = batches.batches([study], InputShape(2 * SIZE, 3), 1)
+    assert batch[0].view.pixels.shape == (2 * SIZE, 2 * SIZE, 3)
 
 
 @pytest.mark.usefixtures("no_process")
@@ -109,7 +131,7 @@ def test_the_number_of_workers_by_studies_and_cpus(monkeypatch) -> None:
 
 def test_no_more_workers_than_studies(phantoms, monkeypatch) -> None:
     asked = []
-    monkeypatch.setattr(_processes, "map_ahead", lambda *rest: asked.append(rest[-1]) or map_ahead(*rest))
+    monkeypatch.setattr(worker_processes, "map_ahead", lambda *rest: asked.append(rest[-1]) or map_ahead(*rest))
     (found,) = read(phantoms / "rle.dcm", 40)
     assert isinstance(found, Study)
     assert asked == [1]
@@ -119,7 +141,7 @@ def test_an_unexpected_error_is_the_failure_of_one_study(mixed, monkeypatch) -> 
     def broken(*_: object) -> None:
         raise ValueError("Patient^Name")
 
-    monkeypatch.setattr("cxreport.reading.pictures.read_view", broken)
+    monkeypatch.setattr("cxreport.reading.pictures.Picture.pixels", broken)
     outcomes = {outcome.id: outcome for outcome in read(mixed, 0)}
     assert outcomes["normal-8bit.png"].error.message == "ValueError while reading the study."
     assert any(isinstance(outcome, Study) for outcome in outcomes.values())

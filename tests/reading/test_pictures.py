@@ -6,19 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 from dicom_factory import phantom
+from images import inspect, read
 from numpy.typing import NDArray
 from PIL import Image
 
 from cxreport.errors import TooLargeError, UnreadableFileError
-from cxreport.reading import pictures
-from cxreport.reading.instance import DecodeLimits
 from cxreport.types import Position
 
 GREY = phantom(white=255, dtype="uint8")
-
-
-def read(path: Path, frame: int = 0, **limits: Any) -> NDArray[np.uint8]:
-    return pictures.read_view(pictures.inspect(str(path)), frame, DecodeLimits(**limits)).pixels
 
 
 def saved(image: Image.Image, path: Path, **options: Any) -> Path:
@@ -121,7 +116,7 @@ def test_interlaced_png(tmp_path: Path) -> None:
 def test_pages(tmp_path: Path) -> None:
     pages = [Image.fromarray(np.ascontiguousarray(np.roll(GREY, shift, 0))) for shift in range(3)]
     path = saved(pages[0], tmp_path / "a.tif", save_all=True, append_images=pages[1:])
-    assert pictures.inspect(str(path)).frames == 3
+    assert inspect(path).frames == 3
     np.testing.assert_array_equal(read(path, 2), np.roll(GREY, 2, 0))
 
 
@@ -138,7 +133,7 @@ def test_pages(tmp_path: Path) -> None:
     ],
 )
 def test_position_from_the_file_name(tmp_path: Path, name: str, position: str) -> None:
-    assert pictures.inspect(str(saved(Image.fromarray(GREY), tmp_path / name))).position is Position(position)
+    assert inspect(saved(Image.fromarray(GREY), tmp_path / name)).position is Position(position)
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "packed.tif"])

@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+import images
 import numpy as np
 import pytest
 from dicom_factory import HTJ2K, HTJ2K_PIXELS, LOSSLESS, encapsulated, make_dataset, phantom, save
@@ -18,11 +19,8 @@ from pydicom import uid
 from pydicom.pixels.decoders.base import Decoder
 
 from cxreport.errors import StudyError, TooLargeError, UnreadableFileError
-from cxreport.reading import pictures
-from cxreport.reading.dicom import views
 from cxreport.reading.dicom.codecs import codec_of
 from cxreport.reading.dicom.codestream import is_sound_rle, jpeg2000_header
-from cxreport.reading.instance import DecodeLimits
 from cxreport.reading.network_input import network_input
 from cxreport.reading.shrink import KEPT, shrink, shrink_factor
 from cxreport.reading.study import ReadOptions, read_studies
@@ -45,9 +43,8 @@ GREY = smooth(*SIZE, white=255).astype("uint8")
 OPTIONS = {"rows": SIZE[0], "columns": SIZE[1], "bits_stored": 12, "pixel_representation": 0}
 
 
-def read(path: Path, side: int | None = SIDE, *, max_megapixels: float = 100.0, **options: bool) -> NDArray[np.uint8]:
-    module: Any = pictures if path.suffix in (".png", ".jpg", ".tif") else views
-    return module.read_view(module.inspect(str(path)), 0, DecodeLimits(max_megapixels, side), **options).pixels
+def read(path: Path, side: int | None = SIDE, **options: Any) -> NDArray[np.uint8]:
+    return images.read(path, side=side, **options)
 
 
 def box_means(pixels: NDArray[Any], down: int, across: int) -> NDArray[np.float64]:
@@ -190,8 +187,7 @@ def test_windows_that_clip_most_of_the_image_see_every_pixel(tmp_path: Path, enc
 def test_the_second_of_two_frames(tmp_path: Path) -> None:
     for encoding in ("explicit", "jpeg2000-lossless", "jpeg-baseline"):
         path = save(make_dataset(np.stack([GREY, GREY[::-1]]), encoding=encoding), tmp_path / encoding)
-        instance = views.inspect(str(path))
-        shown, full = (views.read_view(instance, 1, DecodeLimits(side=side)).pixels for side in (SIDE, None))
+        shown, full = (read(path, side, frame=1) for side in (SIDE, None))
         assert shown.shape == SHRUNK
         assert_alike(shown, full, moved=encoding.startswith("jpeg2000"))
 

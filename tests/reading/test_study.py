@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import shutil
+import sys
 import tracemalloc
 import warnings
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from dicom_factory import make_dataset, phantom, real, save
+from dicom_factory import make_dataset, phantom, real, sample, save
 from PIL import Image
 from pydicom import uid
 from pydicom.dataset import Dataset
@@ -21,11 +24,14 @@ from cxreport.errors import (
     MissingCodecError,
     NoFrontalViewError,
     NotAChestRadiographError,
+    NothingReadableError,
     TooLargeError,
     UnreadableFileError,
+    UsageError,
 )
-from cxreport.reading.dicom import views
-from cxreport.reading.study import ReadOptions, read_studies
+from cxreport.reading.dicom.codecs import CODECS
+from cxreport.reading.dicom.views import DicomImage
+from cxreport.reading.study import ReadOptions, read_studies, read_study
 from cxreport.types import Failure, Position, Study
 
 PIXELS = phantom()
@@ -206,15 +212,21 @@ def test_preferred_view(tmp_path: Path, positions: list[str], chosen: int) -> No
     assert len(found.other_views) == len(positions) - 1
 
 
-def test_only_the_used_view_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    decoded = []
-    original = views.read_view
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the DICOM files whose pixels are read, as they are."""
+    names: list[str] = []
+    original = DicomImage.pixels
 
-    def spy(found: Any, *rest: Any) -> Any:
-        decoded.append(Path(found.source).name)
-        return original(found, *rest)
+    def pixels(image: DicomImage, frame: int) -> Any:
+        names.append(Path(image.instance.source).name)
+        return original(image, frame)
 
-    monkeypatch.setattr(views, "read_view", spy)
+    monkeypatch.setattr(DicomImage, "pixels", pixels)
+    return names
+
+
+def test_only_the_used_view_is_decoded(tmp_path: Path, decoded: list[str]) -> None:
     for number, position in enumerate(["LL", "PA", "AP"]):
         instance(tmp_path / f"{number}.dcm", ViewPosition=position)
     study(tmp_path)
@@ -293,6 +305,40 @@ def test_a_missing_codec_is_one_failure(tmp_path: Path, monkeypatch: pytest.Monk
     assert isinstance(failure(path), MissingCodecError)
 
 
+# The only one
+
+
+def test_the_one_study_of_a_folder(tmp_path: Path) -> None:
+    for position in ("PA", "LL"):
+        instance(tmp_path / f"{position}.dcm", ViewPosition=position)
+    (tmp_path / "damaged.png").write_text("not a picture")
+    only = read_study(tmp_path)
+    assert only.view is not None
+    assert only.view.info.position is Position.PA
+    assert only.warnings == (f"{tmp_path}/damaged.png: The file is neither DICOM nor a PNG, JPEG or TIFF picture.",)
+
+
+def test_unreadable_files_of_the_one_study_are_named_once(tmp_path: Path) -> None:
+    damaged = instance(tmp_path / "1.dcm")
+    damaged.write_bytes(damaged.read_bytes()[:-500])
+    instance(tmp_path / "2.dcm")
+    assert read_study(tmp_path).warnings == (f"{tmp_path}/1.dcm: The pixel data is truncated.",)
+
+
+def test_no_study_and_several(tmp_path: Path) -> None:
+    with pytest.raises(NothingReadableError, match="no study") as raised:
+        read_study(tmp_path)
+    assert raised.value.message == f"{tmp_path}: no study."
+    (tmp_path / "damaged.png").write_text("not a picture")
+    with pytest.raises(NothingReadableError, match="neither DICOM nor") as raised:
+        read_study(tmp_path)
+    assert raised.value.hint == UnreadableFileError.hint
+    for name in ("a.png", "b.png"):
+        picture(tmp_path / name)
+    with pytest.raises(UsageError, match="holds several studies"):
+        read_study(tmp_path)
+
+
 # What is kept to itself
 
 
@@ -345,6 +391,89 @@ def test_no_patient_data_in_texts(
 # What it costs
 
 
+@pytest.fixture
+def opened() -> Iterator[list[str]]:
+    """Paths of the files that this process opens, as it does."""
+    paths: list[str] = []
+    listening = [True]
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if listening and event == "open" and isinstance(arguments[0], str):
+            paths.append(arguments[0])
+
+    sys.addaudithook(hook)  # there is no way to take it away
+    yield paths
+    listening.clear()
+
+
+ALL_SAMPLES = {codec.name: codec.transfer_syntaxes[0] for codec in CODECS}
+
+
+@pytest.mark.parametrize("transfer_syntax", ALL_SAMPLES.values(), ids=ALL_SAMPLES)
+def test_a_file_is_opened_to_discover_it_and_to_read_it(
+    tmp_path: Path, opened: list[str], transfer_syntax: uid.UID
+) -> None:
+    path = sample(transfer_syntax, tmp_path / "a.dcm")
+    opened.clear()
+    study(path, force=True)
+    assert opened.count(str(path)) == 2
+
+
+def test_so_is_a_picture(tmp_path: Path, opened: list[str]) -> None:
+    path = picture(tmp_path / "a.png")
+    opened.clear()
+    study(path)
+    assert opened.count(str(path)) == 2
+
+
+@pytest.mark.parametrize("positions", [["LL", "PA", "AP"], ["PA", "LL"], ["", "AP", "PA"]], ids=str)
+def test_so_is_every_file_of_a_study_of_several(tmp_path: Path, opened: list[str], positions: list[str]) -> None:
+    for number, position in enumerate(positions):
+        instance(tmp_path / f"{number}.dcm", ViewPosition=position)
+    opened.clear()
+    study(tmp_path)
+    assert [opened.count(f"{tmp_path}/{number}.dcm") for number in range(len(positions))] == [2] * len(positions)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="asks Linux for the open files")
+@pytest.mark.parametrize("damage", [False, True])
+def test_no_file_stays_open(tmp_path: Path, damage: bool) -> None:
+    for number, position in enumerate(["LL", "PA", "AP"]):
+        path = instance(tmp_path / f"{number}.dcm", ViewPosition=position)
+        if damage:
+            path.write_bytes(path.read_bytes()[:-500])
+    picture(tmp_path / "a.png")
+    for _ in read_studies([tmp_path]):
+        links = [os.readlink(link) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+        assert not [link for link in links if link.startswith(str(tmp_path))]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "The file does not exist."),
+        (b"words", "The file is neither DICOM nor a PNG, JPEG or TIFF picture."),
+        (b"\x89PNG\r\n\x1a\n", "The picture is truncated or damaged."),
+    ],
+    ids=["gone", "text", "picture"],
+)
+def test_a_file_that_changes_after_it_was_discovered_fails_alone(
+    tmp_path: Path, content: bytes | None, message: str
+) -> None:
+    for number in range(3):
+        instance(tmp_path / f"{number}.dcm", f"1.2.{number}")
+    outcomes = read_studies([tmp_path])
+    assert isinstance(next(outcomes), Study)
+    if content is None:
+        (tmp_path / "1.dcm").unlink()
+    else:
+        (tmp_path / "1.dcm").write_bytes(content)
+    changed, unchanged = outcomes
+    assert isinstance(changed, Failure)
+    assert changed.error.message == message
+    assert isinstance(unchanged, Study)
+
+
 def test_one_study_is_held_at_a_time(tmp_path: Path) -> None:
     image = np.zeros((1000, 1000), "uint16")
     image[::2] = 4000
@@ -381,10 +510,7 @@ def test_the_index_of_many_files_is_small(tmp_path: Path) -> None:
     assert peak < held + 1e6
 
 
-def test_pixels_of_later_studies_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    decoded = []
-    original = views.read_view
-    monkeypatch.setattr(views, "read_view", lambda found, *rest: decoded.append(found) or original(found, *rest))
+def test_pixels_of_later_studies_wait(tmp_path: Path, decoded: list[str]) -> None:
     for number in range(4):
         instance(tmp_path / f"{number}.dcm", f"1.2.{number}")
     outcomes = read_studies([tmp_path])

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from cxreport.reading import ahead
-from cxreport.reading.discover import Group
+from cxreport.reading.discover import StudyFiles
 from cxreport.reading.study import ReadOptions
-from cxreport.types import Failure, Study
+from cxreport.types import Failure, InputShape, Study
 
 
 def wait_and_return(seconds: float) -> float:
@@ -59,15 +59,15 @@ def pid(_: int) -> int:
     return os.getpid()
 
 
-def read_or_die(options: ReadOptions, size: int, channels: int, group: Group) -> list[Study | Failure]:
-    if group.id.startswith("deadly"):
+def read_or_die(options: ReadOptions, shape: InputShape, files: StudyFiles) -> list[Study | Failure]:
+    if files.id.startswith("deadly"):
         os._exit(9)
-    return honest_read(options, size, channels, group)
+    return read_prepared(options, shape, files)
 
 
-honest_read = ahead._read
+read_prepared = ahead.read_prepared
 
 
 def modules_after_reading(path: Path) -> set[str]:
-    list(ahead.read_ahead([path], ReadOptions(), 32, 1, 0))
+    list(ahead.read_ahead([path], ReadOptions(), InputShape(32), workers=0))
     return set(sys.modules)

@@ -1,17 +1,16 @@
-"""Opening a DICOM file: its header, and the stream left at the pixels."""
+"""Header of a DICOM file, with the stream left at the pixels."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, BinaryIO
 
 from pydicom import uid
 from pydicom.datadict import tag_for_keyword
-from pydicom.filereader import read_dataset, read_file_meta_info, read_partial
+from pydicom.dataset import FileMetaDataset
+from pydicom.filereader import read_dataset, read_partial
 
 from cxreport.errors import TooLargeError, UnreadableFileError
 from cxreport.reading.dicom.attributes import text
@@ -34,7 +33,8 @@ _KEYWORDS = (
 _TAGS = [tag for keyword in _KEYWORDS if (tag := tag_for_keyword(keyword)) is not None]
 _STUDY_INSTANCE_UID = 0x0020000D
 _PIXELS = {0x7FE00008, 0x7FE00009, 0x7FE00010}
-_PEEK_BYTES = 1 << 20
+_REFERENCE_BYTES = 1 << 20
+_META_BYTES = 144  # preamble, prefix and the group length itself, which counts what follows it
 _BYTES_PER_PIXEL = 4
 _HEADER_BYTES = 64 << 20
 
@@ -46,91 +46,84 @@ class DicomFile:
     header: Dataset
     transfer_syntax: uid.UID
     stream: BinaryIO
+    """The file, or what a deflated one inflates to."""
 
 
 @dataclass(frozen=True)
-class Peek:
-    """What the index needs to know of a file."""
+class StudyReference:
+    """The study that a file says it belongs to."""
 
     study_uid: str
     """Study Instance UID, empty when there is none."""
-    directory: bool
-    """Whether the file is a DICOMDIR (PS3.10 8)."""
+    is_directory: bool
+    """Whether the file is a DICOMDIR (PS3.10 8), which belongs to none."""
 
 
-def peek(path: str) -> Peek:
+def study_reference(stream: BinaryIO) -> StudyReference:
     """Read a file as far as its Study Instance UID and no further.
 
     Args:
-        path: a DICOM file, with or without preamble and meta information (PS3.10 7).
+        stream: an open DICOM file, with or without preamble and meta information (PS3.10 7).
 
     Returns:
-        What was found; damaged files give an empty UID.
+        The reference; of a damaged file one with an empty UID.
     """
     try:
-        with open(path, "rb") as stream:
-            header, _, _ = _read_header(stream, [_STUDY_INSTANCE_UID], _STUDY_INSTANCE_UID, _PEEK_BYTES)
+        file = _read_header(stream, [_STUDY_INSTANCE_UID], last_tag=_STUDY_INSTANCE_UID, limit=_REFERENCE_BYTES)
     except Exception:  # a damaged header raises anything; reading the study will name the failure
-        return Peek("", False)
-    sop_class = text(header.file_meta, "MediaStorageSOPClassUID")
-    return Peek(text(header, "StudyInstanceUID"), sop_class == uid.MediaStorageDirectoryStorage)
+        return StudyReference("", False)
+    sop_class = text(file.header.file_meta, "MediaStorageSOPClassUID")
+    return StudyReference(text(file.header, "StudyInstanceUID"), sop_class == uid.MediaStorageDirectoryStorage)
 
 
-@contextmanager
-def open_dicom(path: str, limits: DecodeLimits) -> Iterator[DicomFile]:
-    """Open a file and read the header attributes that cxreport uses.
+def read_header(stream: BinaryIO, limits: DecodeLimits) -> DicomFile:
+    """Read the header attributes that cxreport uses.
 
     Args:
-        path: a DICOM file, with or without preamble and meta information (PS3.10 7).
+        stream: an open DICOM file, with or without preamble and meta information (PS3.10 7).
         limits: bound the inflated size of a deflated file (PS3.5 A.5).
 
-    Yields:
+    Returns:
         The header and the stream. pydicom's warnings are the caller's to silence.
 
     Raises:
-        UnreadableFileError: cannot be opened, or is damaged.
+        UnreadableFileError: damaged.
         TooLargeError: a deflated file inflates beyond the limit.
     """
     limit = int(limits.max_megapixels * 1e6) * _BYTES_PER_PIXEL + _HEADER_BYTES
     try:
-        file = open(path, "rb")  # noqa: SIM115
-    except OSError as error:
-        raise UnreadableFileError(f"The file cannot be opened: {error.strerror}.") from None
-    with file:
-        try:
-            header, transfer_syntax, stream = _read_header(file, list(_TAGS), None, limit)
-        except (TooLargeError, UnreadableFileError):
-            raise
-        except Exception:  # pydicom raises anything on damage, and its texts may quote values
-            raise UnreadableFileError("The DICOM header is truncated or damaged.") from None
-        yield DicomFile(header, transfer_syntax, stream)
+        return _read_header(stream, list(_TAGS), last_tag=None, limit=limit)
+    except (TooLargeError, UnreadableFileError):
+        raise
+    except Exception:  # pydicom raises anything on damage, and its texts may quote values
+        raise UnreadableFileError("The DICOM header is truncated or damaged.") from None
 
 
-def _read_header(
-    file: BinaryIO, tags: list[int], stop_after: int | None, limit: int
-) -> tuple[Dataset, uid.UID, BinaryIO]:
+def _read_header(stream: BinaryIO, tags: list[int], *, last_tag: int | None, limit: int) -> DicomFile:
+    """Read the attributes with these tags, up to the pixels or the last tag, and at most so many inflated bytes."""
+
     def stop(tag: int, vr: str | None, length: int) -> bool:
-        return tag in _PIXELS or (stop_after is not None and tag > stop_after)
+        return tag in _PIXELS or (last_tag is not None and tag > last_tag)
 
-    transfer_syntax = _stated_transfer_syntax(file)
-    file.seek(0)
+    meta = _meta_information(stream)
+    transfer_syntax = uid.UID(text(meta, "TransferSyntaxUID"))
     if transfer_syntax == uid.DeflatedExplicitVRLittleEndian:  # pydicom would inflate without a limit
-        meta = read_file_meta_info(file.name)
-        stream = _inflate(file, 144 + int(meta.FileMetaInformationGroupLength), limit, partial=stop_after is not None)
-        header = read_dataset(stream, False, True, stop_when=stop, specific_tags=tags)
-        header.file_meta = meta
-        return header, transfer_syntax, stream
-    header = read_partial(file, stop_when=stop, force=True, specific_tags=tags)
-    return header, transfer_syntax or _guessed_transfer_syntax(*header.original_encoding), file
+        start = _META_BYTES + int(meta.FileMetaInformationGroupLength)
+        inflated = _inflate(stream, start, limit, partial=last_tag is not None)
+        header = read_dataset(inflated, False, True, stop_when=stop, specific_tags=tags)
+        header.file_meta = FileMetaDataset(meta)
+        return DicomFile(header, transfer_syntax, inflated)
+    stream.seek(0)
+    header = read_partial(stream, stop_when=stop, force=True, specific_tags=tags)
+    return DicomFile(header, transfer_syntax or _guessed_transfer_syntax(*header.original_encoding), stream)
 
 
-def _stated_transfer_syntax(file: BinaryIO) -> uid.UID | None:
-    file.seek(128)
-    if file.read(4) != b"DICM":
-        file.seek(0)
-    meta = read_dataset(file, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2, specific_tags=[0x00020010])
-    stated = text(meta, "TransferSyntaxUID")
-    return uid.UID(stated) if stated else None
+def _meta_information(stream: BinaryIO) -> Dataset:
+    """The File Meta Information (PS3.10 7.1), empty in a file without."""
+    stream.seek(128)
+    if stream.read(4) != b"DICM":
+        stream.seek(0)
+    return read_dataset(stream, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)
 
 
 def _guessed_transfer_syntax(implicit: bool | None, little_endian: bool | None) -> uid.UID:

@@ -1,9 +1,9 @@
-"""DICOM instances to views: what the header says of an image, and its pixels as 8-bit grey."""
+"""Open DICOM files as images: a description from the header, and pixels as 8-bit grey."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from pydicom import uid
 
@@ -11,11 +11,11 @@ from cxreport.errors import UnreadableFileError
 from cxreport.reading.dicom.attributes import digest, integer, sequence, text
 from cxreport.reading.dicom.decode import decode_frame
 from cxreport.reading.dicom.eligibility import refusal, view_position
-from cxreport.reading.dicom.file import open_dicom, peek
+from cxreport.reading.dicom.file import DicomFile, read_header, study_reference
 from cxreport.reading.dicom.pixel_data import require_complete
-from cxreport.reading.instance import EVERY_PIXEL, DecodeLimits, Instance
+from cxreport.reading.instance import DecodeLimits, Instance
 from cxreport.reading.silence import quiet
-from cxreport.types import View, ViewInfo
+from cxreport.types import Grey
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -23,75 +23,90 @@ if TYPE_CHECKING:
 _UNCOMPRESSED_PREDECESSOR = "121320"  # PS3.16 CID 7202
 
 
-def study_digest(path: str) -> str | None:
+def study_digest(stream: BinaryIO) -> str | None:
     """Pseudonym of the study that a file belongs to, from a partial read.
 
     Args:
-        path: a DICOM file.
+        stream: an open DICOM file.
 
     Returns:
         SHA-256 of the Study Instance UID in hexadecimal, empty when the file has none, None for a DICOMDIR.
     """
     with quiet():
-        found = peek(path)
-    if found.directory:
+        reference = study_reference(stream)
+    if reference.is_directory:
         return None
-    return digest(found.study_uid) if found.study_uid else ""
+    return digest(reference.study_uid) if reference.study_uid else ""
 
 
-def inspect(path: str, limits: DecodeLimits = EVERY_PIXEL) -> Instance:
-    """Read the header of an instance, not its pixels.
+class DicomImage:
+    """An open DICOM file with an image.
 
-    Args:
-        path: a DICOM file.
-        limits: bound what a deflated file may inflate to.
-
-    Returns:
-        Projection, frames and identity; `refusal` when it is not a chest radiograph; 0 frames when the instance is of
-        a kind without pixels (a report, a presentation state, ...).
-
-    Raises:
-        UnreadableFileError: truncated, or damaged.
-        TooLargeError: a deflated file inflates beyond the limit.
+    Attributes:
+        instance: projection, frames and identity; its `refusal` when it is no chest radiograph; 0 frames when it is of
+            a kind without pixels (a report, a presentation state, ...).
     """
-    with quiet(), open_dicom(path, limits) as file:
-        header = file.header
-        has_pixels = bool(file.stream.read(4))
-        if not has_pixels and _should_have_pixels(header):
-            raise UnreadableFileError("The file is truncated: it ends before its pixels.")
-        refused = refusal(header)
-        if has_pixels and refused is None:
-            file.stream.seek(-4, os.SEEK_CUR)
-            require_complete(file)
-        return Instance(
-            source=path,
-            image=_image_identity(header, path),
-            position=view_position(header),
-            frames=max(1, integer(header, "NumberOfFrames") or 1) if has_pixels else 0,
-            lossy=text(header, "LossyImageCompression") == "01",
-            refusal=refused,
-        )
+
+    def __init__(self, stream: BinaryIO, source: str, limits: DecodeLimits) -> None:
+        """Read the header, not the pixels.
+
+        Args:
+            stream: an open DICOM file, closed by `close`.
+            source: its path.
+            limits: of decoding; they also bound what a deflated file may inflate to.
+
+        Raises:
+            UnreadableFileError: truncated, or damaged.
+            TooLargeError: a deflated file inflates beyond the limit.
+        """
+        self._limits = limits
+        self._stream = stream
+        with quiet():
+            self._file = read_header(stream, limits)
+            self._start = self._file.stream.tell()
+            self.instance = _instance(self._file, source)
+
+    def pixels(self, frame: int) -> Grey:
+        """Decode one frame and present it as 8-bit grey (PS3.3 C.11, PS3.14).
+
+        Args:
+            frame: frame number from 0.
+
+        Returns:
+            (H, W), 0 = black = air; with a side in the limits perhaps fewer pixels than the image has.
+
+        Raises:
+            UnreadableFileError: truncated, damaged, or in an unsupported encoding.
+            MissingCodecError: the transfer syntax needs a package that is not installed.
+            TooLargeError: more pixels than the limit.
+        """
+        self._file.stream.seek(self._start)
+        with quiet():
+            return decode_frame(self._file, frame, self._limits)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
 
 
-def read_view(instance: Instance, frame: int, limits: DecodeLimits = EVERY_PIXEL) -> View:
-    """Decode one frame and present it as 8-bit grey (PS3.3 C.11, PS3.14).
-
-    Args:
-        instance: from `inspect`.
-        frame: frame number from 0.
-        limits: of decoding.
-
-    Returns:
-        The view: (H, W), 0 = black = air; with a side perhaps fewer pixels than the image has.
-
-    Raises:
-        UnreadableFileError: truncated, damaged, or in an unsupported encoding.
-        MissingCodecError: the transfer syntax needs a package that is not installed.
-        TooLargeError: more pixels than the limit.
-    """
-    with quiet(), open_dicom(instance.source, limits) as file:
-        pixels = decode_frame(file, frame, limits)
-    return View(ViewInfo(instance.source, frame, instance.position), pixels)
+def _instance(file: DicomFile, source: str) -> Instance:
+    """Description of an image from a header, with the stream at the pixel element."""
+    header = file.header
+    has_pixels = bool(file.stream.read(4))
+    if not has_pixels and _should_have_pixels(header):
+        raise UnreadableFileError("The file is truncated: it ends before its pixels.")
+    reason = refusal(header)
+    if has_pixels and reason is None:
+        file.stream.seek(-4, os.SEEK_CUR)
+        require_complete(file)
+    return Instance(
+        source=source,
+        image=_image_identity(header, source),
+        position=view_position(header),
+        frames=max(1, integer(header, "NumberOfFrames") or 1) if has_pixels else 0,
+        lossy=text(header, "LossyImageCompression") == "01",
+        refusal=reason,
+    )
 
 
 def _should_have_pixels(header: Dataset) -> bool:
@@ -102,7 +117,7 @@ def _should_have_pixels(header: Dataset) -> bool:
 
 
 def _image_identity(header: Dataset, path: str) -> str:
-    """What is depicted: copies in another encoding state their uncompressed predecessor (PS3.3 C.7.6.1.1.4)."""
+    """Identity of the depicted image: a copy in another encoding states its predecessor (PS3.3 C.7.6.1.1.4)."""
     for source in sequence(header, "SourceImageSequence"):
         purposes = [text(code, "CodeValue") for code in sequence(source, "PurposeOfReferenceCodeSequence")]
         if _UNCOMPRESSED_PREDECESSOR in purposes and text(source, "ReferencedSOPInstanceUID"):

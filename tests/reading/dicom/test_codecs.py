@@ -8,23 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 from dicom_factory import make_dataset, phantom, sample, save
+from images import read
 from numpy.typing import NDArray
 from pydicom import dcmread, uid
 from pydicom.encaps import encapsulate, encapsulate_extended
 from pydicom.pixels.decoders.base import Decoder
 
 from cxreport.errors import MissingCodecError, UnreadableFileError
-from cxreport.reading.dicom import views
 from cxreport.reading.dicom.codecs import CODECS, Codec, codec_of, codec_rows, decoders_present
-from cxreport.reading.instance import DecodeLimits
 
 ENCAPSULATED_UNCOMPRESSED = uid.UID("1.2.840.10008.1.2.1.98")
 ROWS = [(codec, transfer_syntax) for codec in CODECS for transfer_syntax in codec.transfer_syntaxes]
 EACH_ROW = pytest.mark.parametrize(("codec", "transfer_syntax"), ROWS, ids=[name for _, name in ROWS])
-
-
-def read(path: Path, frame: int = 0, **limits: Any) -> NDArray[np.uint8]:
-    return views.read_view(views.inspect(str(path)), frame, DecodeLimits(**limits)).pixels
 
 
 # Every row

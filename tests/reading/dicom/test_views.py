@@ -19,20 +19,15 @@ from dicom_factory import (
     sample,
     save,
 )
+from images import inspect, read
 from numpy.typing import NDArray
 from pydicom import uid
 from pydicom.dataset import Dataset
 
 from cxreport.errors import MissingCodecError, StudyError, TooLargeError, UnreadableFileError
-from cxreport.reading.dicom import views
-from cxreport.reading.instance import DecodeLimits
 from cxreport.types import Position
 
 TWELVE_BITS = phantom()
-
-
-def read(path: Path, frame: int = 0, **limits: Any) -> NDArray[np.uint8]:
-    return views.read_view(views.inspect(str(path)), frame, DecodeLimits(**limits)).pixels
 
 
 @pytest.mark.parametrize("encoding", LOSSLESS)
@@ -200,7 +195,7 @@ def test_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cxreport.reading.dicom.file._HEADER_BYTES", 0)
     zeros = save(make_dataset(np.zeros((500, 500), "uint16"), encoding="deflated"), tmp_path / "d")
     with pytest.raises(TooLargeError):
-        views.inspect(str(zeros), DecodeLimits(0.01))
+        inspect(zeros, max_megapixels=0.01)
 
 
 def test_missing_codec_names_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,7 +264,7 @@ def coded(meaning: str) -> Dataset:
 )
 def test_view_position(tmp_path: Path, attributes: dict[str, Any], position: str) -> None:
     path = save(make_dataset(TWELVE_BITS, **attributes), tmp_path / "a")
-    assert views.inspect(str(path)).position is Position(position)
+    assert inspect(path).position is Position(position)
 
 
 @pytest.mark.parametrize(
@@ -301,7 +296,7 @@ def test_view_position(tmp_path: Path, attributes: dict[str, Any], position: str
     ],
 )
 def test_refusals(tmp_path: Path, attributes: dict[str, Any], reason: str | None) -> None:
-    refusal = views.inspect(str(save(make_dataset(TWELVE_BITS, **attributes), tmp_path / "a"))).refusal
+    refusal = inspect(save(make_dataset(TWELVE_BITS, **attributes), tmp_path / "a")).refusal
     if reason is None:
         assert refusal is None
     else:
@@ -313,12 +308,12 @@ def test_refusals(tmp_path: Path, attributes: dict[str, Any], reason: str | None
 
 @pytest.mark.parametrize("name", ["RG3_UNCR.dcm", "CT_small.dcm", "MR_small.dcm", "US1_UNCR.dcm"])
 def test_real_refusals(name: str) -> None:
-    assert views.inspect(str(real(name))).refusal is not None
+    assert inspect(real(name)).refusal is not None
 
 
 @pytest.mark.parametrize("name", ["test-SR.dcm", "DICOMDIR", "rtplan.dcm", "waveform_ecg.dcm"])
 def test_objects_without_an_image(name: str) -> None:
-    assert views.inspect(str(real(name))).frames == 0
+    assert inspect(real(name)).frames == 0
 
 
 @pytest.mark.parametrize("encoding", ["encapsulated", "rle", "jpeg2000-lossless", "jpeg-baseline", "deflated"])
