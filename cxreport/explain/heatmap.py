@@ -1,4 +1,4 @@
-"""Heat maps over an X-ray: the map of a patch grid, smooth and in colour, so that the picture stays readable."""
+"""Heat maps: maps of a patch grid, smooth and in colour, over a picture that stays readable."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ COLOURS = (
     (252, 165, 10),
     (250, 198, 45),
 )
-"""RGB from the least to the most weight, ever lighter, after matplotlib's inferno without its palest end."""
+"""RGB from the smallest to the largest weight, ever lighter, after matplotlib's inferno without its palest end."""
 OPACITY = 0.65
-"""Of the colour at the most weight; none at no weight."""
-_EVEN = 1.2
-"""Times the mean: a map whose largest weight stays below has no place to name."""
+"""Opacity of the colour at the largest weight; 0 at no weight."""
+_PEAK_RATIO = 1.2
+"""Least ratio of the largest weight to the mean at which a map has a peak to describe."""
 
 
 def upsampled(weights: Floats, height: int, width: int) -> Floats:
@@ -51,8 +51,8 @@ def upsampled(weights: Floats, height: int, width: int) -> Floats:
 
 def coloured(heat: Floats) -> Floats:
     """(H, W) from 0 to 1 -> (H, W, 3) RGB from 0 to 255, between the entries of the colour table."""
-    places, table = np.linspace(0, 1, len(COLOURS)), np.array(COLOURS, np.float32)
-    return np.stack([np.interp(heat, places, table[:, channel]) for channel in range(3)], -1).astype(np.float32)
+    levels, table = np.linspace(0, 1, len(COLOURS)), np.array(COLOURS, np.float32)
+    return np.stack([np.interp(heat, levels, table[:, channel]) for channel in range(3)], -1).astype(np.float32)
 
 
 def overlay(grey: Grey, weights: Floats) -> Pixels:
@@ -60,19 +60,19 @@ def overlay(grey: Grey, weights: Floats) -> Pixels:
 
     Args:
         grey: (H, W) picture.
-        weights: (rows, columns) map of the whole picture.
+        weights: (rows, columns) map that covers the picture.
 
     Returns:
-        (H, W, 3) RGB; the colour covers the more, the more weight there is, up to `OPACITY`.
+        (H, W, 3) RGB; the opacity of the colour grows with the weight, up to `OPACITY`.
     """
     heat = upsampled(weights, *grey.shape)
     opacity = OPACITY * heat[..., None]
-    mixed = (1 - opacity) * grey[..., None] + opacity * coloured(heat)
-    return np.asarray(np.floor(mixed + 0.5), dtype=np.uint8)
+    blended = (1 - opacity) * grey[..., None] + opacity * coloured(heat)
+    return np.asarray(np.floor(blended + 0.5), dtype=np.uint8)
 
 
 def enlarged(grey: Grey, size: int) -> Grey:
-    """(H, W) -> the picture with a longer side of ``size`` pixels at least; a larger one stays as it is."""
+    """(H, W) -> a picture whose longer side has at least ``size`` pixels; a larger one stays as it is."""
     height, width = grey.shape
     scale = size / max(height, width)
     if scale <= 1:
@@ -88,17 +88,17 @@ def peak(weights: Floats) -> tuple[int, int]:
 
 
 def peak_pixel(weights: Floats, height: int, width: int) -> tuple[float, float]:
-    """Where the centre of that patch lies in a picture of that size: pixels from the top, pixels from image left."""
+    """Centre of that patch in a picture of that size: pixels from the top, pixels from image left."""
     (row, column), (rows, columns) = peak(weights), weights.shape
     return (row + 0.5) * height / rows, (column + 0.5) * width / columns
 
 
 def describe(weights: Floats) -> str:
-    """Say in words where a map is strongest, by thirds of the picture.
+    """Describe in words where a map is strongest, by thirds of the picture.
 
     Sides are those of the image: in a frontal view, image left is usually the patient's right.
     """
-    if weights.max() < _EVEN * weights.mean():
+    if weights.max() < _PEAK_RATIO * weights.mean():
         return "about even over the picture"
     down, across = peak_pixel(weights, 1, 1)
     level = "upper" if down < 1 / 3 else "lower" if down > 2 / 3 else ""

@@ -1,4 +1,4 @@
-"""Captioning architectures: whole reports as one sequence, taken apart again; pictures in colour."""
+"""Captioning architectures: whole reports as one sequence, split again; pictures in colour."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_drafts import clouds
 from PIL import Image
 
 from cxreport.drafting.beam import search
@@ -30,7 +31,7 @@ from cxreport.text.vocabulary import END, NO_WORD
 from cxreport.types import Decoding, Encoding, Failure, Plan, Position, Report, Section, Study, View, ViewInfo
 
 F, I = Section.FINDINGS, Section.IMPRESSION  # noqa: E741
-NO_PLAN = Plan(np.zeros(0, np.float32), np.zeros(0, np.float32), ())
+NO_PLAN = Plan()
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +44,8 @@ def manifest(tiny_captioner: Path) -> Manifest:
     return load_manifest(tiny_captioner)
 
 
-def pictures(number: int, seed: int = 3) -> list[np.ndarray]:
-    """Clouds in colour."""
-    random = np.random.default_rng(seed)
-    return [network_input(random.integers(0, 256, (6, 6, 3), np.uint8), 32, 3) for _ in range(number)]
+def pictures(number: int) -> list[np.ndarray]:
+    return clouds(number, seed=3, channels=3)
 
 
 def studies(number: int) -> list[Study]:
@@ -54,7 +53,7 @@ def studies(number: int) -> list[Study]:
     return [Study(view.info.source, (view.info.source,), view) for view in views]
 
 
-def written(model: Model, images: list[np.ndarray], **options: int | bool) -> list[Decoding]:
+def decoded(model: Model, images: list[np.ndarray], **options: int | bool) -> list[Decoding]:
     return decode(model, encode(model, images), [NO_PLAN] * len(images), DecodeOptions(**options))  # type: ignore[arg-type]
 
 
@@ -62,7 +61,7 @@ def ids(manifest: Manifest, text: str) -> tuple[int, ...]:
     return tuple(map(manifest.vocabulary.index, text.split()))
 
 
-# Taking apart
+# Splitting
 
 
 def outline(manifest: Manifest, text: str) -> list[tuple[Section, str]]:
@@ -97,12 +96,12 @@ def test_a_vocabulary_without_marks_gives_one_sentence(manifest: Manifest) -> No
 
 
 def test_sentences_share_the_attention_and_the_log_probability_by_their_words(manifest: Manifest) -> None:
-    seen = np.random.default_rng(0).dirichlet(np.ones(4), 8).astype(np.float32)
-    whole = Words(ids(manifest, "the lungs . <impression> pneumothorax is present ."), -8.0, seen)
-    first, second = split(manifest, whole).sentences
-    np.testing.assert_array_equal(first.word_attention, seen[:2])
-    np.testing.assert_array_equal(second.word_attention, seen[4:7])
-    np.testing.assert_allclose(second.attention, seen[4:7].mean(0))
+    attention = np.random.default_rng(0).dirichlet(np.ones(4), 8).astype(np.float32)
+    caption = Words(ids(manifest, "the lungs . <impression> pneumothorax is present ."), -8.0, attention)
+    first, second = split(manifest, caption).sentences
+    np.testing.assert_array_equal(first.word_attention, attention[:2])
+    np.testing.assert_array_equal(second.word_attention, attention[4:7])
+    np.testing.assert_allclose(second.attention, attention[4:7].mean(0))
     assert (first.log_probability, second.log_probability) == (-2.0, -3.0)
     assert first.planned is second.planned is None
 
@@ -116,13 +115,13 @@ class Endless:
     def __init__(self, manifest: Manifest) -> None:
         self.manifest = manifest
         self.scores = np.full((len(manifest.vocabulary) + 1, len(manifest.vocabulary)), -9.0, np.float32)
-        for before, word in itertools.pairwise([NO_WORD, *range(3, 10), 3]):
-            self.scores[before + 1, word] = -0.1
+        for last, word in itertools.pairwise([NO_WORD, *range(3, 10), 3]):
+            self.scores[last + 1, word] = -0.1
         self.scores[:, END] = -20
         self.shapes: set[tuple[int, ...]] = set()
 
-    def caption_step(self, seen: np.ndarray, word: np.ndarray, *state: np.ndarray) -> CaptionOutput:
-        self.shapes.add(seen.shape)
+    def caption_step(self, patches: np.ndarray, word: np.ndarray, *state: np.ndarray) -> CaptionOutput:
+        self.shapes.add(patches.shape)
         return CaptionOutput(self.scores[word + 1], None, *state)
 
 
@@ -133,16 +132,16 @@ def test_no_phrase_of_six_words_comes_twice(manifest: Manifest, beam: int, archi
     images = [Encoding({}, np.ones((4, 12), np.float32), None)]
     options = DecodeOptions(beam=beam, max_words=60)
     (decoding,) = decode(model, images, [NO_PLAN], options)  # type: ignore[arg-type]
-    said = decoding.sentences[0].ids
-    phrases = [said[i : i + REPEATS] for i in range(len(said) - REPEATS + 1)]
+    ids = decoding.sentences[0].ids
+    phrases = [ids[i : i + REPEATS] for i in range(len(ids) - REPEATS + 1)]
     assert REPEATS == 6
-    assert len(said) == 60
+    assert len(ids) == 60
     assert len(phrases) == len(set(phrases))
-    assert len(set(zip(said, said[1:], said[2:], strict=False))) < len(said) - 2  # shorter ones do
+    assert len(set(zip(ids, ids[1:], ids[2:], strict=False))) < len(ids) - 2  # shorter ones do
     assert {shape[1:] for shape in model.shapes} == {(4, 12)}
 
 
-def test_writers_are_as_long_as_their_images(model: Model) -> None:
+def test_scorers_are_as_long_as_their_images(model: Model) -> None:
     patches = np.zeros((3, 4, 12), np.float32)
     assert len(CaptionScorer(model, patches)) == 3
     assert decode(model, [], []) == []
@@ -164,12 +163,12 @@ def test_reports_are_of_many_kinds_and_well_formed(model: Model) -> None:
 def test_reports_do_not_depend_on_the_batch(model: Model, beam: int) -> None:
     def read(size: int) -> list[tuple[tuple[str, ...], tuple[str, ...], list[list[float]]]]:
         options = GenerateOptions(batch_size=size, beam=beam, force=True, attention=True)
-        found = []
+        reports = []
         for report in generate(model, studies(11), options):
             assert isinstance(report, Report)
             assert report.maps
-            found.append((report.findings, report.impression, [m.weights.tolist() for m in report.maps]))
-        return found
+            reports.append((report.findings, report.impression, [m.weights.tolist() for m in report.maps]))
+        return reports
 
     alone = read(1)
     assert read(3) == alone
@@ -179,7 +178,7 @@ def test_reports_do_not_depend_on_the_batch(model: Model, beam: int) -> None:
 def test_a_beam_changes_scores_for_the_better(model: Model) -> None:
     patches = np.stack([e.patches for e in encode(model, pictures(20)) if e.patches is not None])
     vocabulary, hidden = len(model.manifest.vocabulary), model.manifest.sizes.hidden
-    found = [
+    texts = [
         search(
             CaptionScorer(model, patches),
             hidden,
@@ -188,14 +187,14 @@ def test_a_beam_changes_scores_for_the_better(model: Model) -> None:
         )
         for beam in (1, 5)
     ]
-    narrow, wide = (np.array([words.score for words in some]) for some in found)
+    narrow, wide = (np.array([text.score for text in decoded]) for decoded in texts)
     assert wide.mean() >= narrow.mean()
     assert (wide >= narrow - 1e-6).all()
 
 
 def test_words_attend_with_a_sum_of_1(model: Model) -> None:
     images = pictures(5)
-    for decoding in (*written(model, images), *written(model, images, attention=True)):
+    for decoding in (*decoded(model, images), *decoded(model, images, attention=True)):
         for sentence in decoding.sentences:
             assert sentence.attention is not None
             assert sentence.word_attention is not None
@@ -252,13 +251,13 @@ def encodings(bundle: Path, paths: tuple[Path, ...]) -> list[Encoding]:
 def test_only_a_bundle_that_sees_colours_tells_them_apart(
     tiny_captioner: Path, tiny_bundle: Path, twins: tuple[Path, Path]
 ) -> None:
-    seen, grey = encodings(tiny_captioner, twins)
-    assert seen.patches is not None
+    colour, grey = encodings(tiny_captioner, twins)
+    assert colour.patches is not None
     assert grey.patches is not None
-    assert np.abs(seen.patches - grey.patches).max() > 0.1
-    seen, grey = encodings(tiny_bundle, twins)
-    np.testing.assert_array_equal(seen.patches, grey.patches)
-    assert seen.tags == grey.tags
+    assert np.abs(colour.patches - grey.patches).max() > 0.1
+    colour, grey = encodings(tiny_bundle, twins)
+    np.testing.assert_array_equal(colour.patches, grey.patches)
+    assert colour.tags == grey.tags
 
 
 def test_colours_through_the_command_line(

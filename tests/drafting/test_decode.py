@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_drafts import clouds, made_plan
 
 from cxreport.drafting.beam import search
 from cxreport.drafting.decode import DecodeOptions, decode
@@ -18,7 +19,6 @@ from cxreport.model.graphs import StudyInput, TopicInput
 from cxreport.model.manifest import DecodingDefaults, Manifest
 from cxreport.model.session import Model, SentenceOutput, WordOutput
 from cxreport.model.word_limits import Limits
-from cxreport.reading.network_input import network_input
 from cxreport.text.vocabulary import END, NO_WORD, PAD, SPECIAL_WORDS, UNK
 from cxreport.types import Decoding, Detail, Encoding, Plan, Section
 
@@ -78,18 +78,12 @@ class Chain:
         return WordOutput(self.scores[word + 1], hidden, cell)
 
 
-def plan(manifest: Manifest, *tags: int) -> Plan:
-    probabilities = np.full(len(manifest.reporting_tags), 0.1, np.float32)
-    probabilities[list(tags)] = 0.9
-    return Plan(probabilities, np.zeros_like(probabilities), tags)
-
-
-def written(decoding: Decoding) -> list[tuple[Section, tuple[int, ...]]]:
+def outcome(decoding: Decoding) -> list[tuple[Section, tuple[int, ...]]]:
     return [(s.section, s.ids) for s in decoding.sentences]
 
 
 def outline(script: Scripted, *tags: int, options: DecodeOptions | None = None) -> list[tuple[Section, int]]:
-    (decoding,) = decode(script, [NO_IMAGE], [plan(script.manifest, *tags)], options)  # type: ignore[arg-type]
+    (decoding,) = decode(script, [NO_IMAGE], [made_plan(script.manifest, *tags)], options)  # type: ignore[arg-type]
     return [(s.section, s.ids[0]) for s in decoding.sentences]
 
 
@@ -102,7 +96,7 @@ def test_planned_topics_come_first_in_both_sections(manifest: Manifest) -> None:
     sections = [int(topics.section[0]) for _, topics in script.calls]
     assert sections == [0, 0, 0, 0, 1, 1, 1]
     tags = np.zeros(6, np.float32)
-    tags[[granuloma, 1]] = 0.9
+    tags[[granuloma, 1]] = 0.75
     assert all(np.array_equal(studies.tags[0], tags) for studies, _ in script.calls)
 
 
@@ -115,23 +109,23 @@ def test_planned_topics_are_told_whatever_the_networks_and_the_cap_say(manifest:
 
 def test_denials_follow_what_is_told_and_stay_in_the_findings(manifest: Manifest) -> None:
     script = Scripted(manifest, impression_after=0, stop_after=0)
-    planned = replace(plan(manifest, 1), denied=(3, 0))
-    (decoding,) = decode(script, [NO_IMAGE], [planned])  # type: ignore[arg-type]
-    plans = [topics.plan[0] for _, topics in script.calls]
-    assert [(plan.nonzero()[0].tolist(), float(plan.sum())) for plan in plans] == [
+    plan = replace(made_plan(manifest, 1), denied=(3, 0))
+    (decoding,) = decode(script, [NO_IMAGE], [plan])  # type: ignore[arg-type]
+    inputs = [topics.plan[0] for _, topics in script.calls]
+    assert [(row.nonzero()[0].tolist(), float(row.sum())) for row in inputs] == [
         ([1], 1.0), ([3], -1.0), ([0], -1.0), ([1], 1.0)
     ]  # fmt: skip
     assert [s.planned for s in decoding.sentences] == [1, None, 1]  # the script denies all tags in one word
     plain = replace(manifest, decoding=replace(manifest.decoding, planned=False))
     free = Scripted(plain, impression_after=0, stop_after=0)
-    decode(free, [NO_IMAGE], [planned])  # type: ignore[arg-type]
+    decode(free, [NO_IMAGE], [plan])  # type: ignore[arg-type]
     assert not any(topics.plan.any() for _, topics in free.calls)
 
 
 def test_details_are_planned_in_both_sections_and_for_their_tag_alone(manifest: Manifest) -> None:
     script = Scripted(manifest, impression_after=0, stop_after=0)
-    planned = replace(plan(manifest, 0, 1), denied=(3,), details={1: frozenset({Detail.LEFT, Detail.MILD})})
-    decode(script, [NO_IMAGE], [planned])  # type: ignore[arg-type]
+    plan = replace(made_plan(manifest, 0, 1), denied=(3,), details={1: frozenset({Detail.LEFT, Detail.MILD})})
+    decode(script, [NO_IMAGE], [plan])  # type: ignore[arg-type]
     details = [[d for d, hot in zip(Detail, topics.detail[0], strict=True) if hot] for _, topics in script.calls]
     assert details == [[], [Detail.LEFT, Detail.MILD], [], [], [Detail.LEFT, Detail.MILD]]
 
@@ -144,9 +138,9 @@ def test_words_of_details_that_are_not_planned_are_not_written(manifest: Manifes
     def first(*details: Detail, planned: bool = True) -> int:
         decoding = replace(manifest.decoding, planned=planned)
         script = Scripted(replace(manifest, detail_words=words, decoding=decoding), 0, 0)
-        how = replace(plan(manifest, 1), details={1: frozenset(details)})
-        topics = decode(script, [NO_IMAGE], [how], DecodeOptions(beam=beam))[0].sentences  # type: ignore[arg-type]
-        return topics[0].ids[0]
+        plan = replace(made_plan(manifest, 1), details={1: frozenset(details)})
+        (decoding,) = decode(script, [NO_IMAGE], [plan], DecodeOptions(beam=beam))  # type: ignore[arg-type]
+        return decoding.sentences[0].ids[0]
 
     assert first(Detail.LEFT, Detail.RIGHT) == 4
     assert first() != 4
@@ -160,9 +154,9 @@ def test_long_words_do_not_come_twice(manifest: Manifest) -> None:
     again = np.full((words + 1, words), -9.0)
     again[0, 4] = again[4 + 1, 3] = again[3 + 1, 4] = 0.0  # atelectasis the atelectasis the ...
     again[:, END] = -5.0
-    found, _ = run(Chain(replace(manifest, vocabulary=vocabulary), again), 1, 1, 9)
-    assert found[:2] == (4, 3)
-    assert found.count(4) == 1
+    ids, _ = run(Chain(replace(manifest, vocabulary=vocabulary), again), 1, 1, 9)
+    assert ids[:2] == (4, 3)
+    assert ids.count(4) == 1
 
 
 def test_a_stop_in_the_findings_still_gives_an_impression(manifest: Manifest) -> None:
@@ -170,18 +164,17 @@ def test_a_stop_in_the_findings_still_gives_an_impression(manifest: Manifest) ->
 
 
 def test_sections_are_capped(manifest: Manifest) -> None:
-    found = outline(Scripted(manifest))
-    assert [section for section, _ in found] == [F] * 4 + [I] * 4
+    assert [section for section, _ in outline(Scripted(manifest))] == [F] * 4 + [I] * 4
     assert len(outline(Scripted(manifest), 0, options=DecodeOptions(max_sentences=1))) == 2
 
 
 def test_finished_studies_leave_the_batch(manifest: Manifest) -> None:
     script = Scripted(manifest, impression_after=3, stop_after=4)
-    plans = [plan(manifest, *range(n)) for n in (0, 5, 1)]
+    plans = [made_plan(manifest, *range(n)) for n in (0, 5, 1)]
     decodings = decode(script, [NO_IMAGE] * 3, plans)  # type: ignore[arg-type]
     assert [len(studies.tags) for studies, _ in script.calls] == [3] * 4 + [1] * 6
     alone = [decode(Scripted(manifest, 3, 4), [NO_IMAGE], [p])[0] for p in plans]  # type: ignore[arg-type]
-    assert list(map(written, decodings)) == list(map(written, alone))
+    assert list(map(outcome, decodings)) == list(map(outcome, alone))
     assert script.word_rows == [18, 18]  # all sentences of all studies at once: their word, their end
 
 
@@ -195,8 +188,8 @@ def test_duplicates_within_a_section_are_dropped(manifest: Manifest) -> None:
 
 def test_studies_with_and_without_image(manifest: Manifest) -> None:
     script = Scripted(manifest, 1, 2)
-    seen = Encoding({}, np.ones((4, 12), np.float32), np.ones(12, np.float32))
-    without, with_image = decode(script, [NO_IMAGE, seen], [plan(manifest)] * 2)  # type: ignore[arg-type]
+    image = Encoding({}, np.ones((4, 12), np.float32), np.ones(12, np.float32))
+    without, with_image = decode(script, [NO_IMAGE, image], [made_plan(manifest)] * 2)  # type: ignore[arg-type]
     shapes = {studies.patches.shape: float(studies.has_image[0]) for studies, _ in script.calls}
     assert shapes == {(1, 4, 12): 1.0, (1, 1, 12): 0.0}
     assert all(s.attention is None for s in without.sentences)
@@ -220,9 +213,9 @@ def chain(manifest: Manifest, words: int, seed: int) -> Chain:
 
 
 def run(chain: Chain, beam: int, low: int, high: int) -> tuple[tuple[int, ...], float]:
-    topic, nothing = np.zeros((1, 24), np.float32), np.zeros((1, len(chain.manifest.vocabulary)), np.bool_)
+    topic, banned = np.zeros((1, 24), np.float32), np.zeros((1, len(chain.manifest.vocabulary)), np.bool_)
     limits = Limits(beam, low, high, chain.manifest.long_words)
-    (words,) = search(TopicScorer(chain, topic), topic.shape[1], nothing, limits)  # type: ignore[arg-type]
+    (words,) = search(TopicScorer(chain, topic), topic.shape[1], banned, limits)  # type: ignore[arg-type]
     return words.ids, words.log_probability
 
 
@@ -285,12 +278,11 @@ def test_a_sentence_without_allowed_words_is_left_out(manifest: Manifest) -> Non
 
 def studies(model: Model) -> tuple[list[Encoding], list[Plan]]:
     random = np.random.default_rng(11)
-    images = [network_input(random.integers(0, 256, (5, 5), np.uint8), 32) for _ in range(7)]
-    given = [
+    tables = [
         Encoding(dict(zip(model.manifest.tag_names, random.random(14).tolist(), strict=True)), None, None)
         for _ in range(8)
     ]
-    encodings = [e for pair in zip(encode(model, images), given, strict=False) for e in pair]
+    encodings = [e for pair in zip(encode(model, clouds(7, seed=11)), tables, strict=False) for e in pair]
     return encodings, [make_plan(model.manifest, e, "head") for e in encodings]
 
 
@@ -321,11 +313,11 @@ def test_numbers_do_not_depend_on_the_batch(model: Model) -> None:
     hidden = model.manifest.sizes.hidden
     topics, state, memory = random.normal(size=(3, 40, hidden)).astype(np.float32)
     words = random.integers(-1, len(model.manifest.vocabulary), 40)
-    whole = model.word_step(topics, words, state, memory)
+    batch = model.word_step(topics, words, state, memory)
     for first, last in [(0, 1), (1, 3), (4, 9), (7, 24), (39, 40), (3, 40)]:
-        part = slice(first, last)
-        some = model.word_step(topics[part], words[part], state[part], memory[part])
-        assert all(np.array_equal(a, b[part]) for a, b in zip(some, whole, strict=True))
+        rows = slice(first, last)
+        subset = model.word_step(topics[rows], words[rows], state[rows], memory[rows])
+        assert all(np.array_equal(a, b[rows]) for a, b in zip(subset, batch, strict=True))
 
 
 def test_a_beam_changes_scores_for_the_better(model: Model) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_drafts import clouds
 
 from cxreport.drafting import ground as grounding
 from cxreport.drafting.decode import DecodeOptions, decode
@@ -17,7 +18,6 @@ from cxreport.drafting.plan import make_plan
 from cxreport.model.encode import encode, encode_tags
 from cxreport.model.manifest import Manifest
 from cxreport.model.session import Model
-from cxreport.reading.network_input import network_input
 from cxreport.text import lexicon
 from cxreport.text.tokens import text_ids
 from cxreport.types import Decoding, Encoding, Section, SentenceIds
@@ -198,10 +198,8 @@ def test_smoothing_keeps_an_even_map_even_inside(side: int) -> None:
 
 
 def test_every_sentence_and_word_of_a_report_has_a_map(model: Model) -> None:
-    random = np.random.default_rng(11)
-    images = [network_input(random.integers(0, 256, (5, 5), np.uint8), 32) for _ in range(4)]
     tags = dict.fromkeys(model.manifest.tag_names, 0.9)
-    encodings = [*encode(model, images), encode_tags(model.manifest, tags)]
+    encodings = [*encode(model, clouds(4, seed=11)), encode_tags(model.manifest, tags)]
     plans = [make_plan(model.manifest, e, "head", 0.3) for e in encodings]
     plain, asked = (decode(model, encodings, plans, DecodeOptions(attention=a)) for a in (False, True))
     assert any(s.planned is not None for d in asked for s in d.sentences)
@@ -222,8 +220,7 @@ def test_every_sentence_and_word_of_a_report_has_a_map(model: Model) -> None:
 
 
 def test_maps_do_not_depend_on_the_batch(model: Model) -> None:
-    random = np.random.default_rng(12)
-    encodings = encode(model, [network_input(random.integers(0, 256, (5, 5), np.uint8), 32) for _ in range(5)])
+    encodings = encode(model, clouds(5, seed=12))
     plans = [make_plan(model.manifest, e, "head", 0.3) for e in encodings]
     options = DecodeOptions(attention=True)
     together = decode(model, encodings, plans, options)

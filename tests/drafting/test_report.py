@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_drafts import made_plan
 
 from cxreport.drafting.report import write_report
 from cxreport.model.bundle import load_manifest
@@ -41,12 +42,6 @@ def ids(manifest: Manifest, text: str) -> tuple[int, ...]:
 
 def sentence(manifest: Manifest, section: Section, text: str, planned: int | None = None) -> SentenceIds:
     return SentenceIds(section, ids(manifest, text), planned, None, -1.0)
-
-
-def plan(manifest: Manifest, *tags: int) -> Plan:
-    probabilities = np.zeros(len(manifest.reporting_tags), np.float32)
-    probabilities[list(tags)] = 0.75
-    return Plan(probabilities, np.zeros_like(probabilities), tags)
 
 
 def written(manifest: Manifest, plan: Plan, decoding: Decoding, warnings: tuple[str, ...] = ()) -> Report:
@@ -90,7 +85,7 @@ def test_report(manifest: Manifest) -> None:
             sentence(manifest, Section.IMPRESSION, "pleural effusion is present", 0),
         )
     )
-    report = written(manifest, plan(manifest, 0), decoding, warnings=("Beware.",))
+    report = written(manifest, made_plan(manifest, 0), decoding, warnings=("Beware.",))
     assert report.study is STUDY
     assert report.findings == ("There is a pleural effusion.", "The visualized bony structures are intact.")
     assert report.impression == ("Pleural effusion is present.",)
@@ -101,15 +96,15 @@ def test_report(manifest: Manifest) -> None:
 
 def test_thresholds(manifest: Manifest) -> None:
     own = replace(manifest, tags=tuple(replace(t, threshold=0.6) for t in manifest.tags))
-    seen = replace(TAGS, patches=np.zeros((4, 12), np.float32))
+    image = replace(TAGS, patches=np.zeros((4, 12), np.float32))
 
     def positive(encoding: Encoding, threshold: float | None = None) -> list[bool]:
-        report = write_report(own, Draft(STUDY, encoding, plan=plan(own)), threshold)
+        report = write_report(own, Draft(STUDY, encoding, plan=made_plan(own)), threshold)
         return [tag.positive for tag in report.tags]
 
-    assert positive(seen) == [False, False]
+    assert positive(image) == [False, False]
     assert positive(TAGS) == [True, False]  # given tags: the head's thresholds are not theirs
-    assert positive(seen, 0.4) == [True, True]
+    assert positive(image, 0.4) == [True, True]
     assert positive(TAGS, 0.9) == [False, False]
 
 
@@ -122,7 +117,7 @@ def test_free_sentences_do_not_contradict_the_plan(manifest: Manifest) -> None:
             sentence(manifest, Section.IMPRESSION, "no pneumothorax"),
         )
     )
-    report = written(manifest, plan(manifest, 4), decoding)
+    report = written(manifest, made_plan(manifest, 4), decoding)
     assert report.findings == ("There is a pneumothorax.",)
     assert report.impression == ("There is a pneumothorax.",)
     assert report.repairs == Repairs(removed=3, added=1)
@@ -136,7 +131,7 @@ def test_a_section_that_nothing_fits_is_empty(manifest: Manifest) -> None:
             sentence(manifest, Section.IMPRESSION, "pneumothorax is present"),
         )
     )
-    report = written(manifest, plan(manifest), decoding)
+    report = written(manifest, made_plan(manifest), decoding)
     assert report.impression == ()
     assert "impression" in report.warnings[-1]
 
@@ -149,7 +144,7 @@ def test_a_planned_sentence_states_planned_tags_only(manifest: Manifest) -> None
             sentence(manifest, Section.FINDINGS, "the visualized bony structures are intact", 4),
         )
     )
-    report = written(manifest, plan(manifest, 4, 1), decoding)
+    report = written(manifest, made_plan(manifest, 4, 1), decoding)
     assert report.findings == ("The heart is enlarged.", "There is a pneumothorax.")
     assert report.repairs == Repairs(removed=2, added=1)
     assert report.impression == ()  # it had no sentence to begin with
@@ -164,24 +159,24 @@ def test_nothing_is_denied_twice(manifest: Manifest) -> None:
             sentence(manifest, Section.IMPRESSION, "no pneumothorax"),
         )
     )
-    report = written(manifest, plan(manifest), decoding)
+    report = written(manifest, made_plan(manifest), decoding)
     assert report.findings == ("No pneumothorax or pleural effusion.", "The visualized bony structures are intact.")
     assert report.impression == ("No pneumothorax.",)
 
 
-def test_the_plan_says_how_a_tag_is_told(manifest: Manifest) -> None:
-    planned = replace(plan(manifest, 0), details={0: frozenset({Detail.MARKED, Detail.LEFT})})
-    report = written(manifest, planned, Decoding(()))
+def test_the_plan_has_the_details_of_a_tag(manifest: Manifest) -> None:
+    plan = replace(made_plan(manifest, 0), details={0: frozenset({Detail.MARKED, Detail.LEFT})})
+    report = written(manifest, plan, Decoding(()))
     assert report.plan == (PlannedTag("Pleural Effusion", 0.75, (Detail.LEFT, Detail.MARKED)),)
 
 
-def test_without_planned_topics_free_sentences_tell_the_tags(manifest: Manifest) -> None:
+def test_without_planned_topics_free_sentences_state_the_tags(manifest: Manifest) -> None:
     plain = replace(manifest, decoding=replace(manifest.decoding, planned=False))
     decoding = Decoding((sentence(manifest, Section.FINDINGS, "the heart is enlarged"),))
-    report = written(plain, plan(manifest, 4), decoding)
+    report = written(plain, made_plan(manifest, 4), decoding)
     assert report.findings == ("The heart is enlarged.",)
 
 
 def test_tags_only(manifest: Manifest) -> None:
-    report = written(manifest, plan(manifest), Decoding(()))
+    report = written(manifest, made_plan(manifest), Decoding(()))
     assert (report.findings, report.impression, report.warnings) == ((), (), STUDY.warnings)

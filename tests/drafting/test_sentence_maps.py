@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_drafts import made_plan
 
 from cxreport.drafting.report import write_report
 from cxreport.drafting.sentence_maps import word_sources
@@ -45,12 +46,6 @@ def sentence(
     ids = tuple(manifest.vocabulary.index(word) for word in text.split())
     words = np.stack([one_hot(n % 4) for n in range(len(ids))]) if each else None
     return SentenceIds(section, ids, planned, None if place is None else one_hot(place), -1.0, words)
-
-
-def plan(manifest: Manifest, *tags: int) -> Plan:
-    probabilities = np.zeros(len(manifest.reporting_tags), np.float32)
-    probabilities[list(tags)] = 0.75
-    return Plan(probabilities, np.zeros_like(probabilities), tags)
 
 
 def maps(manifest: Manifest, planned: Plan, *sentences: SentenceIds) -> tuple[SentenceMap, ...]:
@@ -125,7 +120,9 @@ def test_any_words_are_found_in_order(words: list[str]) -> None:
 
 def test_words_have_the_maps_of_their_ids(manifest) -> None:
     (one,) = maps(
-        manifest, plan(manifest, 0), sentence(manifest, Section.FINDINGS, "there is a pleural effusion", 3, 0, True)
+        manifest,
+        made_plan(manifest, 0),
+        sentence(manifest, Section.FINDINGS, "there is a pleural effusion", 3, 0, True),
     )
     assert places(one.weights) == [3]
     assert [places(word.weights) for word in one.words] == [[0], [1], [2], [3], [0]]
@@ -133,13 +130,13 @@ def test_words_have_the_maps_of_their_ids(manifest) -> None:
 
 def test_without_maps_of_words_they_have_the_sentences(manifest) -> None:
     (one,) = maps(
-        manifest, plan(manifest, 0), sentence(manifest, Section.FINDINGS, "there is a pleural effusion", 3, 0)
+        manifest, made_plan(manifest, 0), sentence(manifest, Section.FINDINGS, "there is a pleural effusion", 3, 0)
     )
     assert {tuple(places(word.weights)) for word in one.words} == {(3,)}
 
 
 def test_rows_come_first(manifest) -> None:
-    (one,) = maps(manifest, plan(manifest), sentence(manifest, Section.FINDINGS, "no pneumothorax", 1))
+    (one,) = maps(manifest, made_plan(manifest), sentence(manifest, Section.FINDINGS, "no pneumothorax", 1))
     np.testing.assert_array_equal(one.weights, [[0, 1], [0, 0]])
 
 
@@ -151,7 +148,7 @@ def test_maps_follow_their_sentences_to_their_places(manifest) -> None:
         sentence(manifest, Section.FINDINGS, "the heart is enlarged", 2),
         sentence(manifest, Section.IMPRESSION, "pneumothorax is present", 3, PNEUMOTHORAX),
     ]
-    found = {m.text: places(m.weights) for m in maps(manifest, plan(manifest, PNEUMOTHORAX), *sentences)}
+    found = {m.text: places(m.weights) for m in maps(manifest, made_plan(manifest, PNEUMOTHORAX), *sentences)}
     assert found == {
         "The visualized bony structures are intact.": [0],
         "There is a pneumothorax.": [1],
@@ -165,7 +162,7 @@ def test_a_plain_sentence_has_the_map_of_its_topic(manifest) -> None:
         sentence(manifest, Section.FINDINGS, "the visualized bony structures are intact", 1, PNEUMOTHORAX, True),
         sentence(manifest, Section.IMPRESSION, "no acute cardiopulmonary disease", 2, PNEUMOTHORAX, True),
     ]
-    found = maps(manifest, plan(manifest, PNEUMOTHORAX), *sentences)
+    found = maps(manifest, made_plan(manifest, PNEUMOTHORAX), *sentences)
     assert [(m.section, m.text, places(m.weights)) for m in found] == [
         (Section.FINDINGS, "There is a pneumothorax.", [1]),
         (Section.IMPRESSION, "There is a pneumothorax.", [2]),
@@ -177,9 +174,9 @@ def test_a_plain_sentence_falls_back_on_the_other_section_and_then_on_all(manife
     intact = "the visualized bony structures are intact"
     findings = sentence(manifest, Section.FINDINGS, intact, 1, PNEUMOTHORAX)
     impression = sentence(manifest, Section.IMPRESSION, "no pneumothorax", 2)
-    found = maps(manifest, plan(manifest, PNEUMOTHORAX), findings, impression)
+    found = maps(manifest, made_plan(manifest, PNEUMOTHORAX), findings, impression)
     assert [places(m.weights) for m in found] == [[1], [1]]
-    found = maps(manifest, plan(manifest, PNEUMOTHORAX), sentence(manifest, Section.FINDINGS, intact, 1))
+    found = maps(manifest, made_plan(manifest, PNEUMOTHORAX), sentence(manifest, Section.FINDINGS, intact, 1))
     assert {m.text: places(m.weights) for m in found} == {
         "There is a pneumothorax.": [0, 1, 2, 3],
         "The visualized bony structures are intact.": [1],
@@ -190,5 +187,6 @@ def test_without_attention_there_are_no_maps(manifest) -> None:
     blind = Decoding((sentence(manifest, Section.FINDINGS, "no pneumothorax", None),))
     for decoding in (blind, Decoding(())):
         assert (
-            write_report(manifest, Draft(STUDY, SEEN, plan=plan(manifest), decoding=decoding), maps=True).maps is None
+            write_report(manifest, Draft(STUDY, SEEN, plan=made_plan(manifest), decoding=decoding), maps=True).maps
+            is None
         )

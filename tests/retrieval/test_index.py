@@ -125,6 +125,7 @@ def test_every_truncation_is_refused(tmp_path: Path, model) -> None:
         open_index(path)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=st.data())
 def test_a_changed_byte_never_crashes(tmp_path: Path, model, data) -> None:
