@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cxreport.reading.network_input import network_input
+from cxreport.text.lexicon import packaged
 from cxreport.types import Floats
 
 FINDINGS = (
@@ -29,22 +30,6 @@ FINDINGS = (
     "Pleural_Thickening",
     "Hernia",
 )
-NIH_EVIDENCE: dict[str, tuple[str, ...]] = {
-    "Cardiomegaly": ("Cardiomegaly",),
-    "Lung Opacity": ("Infiltration", "Consolidation"),
-    "Lung Lesion": ("Mass", "Nodule"),
-    "Edema": ("Edema",),
-    "Consolidation": ("Consolidation",),
-    "Pneumonia": ("Pneumonia",),
-    "Atelectasis": ("Atelectasis",),
-    "Pneumothorax": ("Pneumothorax",),
-    "Pleural Effusion": ("Effusion",),
-    "Pleural Other": ("Pleural_Thickening",),
-    "Emphysema": ("Emphysema",),
-    "Fibrosis": ("Fibrosis",),
-    "Hernia": ("Hernia",),
-}
-"""Which of the findings speak for a reporting tag."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +89,8 @@ def read_split(folder: Path, split: str, size: int) -> LabelledImages:
 
 def nih_mask(tags: tuple[str, ...], findings: tuple[str, ...]) -> NDArray[np.bool_]:
     """(R, T): which findings speak for which reporting tag."""
-    return np.array([[f in NIH_EVIDENCE.get(t, ()) for f in findings] for t in tags])
+    evidence = packaged().nih_findings
+    return np.array([[f in evidence.get(t, ()) for f in findings] for t in tags])
 
 
 def nih_targets(labels: Floats, tags: tuple[str, ...], findings: tuple[str, ...]) -> Floats:

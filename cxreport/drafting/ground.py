@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from cxreport.drafting.grid import resized
 from cxreport.model.manifest import Manifest
-from cxreport.text import lexicon
 from cxreport.text.tokens import text_ids
 from cxreport.types import Decoding, Encoding, Floats, SentenceIds
 
@@ -84,7 +83,8 @@ def _grounded(model: Model, encoding: Encoding, sentence: SentenceIds) -> Senten
 
 def _plain_ids(manifest: Manifest, tag: int) -> NDArray[np.int64]:
     """(1, T) words of the plain sentence for a reporting tag."""
-    ids: NDArray[np.int64] = text_ids(manifest.text_vocabulary, [lexicon.plain_sentence(manifest.reporting_names[tag])])
+    sentence = manifest.lexicon.plain_sentence(manifest.reporting_names[tag])
+    ids: NDArray[np.int64] = text_ids(manifest.text_vocabulary, [sentence])
     return ids
 
 

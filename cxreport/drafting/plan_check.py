@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cxreport.text import lexicon
+from cxreport.text.lexicon import Lexicon
 from cxreport.types import Repairs, SentenceIds
 
 
@@ -37,19 +37,25 @@ class SectionPlan:
     """Place in the section where each tag is usually mentioned, 0 to 1; None keeps the order of the sentences."""
 
 
-def repair(sentences: Sequence[Sentence], plan: SectionPlan) -> tuple[list[Sentence], Repairs]:
-    """Make a section keep to its plan: no sentence contradicts it, and all required tags are stated."""
-    consistent = [sentence for sentence in sentences if _keeps_to(plan, sentence)]
-    section = _arranged(consistent, plan.places)
+def repair(lexicon: Lexicon, sentences: Sequence[Sentence], plan: SectionPlan) -> tuple[list[Sentence], Repairs]:
+    """Make a section keep to its plan: no sentence contradicts it, and all required tags are stated.
+
+    Args:
+        lexicon: of the bundle; it says what a sentence states.
+        sentences: as decoded.
+        plan: of the section.
+    """
+    consistent = [sentence for sentence in sentences if _keeps_to(plan, sentence, lexicon)]
+    section = _arranged(lexicon, consistent, plan.places)
     affirmed = lexicon.affirmed(" ".join(sentence.text for sentence in section))
     missing = [tag for tag in plan.required if tag not in affirmed]
     if missing:
         plain = [Sentence(lexicon.plain_sentence(tag), origin=None, tag=tag) for tag in missing]
-        section = _arranged(consistent + plain, plan.places)
+        section = _arranged(lexicon, consistent + plain, plan.places)
     return section, Repairs(removed=len(sentences) - len(consistent), added=len(missing))
 
 
-def _keeps_to(plan: SectionPlan, sentence: Sentence) -> bool:
+def _keeps_to(plan: SectionPlan, sentence: Sentence, lexicon: Lexicon) -> bool:
     """Whether a planned sentence states planned tags only, or a free one contradicts none."""
     tags, planned = lexicon.read_tags(sentence.text), set(plan.tags)
     affirmed = {tag for tag, status in tags.items() if status != "absent"}
@@ -58,7 +64,7 @@ def _keeps_to(plan: SectionPlan, sentence: Sentence) -> bool:
     return not affirmed - planned and not (tags.keys() - affirmed) & planned
 
 
-def _arranged(sentences: Sequence[Sentence], places: Mapping[str, float] | None) -> list[Sentence]:
+def _arranged(lexicon: Lexicon, sentences: Sequence[Sentence], places: Mapping[str, float] | None) -> list[Sentence]:
     """Order sentences by the first place of their tags, without free ones that repeat what is denied already."""
     placed: list[tuple[float, Sentence]] = []
     denied = set[str]()

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from cxreport.drafting.plan_check import SectionPlan, Sentence, repair
 from cxreport.drafting.sentence_maps import sentence_maps
 from cxreport.model.manifest import Manifest
-from cxreport.text import lexicon
 from cxreport.text.detokenise import sentence_text
 from cxreport.types import Detail, Draft, Encoding, Plan, PlannedTag, Repairs, Report, Section, TagResult
 
@@ -49,7 +48,7 @@ def _sections(manifest: Manifest, draft: Draft) -> tuple[dict[Section, tuple[Sen
             if decoded.section is section
         ]
         if manifest.decoding.planned and sentences:
-            sentences, changes = repair(sentences, _section_plan(manifest, draft.plan, section))
+            sentences, changes = repair(manifest.lexicon, sentences, _section_plan(manifest, draft.plan, section))
             repairs += changes
         sections[section] = _distinct(sentences)
     return sections, repairs
@@ -78,7 +77,7 @@ def _doubts(manifest: Manifest, plan: Plan, texts: Mapping[Section, Sequence[str
     for section, sentences in texts.items():
         if not sentences:
             yield f"The {section} section is empty: no sentence fits the findings."
-    affirmed = lexicon.affirmed(" ".join(text for sentences in texts.values() for text in sentences))
+    affirmed = manifest.lexicon.affirmed(" ".join(text for sentences in texts.values() for text in sentences))
     for tag in plan.tags:
         if (name := manifest.reporting_names[tag]) not in affirmed:
             yield f"Planned, but no sentence tells it: {name}."

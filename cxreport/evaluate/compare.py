@@ -174,7 +174,7 @@ def _read(folder: Path, labels: Floats, limit: int | None) -> _Data:
     others = [i for i, image in enumerate(images) if image != OWN]
     if others:
         unknown = np.zeros(len(FINDINGS), np.float32)
-        affirmed = [lexicon.affirmed_in((val[i].findings, val[i].impression)) for i in others]
+        affirmed = [lexicon.packaged().affirmed_in((val[i].findings, val[i].impression)) for i in others]
         stated = np.stack([nih_vector(tags) for tags in affirmed])
         evident = np.stack([evidence.get(val[i].uid, unknown) for i in others])
         for i, image in zip(others, stand_ins(labels, stated, evident), strict=True):

@@ -9,7 +9,7 @@ import numpy as np
 
 from cxreport.evaluate.bootstrap import Draws, Figure
 from cxreport.evaluate.text.clinical import Stated, micro_f1_statistics
-from cxreport.text import lexicon
+from cxreport.text.lexicon import Lexicon
 from cxreport.types import Report
 
 
@@ -17,8 +17,8 @@ from cxreport.types import Report
 class GuardCounts:
     """How often the guards between plan and text failed, of so many reports.
 
-    Read with the lexicon, which the report stage checks its sentences with: this shows slips of the machinery. What
-    an independent reader makes of the text is in `Agreement`.
+    Read with the bundle's lexicon, which the report stage checks its sentences with: this shows slips of the
+    machinery. What an independent reader makes of the text is in `Agreement`.
     """
 
     reports: int
@@ -58,8 +58,8 @@ def planned_tags(report: Report) -> frozenset[str]:
     return frozenset(planned.tag for planned in report.plan)
 
 
-def count_guards(reports: Sequence[Report]) -> GuardCounts:
-    """Count over reports."""
+def count_guards(reports: Sequence[Report], lexicon: Lexicon) -> GuardCounts:
+    """Count over reports, read with the lexicon of the bundle that drafted them."""
     pairs = [(lexicon.affirmed(" ".join(r.findings + r.impression)), planned_tags(r)) for r in reports]
     return GuardCounts(
         len(reports),

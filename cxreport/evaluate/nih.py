@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cxreport.datasets.nih import FINDINGS, NIH_EVIDENCE, LabelledImages, nih_targets, read_split
+from cxreport.datasets.nih import FINDINGS, LabelledImages, nih_targets, read_split
 from cxreport.errors import UsageError
 from cxreport.evaluate import tags
 from cxreport.evaluate.abstention import AbstentionRates, abstain_on_altered, abstain_on_files, measure_abstention
@@ -150,7 +150,7 @@ def _measure(
         _agreement(reports, texts, labels, draws),
         variety(texts, labels.sum(1) > 0),
         float(np.mean([len(report.findings + report.impression) for report in reports])),
-        count_guards(reports),
+        count_guards(reports, model.manifest.lexicon),
         float(np.mean([sum(report.timing_ms.values()) for report in reports])),
     )
 
@@ -159,6 +159,7 @@ def _agreement(
     reports: Sequence[Report], texts: Sequence[str], labels: tags.Scores, draws: Draws
 ) -> tuple[Agreement, ...]:
     plans = [planned_tags(report) for report in reports]
+    evidence = lexicon.packaged().nih_findings
     positives = [{tag.name for tag in report.tags if tag.positive} for report in reports]
     return tuple(
         measure_agreement(
@@ -167,7 +168,7 @@ def _agreement(
             nih_targets(labels, classes, FINDINGS) > 0,
             told,
             np.array([[name in plan for name in classes] for plan in plans]),
-            np.array([[bool(positive & set(NIH_EVIDENCE[name])) for name in classes] for positive in positives]),
+            np.array([[bool(positive & set(evidence[name])) for name in classes] for positive in positives]),
             draws,
         )
         for reader, (classes, told) in read_nih_classes(texts).items()
@@ -180,12 +181,13 @@ def read_nih_classes(texts: Sequence[str]) -> dict[str, tuple[tuple[str, ...], c
     Returns:
         Who read -> the C classes that NIH labels speak for, and (N, C) which of them each text states.
     """
-    shared = tuple(name for name in CLASSES if name in NIH_EVIDENCE)
+    tags_of_nih = tuple(lexicon.packaged().nih_findings)
+    shared = tuple(name for name in CLASSES if name in tags_of_nih)
     columns = [CLASSES.index(name) for name in shared]
-    affirmed = [lexicon.affirmed(text) for text in texts]
+    affirmed = [lexicon.packaged().affirmed(text) for text in texts]
     return {
         "labeler": (shared, clinical.read_classes(texts)[:, columns]),
-        "lexicon": (tuple(NIH_EVIDENCE), np.array([[n in some for n in NIH_EVIDENCE] for some in affirmed])),
+        "lexicon": (tags_of_nih, np.array([[name in stated for name in tags_of_nih] for stated in affirmed])),
     }
 
 

@@ -116,7 +116,7 @@ def evaluate_openi(model: Model, folder: Path, options: EvaluateOptions) -> Open
         if told and any(convention.text(study.reference) for study in studies):
             texts.append(_measure(convention, _Train(*map(list, zip(*told, strict=True))), studies, metrics, options))
     name = split_name(folder) + (" from images" if options.from_images else f" from {EVIDENCE}")
-    guards = count_guards([study.report for study in studies])
+    guards = count_guards([study.report for study in studies], model.manifest.lexicon)
     abstention = tuple(abstain_on_openi(model, folder, options.bootstrap))
     return OpeniFigures(name, metrics.signature, tuple(texts), guards, abstention)
 

@@ -213,5 +213,5 @@ def _embed_reports(model: Model, folder: Path, limit: int | None) -> tuple[Float
     entries = [entry for entry in embed_reports(model, written, _BATCH) if isinstance(entry, Entry)]
     if not entries:
         raise UsageError(f"{folder}: no val report has a word that the bundle knows.")
-    stated = [nih_vector(lexicon.affirmed_in((e.findings, e.impression))) for e in entries]
+    stated = [nih_vector(lexicon.packaged().affirmed_in((e.findings, e.impression))) for e in entries]
     return np.stack([entry.embedding for entry in entries]), np.stack(stated)

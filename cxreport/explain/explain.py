@@ -15,7 +15,6 @@ from cxreport.errors import BundleError, UsageError
 from cxreport.model.encode import encode
 from cxreport.model.manifest import Manifest
 from cxreport.model.session import Model
-from cxreport.text import lexicon
 from cxreport.types import Encoding, Failure, Floats, Pixels, Plan, Report, SentenceMap, Study
 
 __all__ = ["AskedTag", "Explanation", "TagMap", "asked_tags", "explain", "tag_map"]
@@ -117,7 +116,9 @@ def asked_tags(manifest: Manifest, names: Sequence[str]) -> tuple[AskedTag, ...]
             raise UsageError(f"The bundle has no reporting tag {name!r}.", hint=hint)
     chosen = dict.fromkeys(spelled[name.lower()] for name in names)
     return tuple(
-        AskedTag(name, known[name], lexicon.plain_sentence(name) if name in reporting else name.replace("_", " "))
+        AskedTag(
+            name, known[name], manifest.lexicon.plain_sentence(name) if name in reporting else name.replace("_", " ")
+        )
         for name in chosen
     )
 

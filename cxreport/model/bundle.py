@@ -1,4 +1,4 @@
-"""The model bundle: a folder with ``model.json`` and the ONNX graphs that it names and vouches for.
+"""Bundle: a folder with ``model.json``, and the ONNX graphs and the lexicon that it names and vouches for.
 
 Everything is read as JSON and checked before it is used; nothing is ever unpickled. This module needs neither
 onnxruntime nor torch, so that `cxreport info` answers at once.
@@ -21,20 +21,26 @@ from cxreport.model.manifest import (
     GPU_GRAPHS,
     TEXT_ENCODER,
     WEIGHTS_OF,
+    BundleFile,
     DecodingDefaults,
     DistanceLimits,
     EvidenceModel,
-    GraphFile,
     Manifest,
     ReportingTag,
     Sizes,
     Tag,
     graph_names,
 )
+from cxreport.text import lexicon
+from cxreport.text.lexicon import LEXICON_FILE, Lexicon
 from cxreport.text.vocabulary import SPECIAL_WORDS
 from cxreport.types import Detail
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
+"""Of ``model.json``. An older cxreport refuses it: it would check reports with its own lexicon, without a word."""
+_VERSION_3 = 3
+"""Names neither lexicon nor encoder: it was made with the package's lexicon, and there was one encoder."""
+_READABLE_VERSIONS = (_VERSION_3, SCHEMA_VERSION)
 MANIFEST_FILE = "model.json"
 _T = TypeVar("_T")
 _REPORTING_TAG: dict[str, type] = {"name": str, "impression": bool, "deniable": bool, "place": float}
@@ -68,10 +74,11 @@ def find_bundle(model: str | Path | None) -> Path:
 
 
 def load_manifest(folder: Path) -> Manifest:
-    """Parse and check ``model.json``; the graphs are not read.
+    """Parse and check ``model.json``; the lexicon is read, the graphs are not.
 
     Raises:
-        BundleError: missing, not JSON, of another schema version, or contradicting itself.
+        BundleError: missing, not JSON, of another schema version, or contradicting itself; or the lexicon is missing
+            or altered.
     """
     path = folder / MANIFEST_FILE
     try:
@@ -79,13 +86,14 @@ def load_manifest(folder: Path) -> Manifest:
         raw = json.loads(content)
     except OSError as error:
         raise BundleError(f"{path}: cannot be read ({error.strerror}).") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{path}: not valid JSON.") from error
-    if not isinstance(raw, dict) or raw.get("schema_version") != SCHEMA_VERSION:
-        found = raw.get("schema_version") if isinstance(raw, dict) else None
-        raise BundleError(f"{path}: schema version {found!r}; this cxreport reads version {SCHEMA_VERSION}.")
+    version = raw.get("schema_version") if isinstance(raw, dict) else None
+    if version not in _READABLE_VERSIONS:
+        readable = " and ".join(map(str, _READABLE_VERSIONS))
+        raise BundleError(f"{path}: schema version {version!r}; this cxreport reads versions {readable}.")
     try:
-        manifest = _parse(raw, hashlib.sha256(content).hexdigest())
+        manifest = _parse(raw, hashlib.sha256(content).hexdigest(), _read_lexicon(folder, raw))
         _cross_check(manifest)
     except KeyError as error:
         raise BundleError(f"{path}: {error.args[0]!r} is missing.") from error
@@ -100,16 +108,7 @@ def read_graphs(folder: Path, manifest: Manifest) -> dict[str, bytes]:
     Raises:
         BundleError: a graph is missing or altered.
     """
-    graphs = {}
-    for name, graph in manifest.graphs.items():
-        path = folder / graph.file
-        try:
-            graphs[name] = path.read_bytes()
-        except OSError as error:
-            raise BundleError(f"{path}: cannot be read ({error.strerror}).") from error
-        if hashlib.sha256(graphs[name]).hexdigest() != graph.sha256:
-            raise BundleError(f"{path}: altered or damaged, its SHA-256 is not the one in {MANIFEST_FILE}.")
-    return graphs
+    return {name: _read_file(folder, graph) for name, graph in manifest.graphs.items()}
 
 
 def verify_graphs(folder: Path, manifest: Manifest) -> None:
@@ -121,11 +120,31 @@ def verify_graphs(folder: Path, manifest: Manifest) -> None:
     read_graphs(folder, manifest)
 
 
-def _parse(raw: dict[str, Any], sha256: str) -> Manifest:
+def _read_file(folder: Path, file: BundleFile) -> bytes:
+    """Content of a file that has the digest which ``model.json`` tells."""
+    path = folder / file.file
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read ({error.strerror}).") from error
+    if hashlib.sha256(content).hexdigest() != file.sha256:
+        raise BundleError(f"{path}: altered or damaged, its SHA-256 is not the one in {MANIFEST_FILE}.")
+    return content
+
+
+def _read_lexicon(folder: Path, raw: dict[str, Any]) -> Lexicon:
+    """Lexicon of a bundle; for one of version 3, that of the package."""
+    if raw["schema_version"] == _VERSION_3:
+        return lexicon.packaged()
+    return Lexicon(_read_file(folder, _parse_file(raw["lexicon"])), str(folder / LEXICON_FILE))
+
+
+def _parse(raw: dict[str, Any], sha256: str, lexicon: Lexicon) -> Manifest:
     sizes, decoding, typicality = raw["sizes"], raw["decoding"], raw["typicality"]
     return Manifest(
         name=_of(str, raw, "name"),
         version=_of(str, raw, "version"),
+        encoder="vgg19" if raw["schema_version"] == _VERSION_3 else _of(str, raw, "encoder"),
         architecture=_parse_architecture(raw),
         sha256=sha256,
         sizes=Sizes(*(_of(int, sizes, f.name) for f in fields(Sizes))),
@@ -148,6 +167,7 @@ def _parse(raw: dict[str, Any], sha256: str) -> Manifest:
             denials=_of(int, decoding, "denials"),
         ),
         typicality=DistanceLimits(_of(float, typicality, "warn"), _of(float, typicality, "refuse")),
+        lexicon=lexicon,
         extra_words=_each(raw, "extra_words", str),
         precision=_parse_precision(raw),
         quantised_from=raw.get("quantised_from"),
@@ -169,19 +189,19 @@ def _parse_precision(raw: dict[str, Any]) -> Precision:
     return Precision(name)
 
 
-def _parse_graphs(raw: dict[str, Any]) -> dict[str, GraphFile]:
+def _parse_graphs(raw: dict[str, Any]) -> dict[str, BundleFile]:
     names = graph_names(_parse_architecture(raw), TEXT_ENCODER in raw["graphs"])
     more = [name for name in GPU_GRAPHS if name in raw["graphs"]]
     if not all(WEIGHTS_OF[name] in names for name in more):
         raise ValueError("a graph for GPUs has no graph to take its weights from")
-    return {name: _parse_graph(raw["graphs"][name]) for name in (*names, *more)}
+    return {name: _parse_file(raw["graphs"][name]) for name in (*names, *more)}
 
 
-def _parse_graph(raw: dict[str, Any]) -> GraphFile:
-    graph = GraphFile(_of(str, raw, "file"), _of(str, raw, "sha256"), _of(int, raw, "bytes"))
-    if Path(graph.file).name != graph.file:
-        raise ValueError(f"graph file {graph.file!r} lies outside the bundle")
-    return graph
+def _parse_file(raw: dict[str, Any]) -> BundleFile:
+    file = BundleFile(file=_of(str, raw, "file"), sha256=_of(str, raw, "sha256"), bytes=_of(int, raw, "bytes"))
+    if Path(file.file).name != file.file:
+        raise ValueError(f"file {file.file!r} lies outside the bundle")
+    return file
 
 
 def _parse_evidence(raw: dict[str, Any]) -> EvidenceModel:

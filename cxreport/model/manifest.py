@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxreport.model.choices import Architecture, Precision
+from cxreport.text.lexicon import Lexicon
 from cxreport.types import Floats, InputShape
 
 ENCODER, TEXT_ENCODER = "encoder", "text_encoder"
@@ -66,8 +67,8 @@ class EvidenceModel:
 
 
 @dataclass(frozen=True)
-class GraphFile:
-    """An ONNX file of the bundle."""
+class BundleFile:
+    """A file that ``model.json`` names and vouches for."""
 
     file: str
     sha256: str
@@ -121,11 +122,13 @@ class Manifest:
 
     name: str
     version: str
+    encoder: str
+    """Name of the network that encodes images, as in recipes."""
     architecture: Architecture
     sha256: str
     """Of ``model.json``, which holds the digests of the graphs: it identifies the bundle."""
     sizes: Sizes
-    graphs: dict[str, GraphFile]
+    graphs: dict[str, BundleFile]
     tags: tuple[Tag, ...]
     reporting_tags: tuple[ReportingTag, ...]
     evidence: dict[str, EvidenceModel]
@@ -136,6 +139,8 @@ class Manifest:
     """(D, V): which words give which `Detail`; a sentence planned without the detail may not have them."""
     decoding: DecodingDefaults
     typicality: DistanceLimits
+    lexicon: Lexicon
+    """Rules that its reports are checked with: its own, as the package's may have learned other tags since."""
     extra_words: tuple[str, ...]
     """Words that the text encoder knows beyond the vocabulary; their ids follow on it."""
     precision: Precision

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from cxreport.errors import InvalidTextError
-from cxreport.text import lexicon
+from cxreport.text.lexicon import Status, packaged
 from cxreport.types import Failure
 
 __all__ = ["CLASSES", "ReportText", "label", "label_tags", "read_texts"]
 
-_NO_FINDING, _SUPPORT_DEVICES = "No Finding", "Support Devices"
-_LOW_VOLUMES = "Low Lung Volumes"  # says how the image was taken
+_NO_FINDING = "No Finding"
 CLASSES: tuple[str, ...] = (
     _NO_FINDING,
     "Enlarged Cardiomediastinum",
@@ -29,9 +28,9 @@ CLASSES: tuple[str, ...] = (
     "Pleural Effusion",
     "Pleural Other",
     "Fracture",
-    _SUPPORT_DEVICES,
+    "Support Devices",
 )
-_VALUES: dict[lexicon.Status, int] = {"present": 1, "uncertain": -1, "absent": 0}
+_VALUES: dict[Status, int] = {"present": 1, "uncertain": -1, "absent": 0}
 
 
 def label(text: str) -> dict[str, int]:
@@ -47,15 +46,16 @@ def label(text: str) -> dict[str, int]:
     Returns:
         Each of `CLASSES`, in that order -> 1 stated, -1 uncertain, 0 denied or not mentioned.
     """
-    statuses = lexicon.read_classes(text)
+    rules = packaged()
+    statuses = rules.read_classes(text)
     stated = {name for name, status in statuses.items() if status != "absent"}
     labels = {name: _VALUES[statuses.get(name, "absent")] for name in CLASSES}
-    return labels | {_NO_FINDING: int(stated <= {_SUPPORT_DEVICES})}
+    return labels | {_NO_FINDING: int(stated <= rules.no_finding_tags)}
 
 
 def label_tags(tags: Collection[str]) -> dict[str, int]:
     """Labels of a text that states these reporting tags and nothing else, as `label` has them."""
-    abnormal = set(tags) - {_SUPPORT_DEVICES, _LOW_VOLUMES}
+    abnormal = set(tags) - packaged().no_finding_tags
     return {name: int(name in tags) for name in CLASSES} | {_NO_FINDING: int(not abnormal)}
 
 

@@ -1,7 +1,7 @@
-"""Reads reporting tags off a sentence by rules: mention, negation, uncertainty (after NegEx, Chapman et al. 2001).
+"""Lexicon: rules that read reporting tags off sentences: mention, denial, uncertainty (NegEx, Chapman et al. 2001).
 
-Training reads from it what a report says; the report stage checks with it that free sentences keep to the plan. The
-rules lie in ``lexicon.toml``.
+Training reads with it what a report states; drafting checks with it that sentences keep to the plan. The rules are
+``lexicon.toml``: the package's for training and for labels, a bundle's own copy for what that bundle writes.
 """
 
 from __future__ import annotations
@@ -9,32 +9,37 @@ from __future__ import annotations
 import functools
 import itertools
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
+from pathlib import Path
 from typing import Any, Literal
 
+from cxreport.errors import BundleError
 from cxreport.types import Detail
 
+__all__ = ["LEXICON_FILE", "Lexicon", "Status", "packaged", "split_sentences"]
+
+LEXICON_FILE = "lexicon.toml"
 Status = Literal["present", "uncertain", "absent"]
-_NOTHING = re.compile(r"(?!)")
-_RANK: dict[Status, int] = {"absent": 0, "uncertain": 1, "present": 2}
+_NEVER_MATCHES = re.compile(r"(?!)")
+_RANKS: dict[Status, int] = {"absent": 0, "uncertain": 1, "present": 2}
+_REMEMBERED = 1 << 12
+"""Texts whose tags are kept: drafted reports share most of their sentences."""
 
 
 @dataclass(frozen=True)
 class _Terms:
-    """How one tag or class is mentioned."""
+    """Terms by which a tag or class is mentioned."""
 
     plain: re.Pattern[str]
-    hedged: re.Pattern[str] = _NOTHING
+    hedged: re.Pattern[str] = _NEVER_MATCHES
     """Mentions that are never more than uncertain."""
-    never: re.Pattern[str] = _NOTHING
+    never: re.Pattern[str] = _NEVER_MATCHES
     """Words that are passed over."""
 
 
 @dataclass(frozen=True)
-class _Normal:
+class _NormalPhrase:
     """A phrase that denies several tags at once."""
 
     says: re.Pattern[str]
@@ -56,116 +61,171 @@ class _Scope:
 
 @dataclass(frozen=True)
 class _Rules:
+    """Content of a ``lexicon.toml`` as regular expressions."""
+
     scope: _Scope
     details: dict[Detail, re.Pattern[str]]
     tags: dict[str, _Terms]
-    plain: dict[str, str]
+    plain_sentences: dict[str, str]
     classes: dict[str, _Terms]
-    normal: tuple[_Normal, ...]
+    normal: tuple[_NormalPhrase, ...]
+    nih_findings: dict[str, tuple[str, ...]]
+    no_finding_tags: frozenset[str]
 
 
-def _any(patterns: Sequence[str]) -> re.Pattern[str]:
-    if not patterns:
-        return _NOTHING
-    return re.compile(r"(?<![\w-])(?:" + "|".join(f"(?:{p})" for p in patterns) + r")(?![\w-])")
+class Lexicon:
+    """The rules of one ``lexicon.toml``, compiled when a text is first read, so that a command without texts is quick.
+
+    Attributes:
+        toml: content of the file.
+    """
+
+    def __init__(self, toml: bytes, source: str = LEXICON_FILE) -> None:
+        """Take the content of a file; errors name it by ``source``."""
+        self.toml = toml
+        self._source = source
+        self._remembered_tags = functools.lru_cache(_REMEMBERED)(lambda text: self._read(text, self._rules.tags))
+
+    @functools.cached_property
+    def _rules(self) -> _Rules:
+        try:
+            return _parse(self.toml.decode())
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError, re.error) as error:
+            raise BundleError(f"{self._source}: not a lexicon ({error!r}).") from error
+
+    @property
+    def reporting_tags(self) -> tuple[str, ...]:
+        """Names of the reporting tags in their fixed order.
+
+        Raises:
+            BundleError: like every method that needs the rules, where the file holds none.
+        """
+        return tuple(self._rules.tags)
+
+    @property
+    def nih_findings(self) -> dict[str, tuple[str, ...]]:
+        """Reporting tag -> findings of NIH ChestX-ray14 that speak for it; without the tags that have none."""
+        return self._rules.nih_findings
+
+    @property
+    def no_finding_tags(self) -> frozenset[str]:
+        """Reporting tags that are no abnormality: a text with no others still says No Finding."""
+        return self._rules.no_finding_tags
+
+    def plain_sentence(self, tag: str) -> str:
+        """A sentence that states a reporting tag and nothing else."""
+        return self._rules.plain_sentences.get(tag, f"There is {tag.lower()}.")
+
+    def read_tags(self, text: str) -> dict[str, Status]:
+        """Status of each reporting tag that a text mentions or denies.
+
+        Args:
+            text: one sentence or several.
+
+        Returns:
+            Tag -> ``present``, ``uncertain`` or ``absent``; the most affirmative mention wins.
+        """
+        return dict(self._remembered_tags(text))
+
+    def read_classes(self, text: str) -> dict[str, Status]:
+        """Status of each of CheXpert's classes that a text mentions or denies; as `read_tags`, but for No Finding.
+
+        A class is read by the terms of the tag of the same name and by those that CheXpert's convention adds.
+        """
+        return self._read(text, self._rules.classes)
+
+    def affirmed(self, text: str) -> frozenset[str]:
+        """Reporting tags that a text states, for certain or not."""
+        return frozenset(tag for tag, status in self._remembered_tags(text).items() if status != "absent")
+
+    def affirmed_in(self, sections: Iterable[str]) -> frozenset[str]:
+        """Reporting tags that one of the sections of a report states."""
+        return frozenset().union(*map(self.affirmed, sections))
+
+    def details(self, sentence: str) -> frozenset[Detail]:
+        """Details of a sentence: sides (both for "bilateral"), place, degree, comparison, and whether it hedges."""
+        matching = {detail for detail, cue in self._rules.details.items() if cue.search(sentence.lower())}
+        hedged = "uncertain" in self._remembered_tags(sentence).values()
+        return frozenset(matching | {Detail.UNCERTAIN} if hedged else matching)
+
+    def _read(self, text: str, vocabulary: Mapping[str, _Terms]) -> dict[str, Status]:
+        statuses: dict[str, Status] = {}
+        for sentence in split_sentences(text.lower()):
+            for name, status in _read_sentence(self._rules, sentence, vocabulary):
+                if name not in statuses or _RANKS[status] > _RANKS[statuses[name]]:
+                    statuses[name] = status
+        return statuses
 
 
 @functools.cache
-def _rules() -> _Rules:
-    text = resources.files("cxreport.text").joinpath("lexicon.toml").read_text(encoding="utf-8")
-    data: dict[str, Any] = tomllib.loads(text)
-    return _Rules(
-        scope=_Scope(**{name: _any(cues) for name, cues in data["scope"].items()}),
-        details={Detail(detail): _any(patterns) for detail, patterns in data["details"].items()},
-        tags={tag: _Terms(_any(terms)) for tag, terms in data["tags"].items()},
-        plain=data["plain"],
-        classes={name: _class_terms(name, own, data["tags"]) for name, own in data["classes"].items()},
-        normal=tuple(_Normal(_any(n["says"]), tuple(n["denies"])) for n in data["normal"]),
-    )
-
-
-def _class_terms(name: str, own: dict[str, list[str]], tags: dict[str, list[str]]) -> _Terms:
-    shared = [term for tag in own.get("tags", [name]) for term in tags[tag]]
-    also, hedged, never = (own.get(key, []) for key in ("also", "hedged", "never"))
-    return _Terms(_any([*own.get("says", shared), *also]), _any(hedged), _any(never))
-
-
-def reporting_tags() -> tuple[str, ...]:
-    """Names of the reporting tags in their fixed order."""
-    return tuple(_rules().tags)
-
-
-def plain_sentence(tag: str) -> str:
-    """A sentence that states a reporting tag and nothing else."""
-    return _rules().plain.get(tag, f"There is {tag.lower()}.")
+def packaged() -> Lexicon:
+    """The lexicon that cxreport brings: what training reads, what `label` reads, and that of bundles without one."""
+    return Lexicon(Path(__file__).with_name(LEXICON_FILE).read_bytes())
 
 
 def split_sentences(text: str) -> list[str]:
     """Sentences of a section, without list numbers; decimals and abbreviations such as ``T12.`` stay together."""
     text = re.sub(r"(?:(?<=^)|(?<=[\s.]))\d{1,2}[.)]\s+(?=\D)", " ", text)
-    parts = re.split(r"(?<=[.?!;])\s+|\n+", text)
-    return [p.strip(" .;,") for p in parts if re.search(r"[a-z]{2}", p, re.IGNORECASE)]
+    sentences = re.split(r"(?<=[.?!;])\s+|\n+", text)
+    return [s.strip(" .;,") for s in sentences if re.search(r"[a-z]{2}", s, re.IGNORECASE)]
 
 
-def read_tags(text: str) -> dict[str, Status]:
-    """What a text says of each reporting tag that it mentions or denies.
+def _parse(toml: str) -> _Rules:
+    import tomllib  # nothing else of a run that reads no text needs it
 
-    Args:
-        text: one sentence or several.
-
-    Returns:
-        Tag -> ``present``, ``uncertain`` or ``absent``; the most affirmative mention wins.
-    """
-    return dict(_tags(text))
-
-
-@functools.lru_cache(maxsize=1 << 12)
-def _tags(text: str) -> dict[str, Status]:
-    """As `read_tags`, once for each text: drafted reports share most of their sentences."""
-    return _read(text, _rules().tags)
+    tables: dict[str, Any] = tomllib.loads(toml)
+    return _Rules(
+        scope=_Scope(**{name: _any_of(cues) for name, cues in tables["scope"].items()}),
+        details={Detail(detail): _any_of(cues) for detail, cues in tables["details"].items()},
+        tags={tag: _Terms(_any_of(terms)) for tag, terms in tables["tags"].items()},
+        plain_sentences=tables["plain"],
+        classes={name: _class_terms(name, rules, tables["tags"]) for name, rules in tables["classes"].items()},
+        normal=tuple(_NormalPhrase(_any_of(n["says"]), tuple(n["denies"])) for n in tables["normal"]),
+        nih_findings={tag: tuple(findings) for tag, findings in tables["nih_findings"].items()},
+        no_finding_tags=frozenset(tables["no_finding"]["tags"]),
+    )
 
 
-def read_classes(text: str) -> dict[str, Status]:
-    """What a text says of each of CheXpert's classes that it mentions or denies; as `read_tags`, but for No Finding.
-
-    A class is read by the terms of the tag of the same name and by those that CheXpert's convention adds.
-    """
-    return _read(text, _rules().classes)
-
-
-def _read(text: str, vocabulary: Mapping[str, _Terms]) -> dict[str, Status]:
-    found: dict[str, Status] = {}
-    for sentence in split_sentences(text.lower()):
-        for name, status in _read_sentence(sentence, vocabulary):
-            if name not in found or _RANK[status] > _RANK[found[name]]:
-                found[name] = status
-    return found
+def _class_terms(name: str, rules: dict[str, list[str]], tags: dict[str, list[str]]) -> _Terms:
+    """Terms of one of CheXpert's classes: those of tags, or its own, and what its convention adds or excepts."""
+    shared = [term for tag in rules.get("tags", [name]) for term in tags[tag]]
+    also, hedged, never = (rules.get(key, []) for key in ("also", "hedged", "never"))
+    return _Terms(_any_of([*rules.get("says", shared), *also]), _any_of(hedged), _any_of(never))
 
 
-def _read_sentence(sentence: str, vocabulary: Mapping[str, _Terms]) -> Iterator[tuple[str, Status]]:
-    rules = _rules()
-    for normal in rules.normal:
-        if normal.says.search(sentence):
-            yield from ((name, "absent") for name in normal.denies if name in vocabulary)
+def _any_of(patterns: Sequence[str]) -> re.Pattern[str]:
+    """One expression that matches any of several between word boundaries; without any it matches nothing."""
+    if not patterns:
+        return _NEVER_MATCHES
+    return re.compile(r"(?<![\w-])(?:" + "|".join(f"(?:{p})" for p in patterns) + r")(?![\w-])")
+
+
+def _read_sentence(rules: _Rules, sentence: str, vocabulary: Mapping[str, _Terms]) -> Iterator[tuple[str, Status]]:
+    """Mentions and denials of a sentence in lower case."""
+    for phrase in rules.normal:
+        if phrase.says.search(sentence):
+            yield from ((name, "absent") for name in phrase.denies if name in vocabulary)
     neutral = rules.scope.pseudo_denials.sub(_blot, sentence)
     bounds = [0, *(m.start() for m in rules.scope.breaks.finditer(neutral)), len(sentence)]
     for start, end in itertools.pairwise(bounds):
-        yield from _read_clause(sentence[start:end], neutral[start:end], vocabulary)
+        yield from _read_clause(rules.scope, sentence[start:end], neutral[start:end], vocabulary)
 
 
-def _read_clause(clause: str, neutral: str, vocabulary: Mapping[str, _Terms]) -> Iterator[tuple[str, Status]]:
+def _read_clause(
+    scope: _Scope, clause: str, neutral: str, vocabulary: Mapping[str, _Terms]
+) -> Iterator[tuple[str, Status]]:
     """Mentions of a clause; denials are looked for where pseudo-denials are blotted out."""
     for name, terms in vocabulary.items():
         words = terms.never.sub(_blot, clause)
         for mention in terms.plain.finditer(words):
-            yield name, _status(clause, neutral, mention)
+            yield name, _status(scope, clause, neutral, mention)
         for mention in terms.hedged.finditer(words):
-            status = _status(clause, neutral, mention)
+            status = _status(scope, clause, neutral, mention)
             yield name, "uncertain" if status == "present" else status
 
 
-def _status(clause: str, neutral: str, mention: re.Match[str]) -> Status:
-    scope = _rules().scope
+def _status(scope: _Scope, clause: str, neutral: str, mention: re.Match[str]) -> Status:
+    """Status of a mention by the cues around it."""
     start, end = mention.span()
     if scope.denies_after.search(neutral, 0, end) or scope.denies_before.search(neutral, end):
         return "absent"
@@ -176,30 +236,13 @@ def _status(clause: str, neutral: str, mention: re.Match[str]) -> Status:
     return "present"
 
 
-def _joined(alternatives: re.Pattern[str], before: str, after: str) -> bool:
+def _joined(alternatives: re.Pattern[str], left: str, right: str) -> bool:
     """Whether an alternative stands next to a mention: up to three words before it, or two after it."""
     return any(
         alternatives.search(" ".join(words))
-        for words in (before.rpartition(",")[2].split()[-4:], after.partition(",")[0].split()[:3])
+        for words in (left.rpartition(",")[2].split()[-4:], right.partition(",")[0].split()[:3])
     )
 
 
 def _blot(match: re.Match[str]) -> str:
     return "~" * len(match.group())
-
-
-def affirmed(text: str) -> frozenset[str]:
-    """Reporting tags that a text states, for certain or not."""
-    return frozenset(tag for tag, status in read_tags(text).items() if status != "absent")
-
-
-def affirmed_in(sections: Iterable[str]) -> frozenset[str]:
-    """Reporting tags that one of the sections of a report states."""
-    return frozenset().union(*map(affirmed, sections))
-
-
-def details(sentence: str) -> frozenset[Detail]:
-    """How a sentence tells its tags: sides (both for "bilateral"), place, degree, comparison, and whether it hedges."""
-    found = {detail for detail, pattern in _rules().details.items() if pattern.search(sentence.lower())}
-    hedged = "uncertain" in read_tags(sentence).values()
-    return frozenset(found | {Detail.UNCERTAIN} if hedged else found)

@@ -105,7 +105,7 @@ def test_words_that_attend_themselves_have_the_product_with_that(reader: Reader)
 def test_planned_sentences_tell_their_tag(reader: Reader) -> None:
     planned = grounded(reader, sentence(planned=1))
     tag = reader.manifest.reporting_names[1]
-    plain = text_ids(reader.manifest.text_vocabulary, [lexicon.plain_sentence(tag)])
+    plain = text_ids(reader.manifest.text_vocabulary, [lexicon.packaged().plain_sentence(tag)])
     assert reader.read == [plain.tolist(), [[5], [7], [9]]]
     free = grounded(reader, sentence())
     assert planned.attention is not None

@@ -18,6 +18,7 @@ from cxreport.evaluate.text.clinical import CLASSES
 from cxreport.evaluate.text.metrics import CaptionMetrics, bleu
 from cxreport.evaluate.text.variety import variety
 from cxreport.text.conventions import JING_REPORT, R2GEN_FINDINGS, Preparer, SectionTexts, alphabetic_words, r2gen_words
+from cxreport.text.lexicon import packaged
 from cxreport.types import PlannedTag, Report, Study
 
 needs_java = pytest.mark.skipif(shutil.which("java") is None, reason="METEOR needs Java")
@@ -258,7 +259,7 @@ def test_guards_count_reports() -> None:
         report(("Cardiomegaly",), ("There is a pleural effusion.",)),
         report((), ("The lungs are clear.",), ()),
     ]
-    counts = count_guards(reports)
+    counts = count_guards(reports, packaged())
     assert (counts.reports, counts.unplanned, counts.untold, counts.empty_section, counts.no_plan) == (3, 1, 1, 1, 1)
 
 

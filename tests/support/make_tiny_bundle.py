@@ -19,6 +19,7 @@ from places import DATA
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cxreport.model.choices import Architecture
 from cxreport.model.manifest import DecodingDefaults, DistanceLimits, EvidenceModel, ReportingTag, Tag
 from cxreport.text.vocabulary import END, FULL_STOP, NEXT_SECTION, PAD, SPECIAL_WORDS
 from cxreport.train.config import JointConfig
@@ -121,7 +122,9 @@ def make(folder: Path, steps: int = 800) -> dict[str, Any]:
     return write_bundle(folder, networks, _description())
 
 
-def make_captioner_bundle(folder: Path, steps: int = 500, architecture: str = "soft-attention") -> dict[str, Any]:
+def make_captioner_bundle(
+    folder: Path, steps: int = 500, architecture: Architecture = Architecture.SOFT_ATTENTION
+) -> dict[str, Any]:
     """Write the bundle of a captioner, taught for some steps; returns the figures of its export."""
     torch.set_num_threads(1)
     torch.manual_seed(20261124)

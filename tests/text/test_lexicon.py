@@ -3,7 +3,9 @@
 import pytest
 
 from cxreport.text.labeler import CLASSES, label
-from cxreport.text.lexicon import affirmed, details, plain_sentence, read_tags, reporting_tags, split_sentences
+from cxreport.text.lexicon import packaged, split_sentences
+
+LEXICON = packaged()
 
 
 @pytest.mark.parametrize(
@@ -30,11 +32,11 @@ from cxreport.text.lexicon import affirmed, details, plain_sentence, read_tags, 
     ],
 )
 def test_affirmed(sentence, tags):
-    assert affirmed(sentence) == tags
+    assert LEXICON.affirmed(sentence) == tags
 
 
 def test_status_is_told_apart():
-    assert read_tags("No effusion. Possible pneumonia. Cardiomegaly.") == {
+    assert LEXICON.read_tags("No effusion. Possible pneumonia. Cardiomegaly.") == {
         "Pleural Effusion": "absent",
         "Pneumonia": "uncertain",
         "Cardiomegaly": "present",
@@ -42,7 +44,7 @@ def test_status_is_told_apart():
 
 
 def test_the_most_affirmative_mention_wins():
-    assert read_tags("No right effusion. Small left effusion.")["Pleural Effusion"] == "present"
+    assert LEXICON.read_tags("No right effusion. Small left effusion.")["Pleural Effusion"] == "present"
 
 
 @pytest.mark.parametrize(
@@ -57,7 +59,7 @@ def test_the_most_affirmative_mention_wins():
     ],
 )
 def test_details(sentence, expected):
-    assert details(sentence) == expected
+    assert LEXICON.details(sentence) == expected
 
 
 def test_sentences_lose_list_numbers_and_keep_decimals():
@@ -66,13 +68,13 @@ def test_sentences_lose_list_numbers_and_keep_decimals():
 
 
 def test_tags_are_fixed_in_order():
-    assert len(reporting_tags()) == 20
-    assert reporting_tags()[0] == "Enlarged Cardiomediastinum"
+    assert len(LEXICON.reporting_tags) == 20
+    assert LEXICON.reporting_tags[0] == "Enlarged Cardiomediastinum"
 
 
-@pytest.mark.parametrize("tag", reporting_tags())
+@pytest.mark.parametrize("tag", LEXICON.reporting_tags)
 def test_a_plain_sentence_states_its_tag_alone(tag):
-    assert affirmed(plain_sentence(tag)) == {tag}
-    labels = {name for name, value in label(plain_sentence(tag)).items() if value}
+    assert LEXICON.affirmed(LEXICON.plain_sentence(tag)) == {tag}
+    labels = {name for name, value in label(LEXICON.plain_sentence(tag)).items() if value}
     assert labels <= {tag, "No Finding", "Pleural Other"}
     assert tag in labels or tag not in CLASSES

@@ -129,10 +129,10 @@ def _pool(data: DecoderData, impression: bool, free: int) -> _Pool:
     normal: Counter[Words] = Counter()
     for sentence in (s for t in data.train for s in t.sentences if s.impression == impression):
         for words, weight in ((sentence.words, 1.0), *((form, _PLAINER) for form, _ in sentence.plainer)):
-            told = lexicon.affirmed(" ".join(words))
+            told = lexicon.packaged().affirmed(" ".join(words))
             if set(words) <= vocabulary and len(told) == 1:
                 telling[next(iter(told))][words] += weight  # type: ignore[assignment]
-            elif set(words) <= vocabulary and not told and not lexicon.details(" ".join(words)):
+            elif set(words) <= vocabulary and not told and not lexicon.packaged().details(" ".join(words)):
                 normal[words] += weight  # type: ignore[assignment]
     sentences = [w for w, n in normal.most_common(free) if n >= _LEAST_SEEN]
     unplanned, chosen = tuple(range(len(sentences))), {}
@@ -147,8 +147,8 @@ def _pool(data: DecoderData, impression: bool, free: int) -> _Pool:
         row[[grams[g] for g in _grams(words)]] = True
     return _Pool(
         tuple(sentences),
-        tuple(lexicon.read_tags(_text(words)) for words in sentences),
-        tuple(lexicon.details(" ".join(words)) for words in sentences),
+        tuple(lexicon.packaged().read_tags(_text(words)) for words in sentences),
+        tuple(lexicon.packaged().details(" ".join(words)) for words in sentences),
         chosen,
         unplanned,
         grams,
@@ -254,4 +254,4 @@ def _text(words: Words) -> str:
 def _tells(words: Words, tag: str) -> bool:
     """Whether a sentence tells a tag, in the eyes of both the lexicon and the labeler."""
     text = _text(words)
-    return tag in lexicon.affirmed(text) and (tag not in CLASSES or bool(label(text)[tag]))
+    return tag in lexicon.packaged().affirmed(text) and (tag not in CLASSES or bool(label(text)[tag]))

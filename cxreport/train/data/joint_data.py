@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 import numpy as np
 import torch
 
-from cxreport.datasets.nih import NIH_EVIDENCE, LabelledImages
+from cxreport.datasets.nih import LabelledImages
 from cxreport.datasets.openi import OpeniReport
 from cxreport.text import lexicon
 from cxreport.text.tokens import tokenise
@@ -27,7 +27,8 @@ LabelsOf = Callable[[OpeniReport, Collection[str], bool], Collection[str]]
 
 def nih_labels(_report: OpeniReport, stated: Collection[str], _whole: bool) -> Collection[str]:
     """The NIH findings that stated reporting tags speak for."""
-    return {finding for tag in stated for finding in NIH_EVIDENCE.get(tag, ())}
+    evidence = lexicon.packaged().nih_findings
+    return {finding for tag in stated for finding in evidence.get(tag, ())}
 
 
 def mesh_labels(report: OpeniReport, stated: Collection[str], whole: bool) -> Collection[str]:
@@ -91,10 +92,10 @@ def joint_data(
     whole, sentences = [], []
     for report in reports:
         sections = report.findings, report.impression
-        stated = lexicon.affirmed_in(sections)
+        stated = lexicon.packaged().affirmed_in(sections)
         whole.append((tokenise(f"{report.findings} {report.impression}"), row(report, stated, True)))
         for text in (s for part in sections for s in lexicon.split_sentences(part)):
-            labels = row(report, lexicon.affirmed(text), False)
+            labels = row(report, lexicon.packaged().affirmed(text), False)
             if labels.any():
                 sentences.append((tokenise(text)[:_LONGEST_SENTENCE], labels))
     names = text_words(index, [_name(tag) for tag in tags])

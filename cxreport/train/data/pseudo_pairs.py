@@ -6,14 +6,16 @@ from collections.abc import Callable, Collection
 
 import numpy as np
 
-from cxreport.datasets.nih import FINDINGS, NIH_EVIDENCE, nih_mask, nih_targets
+from cxreport.datasets.nih import FINDINGS, nih_mask, nih_targets
+from cxreport.text.lexicon import packaged
 from cxreport.train.data.targets import TargetReport
 from cxreport.types import Floats
 
 
 def nih_vector(tags: Collection[str]) -> Floats:
     """(14,) the NIH findings that reporting tags speak for."""
-    return np.array([any(f in NIH_EVIDENCE.get(tag, ()) for tag in tags) for f in FINDINGS], np.float32)
+    evidence = packaged().nih_findings
+    return np.array([any(f in evidence.get(tag, ()) for tag in tags) for f in FINDINGS], np.float32)
 
 
 def stand_ins(labels: Floats, stated: Floats, evident: Floats) -> list[int]:

@@ -41,7 +41,7 @@ def decoder_data(config: TrainConfig, splits: tuple[list[OpeniReport], list[Open
     plan, longest = config.reports.plan == "tags", config.reports.max_words
     train, val = ([t for r in split if (t := target_report(r, plan, longest))] for split in splits)
     vocabulary = build_vocabulary(train, config.reports.min_word_count)
-    return DecoderData(train, val, lexicon.reporting_tags(), vocabulary)
+    return DecoderData(train, val, lexicon.packaged().reporting_tags, vocabulary)
 
 
 def chexnet_evidence(probabilities: dict[int, Floats], data: DecoderData) -> ReportEvidence:

@@ -50,7 +50,7 @@ def _places(reports: Sequence[OpeniReport]) -> dict[str, float]:
     for report in reports:
         sentences = lexicon.split_sentences(report.findings)
         for i, sentence in enumerate(sentences):
-            for tag in lexicon.read_tags(sentence):
+            for tag in lexicon.packaged().read_tags(sentence):
                 found[tag].append((i + 0.5) / len(sentences))
     return {tag: float(np.mean(some)) for tag, some in found.items()}
 

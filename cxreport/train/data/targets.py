@@ -74,9 +74,9 @@ def target_report(report: OpeniReport, plan: bool, max_words: int) -> TargetRepo
     sentences = [s for i, text in enumerate(sections) for s in _section(text, bool(i), plan, max_words)]
     if not sentences:
         return None
-    tags = lexicon.affirmed_in(sections)
+    tags = lexicon.packaged().affirmed_in(sections)
     labels = label(" ".join(sections))
-    stated = {tag for tag in lexicon.reporting_tags() if (labels[tag] if tag in CLASSES else tag in tags)}
+    stated = {tag for tag in lexicon.packaged().reporting_tags if (labels[tag] if tag in CLASSES else tag in tags)}
     return TargetReport(report.uid, tags, tuple(sentences), frozenset(stated))
 
 
@@ -88,7 +88,7 @@ def _section(text: str, impression: bool, plan: bool, max_words: int) -> list[Pl
     ]
     if not plan:
         return [PlannedSentence(tuple(tokenise(s)), impression, None) for s in usable]
-    affirmed = [(s, lexicon.affirmed(s)) for s in usable]
+    affirmed = [(s, lexicon.packaged().affirmed(s)) for s in usable]
     best: dict[str, tuple[str, frozenset[str]]] = {}
     for sentence, tags in affirmed:  # a tag's sentence is the one that tells the fewest other tags
         for tag in tags:
@@ -96,7 +96,7 @@ def _section(text: str, impression: bool, plan: bool, max_words: int) -> list[Pl
                 best[tag] = (sentence, tags)
     planned = [_sentence(best[t][0], impression, t) for t in sorted(best)]
     free = [
-        _sentence(s, impression, None, () if impression else tuple(sorted(lexicon.read_tags(s))))
+        _sentence(s, impression, None, () if impression else tuple(sorted(lexicon.packaged().read_tags(s))))
         for s, tags in affirmed
         if not tags
     ]
@@ -105,7 +105,7 @@ def _section(text: str, impression: bool, plan: bool, max_words: int) -> list[Pl
 
 def _sentence(text: str, impression: bool, tag: str | None = None, denied: tuple[str, ...] = ()) -> PlannedSentence:
     words = tuple(tokenise(text))
-    return PlannedSentence(words, impression, tag, denied, lexicon.details(text), plainer(words))
+    return PlannedSentence(words, impression, tag, denied, lexicon.packaged().details(text), plainer(words))
 
 
 def build_vocabulary(reports: Iterable[TargetReport], least: int) -> tuple[str, ...]:

@@ -52,14 +52,14 @@ _TIDY = ((re.compile(r"\ban?(?= [aeiou])"), "an"), (re.compile(r"\ban(?= [^aeiou
 def plainer(words: Words) -> tuple[tuple[Words, frozenset[Detail]], ...]:
     """All plainer forms of a sentence with the details that are left in each; none if nothing can be left out."""
     text = " ".join(words)
-    before = lexicon.details(text)
+    before = lexicon.packaged().details(text)
     forms: dict[Words, frozenset[Detail]] = {}
     if before:
         for size in range(1, len(_GROUPS) + 1):
             for groups in itertools.combinations(_GROUPS, size):
                 form = _without(text, groups)
                 if form not in forms and len(form) > 1:
-                    forms[form] = lexicon.details(" ".join(form))
+                    forms[form] = lexicon.packaged().details(" ".join(form))
     return tuple((form, details) for form, details in forms.items() if details < before)
 
 

@@ -14,21 +14,22 @@ from torch import nn
 
 from cxreport.errors import BundleError, ExportError
 from cxreport.files import partial_folder
-from cxreport.model.bundle import MANIFEST_FILE, SCHEMA_VERSION, is_bundle, read_graphs
-from cxreport.model.choices import Architecture
+from cxreport.model.bundle import MANIFEST_FILE, SCHEMA_VERSION, is_bundle, load_manifest, read_graphs
+from cxreport.model.choices import Architecture, Precision
 from cxreport.model.manifest import (
     ENCODER,
     TEXT_ENCODER,
     DecodingDefaults,
     DistanceLimits,
     EvidenceModel,
+    Manifest,
     ReportingTag,
     Sizes,
     Tag,
 )
 from cxreport.model.session import Model
 from cxreport.model.signatures import signatures
-from cxreport.text import lexicon
+from cxreport.text.lexicon import LEXICON_FILE, Lexicon, packaged
 from cxreport.train.export.gpu_graphs import make_gpu_graphs
 from cxreport.train.export.gpu_parity import check_gpu_graphs
 from cxreport.train.export.graphs import CaptionGraph, EncoderGraph, SentenceGraph, WordGraph, make_graph
@@ -60,7 +61,10 @@ class BundleDescription:
     provenance: dict[str, Any]
     aliases: dict[str, str] = field(default_factory=dict)
     extra_words: tuple[str, ...] = ()
+    encoder: str = "vgg19"
     architecture: Architecture = Architecture.CO_ATTENTION
+    lexicon: Lexicon = field(default_factory=packaged)
+    """That the training targets were read with."""
     resize: str = "stretch, area average"
     gpu_graphs: bool = True
     """Whether to add the graphs for GPUs."""
@@ -130,36 +134,79 @@ def _write(folder: Path, networks: Networks, description: BundleDescription, siz
     graphs = {name: make_graph(module, ports[name]) for name, module in modules.items()}
     if description.gpu_graphs:
         graphs |= make_gpu_graphs(graphs, {name: f"{name}.onnx" for name in graphs}, ports)
-    write_graphs(folder, graphs, _manifest(description, sizes))
+    write_files(folder, graphs, description.lexicon, _manifest(description, sizes))
 
 
-def write_graphs(folder: Path, graphs: Mapping[str, bytes], raw: dict[str, Any]) -> None:
-    """Write graphs, and a ``model.json`` that names and vouches for them.
+def write_files(folder: Path, graphs: Mapping[str, bytes], lexicon: Lexicon, raw: dict[str, Any]) -> None:
+    """Write graphs and a lexicon, and a ``model.json`` that names and vouches for them.
 
     Args:
         folder: of the bundle.
         graphs: by name.
-        raw: the content of ``model.json``; its graphs are replaced.
+        lexicon: that its reports are to be checked with.
+        raw: the content of ``model.json``, of the present schema version; its graphs and lexicon are replaced.
     """
-    described = {}
-    for name, content in graphs.items():
-        (folder / f"{name}.onnx").write_bytes(content)
-        digest = hashlib.sha256(content).hexdigest()
-        described[name] = {"file": f"{name}.onnx", "sha256": digest, "bytes": len(content)}
-    text = json.dumps({**raw, "graphs": described}, indent=1, ensure_ascii=False)
+    entries = {name: _write_file(folder / f"{name}.onnx", content) for name, content in graphs.items()}
+    raw = {**raw, "graphs": entries, "lexicon": _write_file(folder / LEXICON_FILE, lexicon.toml)}
+    text = json.dumps(raw, indent=1, ensure_ascii=False)
     (folder / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")
 
 
+def _write_file(path: Path, content: bytes) -> dict[str, Any]:
+    """Write a file of a bundle; what ``model.json`` says of it."""
+    path.write_bytes(content)
+    return {"file": path.name, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+
+
+def upgraded(manifest: Manifest) -> dict[str, Any]:
+    """Content of a bundle's ``model.json`` in the present schema version, but for the digests of its files."""
+    raw: dict[str, Any] = {}
+    for key, value in manifest.raw.items():
+        if key == "architecture":
+            raw["encoder"] = manifest.encoder
+        raw[key] = value
+        if key == "graphs":
+            raw["lexicon"] = {}
+    return raw | {"schema_version": SCHEMA_VERSION}
+
+
+def upgrade_bundle(folder: Path, version: str) -> None:
+    """Bring a bundle, and the int8 bundle that it holds, to the present schema version; their graphs stay as they are.
+
+    Args:
+        folder: of a bundle; one of version 3 gets the package's lexicon, which it was read with until now.
+        version: of the bundle from now on.
+
+    Raises:
+        BundleError: it is unusable, or its int8 bundle is.
+    """
+    inner = Precision.INT8.row.folder
+    with partial_folder(folder) as partial:
+        _upgrade(folder, partial, {"version": version})
+        if is_bundle(folder / inner):
+            (partial / inner).mkdir()
+            origin = load_manifest(partial).sha256
+            _upgrade(folder / inner, partial / inner, {"version": version, "quantised_from": origin})
+
+
+def _upgrade(source: Path, target: Path, changes: dict[str, str]) -> None:
+    """Write a bundle anew in the present schema version."""
+    manifest = load_manifest(source)
+    write_files(target, read_graphs(source, manifest), manifest.lexicon, upgraded(manifest) | changes)
+
+
 def _manifest(description: BundleDescription, sizes: Sizes) -> dict[str, Any]:
-    """The content of ``model.json``, but for the graphs."""
+    """The content of ``model.json``, but for the digests of its files."""
     return {
         "schema_version": SCHEMA_VERSION,
         "name": description.name,
         "version": description.version,
+        "encoder": description.encoder,
         "architecture": description.architecture,
         "licence": description.licence,
         "intended_use": description.intended_use,
         "graphs": {},
+        "lexicon": {},
         "preprocessing": {"size": sizes.image, "channels": sizes.channels, "resize": description.resize},
         "sizes": asdict(sizes),
         "tags": [{"name": t.name, "threshold": round(t.threshold, _DECIMALS)} for t in description.tags],
@@ -174,7 +221,9 @@ def _manifest(description: BundleDescription, sizes: Sizes) -> dict[str, Any]:
         "provenance": description.provenance,
         "vocabulary": list(description.vocabulary),
         "extra_words": list(description.extra_words),
-        "detail_words": {str(d): [w for w in description.vocabulary if d in lexicon.details(w)] for d in Detail},
+        "detail_words": {
+            str(d): [w for w in description.vocabulary if d in description.lexicon.details(w)] for d in Detail
+        },
     }
 
 

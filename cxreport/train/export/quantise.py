@@ -35,7 +35,7 @@ from cxreport.model.encode import encode
 from cxreport.model.manifest import ENCODER, GPU_GRAPHS, TEXT_ENCODER, Manifest
 from cxreport.model.recorder import Recording
 from cxreport.model.session import Model
-from cxreport.train.export.bundle import write_graphs
+from cxreport.train.export.bundle import upgraded, write_files
 from cxreport.train.export.calibration import CALIBRATED, Feeds, calibration_images
 from cxreport.train.export.fp16 import halve, restore
 from cxreport.types import Decoding, Encoding, Pixels, Plan
@@ -176,8 +176,8 @@ def _write(folder: Path, manifest: Manifest, graphs: dict[str, bytes], stretch: 
         stretch: how much farther from the training images an image seems; the limits move along.
     """
     limits = {name: round(limit * stretch, 4) for name, limit in manifest.raw["typicality"].items()}
-    raw = {**manifest.raw, "precision": Precision.INT8, "quantised_from": manifest.sha256}
-    write_graphs(folder, graphs, raw | {"typicality": limits})
+    raw = upgraded(manifest) | {"precision": Precision.INT8, "quantised_from": manifest.sha256, "typicality": limits}
+    write_files(folder, graphs, manifest.lexicon, raw)
 
 
 def _stretch(exact: list[Encoding], quantised: list[Encoding]) -> float:

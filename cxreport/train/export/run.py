@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from cxreport.datasets.nih import NIH_EVIDENCE
 from cxreport.errors import ExportError
 from cxreport.model.manifest import DecodingDefaults, DistanceLimits, EvidenceModel, ReportingTag, Tag
+from cxreport.text.lexicon import packaged
 from cxreport.train.config import TrainConfig, load_config
 from cxreport.train.export.bundle import BundleDescription, write_bundle
 from cxreport.train.export.parity import Networks
@@ -146,7 +146,7 @@ def _describe(config: TrainConfig, run: dict[str, Any]) -> BundleDescription:
 
 def _aliases(reporting: list[str]) -> dict[str, str]:
     """The NIH findings' names for those reporting tags that there are."""
-    return {f: tag for tag, findings in NIH_EVIDENCE.items() if tag in reporting for f in findings}
+    return {f: tag for tag, findings in packaged().nih_findings.items() if tag in reporting for f in findings}
 
 
 def _evidence(raw: dict[str, Any]) -> EvidenceModel:

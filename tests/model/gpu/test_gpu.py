@@ -31,7 +31,7 @@ from cxreport.model.signatures import signatures  # noqa: E402
 from cxreport.model.word_limits import Limits, Words  # noqa: E402
 from cxreport.reading.network_input import network_input  # noqa: E402
 from cxreport.text.vocabulary import END, NO_WORD  # noqa: E402
-from cxreport.train.export.bundle import write_graphs  # noqa: E402
+from cxreport.train.export.bundle import write_files  # noqa: E402
 from cxreport.train.export.gpu_graphs import make_gpu_graphs  # noqa: E402
 from cxreport.train.export.gpu_parity import MAX_CHANGE, as_on_a_gpu  # noqa: E402
 from cxreport.types import Encoding, Pixels  # noqa: E402
@@ -47,7 +47,7 @@ def with_gpu_graphs(source: Path, folder: Path) -> Path:
     graphs = read_graphs(folder, manifest)
     files = {name: graph.file for name, graph in manifest.graphs.items()}
     ports = signatures(manifest.sizes, manifest.architecture, manifest.embeds_texts)
-    write_graphs(folder, graphs | make_gpu_graphs(graphs, files, ports), manifest.raw)
+    write_files(folder, graphs | make_gpu_graphs(graphs, files, ports), manifest.lexicon, manifest.raw)
     return folder
 
 
@@ -205,7 +205,7 @@ def scripted(scores: np.ndarray, folder: Path, target: Path) -> Model:
     graphs = {n: g for n, g in graphs.items() if n not in GPU_GRAPHS} | {"word_step": made.SerializeToString()}
     files = {name: f"{name}.onnx" for name in graphs}
     target.mkdir()
-    write_graphs(target, graphs | make_gpu_graphs(graphs, files, ports), manifest.raw)
+    write_files(target, graphs | make_gpu_graphs(graphs, files, ports), manifest.lexicon, manifest.raw)
     return bound(target)
 
 

@@ -47,12 +47,12 @@ def test_they_tell_what_is_planned_and_nothing_else(made):
     assert {len(r.plan.tags) for r in reports} == {0, 1, 2}
     for report in reports:
         told = {data.tags[t] for t in report.plan.tags}
-        assert lexicon.affirmed(". ".join(_texts(report))) == told
+        assert lexicon.packaged().affirmed(". ".join(_texts(report))) == told
         assert [s.tag for s in report.sentences if s.tag and not s.impression] == [
             data.tags[t] for t in report.plan.tags
         ]
         repeated = {data.tags[t] for t in report.plan.tags if facts.impression[t]}
-        assert lexicon.affirmed(". ".join(_texts(report, True))) == repeated
+        assert lexicon.packaged().affirmed(". ".join(_texts(report, True))) == repeated
 
 
 def test_they_deny_what_the_recipe_wants_denied(made):
@@ -61,7 +61,7 @@ def test_they_deny_what_the_recipe_wants_denied(made):
     for report in reports:
         (denial,) = [s for s in report.sentences if s.denied]
         assert denial.denied == ("Pneumothorax",)
-        assert lexicon.read_tags(" ".join(denial.words))["Pneumothorax"] == "absent"
+        assert lexicon.packaged().read_tags(" ".join(denial.words))["Pneumothorax"] == "absent"
 
 
 def test_they_are_made_of_what_is_said_most(made):
