@@ -17,6 +17,7 @@ import torch  # noqa: E402
 
 from cxreport.errors import ExportError  # noqa: E402
 from cxreport.model.bundle import load_manifest, verify_graphs  # noqa: E402
+from cxreport.model.choices import CAPTIONING  # noqa: E402
 from cxreport.model.encode import encode  # noqa: E402
 from cxreport.model.session import Model  # noqa: E402
 from cxreport.text.vocabulary import NO_WORD, PAD, UNK  # noqa: E402
@@ -54,7 +55,7 @@ def test_figures(bundle: tuple[Path, dict[str, float]]) -> None:
     folder, figures = bundle
     verify_graphs(folder, load_manifest(folder))
     assert sorted(f.name for f in folder.iterdir()) == [
-        "encoder.onnx", "model.json", "sentence_step.onnx", "text_encoder.onnx", "word_step.onnx"
+        "encoder.onnx", "lexicon.toml", "model.json", "sentence_step.onnx", "text_encoder.onnx", "word_step.onnx"
     ]  # fmt: skip
     assert figures["bytes"] == sum(f.stat().st_size for f in folder.iterdir())
     assert figures["identical"] == figures["inputs"] >= 50
@@ -63,7 +64,7 @@ def test_figures(bundle: tuple[Path, dict[str, float]]) -> None:
     assert max(figures["embeddings"], figures["texts"]) < 1e-3
 
 
-@pytest.fixture(scope="module", params=["cnn-rnn", "soft-attention"])
+@pytest.fixture(scope="module", params=CAPTIONING)
 def captioner(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, dict[str, float], Captured]:
@@ -89,7 +90,12 @@ def test_figures_of_captioners(captioner: tuple[Path, dict[str, float], Captured
     folder, figures, _ = captioner
     manifest = load_manifest(folder)
     verify_graphs(folder, manifest)
-    assert sorted(f.name for f in folder.iterdir()) == ["caption_step.onnx", "encoder.onnx", "model.json"]
+    assert sorted(f.name for f in folder.iterdir()) == [
+        "caption_step.onnx",
+        "encoder.onnx",
+        "lexicon.toml",
+        "model.json",
+    ]
     assert figures["identical"] == figures["inputs"] >= 50
     assert figures["distinct"] > 4
     assert max(figures["features"], figures["probabilities"], figures["distances"]) < 1e-3
