@@ -1,4 +1,4 @@
-"""One hierarchy of errors: each with a code for programs, an exit code for shells and a next step for people.
+"""Errors in one hierarchy, each with a code for programs and a next step for people, and the table of exit codes.
 
 The library raises and never prints; the command line prints and exits in one place. Texts never carry patient data:
 they name files as the user named them, and DICOM keywords, not values.
@@ -10,16 +10,31 @@ import enum
 
 
 class ExitCode(enum.IntEnum):
-    """Exit codes of the command line."""
+    """Exit codes of the command line: the table that help, documentation and tests read.
 
-    OK = 0
-    UNEXPECTED = 1
-    USAGE = 2
-    NOTHING_READABLE = 3
-    BUNDLE = 4
-    EXTRA_MISSING = 5
-    SOME_FAILED = 6
-    INTERRUPTED = 130
+    Attributes:
+        meaning: a few words, for ``--help``.
+        note: more words, for the documentation; empty where there is no more to say.
+    """
+
+    meaning: str
+    note: str
+
+    def __new__(cls, code: int, meaning: str, note: str = "") -> ExitCode:
+        member = int.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        member.note = note
+        return member
+
+    OK = 0, "all done"
+    UNEXPECTED = 1, "unexpected error"
+    USAGE = 2, "usage", "options, or a file that they name"
+    NOTHING_READABLE = 3, "nothing readable", "no study or line among the inputs, or every one failed"
+    BUNDLE = 4, "bundle unusable"
+    EXTRA_MISSING = 5, "an extra is missing"
+    SOME_FAILED = 6, "some inputs failed", "the others are done"
+    INTERRUPTED = 130, "interrupted", "records are complete up to there"
 
 
 class CxreportError(Exception):
@@ -84,7 +99,7 @@ class TooLargeError(StudyError):
 
 
 class NotAChestRadiographError(StudyError):
-    """Modality, body part or the pixels say that this is something else."""
+    """Modality, body part or pixels are those of another kind of image."""
 
     code = "not-a-chest-radiograph"
     hint = "Use --force to draft a report all the same."
@@ -141,9 +156,9 @@ class MissingExtraError(CxreportError):
     code = "extra-missing"
     exit_code = ExitCode.EXTRA_MISSING
 
-    def __init__(self, what: str, extra: str) -> None:
+    def __init__(self, feature: str, extra: str) -> None:
         install = f"pip install 'cxreport[{extra}]', or '.[{extra}]' in a clone"
-        super().__init__(f"{what} needs the '{extra}' extra.", hint=install)
+        super().__init__(f"{feature} needs the '{extra}' extra.", hint=install)
 
 
 class RetrievalIndexError(CxreportError):

@@ -109,7 +109,7 @@ def command_reference(name: str, command: Any) -> str:
 def label(parameter: Any) -> str:
     """Write a parameter as it is typed."""
     if parameter.param_type_name == "argument":
-        return str(parameter.metavar)
+        return f"{parameter.metavar}{'...' if parameter.nargs == -1 else ''}"
     value = "" if parameter.is_flag else f" {parameter.metavar}"
     return ", ".join(parameter.opts) + value.replace("|", "\\|")
 
@@ -143,6 +143,14 @@ def codecs() -> str:
     return table(
         "DICOM pixels", "transfer syntaxes", "decoded by", "decoded at a fraction of the size", rows=codec_rows()
     )
+
+
+def exit_codes() -> str:
+    """List the exit codes from their table."""
+    from cxreport.errors import ExitCode
+
+    rows = ((code.value, f"{code.meaning}: {code.note}" if code.note else code.meaning) for code in ExitCode)
+    return table("exit code", "meaning", rows=rows)
 
 
 def formats() -> str:
@@ -268,7 +276,13 @@ def drawn_outcome() -> Any:
 
 
 BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
-    "docs/cli.md": {"codecs": codecs, "formats": formats, "precisions": precisions, "cli": command_line},
+    "docs/cli.md": {
+        "exit-codes": exit_codes,
+        "codecs": codecs,
+        "formats": formats,
+        "precisions": precisions,
+        "cli": command_line,
+    },
     "docs/records.md": {"failures": failures, "versions": versions},
     "docs/training.md": {"architectures": architectures},
     "docs/architecture.md": {"tree": source_tree},

@@ -1,1 +1,1 @@
-"""The command line: one file per command."""
+"""The command line: options, progress, errors and exit codes; a file for each command."""

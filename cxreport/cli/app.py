@@ -1,9 +1,10 @@
-"""The command line. Commands import what they need when they run, so that ``--help`` answers at once."""
+"""The command line: all commands, and ``main``. Commands import as they run, so that ``--help`` answers at once."""
 
 from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -12,14 +13,23 @@ from cxreport import __version__
 from cxreport.cli.bench import bench
 from cxreport.cli.evaluate import evaluate
 from cxreport.cli.explain import explain
+from cxreport.cli.export import export
 from cxreport.cli.generate import generate
-from cxreport.cli.index import app as index
-from cxreport.cli.info import info, schema
+from cxreport.cli.index_build import build
+from cxreport.cli.index_info import info as index_info
+from cxreport.cli.info import info
 from cxreport.cli.label import label
 from cxreport.cli.retrieve import retrieve
-from cxreport.cli.train import export, train
+from cxreport.cli.schema import schema
+from cxreport.cli.train import train
 
 __all__ = ["app", "main"]
+
+COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
+    "": (generate, retrieve, explain, label, info, schema, train, export, evaluate, bench),
+    "index": (build, index_info),
+}
+"""Group of commands -> its commands, which have the names of their functions, in the order of ``--help``."""
 
 app = typer.Typer(
     name="cxreport",
@@ -27,22 +37,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(generate)
-app.add_typer(index, name="index")
-app.command()(retrieve)
-app.command()(explain)
-app.command()(label)
-app.command()(info)
-app.command()(schema)
-app.command()(train)
-app.command()(export)
-app.command()(evaluate)
-app.command()(bench)
+index = typer.Typer(
+    name="index",
+    no_args_is_help=True,
+    help="Build and describe indexes of reports and images for `cxreport retrieve`.",
+)
+for group, commands in ((app, COMMANDS[""]), (index, COMMANDS["index"])):
+    for command in commands:
+        group.command()(command)
+app.add_typer(index)
 
 
-def _version(wanted: bool) -> None:
+def _version(requested: bool) -> None:
     """Print the version and stop."""
-    if wanted:
+    if requested:
         typer.echo(f"cxreport {__version__}")
         raise typer.Exit
 

@@ -1,10 +1,9 @@
-"""`cxreport bench`."""
+"""`cxreport bench`: the speed of this machine."""
 
 from __future__ import annotations
 
 import json
 import sys
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cxreport.bench.parts import Part
-from cxreport.cli.errors import diagnostics, errors_handled, say
+from cxreport.cli.errors import diagnostics, errors_handled, exits_with, say
 from cxreport.cli.options import (
     Bundle,
     DeviceOption,
     FittingBatchSize,
+    Json,
     Paths,
     PrecisionOption,
     Verbose,
@@ -24,6 +24,7 @@ from cxreport.cli.options import (
     input_option,
     listed,
 )
+from cxreport.errors import ExitCode
 from cxreport.model.choices import Device, Precision
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ FILE_WIDTH = 100
 _GENERATED = 40
 
 
+@exits_with(ExitCode.NOTHING_READABLE, ExitCode.BUNDLE)
 def bench(
     paths: Paths = None,
     studies: Annotated[
@@ -41,24 +43,26 @@ def bench(
             metavar="N", min=1, help=f"Generate N studies, or take the first N of PATHS. Default: {_GENERATED}, or all."
         ),
     ] = None,
-    size: Annotated[str, input_option(metavar="HxW", help="Pixels of generated images.")] = "2500x2048",
+    size: Annotated[str, input_option(metavar="HxW", help="Rows and columns of generated images.")] = "2500x2048",
     mix: Annotated[
-        str, input_option(metavar="SHARES", help="Of generated studies: raw, rle, j2k, jpeg-ls, png, jpeg.")
+        str, input_option(metavar="SHARES", help="Encodings of generated studies: raw, rle, j2k, jpeg-ls, png, jpeg.")
     ] = "raw=50,j2k=20,jpeg-ls=10,png=20",
     workers: Workers = None,
-    repeats: Annotated[int, typer.Option(metavar="N", min=1, help="Of every measurement.")] = 3,
+    repeats: Annotated[int, typer.Option(metavar="N", min=1, help="Repeats of every measurement.")] = 3,
     few: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=1, help="Compare peak memory with that of N studies. Default: a tenth, at least 16."
+            metavar="N",
+            min=1,
+            help="Compare peak memory with that of N studies. Default: a tenth of all, at least 16.",
         ),
     ] = None,
     skip: Annotated[
         list[Part] | None, typer.Option(metavar="PART", help=f"Leave out: {', '.join(Part)}. Repeatable.")
     ] = None,
-    json_: Annotated[bool, typer.Option("--json", help="Write JSON, with every repeat.")] = False,
+    json_: Json = False,
     verbose: Verbose = False,
-    model: Bundle = None,
+    bundle: Bundle = None,
     device: DeviceOption = Device.AUTO,
     precision: PrecisionOption = Precision.AUTO,
     batch_size: FittingBatchSize = None,
@@ -68,7 +72,7 @@ def bench(
     Studies are generated in a temporary folder unless PATHS are given.
     Figures are medians of repeats and their quartiles. The targets are
     limits that the program has to keep to, at 1,000 studies of the
-    default size and mix; exit code 0 does not tell whether it does.
+    default size and mix; the exit code does not depend on them.
 
     Eager PyTorch needs the 'train' extra.
     """
@@ -78,30 +82,32 @@ def bench(
         from cxreport.model.bundle import find_bundle
         from cxreport.model.cpus import fitting_batch_size
 
-        pixels, shares, bundle = parse_size(size), parse_mix(mix), find_bundle(model)
+        pixels, shares, folder = parse_size(size), parse_mix(mix), find_bundle(bundle)
         note = ""
         if paths:
-            found = find_studies(list(listed(paths)), studies)
+            files = find_studies(list(listed(paths)), studies)
         else:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cxreport-bench-")))
+            import tempfile
+
+            generated = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cxreport-bench-")))
             say("bench: writing studies")
-            note = generate_studies(folder, studies or _GENERATED, pixels, shares)
-            found = find_studies([folder])
+            note = generate_studies(generated, studies or _GENERATED, pixels, shares)
+            files = find_studies([generated])
         options = BenchOptions(
-            device,
-            precision,
-            repeats,
-            workers,
-            batch_size or fitting_batch_size(),
-            few,
-            pixels,
-            skip or (),
-            lambda part: say(f"bench: {part}"),
+            device=device,
+            precision=precision,
+            repeats=repeats,
+            workers=workers,
+            batch_size=batch_size or fitting_batch_size(),
+            few=few,
+            size=pixels,
+            left_out=skip or (),
+            say=lambda part: say(f"bench: {part}"),
         )
-        _write(benchmark(bundle, found, note, options), json_)
+        _write(benchmark(folder, files, note, options), json_)
 
 
-def _write(found: Benchmark, json_: bool) -> None:
+def _write(result: Benchmark, json_: bool) -> None:
     """Write the tables, or JSON, to stdout."""
     from rich.console import Console
 
@@ -110,10 +116,10 @@ def _write(found: Benchmark, json_: bool) -> None:
     from cxreport.bench.targets import all_targets
 
     if json_:
-        told = {**to_json(found), "targets": to_json(all_targets(found))}
-        sys.stdout.write(json.dumps(told, indent=2, allow_nan=False) + "\n")
+        record = {**to_json(result), "targets": to_json(all_targets(result))}
+        sys.stdout.write(json.dumps(record, indent=2, allow_nan=False) + "\n")
         return
     console = Console(file=sys.stdout) if sys.stdout.isatty() else Console(width=FILE_WIDTH, color_system=None)
     with console.capture() as capture:
-        console.print(render(found), crop=False)
+        console.print(render(result), crop=False)
     sys.stdout.write(capture.get())

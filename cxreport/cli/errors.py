@@ -1,7 +1,9 @@
-"""The one place where errors become text on stderr and an exit code."""
+"""Errors as text on stderr and an exit code, the log on stderr, and Ctrl-C: in one place for all commands."""
 
 from __future__ import annotations
 
+import importlib.util
+import inspect
 import logging
 import os
 import signal
@@ -9,13 +11,46 @@ import sys
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TypeVar
 
 import typer
 
-from cxreport.errors import CxreportError, ExitCode, StudyError
+from cxreport.errors import CxreportError, ExitCode, MissingExtraError, StudyError
+
+_Command = TypeVar("_Command", bound=Callable[..., None])
+
+_EVERY_COMMAND = {ExitCode.OK, ExitCode.UNEXPECTED, ExitCode.USAGE, ExitCode.INTERRUPTED}
+_HELP_WIDTH = 72
+
+
+def exits_with(*codes: ExitCode) -> Callable[[_Command], _Command]:
+    """Add the exit codes of a command to its help: those that every command has, and ``codes``."""
+
+    def documented(command: _Command) -> _Command:
+        lines = ["Exit codes:"]
+        for code in sorted({*_EVERY_COMMAND, *codes}):
+            phrase = f" {code} {code.meaning},"
+            if len(lines[-1] + phrase) > _HELP_WIDTH:
+                lines.append("")
+            lines[-1] = (lines[-1] + phrase).lstrip()
+        listed = "\n".join(lines).removesuffix(",")
+        command.__doc__ = f"{inspect.cleandoc(command.__doc__ or '')}\n\n{listed}."
+        return command
+
+    return documented
+
+
+def require_extra(feature: str, extra: str, package: str) -> None:
+    """Refuse to go on without a package that an extra brings.
+
+    Raises:
+        MissingExtraError: it is not installed; the message begins with the feature.
+    """
+    if importlib.util.find_spec(package) is None:
+        raise MissingExtraError(feature, extra)
 
 
 def say(text: str) -> None:
@@ -65,14 +100,14 @@ def exit_code(tally: Counter[ExitCode]) -> ExitCode:
 @contextmanager
 def diagnostics(quiet: bool, verbose: bool) -> Iterator[None]:
     """Send cxreport's log to stderr; the warnings of libraries, which may quote patient data, only if verbose."""
-    root, own = logging.getLogger(), logging.getLogger("cxreport")
+    root, logger = logging.getLogger(), logging.getLogger("cxreport")
     handler = _Handler()
     level = logging.DEBUG if verbose else logging.ERROR if quiet else logging.WARNING
     handler.setLevel(level)
     if not verbose:
         handler.addFilter(logging.Filter("cxreport"))
-    before = own.level
-    own.setLevel(level)
+    former_level = logger.level
+    logger.setLevel(level)
     root.addHandler(handler)
     try:
         with warnings.catch_warnings():
@@ -80,12 +115,12 @@ def diagnostics(quiet: bool, verbose: bool) -> Iterator[None]:
                 warnings.simplefilter("ignore")
             yield
     finally:
-        own.setLevel(before)
+        logger.setLevel(former_level)
         root.removeHandler(handler)
 
 
 class _Handler(logging.Handler):
-    """Writes records to whatever stderr is at that time."""
+    """Handler that writes to the stderr of the moment, which tests and redirections replace."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record as a line, with its traceback if it has one."""
@@ -100,19 +135,19 @@ def _show_traceback(verbose: bool) -> None:
 
 @contextmanager
 def interrupt_held() -> Iterator[None]:
-    """Hold Ctrl-C back until the body is done, so that no record is written by half; a second one ends it at once."""
-    held = False
+    """Hold Ctrl-C back until the body is done, so that no record is left half written; a second one ends it at once."""
+    interrupted = False
 
     def hold(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal held
-        if held:
+        nonlocal interrupted
+        if interrupted:
             raise KeyboardInterrupt
-        held = True
+        interrupted = True
 
-    before = signal.signal(signal.SIGINT, hold)
+    former_handler = signal.signal(signal.SIGINT, hold)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
-    if held:
+        signal.signal(signal.SIGINT, former_handler)
+    if interrupted:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""`cxreport explain`."""
+"""`cxreport explain`: heat maps of the sentences of one report."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cxreport.cli.errors import diagnostics, errors_handled, exit_code, say
+from cxreport.cli.errors import diagnostics, errors_handled, exit_code, exits_with, say
 from cxreport.cli.options import (
     Beam,
     Bundle,
@@ -25,7 +25,7 @@ from cxreport.cli.options import (
     input_option,
     output_option,
 )
-from cxreport.errors import NothingReadableError, UsageError
+from cxreport.errors import ExitCode, NothingReadableError, UsageError
 from cxreport.explain.graphics import Graphics
 from cxreport.model.choices import Device, Precision
 from cxreport.output.formats import drawn
@@ -57,6 +57,7 @@ Drawing = Annotated[
 Width = Annotated[int, output_option(metavar="N", min=8, max=200, help="Columns of a picture.")]
 
 
+@exits_with(ExitCode.NOTHING_READABLE, ExitCode.BUNDLE, ExitCode.EXTRA_MISSING)
 def explain(
     study: Source = None,
     example: Example = False,
@@ -66,7 +67,7 @@ def explain(
     width: Width = 32,
     max_megapixels: MaxMegapixels = 100.0,
     force: Force = False,
-    model: Bundle = None,
+    bundle: Bundle = None,
     threshold: Threshold = None,
     beam: Beam = 1,
     device: DeviceOption = Device.AUTO,
@@ -78,9 +79,6 @@ def explain(
 
     Draws the network's view of the image with a heat map for each
     sentence; the page that --out writes has one for each word as well.
-
-    Exit codes: 0 done, 1 unexpected error, 2 usage, 3 the study is
-    unreadable, 4 bundle unusable, 5 an extra is missing, 130 interrupted.
     """
     with errors_handled(verbose), diagnostics(quiet, verbose):
         if (study is None) is not example:
@@ -89,32 +87,34 @@ def explain(
         from rich.console import Console
 
         from cxreport import DISCLAIMER
-        from cxreport.drafting import pipeline
+        from cxreport.drafting.pipeline import GenerateOptions
         from cxreport.explain import explain as stage
-        from cxreport.model import bundle
-        from cxreport.model import precision as loading
-        from cxreport.output import explain_page, explain_terminal, terminal_pictures
+        from cxreport.model.bundle import find_bundle
+        from cxreport.model.precision import load_model
+        from cxreport.output.explain_page import write_files
+        from cxreport.output.explain_terminal import render_explanation
+        from cxreport.output.terminal_pictures import make_painter
         from cxreport.reading.study import ReadOptions
         from cxreport.types import Failure
 
         if not quiet:
             say(DISCLAIMER)
-        loaded = loading.load_model(bundle.find_bundle(model), device.value, precision.value)
-        tags = stage.asked_tags(loaded.manifest, explain_tag or [])
+        model = load_model(find_bundle(bundle), device, precision)
+        tags = stage.asked_tags(model.manifest, explain_tag or [])
         console = Console()
-        painter = terminal_pictures.make_painter(graphics, console, width)
-        limits = ReadOptions(force, "study", max_megapixels, side=loaded.manifest.image_size)
-        read = _only_study(example_path() if study is None else study, limits)
-        options = pipeline.GenerateOptions(beam=beam, threshold=threshold, force=force)
-        outcome = read if isinstance(read, Failure) else stage.explain(loaded, read, options, tags)
+        painter = make_painter(graphics, console, width)
+        reading = ReadOptions(force=force, max_megapixels=max_megapixels, side=model.manifest.image_size)
+        drafting = GenerateOptions(beam=beam, threshold=threshold, force=force)
+        view = _only_study(example_path() if study is None else study, reading)
+        outcome = view if isinstance(view, Failure) else stage.explain(model, view, drafting, tags)
         if isinstance(outcome, Failure):
             say(f"error: {outcome.error.message}\nhint: {outcome.error.hint}")
             raise typer.Exit(exit_code(Counter([outcome.error.exit_code])))
         if out is not None:  # first, so that a pager that is closed early does not lose them
-            written = explain_page.write_files(outcome, loaded.manifest, out)
+            paths = write_files(outcome, model.manifest, out)
             if not quiet:
-                say(f"written: {written[-1]} and {len(written) - 1} pictures")
-        for part in explain_terminal.render_explanation(outcome, console, painter):
+                say(f"written: {paths[-1]} and {len(paths) - 1} pictures")
+        for part in render_explanation(outcome, console, painter):
             sys.stdout.write(drawn(part, console))
             sys.stdout.flush()
 

@@ -1,4 +1,4 @@
-"""`cxreport generate`."""
+"""`cxreport generate`: the reports of studies."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from cxreport.cli.errors import diagnostics, errors_handled
+from cxreport.cli.errors import diagnostics, errors_handled, exits_with
 from cxreport.cli.options import (
     Attention,
     Beam,
@@ -39,7 +39,7 @@ from cxreport.cli.options import (
     example_path,
     listed,
 )
-from cxreport.errors import UsageError
+from cxreport.errors import ExitCode, UsageError
 from cxreport.model.choices import Device, Precision
 from cxreport.output.formats import FORMATS, OutputFormat
 
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from cxreport.model.manifest import Manifest
 
 
+@exits_with(ExitCode.NOTHING_READABLE, ExitCode.BUNDLE, ExitCode.EXTRA_MISSING, ExitCode.SOME_FAILED)
 def generate(
     paths: Paths = None,
     example: Example = False,
@@ -66,7 +67,7 @@ def generate(
     neighbours: Neighbours = 3,
     quiet: Quiet = False,
     verbose: Verbose = False,
-    model: Bundle = None,
+    bundle: Bundle = None,
     threshold: Threshold = None,
     beam: Beam = 1,
     device: DeviceOption = Device.AUTO,
@@ -76,56 +77,57 @@ def generate(
     """Draft the reports of chest X-ray studies. Research use only.
 
     Results go to stdout, everything else to stderr.
-
-    Exit codes: 0 all studies done, 1 unexpected error, 2 usage,
-    3 nothing readable among the inputs, 4 bundle unusable,
-    5 an extra is missing, 6 some studies failed, 130 interrupted.
     """
     with errors_handled(verbose), diagnostics(quiet, verbose):
-        _checkinput_option(paths, example, from_tags, evidence)
+        _check_inputs(paths, example, from_tags, evidence)
         output_format = _output_format(format_, json_lines)
         if attention:
             _check_attention(output_format, tags_only, from_tags)
         inputs = [example_path()] if example else listed(paths or [])
 
-        from cxreport.cli import progress as _cli_run
+        from cxreport.cli.output import write_all
+        from cxreport.cli.progress import Progress
         from cxreport.drafting import pipeline
-        from cxreport.model import bundle
-        from cxreport.model import precision as loading
+        from cxreport.model.bundle import find_bundle
         from cxreport.model.cpus import fitting_batch_size
-        from cxreport.reading import ahead, study, tag_table
-        from cxreport.retrieval import index as retrieval
+        from cxreport.model.precision import load_model
+        from cxreport.reading.ahead import read_ahead
+        from cxreport.reading.study import ReadOptions
+        from cxreport.reading.tag_table import read_tag_table
+        from cxreport.retrieval.index import open_index
 
-        with _cli_run.Progress(shown=not quiet and sys.stderr.isatty()) as progress:
-            loaded = loading.load_model(
-                bundle.find_bundle(model), device.value, precision.value, side_by_side=_are_several(paths)
+        with Progress(shown=not quiet and sys.stderr.isatty()) as progress:
+            model = load_model(find_bundle(bundle), device, precision, side_by_side=_may_be_several(paths))
+            manifest = model.manifest
+            reading = ReadOptions(
+                force=force,
+                group_by=group_by.value,
+                max_megapixels=max_megapixels,
+                colour=manifest.channels > 1,
+                side=None if full_resolution else manifest.image_size,
             )
-            manifest = loaded.manifest
-            if from_tags is None:
-                colour, side = manifest.channels > 1, None if full_resolution else manifest.image_size
-                limits = study.ReadOptions(force, group_by.value, max_megapixels, colour=colour, side=side)
-                studies = ahead.read_ahead(inputs, limits, manifest.input_shape, workers)
+            drafting = pipeline.GenerateOptions(
+                batch_size=batch_size or fitting_batch_size(),
+                beam=beam,
+                tags_only=tags_only,
+                threshold=threshold,
+                evidence=evidence,
+                force=force,
+                attention=attention,
+                index=open_index(retrieve, manifest) if retrieve else None,
+                neighbours=neighbours,
+            )
+            if from_tags:
+                studies = read_tag_table(from_tags, _tag_names(manifest, evidence))
             else:
-                studies = tag_table.read_tag_table(from_tags, _tag_names(manifest, evidence))
-            index = None if retrieve is None else retrieval.open_index(retrieve, manifest)
-            options = pipeline.GenerateOptions(
-                batch_size or fitting_batch_size(),
-                beam,
-                tags_only,
-                threshold,
-                evidence,
-                force,
-                attention,
-                index,
-                neighbours,
-            )
+                studies = read_ahead(inputs, reading, manifest.input_shape, workers)
             with contextlib.closing(studies):
-                outcomes = pipeline.generate(loaded, studies, options)
-                code = _cli_run.write_all(outcomes, manifest, output_format, out, progress, quiet)
+                reports = pipeline.generate(model, studies, drafting)
+                code = write_all(reports, manifest, output_format, out, progress, quiet)
         raise typer.Exit(code)
 
 
-def _checkinput_option(paths: list[str] | None, example: bool, from_tags: Path | None, evidence: str | None) -> None:
+def _check_inputs(paths: list[str] | None, example: bool, from_tags: Path | None, evidence: str | None) -> None:
     """Ask for one kind of input."""
     kinds = [bool(paths), example, from_tags is not None]
     if sum(kinds) == 0:
@@ -137,7 +139,7 @@ def _checkinput_option(paths: list[str] | None, example: bool, from_tags: Path |
 
 
 def _output_format(name: str | None, json_lines: bool) -> OutputFormat:
-    """Look the format up, with ``--json`` as a short name of JSON Lines."""
+    """Look the format up; ``--json`` is short for JSON Lines."""
     if json_lines and name not in (None, "jsonl"):
         raise UsageError(f"--json and --format {name} exclude one another.")
     return FORMATS["jsonl" if json_lines else name or next(iter(FORMATS))]
@@ -153,7 +155,7 @@ def _check_attention(output_format: OutputFormat, tags_only: bool, from_tags: Pa
         raise UsageError(f"--attention and {'--tags-only' if tags_only else '--from-tags'} exclude one another.")
 
 
-def _are_several(paths: list[str] | None) -> bool:
+def _may_be_several(paths: list[str] | None) -> bool:
     """Whether there may be more than one study."""
     return paths is not None and not (len(paths) == 1 and Path(paths[0]).is_file())
 
@@ -161,7 +163,7 @@ def _are_several(paths: list[str] | None) -> bool:
 def _tag_names(manifest: Manifest, evidence: str | None) -> set[str]:
     """Name the columns that a tag table may have."""
     if evidence is not None and evidence not in manifest.evidence:
-        known = ", ".join(sorted(manifest.evidence))
-        raise UsageError(f"The bundle knows no evidence {evidence!r}.", hint=f"It knows: {known}.")
+        names = ", ".join(sorted(manifest.evidence))
+        raise UsageError(f"The bundle knows no evidence {evidence!r}.", hint=f"It knows: {names}.")
     inputs = (source.inputs for source in manifest.evidence.values())
     return {*manifest.tag_names, *manifest.reporting_names, *manifest.aliases}.union(*inputs)

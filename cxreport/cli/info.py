@@ -1,18 +1,18 @@
-"""`cxreport info` and `cxreport schema`."""
+"""`cxreport info`: version, bundle, and what this machine can run and read."""
 
 from __future__ import annotations
 
-import enum
 import json
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from cxreport import __version__
-from cxreport.cli.errors import errors_handled
-from cxreport.errors import BundleError
+from cxreport.cli.errors import errors_handled, exits_with
+from cxreport.cli.options import Bundle, Json
+from cxreport.errors import BundleError, ExitCode
 from cxreport.model.choices import Precision
 
 if TYPE_CHECKING:
@@ -20,15 +20,14 @@ if TYPE_CHECKING:
     from cxreport.model.precision import PrecisionFacts
 
 
+@exits_with(ExitCode.BUNDLE)
 def info(
-    json_: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
-    model: Annotated[
-        str | None, typer.Option("--model", metavar="BUNDLE", help="Bundle folder. Default: the shipped bundle.")
-    ] = None,
+    json_: Json = False,
+    model: Bundle = None,
 ) -> None:
-    """Tell the version, the bundle, and what this machine can run and read.
+    """Show the version, the bundle, and what this machine can run and read.
 
-    Loads no model. Exits with 4 when the bundle is unusable, after telling the rest.
+    Loads no model. An unusable bundle is an error after the rest is shown.
     """
     with errors_handled():
         from cxreport.model.bundle import find_bundle, load_manifest
@@ -52,27 +51,6 @@ def info(
             raise failure
 
 
-class SchemaOf(enum.StrEnum):
-    """Commands that write JSON with a schema."""
-
-    GENERATE = "generate"
-    RETRIEVE = "retrieve"
-
-
-def schema(
-    of: Annotated[
-        SchemaOf, typer.Option(metavar="|".join(SchemaOf), help="Command that writes the JSON.")
-    ] = SchemaOf.GENERATE,
-) -> None:
-    """Print the JSON Schema of the records that `generate`, or another command, writes."""
-    with errors_handled():
-        from cxreport.output.record import record_schema
-        from cxreport.output.retrieval_record import retrieval_schema
-
-        made = record_schema() if of is SchemaOf.GENERATE else retrieval_schema()
-        typer.echo(json.dumps(made, indent=2))
-
-
 def _bundle(folder: Path, manifest: Manifest) -> dict[str, Any]:
     """Describe a bundle."""
     return {
@@ -89,7 +67,7 @@ def _bundle(folder: Path, manifest: Manifest) -> dict[str, Any]:
 
 
 def _precision(facts: PrecisionFacts) -> dict[str, Any]:
-    """Tell the precisions of the bundle, and which of them a CPU run takes."""
+    """Describe the precisions of the bundle, and the one that a CPU run takes."""
     return {
         "available": list(facts.available),
         "on_cpu": facts.chosen,
@@ -100,19 +78,18 @@ def _precision(facts: PrecisionFacts) -> dict[str, Any]:
 
 
 def _precision_text(precision: dict[str, Any]) -> str:
-    """Say in a line which precision a CPU run takes, and why, and what a GPU run takes if that is another one."""
+    """Say in a line which precision a CPU run takes, with its reason, and a GPU run if that is another one."""
     gpu = f"; {Precision.FLOAT16} on a GPU" if Precision.FLOAT16 in precision["available"] else ""
-    measured = precision["encoder_ms"] or {}
-    times = ", ".join(f"{name} {spent:g} ms" for name, spent in measured.items())
+    times = ", ".join(f"{name} {ms:g} ms" for name, ms in (precision["encoder_ms"] or {}).items())
     if precision["on_cpu"] is None:
         choices = " or ".join(name for name in precision["available"] if name != Precision.FLOAT16)
         return f"{choices} on the CPU: the first run measures which is faster{gpu}"
-    why = f" (per image: {times})" if times else ""
-    return f"{precision['on_cpu']} on the CPU{why}{gpu}"
+    reason = f" (per image: {times})" if times else ""
+    return f"{precision['on_cpu']} on the CPU{reason}{gpu}"
 
 
 def _text(facts: dict[str, Any]) -> str:
-    """Lay facts out as a name and a value each, at 80 columns."""
+    """Lay facts out as lines of a name and a value, at 80 columns."""
     bundle, decoders = facts["bundle"], facts["dicom_decoders"]
     lines = {"cxreport": facts["version"], "bundle": "unusable"}
     if bundle is not None:

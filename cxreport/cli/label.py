@@ -1,4 +1,4 @@
-"""`cxreport label`."""
+"""`cxreport label`: CheXpert's classes of report texts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cxreport.cli.errors import errors_handled, exit_code, interrupt_held, say
+from cxreport.cli.errors import errors_handled, exit_code, exits_with, interrupt_held, say
+from cxreport.cli.options import output_option
 from cxreport.errors import ExitCode, NothingReadableError, UsageError
 
 if TYPE_CHECKING:
@@ -21,30 +22,28 @@ if TYPE_CHECKING:
     from cxreport.types import Failure
 
 
+@exits_with(ExitCode.NOTHING_READABLE, ExitCode.SOME_FAILED)
 def label(
     file: Annotated[
         str, typer.Argument(metavar="FILE", help="JSON Lines of {id, text}, or `generate --json`'s; - is stdin.")
     ],
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Add tracebacks on stderr.")] = False,
+    verbose: Annotated[bool, output_option("--verbose", "-v", help="Add tracebacks on stderr.")] = False,
 ) -> None:
     """Label report texts with CheXpert's 14 classes, by rules.
 
-    Writes a line {id, labels} per line that it reads, as it reads: 1 is
-    stated, -1 uncertain, 0 denied or not mentioned. A line without a text
+    Writes a line {id, labels} for each line of the input, as it reads: 1 is
+    present, -1 uncertain, 0 denied or not mentioned. A line without a text
     gets {id, error}. Loads no model.
-
-    Exit codes: 0 all lines labelled, 1 unexpected error, 2 usage,
-    3 no line could be labelled, 6 some lines failed, 130 interrupted.
     """
     with errors_handled(verbose):
         from cxreport.text.labeler import read_texts
 
         tally: Counter[ExitCode] = Counter()
-        with _opened(file) as stream:
-            for read in read_texts(stream, file):
-                line, code = _labelled(read)
+        with _open(file) as stream:
+            for text in read_texts(stream, file):
+                record, code = _labels(text)
                 with interrupt_held():
-                    sys.stdout.write(json.dumps(line) + "\n")
+                    sys.stdout.write(json.dumps(record) + "\n")
                     sys.stdout.flush()
                 tally[code] += 1
         if not tally:
@@ -52,7 +51,7 @@ def label(
         raise typer.Exit(exit_code(tally))
 
 
-def _opened(file: str) -> AbstractContextManager[IO[bytes]]:
+def _open(file: str) -> AbstractContextManager[IO[bytes]]:
     """Open a file or, for ``-``, stdin; bytes, so that a damaged line fails alone."""
     if file == "-":
         return nullcontext(sys.stdin.buffer)
@@ -62,13 +61,13 @@ def _opened(file: str) -> AbstractContextManager[IO[bytes]]:
         raise UsageError(f"{file}: cannot be read ({error.strerror}).") from error
 
 
-def _labelled(read: ReportText | Failure) -> tuple[dict[str, Any], ExitCode]:
-    """Label a text; a failure is also told on stderr."""
+def _labels(text: ReportText | Failure) -> tuple[dict[str, Any], ExitCode]:
+    """Record of a text's labels, or of a failure, which stderr names too."""
     from cxreport.output.record import error_record
     from cxreport.text.labeler import label
     from cxreport.types import Failure
 
-    if isinstance(read, Failure):
-        say(f"failed: {read.id}: {read.error.message}")
-        return {"id": read.id, "error": error_record(read.error)}, read.error.exit_code
-    return {"id": read.id, "labels": label(read.text)}, ExitCode.OK
+    if isinstance(text, Failure):
+        say(f"failed: {text.id}: {text.error.message}")
+        return {"id": text.id, "error": error_record(text.error)}, text.error.exit_code
+    return {"id": text.id, "labels": label(text.text)}, ExitCode.OK

@@ -1,4 +1,4 @@
-"""Options and arguments that several commands have."""
+"""Options and arguments that several commands have, and the paths that they name."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ EXAMPLE_FILE = "RG1_UNCR.dcm"
 
 
 class GroupBy(enum.StrEnum):
-    """What makes a study."""
+    """Files that make one study: those of a Study Instance UID, or those of a folder."""
 
     STUDY = "study"
     FOLDER = "folder"
 
 
 def input_option(*names: str, **settings: Any) -> Any:
-    """Declare an option about what is read."""
+    """Declare an option of the input."""
     return typer.Option(*names, rich_help_panel="Input", **settings)
 
 
 def output_option(*names: str, **settings: Any) -> Any:
-    """Declare an option about what is written."""
+    """Declare an option of the output."""
     return typer.Option(*names, rich_help_panel="Output", **settings)
 
 
-def _model(*names: str, **settings: Any) -> Any:
-    """Declare an option about the model."""
+def model_option(*names: str, **settings: Any) -> Any:
+    """Declare an option of the model."""
     return typer.Option(*names, rich_help_panel="Model", **settings)
 
 
 Paths = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="PATHS...", help="DICOM, PNG, JPEG or TIFF files, and folders; - reads a list of paths from stdin."
+        metavar="PATHS", help="DICOM, PNG, JPEG or TIFF files, and folders; - reads a list of paths from stdin."
     ),
 ]
 Example = Annotated[bool, input_option("--example", help="Read a real radiograph that the 'examples' extra brings.")]
@@ -52,7 +52,9 @@ FromTags = Annotated[
 ]
 Evidence = Annotated[
     str | None,
-    input_option(metavar="NAME", help="Classifier that wrote the --from-tags table. Default: taken as they are."),
+    input_option(
+        metavar="NAME", help="Classifier that wrote the --from-tags table. Default: take its probabilities as they are."
+    ),
 ]
 Grouping = Annotated[
     GroupBy, input_option(metavar="|".join(GroupBy), help="'folder' makes a study of all images of a folder.")
@@ -66,8 +68,8 @@ Force = Annotated[
 ]
 
 
-def _known_format(name: str | None) -> str | None:
-    """Refuse a name that the table of formats lacks."""
+def _format_name(name: str | None) -> str | None:
+    """Refuse a name that is not in the table of formats."""
     if name is not None and name not in FORMATS:
         raise typer.BadParameter(f"{name!r} is not one of {', '.join(map(repr, FORMATS))}.")
     return name
@@ -78,7 +80,7 @@ FormatOption = Annotated[
     output_option(
         "--format",
         metavar="|".join(FORMATS),
-        callback=_known_format,
+        callback=_format_name,
         autocompletion=lambda: list(FORMATS),
         help=f"{'; '.join(f'{row.name}: {row.help}' for row in FORMATS.values())}. Default: {next(iter(FORMATS))}.",
     ),
@@ -101,19 +103,25 @@ Retrieve = Annotated[
     Path | None,
     output_option(metavar="INDEX", help="Show the nearest reports of an index beside each drafted one."),
 ]
-Neighbours = Annotated[int, output_option(metavar="N", min=1, help="How many --retrieve shows.")]
+Neighbours = Annotated[int, output_option(metavar="N", min=1, help="Number of reports that --retrieve shows.")]
 Quiet = Annotated[bool, output_option("--quiet", "-q", help="Only errors on stderr.")]
 Verbose = Annotated[bool, output_option("--verbose", "-v", help="Add tracebacks and libraries' warnings on stderr.")]
-Bundle = Annotated[str | None, _model("--model", metavar="BUNDLE", help="Bundle folder. Default: the shipped bundle.")]
+IndexFile = Annotated[Path, typer.Argument(metavar="INDEX", help="File that `cxreport index build` wrote.")]
+Json = Annotated[bool, output_option("--json", help="Write JSON.")]
+Bundle = Annotated[
+    str | None, model_option("--model", metavar="BUNDLE", help="Bundle folder. Default: the shipped bundle.")
+]
 Threshold = Annotated[
     float | None,
-    _model(metavar="P", min=0.0, max=1.0, help="One threshold, 0 to 1, for all tags. Default: the bundle's, per tag."),
+    model_option(
+        metavar="P", min=0.0, max=1.0, help="One threshold, 0 to 1, for all tags. Default: the bundle's, per tag."
+    ),
 ]
-Beam = Annotated[int, _model(metavar="N", min=1, max=64, help="Beam width; 1 is greedy.")]
-DeviceOption = Annotated[Device, _model(metavar="|".join(Device), help="'auto' takes CUDA where it works.")]
+Beam = Annotated[int, model_option(metavar="N", min=1, max=64, help="Beam width; 1 is greedy.")]
+DeviceOption = Annotated[Device, model_option(metavar="|".join(Device), help="'auto' takes CUDA where it works.")]
 PrecisionOption = Annotated[
     Precision,
-    _model(metavar="|".join(Precision), help="'auto': int8 on CPUs where right and faster, float16 on GPUs."),
+    model_option(metavar="|".join(Precision), help="'auto': int8 on CPUs where right and faster, float16 on GPUs."),
 ]
 FullResolution = Annotated[
     bool,
@@ -128,10 +136,12 @@ Workers = Annotated[
         help="Processes that read files; 0 reads in the main one. Default: by the number of studies and CPUs.",
     ),
 ]
-BatchSize = Annotated[int, _model(metavar="N", min=1, help="Studies that run together; reports do not depend on it.")]
+BatchSize = Annotated[
+    int, model_option(metavar="N", min=1, help="Studies that run together; results do not depend on it.")
+]
 FittingBatchSize = Annotated[
     int | None,
-    _model(
+    model_option(
         "--batch-size",
         metavar="N",
         min=1,
@@ -154,9 +164,9 @@ def example_path() -> Path:
     from pydicom.data import get_testdata_file
 
     try:
-        found = get_testdata_file(EXAMPLE_FILE, download=False)
+        path = get_testdata_file(EXAMPLE_FILE, download=False)
     except (ImportError, OSError):
-        found = None
-    if not found:
+        path = None
+    if not path:
         raise MissingExtraError("--example", "examples")
-    return Path(str(found))
+    return Path(str(path))

@@ -1,4 +1,4 @@
-"""Destinations of `cxreport generate`: stdout, a file, or a folder with a file per study."""
+"""Output of `cxreport generate`: to stdout, a file, or a folder with a file per study, with messages on stderr."""
 
 from __future__ import annotations
 
@@ -6,21 +6,63 @@ import os
 import re
 import sys
 from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from cxreport.cli.errors import interrupt_held
-from cxreport.errors import UsageError
+from cxreport import DISCLAIMER
+from cxreport.cli.errors import exit_code, interrupt_held, say
+from cxreport.errors import ExitCode, NothingReadableError, UsageError
 from cxreport.files import PartialFile
 from cxreport.output.formats import Formatter, OutputFormat
+from cxreport.types import Failure
 
 if TYPE_CHECKING:
+    from cxreport.cli.progress import Progress
     from cxreport.model.manifest import Manifest
     from cxreport.types import Outcome
 
 
+def write_all(
+    outcomes: Iterable[Outcome],
+    manifest: Manifest,
+    output_format: OutputFormat,
+    out: str | None,
+    progress: Progress,
+    quiet: bool,
+) -> ExitCode:
+    """Write outcomes as they come, and repeat on stderr the failures and warnings that the terminal does not show.
+
+    Returns:
+        The exit code of the run.
+
+    Raises:
+        NothingReadableError: there was no outcome.
+    """
+    repeats = not quiet and not (output_format.shows_warnings and out is None)
+    tally: Counter[ExitCode] = Counter()
+    if not quiet:
+        with progress.hidden():
+            say(DISCLAIMER)
+    with _closing(make_writer(output_format, out, manifest)) as writer:
+        for outcome in outcomes:
+            with progress.hidden():
+                writer.write(outcome)
+                if repeats:
+                    _repeat(outcome)
+            tally[outcome.error.exit_code if isinstance(outcome, Failure) else ExitCode.OK] += 1
+            progress.count(tally.total())
+        if not tally:
+            raise NothingReadableError("No study among the inputs.")
+    if not quiet and tally.total() > 1:
+        say(f"{tally.total()} studies: {tally[ExitCode.OK]} drafted, {tally.total() - tally[ExitCode.OK]} failed.")
+    return exit_code(tally)
+
+
 class Writer(ABC):
-    """Takes outcomes as they come."""
+    """Base of the destinations."""
 
     @abstractmethod
     def write(self, outcome: Outcome) -> None:
@@ -36,7 +78,7 @@ class Writer(ABC):
 
 
 class StreamWriter(Writer):
-    """Writes one document to a stream, a flush after each study."""
+    """One document on a stream, flushed after each study."""
 
     def __init__(self, formatter: Formatter, stream: TextIO) -> None:
         self._formatter = formatter
@@ -59,7 +101,7 @@ class StreamWriter(Writer):
 
 
 class FileWriter(StreamWriter):
-    """Writes one document to ``FILE.partial``, which becomes ``FILE`` once it is complete."""
+    """One document in ``FILE.partial``, which becomes ``FILE`` once it is complete."""
 
     def __init__(self, formatter: Formatter, path: Path) -> None:
         self._file = PartialFile(path)
@@ -79,7 +121,7 @@ class FileWriter(StreamWriter):
 
 
 class FolderWriter(Writer):
-    """Writes one document per study into a folder, each under its name once it is complete."""
+    """A document per study in a folder, each under its name once it is complete."""
 
     def __init__(self, formatter: Formatter, folder: Path, suffix: str) -> None:
         try:
@@ -93,8 +135,6 @@ class FolderWriter(Writer):
 
     def write(self, outcome: Outcome) -> None:
         """Write a study's document."""
-        from cxreport.types import Failure
-
         id_ = outcome.id if isinstance(outcome, Failure) else outcome.study.id
         writer = FileWriter(self._formatter, self._folder / self._name(id_))
         writer.write(outcome)
@@ -127,3 +167,25 @@ def _open(path: Path) -> TextIO:
         return path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n")
     except OSError as error:
         raise UsageError(f"{path}: cannot be written ({error.strerror}).") from error
+
+
+@contextmanager
+def _closing(writer: Writer) -> Iterator[Writer]:
+    """Close a writer as complete, or as incomplete when the body is cut short."""
+    complete = False
+    try:
+        yield writer
+        complete = True
+    finally:
+        partial_path = writer.close(complete)
+        if partial_path is not None:
+            say(f"results so far: {partial_path}")
+
+
+def _repeat(outcome: Outcome) -> None:
+    """Say on stderr why a study failed, or what its report warns of."""
+    if isinstance(outcome, Failure):
+        say(f"failed: {outcome.id}: {outcome.error.message}")
+        return
+    for warning in outcome.warnings:
+        say(f"warning: {outcome.study.id}: {warning}")

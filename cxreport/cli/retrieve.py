@@ -1,4 +1,4 @@
-"""`cxreport retrieve`."""
+"""`cxreport retrieve`: the entries of an index nearest to an image or a text."""
 
 from __future__ import annotations
 
@@ -10,112 +10,113 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cxreport.cli.errors import diagnostics, errors_handled, say
-from cxreport.cli.index import Index
+from cxreport.cli.errors import diagnostics, errors_handled, exits_with, say
 from cxreport.cli.options import (
     Bundle,
     DeviceOption,
     Force,
+    IndexFile,
     MaxMegapixels,
     PrecisionOption,
     Quiet,
     Verbose,
+    input_option,
+    output_option,
 )
-from cxreport.errors import NotAChestRadiographError, NothingReadableError, UsageError
+from cxreport.errors import ExitCode, NotAChestRadiographError, NothingReadableError, UsageError
 from cxreport.model.choices import Device, Precision
 from cxreport.output.formats import drawn
 
 if TYPE_CHECKING:
     from cxreport.model.session import Model
+    from cxreport.output.retrieval_record import Retrieval
     from cxreport.types import EntryKind, Floats, Study
 
 
 class Of(enum.StrEnum):
-    """What to look for."""
+    """Kinds of entries to search."""
 
     REPORTS = "reports"
     IMAGES = "images"
     ALL = "all"
 
 
+@exits_with(ExitCode.NOTHING_READABLE, ExitCode.BUNDLE)
 def retrieve(
-    index: Index,
+    index: IndexFile,
     image: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Find what is near to this radiograph.", rich_help_panel="Input")
+        Path | None, input_option(metavar="FILE", help="Find the entries nearest to this radiograph.")
     ] = None,
     text: Annotated[
         str | None,
-        typer.Option(
-            metavar="TEXT", help='Find what fits these words: "left pleural effusion".', rich_help_panel="Input"
-        ),
+        input_option(metavar="TEXT", help='Find the entries nearest to these words: "left pleural effusion".'),
     ] = None,
     max_megapixels: MaxMegapixels = 100.0,
     force: Force = False,
-    count: Annotated[
-        int, typer.Option("-k", metavar="N", min=1, help="Matches of each kind.", rich_help_panel="Output")
-    ] = 5,
-    of: Annotated[Of, typer.Option(metavar="|".join(Of), help="What to look for.", rich_help_panel="Output")] = Of.ALL,
-    json_: Annotated[bool, typer.Option("--json", help="Write a JSON object.", rich_help_panel="Output")] = False,
+    count: Annotated[int, output_option("-k", metavar="N", min=1, help="Matches of each kind.")] = 5,
+    of: Annotated[Of, output_option(metavar="|".join(Of), help="Kind of the matches.")] = Of.ALL,
+    json_: Annotated[bool, output_option("--json", help="Write a JSON object.")] = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
-    model: Bundle = None,
+    bundle: Bundle = None,
     device: DeviceOption = Device.AUTO,
     precision: PrecisionOption = Precision.AUTO,
 ) -> None:
     """Find the reports and images of an index nearest to an image or a text.
 
     Similarities are cosines, -1 to 1. Those of reports do not compare with
-    those of images, so each kind has its own list. Ask for what is there:
-    "no effusion" is not understood as its absence.
-
-    Exit codes: 0 done, 1 unexpected error, 2 usage or index unusable,
-    3 image not readable, 4 bundle unusable, 130 interrupted.
+    those of images, so each kind has its own list. Name findings that are
+    present: "no effusion" does not find reports without one.
     """
     with errors_handled(verbose), diagnostics(quiet, verbose):
         if (image is None) == (text is None):
             raise UsageError("Give one of --image and --text.")
 
-        from cxreport.cli import progress
-        from cxreport.model import bundle
-        from cxreport.model import precision as loading
-        from cxreport.output import retrieval_record
+        from cxreport.cli.progress import Progress
+        from cxreport.model.bundle import find_bundle
+        from cxreport.model.precision import load_model
+        from cxreport.output.retrieval_record import Retrieval, to_retrieval_record
         from cxreport.retrieval.embed import embed_texts
         from cxreport.retrieval.index import open_index
         from cxreport.text.tokens import unknown_words
 
-        with progress.Progress(shown=not quiet and sys.stderr.isatty()):
-            loaded = loading.load_model(bundle.find_bundle(model), device.value, precision.value)
-            opened = open_index(index, loaded.manifest)
+        with Progress(shown=not quiet and sys.stderr.isatty()):
+            model = load_model(find_bundle(bundle), device, precision)
+            entries = open_index(index, model.manifest)
             study = None
             if text is not None:
-                (embedding,) = embed_texts(loaded, [text])
-                unknown = unknown_words(loaded.manifest.text_vocabulary, text)
+                (embedding,) = embed_texts(model, [text])
+                unknown = unknown_words(model.manifest.text_vocabulary, text)
                 if unknown and not quiet:
-                    say(f"warning: not known, so ignored: {', '.join(unknown)}")
+                    say(f"warning: words that the bundle does not know are ignored: {', '.join(unknown)}")
             elif image is not None:
-                study = _read(image, force, max_megapixels, loaded.manifest.image_size)
-                embedding = _embedded(loaded, study, force, quiet)
-            found = opened.search(embedding, count, _kinds(of))
-        result = retrieval_record.Retrieval(text, study, found)
+                study = _read(image, force, max_megapixels, model.manifest.image_size)
+                embedding = _embedded(model, study, force, quiet)
+            matches = entries.search(embedding, count, _kinds(of))
+        retrieval = Retrieval(text, study, matches)
         if json_:
-            typer.echo(json.dumps(retrieval_record.to_retrieval_record(result, loaded.manifest), indent=2))
-            return
+            typer.echo(json.dumps(to_retrieval_record(retrieval, model.manifest), indent=2))
+        else:
+            _print_panels(retrieval)
 
-        from rich.console import Console
 
-        from cxreport.output.render import render_matches
+def _print_panels(retrieval: Retrieval) -> None:
+    """Write a panel for each kind of match to stdout."""
+    from rich.console import Console
 
-        console = Console()
-        for kind, matches in found.items():
-            panel = render_matches(f"{kind.capitalize()}s near {result.name}", matches, console)
-            sys.stdout.write(drawn(panel, console))
-            sys.stdout.flush()
+    from cxreport.output.render import render_matches
+
+    console = Console()
+    for kind, matches in retrieval.matches.items():
+        panel = render_matches(f"{kind.capitalize()}s near {retrieval.name}", matches, console)
+        sys.stdout.write(drawn(panel, console))
+        sys.stdout.flush()
 
 
 def _kinds(of: Of) -> tuple[EntryKind, ...]:
-    """Name what to look for as an index does."""
-    wanted: dict[Of, tuple[EntryKind, ...]] = {Of.REPORTS: ("report",), Of.IMAGES: ("image",)}
-    return wanted.get(of, ("report", "image"))
+    """Kinds of entries by the names that an index has for them."""
+    kinds: dict[Of, tuple[EntryKind, ...]] = {Of.REPORTS: ("report",), Of.IMAGES: ("image",)}
+    return kinds.get(of, ("report", "image"))
 
 
 def _read(image: Path, force: bool, max_megapixels: float, side: int) -> Study:

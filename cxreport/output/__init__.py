@@ -1,1 +1,1 @@
-"""What is written: JSON records, text for the terminal, pages of an explanation."""
+"""Reports as text, JSON and JSON Lines; explanations on the terminal and as a page; writing them to files."""

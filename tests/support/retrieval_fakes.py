@@ -12,6 +12,13 @@ from cxreport.model.manifest import TEXT_ENCODER, Manifest
 from cxreport.model.session import EncoderOutput, Model
 
 WIDTH = 15
+TEXTS = {
+    "a": ("There is a pleural effusion.", "Pleural effusion."),
+    "b": ("The heart is enlarged.", "Cardiomegaly."),
+    "c": ("The lungs are clear. No pneumothorax.", ""),
+    "d": ("", ""),
+}
+"""Id -> Findings and Impression of reports; one has neither."""
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:

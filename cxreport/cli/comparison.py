@@ -1,15 +1,15 @@
-"""The part of `cxreport evaluate` that compares bundles and training runs."""
+"""`cxreport evaluate --compare`: bundles, and training runs as the bundles that they become."""
 
 from __future__ import annotations
 
-import importlib.util
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cxreport.errors import MissingExtraError, UsageError
+from cxreport.cli.errors import require_extra
+from cxreport.errors import UsageError
 from cxreport.model.choices import Precision
 
 if TYPE_CHECKING:
@@ -22,35 +22,35 @@ _EXPORT = "Export it first, with `cxreport export --int8`, and compare the bundl
 
 
 def check_comparison(
-    wanted: bool, runs: Sequence[Path], openi: Path | None, nih: Sequence[Path], others: Mapping[str, object]
+    compare: bool, runs: Sequence[Path], openi: Path | None, nih: Sequence[Path], excluded: Mapping[str, object]
 ) -> None:
     """Refuse arguments that do not go together.
 
     Args:
-        wanted: whether ``--compare`` was given.
+        compare: True for ``--compare``.
         runs: bundles and run folders to compare.
         openi: folder of Open-I.
         nih: folders of NIH ChestX-ray14.
-        others: options that mean nothing to a comparison -> what was given.
+        excluded: options without a meaning for a comparison -> their values.
 
     Raises:
         UsageError: they do not.
     """
-    if not wanted:
+    if not compare:
         raise UsageError("RUN goes with --compare.", hint=_EXAMPLE)
     if not runs:
         raise UsageError("--compare needs bundles or run folders.", hint=_EXAMPLE)
     if not (openi and nih):
         raise UsageError("--compare needs both --nih and --openi.", hint=_EXAMPLE)
-    for option, given in others.items():
-        if given:
+    for option, value in excluded.items():
+        if value:
             raise UsageError(f"{option} does not go with --compare.", hint=_EXAMPLE)
 
 
-def compare(
+def compare_runs(
     runs: Sequence[Path], openi: Path, nih: Sequence[Path], options: EvaluateOptions, precision: Precision
 ) -> Comparison:
-    """Compare bundles, and training runs as the bundles that they come to.
+    """Compare bundles, and training runs as the bundles that they become.
 
     Raises:
         UsageError: a folder is neither, data are missing, or a training run is to run in int8.
@@ -58,30 +58,29 @@ def compare(
         MissingExtraError: there is a training run, and no torch.
         CxreportError: a run cannot be exported, or a study failed.
     """
-    from cxreport.evaluate.compare import compare as measure
+    from cxreport.evaluate.compare import compare
 
     with _as_bundles(runs, precision) as bundles:
-        return measure(bundles, openi, nih, options, precision)
+        return compare(bundles, openi, nih, options, precision)
 
 
 @contextmanager
 def _as_bundles(runs: Sequence[Path], precision: Precision) -> Iterator[list[Path]]:
-    """The folders of bundles; those of training runs are exported for as long as the body runs."""
+    """Folders of bundles; those of training runs are exported for as long as the body runs."""
     from cxreport.model.bundle import MANIFEST_FILE
 
-    bundles = [run for run in runs if (run / MANIFEST_FILE).is_file()]
-    trained = [run for run in runs if run not in bundles]
-    for run in trained:
+    training_runs = [run for run in runs if not (run / MANIFEST_FILE).is_file()]
+    for run in training_runs:
         if not (run / _RUN_FILE).is_file():
             raise UsageError(
                 f"{run}: neither a bundle ({MANIFEST_FILE}) nor a finished training run ({_RUN_FILE}).", hint=_EXAMPLE
             )
         if precision is Precision.INT8:
             raise UsageError(f"{run}: a training run has no int8 precision.", hint=_EXPORT)
-    if trained and importlib.util.find_spec("torch") is None:
-        raise MissingExtraError("Comparing a training run, which has to be exported first,", "train")
+    if training_runs:
+        require_extra("Comparing a training run, which has to be exported first,", extra="train", package="torch")
     with tempfile.TemporaryDirectory(prefix="cxreport-") as folder:
-        yield [_export(run, Path(folder) / str(i)) if run in trained else run for i, run in enumerate(runs)]
+        yield [_export(run, Path(folder) / str(i)) if run in training_runs else run for i, run in enumerate(runs)]
 
 
 def _export(run: Path, out: Path) -> Path:
