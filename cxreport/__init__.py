@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cxreport.model.session import Model
     from cxreport.output.formats import get_formatter
     from cxreport.output.record import record_schema, to_record
-    from cxreport.reading.study import ReadOptions, read_studies
+    from cxreport.reading.study import ReadOptions, read_studies, read_study
     from cxreport.reading.tag_table import read_tag_table
     from cxreport.types import Failure, Outcome, Report, Study
 
@@ -43,6 +43,7 @@ _HOMES = {
     "load_manifest": "model.bundle",
     "load_model": "model.precision",
     "read_studies": "reading.study",
+    "read_study": "reading.study",
     "read_tag_table": "reading.tag_table",
     "record_schema": "output.record",
     "to_record": "output.record",
@@ -65,6 +66,7 @@ __all__ = [
     "load_manifest",
     "load_model",
     "read_studies",
+    "read_study",
     "read_tag_table",
     "record_schema",
     "to_record",

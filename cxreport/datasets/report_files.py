@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from cxreport.errors import InvalidTextError, StudyError, TrainingError, UnreadableFileError
 from cxreport.reading.discover import FileKind, sniff
+from cxreport.text.json_lines import json_lines
 from cxreport.types import Failure
 
 __all__ = ["WrittenReport", "read_reports", "sort_paths"]
@@ -108,19 +108,13 @@ def _read_xml(path: Path) -> WrittenReport | Failure:
 
 
 def _read_json(path: Path) -> Iterator[WrittenReport | Failure]:
-    """Read JSON Lines as bytes, so that a damaged line fails alone; empty lines are passed over."""
+    """Read JSON Lines; a line without an object is a failure."""
     with path.open("rb") as stream:
-        for number, line in enumerate(stream, start=1):
-            if not line.strip():
-                continue
-            try:
-                value = json.loads(line)
-            except (ValueError, RecursionError):
-                value = None
-            if isinstance(value, dict):
-                yield _report(_flat(value), path, f"line {number}")
-            else:
+        for number, fields in json_lines(stream):
+            if fields is None:
                 yield _failure(path, InvalidTextError("No JSON object."), f"line {number}")
+            else:
+                yield _report(_flat(fields), path, f"line {number}")
 
 
 def _flat(value: dict[str, Any]) -> Mapping[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import itertools
-import json
 import logging
 from collections.abc import Collection, Generator, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from cxreport.errors import InvalidTagsError, UsageError
+from cxreport.text.json_lines import json_lines
 from cxreport.types import Failure, Study
 
 __all__ = ["read_tag_table"]
@@ -81,18 +81,9 @@ def _rows(stream: TextIO, path: Path) -> Iterator[_Row]:
     while head[-1].isspace():
         head.append(stream.readline())
     lines = itertools.chain(head, stream)
-    return _json_rows(lines) if head[-1].lstrip().startswith("{") else _csv_rows(lines, path)
-
-
-def _json_rows(lines: Iterator[str]) -> Iterator[_Row]:
-    """Read JSON Lines; empty lines are passed over."""
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            try:
-                value = json.loads(line)
-            except (ValueError, RecursionError):
-                value = None
-            yield _Row(number, value if isinstance(value, dict) else None)
+    if head[-1].lstrip().startswith("{"):
+        return itertools.starmap(_Row, json_lines(lines))
+    return _csv_rows(lines, path)
 
 
 def _csv_rows(lines: Iterator[str], path: Path) -> Iterator[_Row]:

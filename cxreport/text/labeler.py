@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from cxreport.errors import InvalidTextError
+from cxreport.text.json_lines import JsonLine, json_lines
 from cxreport.text.lexicon import Status, packaged
 from cxreport.types import Failure
 
@@ -79,18 +78,13 @@ def read_texts(lines: Iterable[bytes], source: str) -> Iterator[ReportText | Fai
     Yields:
         A text, or a failure for a line without one, in the order of the lines.
     """
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            try:
-                value = json.loads(line)
-            except (ValueError, RecursionError):
-                value = None
-            yield _read(value, number, source)
+    for line in json_lines(lines):
+        yield _read(line, source)
 
 
-def _read(value: Any, number: int, source: str) -> ReportText | Failure:
-    """Find id and text in a line's value."""
-    fields = value if isinstance(value, dict) else {}
+def _read(line: JsonLine, source: str) -> ReportText | Failure:
+    """Find id and text in a line's object."""
+    number, fields = line.number, line.fields or {}
     study, report = fields.get("study"), fields.get("report")
     id_, text = fields.get("id"), fields.get("text")
     if isinstance(study, dict):
@@ -98,7 +92,7 @@ def _read(value: Any, number: int, source: str) -> ReportText | Failure:
         sections = [report.get(name) for name in ("findings", "impression")] if isinstance(report, dict) else []
         text = "\n".join(section for section in sections if isinstance(section, str))
     if not isinstance(id_, str | int) or isinstance(id_, bool):
-        what = "has no id" if isinstance(value, dict) else "is no JSON object"
+        what = "is no JSON object" if line.fields is None else "has no id"
         return Failure(f"line {number}", (source,), InvalidTextError(f"Line {number} {what}."))
     if not isinstance(text, str) or not text.strip():
         error = fields.get("error")
