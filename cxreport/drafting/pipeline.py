@@ -10,7 +10,7 @@ from cxreport.drafting.plan import HEAD, make_plan
 from cxreport.drafting.report import write_report
 from cxreport.model.encode import check_typical, encode, encode_tags
 from cxreport.model.session import Model
-from cxreport.reading.batches import batches, draft_safely
+from cxreport.reading.batches import draft_safely, preprocessed_batches
 from cxreport.reading.stopwatch import Stopwatch
 from cxreport.retrieval.index import Index, add_similar
 from cxreport.types import Draft, Failure, Outcome, Report, Study
@@ -58,7 +58,7 @@ def generate(
         CxreportError: for an error of the whole run, such as an unknown source of evidence.
     """
     options = options or GenerateOptions()
-    for batch in batches(studies, model.manifest.input_shape, options.batch_size):  # study -> preprocess
+    for batch in preprocessed_batches(studies, model.manifest.input_shape, options.batch_size):
         yield from draft_safely(lambda group: _Stages(model, options).run(group), batch)
 
 

@@ -17,7 +17,9 @@ _T = TypeVar("_T")
 _STAGE = "preprocess"
 
 
-def batches(studies: Iterable[Study | Failure], shape: InputShape, length: int) -> Iterator[list[Study | Failure]]:
+def preprocessed_batches(
+    studies: Iterable[Study | Failure], shape: InputShape, length: int
+) -> Iterator[list[Study | Failure]]:
     """Take ``length`` studies at a time, each with the network's input as its pixels."""
     batch: list[Study | Failure] = []
     for study in studies:

@@ -11,7 +11,7 @@ import numpy as np
 from cxreport.datasets.report_files import WrittenReport
 from cxreport.errors import BundleError, InvalidTextError
 from cxreport.model.encode import check_typical, encode
-from cxreport.reading.batches import batches, draft_safely
+from cxreport.reading.batches import draft_safely, preprocessed_batches
 from cxreport.retrieval.index import check_text_encoder
 from cxreport.retrieval.index_file import Entry
 from cxreport.text.tokens import has_known_word, text_ids
@@ -85,7 +85,7 @@ def embed_images(
     """
     check_text_encoder(model.manifest)
     embed = functools.partial(_embed_images, model, force)
-    for batch in batches(studies, model.manifest.input_shape, batch_size):
+    for batch in preprocessed_batches(studies, model.manifest.input_shape, batch_size):
         yield from draft_safely(embed, batch)
 
 

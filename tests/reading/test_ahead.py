@@ -93,7 +93,7 @@ def test_a_study_is_preprocessed_once(phantoms, monkeypatch, channels, is_ahead)
     monkeypatch.setattr(batches, "network_input", lambda *rest: calls.append(rest) or network_input(*rest))
     shape = InputShape(SIZE, channels)
     studies = read(phantoms, 0, channels) if is_ahead else list(read_studies([phantoms]))
-    (batch,) = batches.batches(studies, shape, 100)
+    (batch,) = batches.preprocessed_batches(studies, shape, 100)
     assert len(calls) == len(batch) == len(studies)
     assert {study.view.pixels.shape for study in batch} == {shape.of_array}
     assert {tuple(study.timing_ms) for study in batch} == {("read", "pixels", "preprocess")}
@@ -103,7 +103,7 @@ def test_a_study_is_preprocessed_once(phantoms, monkeypatch, channels, is_ahead)
 
 def test_a_study_prepared_for_another_network_is_preprocessed_again(phantoms) -> None:
     (study,) = read(phantoms / "rle.dcm", 0)
-    (batch,) = batches.batches([study], InputShape(2 * SIZE, 3), 1)
+    (batch,) = batches.preprocessed_batches([study], InputShape(2 * SIZE, 3), 1)
     assert batch[0].view.pixels.shape == (2 * SIZE, 2 * SIZE, 3)
 
 
