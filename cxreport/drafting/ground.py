@@ -1,10 +1,10 @@
-"""Ground: ties sentences and words to patches of the image.
+"""Ground: maps of sentences and words over the patches of the image.
 
-The space that images and texts share says what each patch looks like. The map of a sentence is the softmax of the
-patches' likeness to what it tells, smoothed; that of a word is the product of its sentence's map and the patches'
-likeness to the word. Where a network attended anew at every word, its attention takes the place of the sentence's map.
-The co-attention of a sentence does not enter: it was chosen before the sentence's topic was, and the product of both
-points at fewer of the radiologists' boxes (.37 of them in place of .41; docs/experiments.md). No gradients are needed.
+Patches and texts are compared in the space that they share. The map of a sentence is the softmax of the patches'
+similarities to its content, smoothed; that of a word is the product of its sentence's map and the patches' similarities
+to the word. Where a network attended anew at every word, its attention takes the place of the sentence's map. The
+co-attention of a sentence does not enter: it was chosen before the sentence's topic was, and the product of both points
+at fewer of the radiologists' boxes (.37 of them in place of .41; docs/experiments.md). No gradients are needed.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from cxreport.model.session import Model
 
 _SMALL = 1e-9
-_REACH = 1.5
-"""Standard deviation, in embedded patches, of the smoothing: neighbours share most of what they see."""
+_SIGMA = 1.5
+"""Standard deviation, in embedded patches, of the smoothing: the receptive fields of neighbours overlap."""
 
 
 def ground(model: Model, encodings: Sequence[Encoding], decodings: Sequence[Decoding]) -> list[Decoding]:
     """Give every sentence and word of every study a map over the patches, each with a sum of 1.
 
-    What a sentence tells is its tag where it was planned to tell one, else its words. A bundle without a text encoder
-    leaves the decoder's own attention, which its words share. Studies without an image stay as they are.
+    The content of a sentence is its tag where it was planned to state one, else its words. A bundle without a text
+    encoder leaves the decoder's own attention, which its words share. Studies without an image stay as they are.
 
     Args:
         model: that wrote the sentences.
@@ -49,36 +49,43 @@ def ground(model: Model, encodings: Sequence[Encoding], decodings: Sequence[Deco
 
 
 def text_map(model: Model, encoding: Encoding, text: str) -> Floats | None:
-    """(P',) where an image speaks of a text, such as the name of a finding; None without a text encoder."""
+    """(P',) map of a text over an image, such as the name of a finding; None without a text encoder."""
     if encoding.patch_embeddings is None:
         return None
-    embedded = model.encode_text(text_ids(model.manifest.text_vocabulary, [text]))
-    weights: Floats = _like(encoding.patch_embeddings, embedded)[0]
+    embedding = model.encode_text(text_ids(model.manifest.text_vocabulary, [text]))
+    weights: Floats = _similarity_maps(encoding.patch_embeddings, embedding)[0]
     return weights
 
 
 def _grounded(model: Model, encoding: Encoding, sentence: SentenceIds) -> SentenceIds:
     if encoding.patches is None:
         return sentence
-    attention, own = sentence.attention, sentence.word_attention
-    if attention is None:
-        attention = np.full(len(encoding.patches), 1 / len(encoding.patches), np.float32)
     if encoding.patch_embeddings is None:
-        words = np.repeat(attention[None], len(sentence.ids), axis=0) if own is None else own
-        return replace(sentence, attention=attention, word_attention=words)
-    own_ids = np.array([sentence.ids], np.int64)
-    told = own_ids if sentence.planned is None else _plain_ids(model.manifest, sentence.planned)
-    whole = _like(encoding.patch_embeddings, model.encode_text(told))[0]
-    words = model.encode_text(own_ids.T)
-    before = whole[None] if own is None else np.stack([resized(row, len(whole)) for row in own])
-    if own is not None:
-        whole = before.mean(0)
+        return _attended(sentence, len(encoding.patches))
+    words = np.array([sentence.ids], np.int64)
+    if sentence.word_attention is None:
+        content = words if sentence.planned is None else _plain_ids(model.manifest, sentence.planned)
+        word_priors = _similarity_maps(encoding.patch_embeddings, model.encode_text(content))
+        weights = word_priors[0]
+    else:
+        word_priors = np.stack([resized(row, len(encoding.patch_embeddings)) for row in sentence.word_attention])
+        weights = word_priors.mean(0)
     return replace(
         sentence,
-        attention=whole,
-        word_attention=_like(encoding.patch_embeddings, words, before),
+        attention=weights,
+        word_attention=_similarity_maps(encoding.patch_embeddings, model.encode_text(words.T), word_priors),
         decoder_attention=sentence.attention,
     )
+
+
+def _attended(sentence: SentenceIds, patches: int) -> SentenceIds:
+    """A sentence with the decoder's attention as its map and that of its words; a uniform one where it has none."""
+    attention, word_attention = sentence.attention, sentence.word_attention
+    if attention is None:
+        attention = np.full(patches, 1 / patches, np.float32)
+    if word_attention is None:
+        word_attention = np.repeat(attention[None], len(sentence.ids), axis=0)
+    return replace(sentence, attention=attention, word_attention=word_attention)
 
 
 def _plain_ids(manifest: Manifest, tag: int) -> NDArray[np.int64]:
@@ -88,29 +95,29 @@ def _plain_ids(manifest: Manifest, tag: int) -> NDArray[np.int64]:
     return ids
 
 
-def _like(patches: Floats, texts: Floats, before: Floats | None = None) -> Floats:
-    """Where patches look like texts.
+def _similarity_maps(patches: Floats, texts: Floats, priors: Floats | None = None) -> Floats:
+    """Softmax of the similarities of patches to texts, smoothed.
 
     Args:
-        patches: (P', E) embedded ones.
-        texts: (N, E) embedded ones.
-        before: (1, P') or (N, P') maps to be multiplied with.
+        patches: (P', E) embeddings.
+        texts: (N, E) embeddings.
+        priors: (1, P') or (N, P') maps that the softmax is multiplied with.
 
     Returns:
         (N, P') with a sum of 1 each.
     """
     logits = texts @ patches.T
-    if before is not None:
-        logits = logits + np.log(np.maximum(before, _SMALL))
-    raised = np.exp(logits - logits.max(1, keepdims=True))
+    if priors is not None:
+        logits = logits + np.log(np.maximum(priors, _SMALL))
+    exponentials = np.exp(logits - logits.max(1, keepdims=True))
     kernel = _kernel(math.isqrt(len(patches)))
-    smooth = (kernel @ raised.reshape(-1, *kernel.shape) @ kernel.T).reshape(raised.shape)
+    smooth = (kernel @ exponentials.reshape(-1, *kernel.shape) @ kernel.T).reshape(exponentials.shape)
     return np.asarray(smooth / smooth.sum(1, keepdims=True), np.float32)
 
 
 @functools.lru_cache(maxsize=4)
 def _kernel(side: int) -> Floats:
-    """(side, side) of a Gaussian; what reaches beyond the edge is lost."""
+    """(side, side) Gaussian; weight beyond the edge is lost."""
     offsets = np.arange(side)[:, None] - np.arange(side)
-    weights = np.exp(-0.5 * (offsets / _REACH) ** 2)
+    weights = np.exp(-0.5 * (offsets / _SIGMA) ** 2)
     return np.asarray(weights / weights.sum(1).max(), np.float32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from cxreport.drafting.plan_check import SectionPlan, Sentence, repair
+from cxreport.drafting.plan_check import PlanCheck, Sentence
 from cxreport.drafting.sentence_maps import sentence_maps
 from cxreport.model.manifest import Manifest
 from cxreport.text.detokenise import sentence_text
@@ -48,20 +48,21 @@ def _sections(manifest: Manifest, draft: Draft) -> tuple[dict[Section, tuple[Sen
             if decoded.section is section
         ]
         if manifest.decoding.planned and sentences:
-            sentences, changes = repair(manifest.lexicon, sentences, _section_plan(manifest, draft.plan, section))
+            sentences, changes = _plan_check(manifest, draft.plan, section).repair(sentences)
             repairs += changes
         sections[section] = _distinct(sentences)
     return sections, repairs
 
 
-def _section_plan(manifest: Manifest, plan: Plan, section: Section) -> SectionPlan:
+def _plan_check(manifest: Manifest, plan: Plan, section: Section) -> PlanCheck:
     """Findings state all planned tags, each at its place; the Impression those that belong there."""
-    names = manifest.reporting_names
-    tags = [names[tag] for tag in plan.tags]
-    if section is Section.FINDINGS:
-        return SectionPlan(tags, required=tags, places=manifest.places)
-    impression = [names[tag] for tag in plan.tags if manifest.reporting_tags[tag].impression]
-    return SectionPlan(tags, required=impression, places=None)
+    names, findings = manifest.reporting_names, section is Section.FINDINGS
+    return PlanCheck(
+        lexicon=manifest.lexicon,
+        tags=[names[tag] for tag in plan.tags],
+        required=[names[tag] for tag in plan.tags if findings or manifest.reporting_tags[tag].impression],
+        places=manifest.places if findings else None,
+    )
 
 
 def _distinct(sentences: Sequence[Sentence]) -> tuple[Sentence, ...]:

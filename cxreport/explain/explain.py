@@ -1,4 +1,4 @@
-"""Explain: where in the image the sentences and words of a drafted report, and tags that were asked for, look."""
+"""Explain: maps over the image of the sentences and words of a drafted report, and of tags that the user asks for."""
 
 from __future__ import annotations
 
@@ -22,22 +22,23 @@ __all__ = ["AskedTag", "Explanation", "TagMap", "asked_tags", "explain", "tag_ma
 
 @dataclass(frozen=True)
 class AskedTag:
-    """A tag to look for."""
+    """Reporting tag, or finding of the tag head that speaks for one, whose map the user asks for."""
 
     name: str
     tag: int
     """Index of the reporting tag."""
     text: str
-    """What the patches are compared with."""
+    """Text that the patches are compared with."""
 
 
 @dataclass(frozen=True)
 class TagMap:
-    """Where a sentence about a reporting tag looks, or would look."""
+    """Map of a tag over the patches of the image."""
 
     tag: str
+    """Name of the `AskedTag`."""
     reported_as: str
-    """The reporting tag, which has the probability and is planned or not."""
+    """Reporting tag, which the probability and the plan are about."""
     probability: float
     planned: bool
     weights: Floats
@@ -45,18 +46,18 @@ class TagMap:
 
     @property
     def text(self) -> str:
-        """The tag and what came of it."""
-        of = "" if self.tag == self.reported_as else f", as {self.reported_as}"
-        return f"{self.tag} ({'planned' if self.planned else 'not planned'}{of}, probability {self.probability:.2f})"
+        """The tag, whether it was planned, and its probability."""
+        alias = "" if self.tag == self.reported_as else f", as {self.reported_as}"
+        return f"{self.tag} ({'planned' if self.planned else 'not planned'}{alias}, probability {self.probability:.2f})"
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """The report of one study, and what it was read from."""
+    """Report of one study, tied to its image."""
 
     report: Report
     picture: Pixels
-    """(S, S), or (S, S, 3) in colour: the network's view of the pixels."""
+    """(S, S), or (S, S, 3) in colour: the network's input."""
     sentences: tuple[SentenceMap, ...]
     """Findings first."""
     tags: tuple[TagMap, ...] = ()
@@ -71,16 +72,16 @@ class Explanation:
 def explain(
     model: Model, study: Study, options: GenerateOptions | None = None, tags: Sequence[AskedTag] = ()
 ) -> Explanation | Failure:
-    """Draft the report of a study and tie it to the image.
+    """Draft the report of a study and map it to the image.
 
     Args:
         model: a loaded bundle.
         study: with an image.
-        options: how to draft; attention is always on.
-        tags: to look for, whether planned or not.
+        options: of drafting; attention is always on.
+        tags: to map as well, whether planned or not.
 
     Returns:
-        The explanation, or why the study failed.
+        The explanation, or the failure of the study.
 
     Raises:
         BundleError: the bundle has no attention.
@@ -91,11 +92,16 @@ def explain(
     if isinstance(outcome, Failure):
         return outcome
     if outcome.study.view is None:
-        raise UsageError("Tag probabilities have no image to look at.")
+        raise UsageError("A study of tag probabilities has no image to explain.")
     if outcome.maps is None and (outcome.findings or outcome.impression):
-        raise BundleError("The bundle does not say where its sentences look.", hint="Take another one with --model.")
+        raise BundleError("The bundle does not say where its sentences look.", hint="Choose another with --model.")
     picture = outcome.study.view.pixels
-    return Explanation(outcome, picture, outcome.maps or (), _tag_maps(model, picture, options, tags))
+    return Explanation(
+        report=outcome,
+        picture=picture,
+        sentences=outcome.maps or (),
+        tags=_tag_maps(model, picture, options, tags),
+    )
 
 
 def asked_tags(manifest: Manifest, names: Sequence[str]) -> tuple[AskedTag, ...]:
@@ -105,44 +111,40 @@ def asked_tags(manifest: Manifest, names: Sequence[str]) -> tuple[AskedTag, ...]
         UsageError: the bundle has no such tag.
     """
     reporting = manifest.reporting_names
-    known = {finding: reporting.index(tag) for finding, tag in manifest.aliases.items()}
-    known |= {name: i for i, name in enumerate(reporting)}
-    spelled = {name.lower(): name for name in known}
+    tags = {finding.lower(): _asked_finding(finding, reporting.index(tag)) for finding, tag in manifest.aliases.items()}
+    tags |= {name.lower(): AskedTag(name, i, manifest.lexicon.plain_sentence(name)) for i, name in enumerate(reporting)}
     for name in names:
-        if name.lower() not in spelled:
+        if name.lower() not in tags:
             hint = (
-                f"It has: {', '.join(reporting)}." if reporting else "Only bundles that plan their reports have some."
+                f"It has: {', '.join(reporting)}." if reporting else "Only bundles that plan their reports have tags."
             )
             raise UsageError(f"The bundle has no reporting tag {name!r}.", hint=hint)
-    chosen = dict.fromkeys(spelled[name.lower()] for name in names)
-    return tuple(
-        AskedTag(
-            name, known[name], manifest.lexicon.plain_sentence(name) if name in reporting else name.replace("_", " ")
-        )
-        for name in chosen
-    )
+    return tuple(dict.fromkeys(tags[name.lower()] for name in names))
+
+
+def _asked_finding(name: str, tag: int) -> AskedTag:
+    return AskedTag(name, tag, text=name.replace("_", " "))
 
 
 def tag_map(model: Model, encoding: Encoding, plan: Plan, asked: AskedTag) -> Floats:
-    """(rows, columns) where the sentence looks that would tell a tag, whether the plan has it or not."""
-    likeness = text_map(model, encoding, asked.text)
-    weights = decode.attend(model, encoding, plan, asked.tag) if likeness is None else likeness
-    return square(weights)
+    """(rows, columns) map of a tag, whether the plan has it or not: of its text, or else of a sentence's attention."""
+    weights = text_map(model, encoding, asked.text)
+    return square(decode.attend(model, encoding, plan, asked.tag) if weights is None else weights)
 
 
 def _tag_maps(model: Model, picture: Pixels, options: GenerateOptions, tags: Sequence[AskedTag]) -> tuple[TagMap, ...]:
-    """Ask the decoder where it looks for tags; the image is encoded anew, as reports do not keep its patches."""
+    """Maps of tags; the image is encoded anew, as reports do not keep its patches."""
     if not tags:
         return ()
     (encoding,) = encode(model, [picture])
     plan = make_plan(model.manifest, encoding, HEAD, options.threshold)
     return tuple(
         TagMap(
-            asked.name,
-            model.manifest.reporting_names[asked.tag],
-            float(plan.probabilities[asked.tag]),
-            asked.tag in plan.tags,
-            tag_map(model, encoding, plan, asked),
+            tag=asked.name,
+            reported_as=model.manifest.reporting_names[asked.tag],
+            probability=float(plan.probabilities[asked.tag]),
+            planned=asked.tag in plan.tags,
+            weights=tag_map(model, encoding, plan, asked),
         )
         for asked in tags
     )
