@@ -26,9 +26,8 @@ from cxreport.cli.options import (
     output_option,
 )
 from cxreport.errors import ExitCode, NothingReadableError, UsageError
-from cxreport.explain.graphics import Graphics
 from cxreport.model.choices import Device, Precision
-from cxreport.output.formats import drawn
+from cxreport.output.formats import Graphics, drawn
 
 if TYPE_CHECKING:
     from cxreport.reading.study import ReadOptions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import io
 import json
 from abc import ABC, abstractmethod
@@ -118,6 +119,17 @@ _TABLE = (
 )
 FORMATS = {row.name: row for row in _TABLE}
 """Name -> output format; the first is the default of ``--format``."""
+
+
+class Graphics(enum.StrEnum):
+    """Kinds of pictures in a terminal."""
+
+    AUTO = "auto"
+    """By a graphics protocol where the terminal and the library have one, and else in half blocks."""
+    BLOCKS = "blocks"
+    KITTY = "kitty"
+    SIXEL = "sixel"
+    NONE = "none"
 
 
 def get_formatter(name: str, manifest: Manifest, terminal: TextIO | None = None) -> Formatter:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from cxreport.errors import MissingExtraError
 from cxreport.explain import heatmap
-from cxreport.explain.graphics import Graphics
+from cxreport.output.formats import Graphics
 from cxreport.types import Floats, Grey, Pixels
 
 _ASCII_RAMP, _RAMP = " .:-=+*#%@", " ░▒▓█"

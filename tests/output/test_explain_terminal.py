@@ -13,9 +13,9 @@ from rich.text import Text
 
 from cxreport.errors import MissingExtraError
 from cxreport.explain import heatmap
-from cxreport.explain.graphics import Graphics
 from cxreport.output import terminal_pictures
 from cxreport.output.explain_terminal import render_explanation
+from cxreport.output.formats import Graphics
 from cxreport.output.terminal_pictures import Blocks, Protocol, Shades, make_painter
 
 
