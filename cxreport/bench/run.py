@@ -69,7 +69,7 @@ def benchmark(
         NothingReadableError: no study that can be drafted.
         CxreportError: the bundle cannot be used, or a process failed.
     """
-    model = load_model(bundle, options.device, options.precision, side_by_side=True)
+    model = load_model(bundle, device=options.device, precision=options.precision, side_by_side=True)
     found = Benchmark(describe(model), len(studies), note)
     bench = _Bench(bundle, model, studies, options, found)
     measures = {
@@ -136,7 +136,7 @@ class _Bench:
         for precision in precision_facts(self.bundle, load_manifest(self.bundle)).available:
             if precision == Precision.FLOAT16:  # of GPUs
                 continue
-            other = load_model(self.bundle, Device.CPU, precision, side_by_side=True)
+            other = load_model(self.bundle, device=Device.CPU, precision=precision, side_by_side=True)
             self.found.encoders[precision] = measure_encoder(other, inputs, repeats)
 
     def wall(self) -> None:
@@ -147,7 +147,7 @@ class _Bench:
         try:
             if any(importlib.util.find_spec(name) is None for name in ("torch", "onnx")):
                 raise MissingExtraError("Eager PyTorch", "train")
-            alone = load_model(self.bundle, self.options.device, self.options.precision)
+            alone = load_model(self.bundle, device=self.options.device, precision=self.options.precision)
             self.found.eager = compare(alone, self.bundle, self.all[:_EAGER], self.options.repeats)
         except (MissingExtraError, BundleError) as error:
             self.found.left_out[Part.EAGER] = error.message

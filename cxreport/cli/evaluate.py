@@ -118,7 +118,6 @@ def evaluate(
         from cxreport.cli.progress import Progress
         from cxreport.evaluate.drafting import EvaluateOptions
         from cxreport.evaluate.run import evaluate as measure
-        from cxreport.model.bundle import find_bundle
         from cxreport.model.precision import load_model
 
         with Progress(shown=sys.stderr.isatty()) as progress:
@@ -127,7 +126,7 @@ def evaluate(
             if compare and folders.openi:
                 figures = compare_runs(runs or [], folders.openi, folders.nih, options, precision)
             else:
-                model = load_model(find_bundle(bundle), Device.CPU, precision, side_by_side=True)
+                model = load_model(bundle, device=Device.CPU, precision=precision, side_by_side=True)
                 figures = measure(model, folders.openi, folders.nih, options, folders.coco, boxes)
         try:
             if plot:

@@ -88,7 +88,6 @@ def explain(
         from cxreport import DISCLAIMER
         from cxreport.drafting.pipeline import GenerateOptions
         from cxreport.explain import explain as stage
-        from cxreport.model.bundle import find_bundle
         from cxreport.model.precision import load_model
         from cxreport.output.explain_page import write_files
         from cxreport.output.explain_terminal import render_explanation
@@ -98,7 +97,7 @@ def explain(
 
         if not quiet:
             say(DISCLAIMER)
-        model = load_model(find_bundle(bundle), device, precision)
+        model = load_model(bundle, device=device, precision=precision)
         tags = stage.asked_tags(model.manifest, explain_tag or [])
         console = Console()
         painter = make_painter(graphics, console, width)

@@ -97,7 +97,9 @@ def generate(
         from cxreport.retrieval.index import open_index
 
         with Progress(shown=not quiet and sys.stderr.isatty()) as progress:
-            model = load_model(find_bundle(bundle), device, precision, side_by_side=_may_be_several(paths))
+            model = load_model(
+                find_bundle(bundle), device=device, precision=precision, side_by_side=_may_be_several(paths)
+            )
             manifest = model.manifest
             reading = ReadOptions(
                 force=force,

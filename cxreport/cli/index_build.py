@@ -82,7 +82,6 @@ def build(
 
         from cxreport.cli.progress import Progress
         from cxreport.datasets.report_files import read_reports, sort_paths
-        from cxreport.model.bundle import find_bundle
         from cxreport.model.precision import load_model
         from cxreport.reading.ahead import read_ahead
         from cxreport.reading.study import ReadOptions
@@ -91,7 +90,7 @@ def build(
         from cxreport.retrieval.index_file import IndexWriter
 
         with Progress(shown=not quiet and sys.stderr.isatty()) as progress:
-            model = load_model(find_bundle(bundle), device, precision, side_by_side=True)
+            model = load_model(bundle, device=device, precision=precision, side_by_side=True)
             check_text_encoder(model.manifest)
             report_paths, image_paths = sort_paths(listed(paths))
             reports = selection.listed(selection.with_text(read_reports(report_paths)))

@@ -58,6 +58,7 @@ def _bundle(folder: Path, manifest: Manifest) -> dict[str, Any]:
         "name": manifest.name,
         "version": manifest.version,
         "sha256": manifest.sha256,
+        "encoder": manifest.encoder,
         "architecture": manifest.architecture,
         "image_size": manifest.image_size,
         "tags": [{"name": tag.name, "threshold": round(float(tag.threshold), 4)} for tag in manifest.tags],
@@ -70,7 +71,7 @@ def _precision(facts: PrecisionFacts) -> dict[str, Any]:
     """Describe the precisions of the bundle, and the one that a CPU run takes."""
     return {
         "available": list(facts.available),
-        "on_cpu": facts.chosen,
+        "on_cpu": facts.on_cpu,
         "int8_dot_product": facts.dot_product,
         "encoder_ms": facts.measured_ms,
         "int8_sha256": facts.int8_sha256,
@@ -93,8 +94,9 @@ def _text(facts: dict[str, Any]) -> str:
     bundle, decoders = facts["bundle"], facts["dicom_decoders"]
     lines = {"cxreport": facts["version"], "bundle": "unusable"}
     if bundle is not None:
+        networks = f"{bundle['encoder']} and {bundle['architecture']}"
         lines |= {
-            "bundle": f"{bundle['name']} {bundle['version']}, {bundle['architecture']}, {bundle['image_size']} px",
+            "bundle": f"{bundle['name']} {bundle['version']}, {networks}, {bundle['image_size']} px",
             "path": bundle["path"],
             "sha256": bundle["sha256"],
             "tags": ", ".join(tag["name"] for tag in bundle["tags"]),

@@ -73,7 +73,6 @@ def retrieve(
             raise UsageError("Give one of --image and --text.")
 
         from cxreport.cli.progress import Progress
-        from cxreport.model.bundle import find_bundle
         from cxreport.model.precision import load_model
         from cxreport.output.retrieval_record import Retrieval, to_retrieval_record
         from cxreport.retrieval.embed import embed_texts
@@ -81,7 +80,7 @@ def retrieve(
         from cxreport.text.tokens import unknown_words
 
         with Progress(shown=not quiet and sys.stderr.isatty()):
-            model = load_model(find_bundle(bundle), device, precision)
+            model = load_model(bundle, device=device, precision=precision)
             entries = open_index(index, model.manifest)
             study = None
             if text is not None:

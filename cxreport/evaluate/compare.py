@@ -158,7 +158,11 @@ def compare(
 
 
 def _load(bundle: Path, precision: Precision) -> Model:
-    return Model.load(bundle, "cpu") if precision is Precision.AUTO else load_model(bundle, "cpu", precision)
+    return (
+        Model.load(bundle, "cpu")
+        if precision is Precision.AUTO
+        else load_model(bundle, device="cpu", precision=precision)
+    )
 
 
 def _read(folder: Path, labels: Floats, limit: int | None) -> _Data:

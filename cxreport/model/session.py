@@ -84,7 +84,7 @@ class Model(Calls):
     @classmethod
     def load(
         cls,
-        folder: Path,
+        folder: str | Path,
         device: Device | str = Device.AUTO,
         threads: int | None = None,
         half: bool = False,
@@ -105,7 +105,8 @@ class Model(Calls):
             BundleError: incomplete, altered, or graphs that do not fit ``model.json``.
             DeviceError: CUDA was asked for and does not work.
         """
-        device, manifest = Device(device), load_manifest(folder)
+        folder, device = Path(folder), Device(device)
+        manifest = load_manifest(folder)
         graphs = read_graphs(folder, manifest)
         ort.set_default_logger_severity(4)
         ort.disable_telemetry_events()

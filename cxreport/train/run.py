@@ -13,6 +13,7 @@ import shutil
 from pathlib import Path
 
 from cxreport.errors import TrainingError
+from cxreport.text.lexicon import LEXICON_FILE, packaged
 from cxreport.train.captions import train_captions
 from cxreport.train.config import TrainConfig, load_config, parse_config
 from cxreport.train.data.features import FEATURES_FILE
@@ -65,13 +66,17 @@ def train(
 
 
 def _claim(run: Path, recipe: str) -> None:
-    """Make the run folder the recipe's own; an interrupted run goes on only under the same recipe."""
+    """Make the run folder the recipe's own; an interrupted run goes on only under the same recipe and lexicon."""
     run.mkdir(parents=True, exist_ok=True)
-    kept = run / CONFIG_FILE
-    if not kept.exists():
-        kept.write_text(recipe, encoding="utf-8")
-    elif kept.read_text(encoding="utf-8") != recipe:
-        raise TrainingError(f"{run}: holds a run of another recipe.", hint="Name a new run folder with --out.")
+    for name, kind, content in (
+        (CONFIG_FILE, "recipe", recipe.encode()),
+        (LEXICON_FILE, "lexicon", packaged().toml),
+    ):
+        path = run / name
+        if not path.exists():
+            path.write_bytes(content)
+        elif path.read_bytes() != content:
+            raise TrainingError(f"{run}: holds a run of another {kind}.", hint="Name a new run folder with --out.")
 
 
 def _take_encoder(config: TrainConfig, source: Path, run: Path) -> None:

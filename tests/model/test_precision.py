@@ -6,13 +6,14 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from cxreport.errors import BundleError
-from cxreport.model import cpus
-from cxreport.model import precision as loading
+from cxreport.model import cpus, precision
 from cxreport.model.bundle import load_manifest
+from cxreport.model.choices import Device
 from cxreport.model.precision import load_model, precision_facts
 from cxreport.model.session import EncoderOutput, Model
 
@@ -35,7 +36,7 @@ def pair(tiny_bundle: Path, tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def modern_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(loading.sys, "platform", "linux")
+    monkeypatch.setattr(precision.sys, "platform", "linux")
     path = tmp_path / "cpuinfo"
     path.write_text(MODERN)
     monkeypatch.setattr(cpus, "_CPUINFO", path)
@@ -58,7 +59,7 @@ def take(milliseconds: dict[str, float], monkeypatch: pytest.MonkeyPatch) -> lis
         return encode(self, image)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Model, "encode_batch", timed)
-    monkeypatch.setattr(loading.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(precision.time, "perf_counter", lambda: now[0])
     return ran
 
 
@@ -67,15 +68,15 @@ def test_the_faster_one_runs_and_is_measured_once(
     pair: Path, monkeypatch: pytest.MonkeyPatch, int8: float, chosen: str
 ) -> None:
     manifest = load_manifest(pair)
-    assert precision_facts(pair, manifest).chosen is None
+    assert precision_facts(pair, manifest).on_cpu is None
     ran = take({"float32": 100.0, "int8": int8}, monkeypatch)
-    assert load_model(pair, "cpu").manifest.precision == chosen
+    assert load_model(pair, device="cpu").manifest.precision == chosen
     assert set(ran) == {"float32", "int8"}
     measured = len(ran)
-    assert load_model(pair, "cpu").manifest.precision == chosen
+    assert load_model(pair, device="cpu").manifest.precision == chosen
     assert len(ran) == measured
     facts = precision_facts(pair, manifest)
-    assert (facts.chosen, facts.measured_ms) == (chosen, {"float32": 100.0, "int8": pytest.approx(int8)})
+    assert (facts.on_cpu, facts.measured_ms) == (chosen, {"float32": 100.0, "int8": pytest.approx(int8)})
 
 
 def test_a_cpu_that_may_saturate_sums_never_gets_int8_unasked(
@@ -83,57 +84,57 @@ def test_a_cpu_that_may_saturate_sums_never_gets_int8_unasked(
 ) -> None:
     modern_cpu.write_text(OLD)
     ran = take({"float32": 100.0, "int8": 1.0}, monkeypatch)
-    assert load_model(pair, "cpu").manifest.precision == "float32"
+    assert load_model(pair, device="cpu").manifest.precision == "float32"
     assert not ran
     assert not precision_facts(pair, load_manifest(pair)).dot_product
-    assert load_model(pair, "cpu", "int8").manifest.precision == "int8"
+    assert load_model(pair, device="cpu", precision="int8").manifest.precision == "int8"
 
 
 def test_another_cpu_or_bundle_is_measured_anew(pair: Path, modern_cpu: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ran = take({"float32": 100.0, "int8": 20.0}, monkeypatch)
-    load_model(pair, "cpu")
+    load_model(pair, device="cpu")
     once = len(ran)
     modern_cpu.write_text(MODERN.replace("9000", "9001"))
-    load_model(pair, "cpu")
+    load_model(pair, device="cpu")
     assert len(ran) == 2 * once
     edit(pair / "int8", name="renamed")
-    load_model(pair, "cpu")
+    load_model(pair, device="cpu")
     assert len(ran) == 3 * once
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"a": 1}', '{"a": {"int8": "fast"}}', "\0"])
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"a": 1}', '{"a": {"int8": "fast"}}', "\0", "[" * 100_000])
 def test_a_damaged_cache_counts_as_none(pair: Path, tmp_path: Path, content: str) -> None:
     path = tmp_path / "cache" / "cxreport" / "encoder_ms.json"
     path.parent.mkdir(parents=True)
     path.write_text(content)
     assert precision_facts(pair, load_manifest(pair)).measured_ms is None
-    assert load_model(pair, "cpu").manifest.precision in ("float32", "int8")
+    assert load_model(pair, device="cpu").manifest.precision in ("float32", "int8")
     assert precision_facts(pair, load_manifest(pair)).measured_ms
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(pair: Path, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where the folder should be")
-    assert load_model(pair, "cpu").manifest.precision in ("float32", "int8")
+    assert load_model(pair, device="cpu").manifest.precision in ("float32", "int8")
     assert precision_facts(pair, load_manifest(pair)).measured_ms is None
 
 
 def test_a_precision_that_is_asked_for_is_loaded_or_refused(pair: Path, tiny_bundle: Path) -> None:
-    assert load_model(pair, "cpu", "float32").manifest.precision == "float32"
-    assert load_model(pair, "cpu", "int8").manifest.precision == "int8"
-    assert load_model(pair / "int8", "cpu").manifest.precision == "int8"
+    assert load_model(pair, device="cpu", precision="float32").manifest.precision == "float32"
+    assert load_model(pair, device="cpu", precision="int8").manifest.precision == "int8"
+    assert load_model(pair / "int8", device="cpu").manifest.precision == "int8"
     with pytest.raises(BundleError, match="no float32 precision"):
-        load_model(pair / "int8", "cpu", "float32")
+        load_model(pair / "int8", device="cpu", precision="float32")
     with pytest.raises(BundleError, match="no int8 precision") as caught:
-        load_model(tiny_bundle, "cpu", "int8")
+        load_model(tiny_bundle, device="cpu", precision="int8")
     assert "--int8" in caught.value.hint
 
 
 def test_an_int8_bundle_of_another_float_bundle_is_refused(pair: Path) -> None:
     edit(pair, name="trained again")
-    for precision in ("auto", "int8"):
+    for name in ("auto", "int8"):
         with pytest.raises(BundleError, match="made from another bundle"):
-            load_model(pair, "cpu", precision)  # type: ignore[arg-type]
-    assert load_model(pair, "cpu", "float32").manifest.name == "trained again"
+            load_model(pair, device="cpu", precision=name)
+    assert load_model(pair, device="cpu", precision="float32").manifest.name == "trained again"
 
 
 @pytest.mark.parametrize(
@@ -178,3 +179,27 @@ def test_an_index_serves_both_precisions(pair: Path, run_cli: Callable, phantoms
     assert built.exit_code == 0, built.stderr
     found = run_cli("retrieve", index, "--model", pair, "--precision", "int8", "--text", "pleural effusion")
     assert found.exit_code == 0, found.stderr
+
+
+def test_without_a_home_each_run_measures(pair: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In containers the user may have neither HOME nor an entry in passwd, which Path.home() raises an error for."""
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", Mock(side_effect=RuntimeError("Could not determine home directory.")))
+    ran = take({"float32": 100.0, "int8": 20.0}, monkeypatch)
+    for times in (1, 2):
+        assert precision_facts(pair, load_manifest(pair)).measured_ms is None
+        assert load_model(pair, device="cpu").manifest.precision == "int8"
+        assert len(ran) == 10 * times
+
+
+def test_the_bundle_is_a_path_a_string_or_the_shipped_one(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_model(str(tiny_bundle)).manifest.name == "tiny"
+    monkeypatch.setattr(precision, "find_bundle", lambda bundle: bundle or tiny_bundle)
+    assert load_model().manifest.name == "tiny"
+    assert load_model(device="cpu").device is Device.CPU
+
+
+@pytest.mark.parametrize("wrong", [{"device": "gpu"}, {"precision": "int4"}])
+def test_unknown_devices_and_precisions(tiny_bundle: Path, wrong: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="not a valid"):
+        load_model(tiny_bundle, **wrong)

@@ -12,7 +12,7 @@ import torch
 
 from cxreport.errors import ExportError
 from cxreport.model.manifest import DecodingDefaults, DistanceLimits, EvidenceModel, ReportingTag, Tag
-from cxreport.text.lexicon import packaged
+from cxreport.text.lexicon import LEXICON_FILE, Lexicon, packaged
 from cxreport.train.config import TrainConfig, load_config
 from cxreport.train.export.bundle import BundleDescription, write_bundle
 from cxreport.train.export.parity import Networks
@@ -60,7 +60,7 @@ def export(run: Path, out: Path) -> dict[str, Any]:
             f"{run}: not a finished training run ({Path(error.filename or '').name} is missing).",
             hint="Run `cxreport train` with the same --out again; it goes on where it stopped.",
         ) from error
-    figures = write_bundle(out, networks, _describe(config, described))
+    figures = write_bundle(out, networks, _describe(config, described, _lexicon(run)))
     for source, name in ((CONFIG_FILE, "recipe.toml"), (LOG_FILE, "training_log.jsonl")):
         (out / name).write_bytes((run / source).read_bytes())
     return figures
@@ -113,7 +113,13 @@ def _decoding(config: TrainConfig) -> DecodingDefaults:
     return DecodingDefaults(_MAX_SENTENCES, _MIN_WORDS, reports.max_words, reports.plan == "tags", len(reports.denied))
 
 
-def _describe(config: TrainConfig, run: dict[str, Any]) -> BundleDescription:
+def _lexicon(run: Path) -> Lexicon:
+    """Lexicon that a run's targets were read with; the package's for a run from before 0.5.0, which kept none."""
+    path = run / LEXICON_FILE
+    return Lexicon(path.read_bytes(), str(path)) if path.exists() else packaged()
+
+
+def _describe(config: TrainConfig, run: dict[str, Any], lexicon: Lexicon) -> BundleDescription:
     pictures = config.pairing == "captions"
     return BundleDescription(
         name=config.name,
@@ -126,7 +132,9 @@ def _describe(config: TrainConfig, run: dict[str, Any]) -> BundleDescription:
         evidence={name: _evidence(raw) for name, raw in run["evidence"].items()},
         vocabulary=tuple(run["vocabulary"]),
         extra_words=tuple(run["extra_words"]),
+        encoder=config.encoder.name,
         architecture=config.architecture,
+        lexicon=lexicon,
         decoding=_decoding(config),
         typicality=DistanceLimits(**run["typicality"]),
         licence=_PICTURE_LICENCE if pictures else _LICENCE,
@@ -140,13 +148,13 @@ def _describe(config: TrainConfig, run: dict[str, Any]) -> BundleDescription:
             "val_false_alarms": run["val_false_alarms"],
             **run["counts"],
         },
-        aliases=_aliases(run["reporting_tags"]),
+        aliases=_aliases(run["reporting_tags"], lexicon),
     )
 
 
-def _aliases(reporting: list[str]) -> dict[str, str]:
+def _aliases(reporting: list[str], lexicon: Lexicon) -> dict[str, str]:
     """The NIH findings' names for those reporting tags that there are."""
-    return {f: tag for tag, findings in packaged().nih_findings.items() if tag in reporting for f in findings}
+    return {f: tag for tag, findings in lexicon.nih_findings.items() if tag in reporting for f in findings}
 
 
 def _evidence(raw: dict[str, Any]) -> EvidenceModel:

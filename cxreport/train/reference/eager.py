@@ -29,7 +29,6 @@ from cxreport.types import Encoding, Pixels
 __all__ = ["EagerModel", "load_eager"]
 
 _ARCHITECTURE: Literal["co-attention"] = "co-attention"
-_ENCODER = "vgg19"
 _Weights = dict[str, Tensor]
 
 
@@ -67,15 +66,18 @@ def load_eager(folder: Path) -> EagerModel:
         folder: of the bundle.
 
     Raises:
-        BundleError: unusable, quantised, or of another architecture than co-attention.
+        BundleError: unusable, quantised, of an encoder that is not in `ENCODERS`, or of another architecture than
+            co-attention.
     """
     manifest = load_manifest(folder)
+    convolutions = ENCODERS.get(manifest.encoder)
+    if convolutions is None:
+        raise BundleError(f"{folder}: unknown encoder {manifest.encoder!r}.", hint="Leave PyTorch out.")
     if manifest.architecture != _ARCHITECTURE or manifest.precision != Precision.FLOAT32:
         raise BundleError(f"{folder}: PyTorch runs float bundles with {_ARCHITECTURE}.", hint="Leave PyTorch out.")
     graphs = {name: onnx.load_from_string(content) for name, content in read_graphs(folder, manifest).items()}
     encoder_weights = _weights(graphs[ENCODER])
     deviation = encoder_weights["encoder.norm.deviation"]
-    convolutions = ENCODERS[_ENCODER]
     trunk = convolutions(manifest.sizes.patch_dim / convolutions.full_patch_dim)
     encoder = Encoder(trunk, manifest.sizes.tags)
     _fill(encoder.features, encoder_weights, "encoder.features.")

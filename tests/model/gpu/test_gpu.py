@@ -328,13 +328,13 @@ def test_what_cuda_lacks_is_named(
 
 def test_float16_is_for_gpus(folder: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="for GPUs"):
-        precision.load_model(folder, "cpu", "float16")
+        precision.load_model(folder, device="cpu", precision="float16")
     with pytest.raises(BundleError, match="no float16 precision"):
-        precision.load_model(tiny_bundle, "auto", "float16")
+        precision.load_model(tiny_bundle, device="auto", precision="float16")
     monkeypatch.setattr(cuda, "has_driver", lambda: False)
     with pytest.raises(DeviceError, match="no NVIDIA driver"):
-        precision.load_model(folder, "auto", "float16")
-    assert precision.load_model(folder, "auto").manifest.precision == "float32"
+        precision.load_model(folder, device="auto", precision="float16")
+    assert precision.load_model(folder, device="auto").manifest.precision == "float32"
 
 
 def test_info_tells_the_precision_of_gpus(folder: Path, run_cli: Callable) -> None:
@@ -390,7 +390,7 @@ def test_the_shipped_bundle_searches_words(shipped: Path) -> None:
 
 @needs_gpu
 def test_the_gpu_writes_what_the_cpu_writes(shipped: Path) -> None:
-    models = [precision.load_model(shipped, device) for device in ("cpu", "cuda")]
+    models = [precision.load_model(shipped, device=device) for device in ("cpu", "cuda")]
     assert WORD_SEARCH in models[1].bound_steps
     assert models[1].manifest.precision == "float16"
     images = radiographs(64)
