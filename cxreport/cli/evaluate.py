@@ -117,17 +117,25 @@ def evaluate(
         from cxreport.cli.comparison import compare_runs
         from cxreport.cli.progress import Progress
         from cxreport.evaluate.drafting import EvaluateOptions
+        from cxreport.evaluate.run import Collections
         from cxreport.evaluate.run import evaluate as measure
         from cxreport.model.precision import load_model
 
         with Progress(shown=sys.stderr.isatty()) as progress:
-            options = EvaluateOptions(bootstrap, limit, samples, from_images, progress.count)
+            options = EvaluateOptions(
+                bootstrap=bootstrap,
+                limit=limit,
+                samples=samples,
+                from_images=from_images,
+                report_progress=progress.count,
+            )
             figures: Evaluation | Comparison
             if compare and folders.openi:
                 figures = compare_runs(runs or [], folders.openi, folders.nih, options, precision)
             else:
                 model = load_model(bundle, device=Device.CPU, precision=precision, side_by_side=True)
-                figures = measure(model, folders.openi, folders.nih, options, folders.coco, boxes)
+                collections = Collections(openi=folders.openi, nih=folders.nih, coco=folders.coco, boxes=boxes)
+                figures = measure(model, collections, options)
         try:
             if plot:
                 _plot(figures, plot)

@@ -1,4 +1,4 @@
-"""How often the bundle warns of images or refuses them: chest radiographs, and what is none."""
+"""Abstention: shares of images that a bundle warns of or refuses, chest radiographs and others."""
 
 from __future__ import annotations
 
@@ -13,16 +13,14 @@ from PIL import Image, ImageOps
 from pydicom.data import get_testdata_file
 
 from cxreport.evaluate.bootstrap import Figure, draw_studies, mean_statistics
-from cxreport.model.encode import encode
+from cxreport.evaluate.drafting import encode_images
 from cxreport.model.session import Model
-from cxreport.reading.network_input import network_input
 from cxreport.reading.study import ReadOptions, read_studies
 from cxreport.types import Grey, Study
 
 METRICS = ("warned", "refused")
 _ALTERED = 100
 """Images that are altered in each way."""
-_BATCH = 32
 _RADIOGRAPH = "real radiograph"
 _FILES = {
     _RADIOGRAPH: ("RG1_UNCR.dcm",),
@@ -37,11 +35,11 @@ _FILES = {
 
 @dataclass(frozen=True)
 class AbstentionRates:
-    """Of images of one kind."""
+    """Shares of images of one kind."""
 
     kind: str
     plausible: bool
-    """Whether these are frontal chest radiographs, of which warnings and refusals are false alarms."""
+    """Whether these are frontal chest radiographs, so that warnings and refusals are false alarms."""
     images: int
     shares: dict[str, Figure]
     """By the names of `METRICS`: warned or refused, and refused."""
@@ -60,36 +58,36 @@ def measure_abstention(
         plausible: whether they are frontal chest radiographs.
     """
     limits = model.manifest.typicality
-    inputs = [network_input(np.ascontiguousarray(image), model.manifest.image_size) for image in images]
-    encodings = [e for i in range(0, len(inputs), _BATCH) for e in encode(model, inputs[i : i + _BATCH])]
-    distances = np.array([encoding.distance for encoding in encodings])
-    beyond = ~(distances[:, None] <= [limits.warn, limits.refuse])
-    shares = mean_statistics(METRICS, beyond.astype(float)).estimate(draw_studies(len(inputs), resamples))
-    return AbstentionRates(kind, plausible, len(inputs), shares)
+    contiguous = (np.ascontiguousarray(image) for image in images)
+    distances = np.array([encoding.distance for encoding in encode_images(model, contiguous)])
+    alarms = ~(distances[:, None] <= [limits.warn, limits.refuse])
+    shares = mean_statistics(METRICS, alarms.astype(float)).estimate(draw_studies(len(distances), resamples))
+    return AbstentionRates(kind=kind, plausible=plausible, images=len(distances), shares=shares)
 
 
 def abstain_on_altered(model: Model, pixels: NDArray[np.uint8], resamples: int) -> list[AbstentionRates]:
-    """What can be made of some of the chest radiographs (N, S, S)."""
-    some = pixels[:: -(-len(pixels) // _ALTERED)]
+    """Measure alterations of chest radiographs (N, S, S), of at most `_ALTERED` of them."""
+    originals = pixels[:: -(-len(pixels) // _ALTERED)]
     random = np.random.default_rng(0)
     return [
-        measure_abstention(model, kind, [alter(i, random) for i in some], resamples, plausible=kind in _PLAUSIBLE)
+        measure_abstention(model, kind, [alter(i, random) for i in originals], resamples, plausible=kind in _PLAUSIBLE)
         for kind, alter in (_PLAUSIBLE | _IMPLAUSIBLE).items()
     ]
 
 
 def abstain_on_files(model: Model, resamples: int) -> list[AbstentionRates]:
-    """Real files, whatever their headers say."""
-    found = []
+    """Measure real files, whatever their headers say."""
+    rates = []
     for kind, names in _FILES.items():
         paths = [Path(str(path)) for name in names if (path := get_testdata_file(name, download=False))]
         if paths:
-            found.append(measure_abstention(model, kind, _read(model, paths), resamples, plausible=kind == _RADIOGRAPH))
-    return found
+            images = _read(model, paths)
+            rates.append(measure_abstention(model, kind, images, resamples, plausible=kind == _RADIOGRAPH))
+    return rates
 
 
 def abstain_on_openi(model: Model, folder: Path, resamples: int) -> list[AbstentionRates]:
-    """Frontal and lateral images of Open-I, as far as ``images/`` is there."""
+    """Measure frontal and lateral images of Open-I, as far as ``images/`` is there."""
     paths: dict[str, list[Path]] = {"Frontal": [], "Lateral": []}
     with (folder / "chexnet_predictions.csv").open(newline="") as stream:
         for row in csv.DictReader(stream):
@@ -97,9 +95,9 @@ def abstain_on_openi(model: Model, folder: Path, resamples: int) -> list[Abstent
             if path.exists():
                 paths[row["projection"]].append(path)
     return [
-        measure_abstention(model, f"Open-I {name.lower()}", _read(model, some), resamples, plausible=name == "Frontal")
-        for name, some in paths.items()
-        if some
+        measure_abstention(model, f"Open-I {name.lower()}", _read(model, files), resamples, plausible=name == "Frontal")
+        for name, files in paths.items()
+        if files
     ]
 
 
@@ -131,12 +129,12 @@ def _cropped(image: Grey, _: np.random.Generator) -> Grey:
 
 
 def _framed(image: Grey, _: np.random.Generator) -> Grey:
-    """Squeezed to four fifths of the width, black at the sides."""
+    """Squeeze to four fifths of the width, black at the sides."""
     return _in_black(image, len(image) * 4 // 5)
 
 
 def _squeezed(image: Grey, _: np.random.Generator) -> Grey:
-    """Squeezed to half the width, black at the sides."""
+    """Squeeze to half the width, black at the sides."""
     return _in_black(image, len(image) // 2)
 
 

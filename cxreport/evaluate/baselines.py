@@ -1,4 +1,4 @@
-"""Reports without a model: what the figures of one have to be compared with."""
+"""Reports without a model, to compare the figures of one with: constant, frequent, random and nearest train texts."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ _ORDER = 4
 
 
 def best_constant(train: Sequence[str], references: Sequence[Sequence[str]] | None = None) -> int:
-    """Index of the train text with the best corpus BLEU-4 when it is written for every train study.
+    """Find the train text with the best corpus BLEU-4 when it is written for every train study: its index.
 
     All texts are tried, exactly: with one text for all, the correct n-grams are a sum over its n-grams of how many
     studies have each in a reference at least once, twice and so on, which one pass over the references counts.
 
     Args:
         train: M prepared texts.
-        references: of each of N train studies, prepared; the M texts, one each, where it is None.
+        references: prepared texts of each of N train studies; None takes the M texts, one each.
     """
     references = [[text] for text in train] if references is None else references
     at_least: defaultdict[tuple[str, ...], Counter[int]] = defaultdict(Counter)
-    for several in references:
-        for ngram, times in reduce(or_, (_ngrams(text.split()) for text in several)).items():
+    for texts in references:
+        for ngram, times in reduce(or_, (_ngrams(text.split()) for text in texts)).items():
             at_least[ngram].update(range(1, times + 1))
-    own = [len(text.split()) for text in train]
-    lengths = [[len(text.split()) for text in several] for several in references]
-    nearest = {length: sum(closest_length(length, some) for some in lengths) for length in set(own)}
+    lengths = [len(text.split()) for text in train]
+    reference_lengths = [[len(text.split()) for text in texts] for texts in references]
+    closest = {n: sum(closest_length(n, choices) for choices in reference_lengths) for n in set(lengths)}
     sums = np.zeros((len(train), 2 + 2 * _ORDER))
-    sums[:, 0], sums[:, 1] = np.array(own) * len(references), [nearest[length] for length in own]
+    sums[:, 0], sums[:, 1] = np.array(lengths) * len(references), [closest[length] for length in lengths]
     for n in range(_ORDER):
-        sums[:, 2 + n] = np.maximum(np.array(own) - n, 0) * len(references)
+        sums[:, 2 + n] = np.maximum(np.array(lengths) - n, 0) * len(references)
     for i, text in enumerate(train):
         for ngram, times in _ngrams(text.split()).items():
             sums[i, 1 + _ORDER + len(ngram)] += sum(at_least[ngram][k] for k in range(1, times + 1))
@@ -46,20 +46,20 @@ def best_constant(train: Sequence[str], references: Sequence[Sequence[str]] | No
 
 
 def most_frequent(train: Sequence[str]) -> int:
-    """Index of the first of the train texts that comes most often."""
+    """Find the train text that comes most often, the first of several: its index."""
     return list(train).index(Counter(train).most_common(1)[0][0])
 
 
 def random_reports(studies: int, train: int) -> NDArray[np.int64]:
-    """(studies,) indices of train texts drawn at random, the same each time."""
+    """Draw train texts at random, the same each time: (studies,) indices."""
     return np.random.default_rng(_SEED).integers(0, train, studies)
 
 
 def nearest_neighbours(studies: NDArray[np.float32], train: NDArray[np.float32]) -> NDArray[np.int64]:
-    """For each study the train study with the nearest evidence, by Euclidean distance between logits.
+    """Find the train study with the nearest evidence, by Euclidean distance between logits.
 
     Args:
-        studies: (N, T) a classifier's probabilities.
+        studies: (N, T) probabilities of a classifier.
         train: (M, T) likewise.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Captions drafted from images in COCO's layout, against what people wrote of them."""
+"""Evaluation on COCO: captions drafted from images, against those of people."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from PIL import Image
 
 from cxreport.datasets.coco import SPLIT_FILE, CocoImage, ShapeBox, read_boxes, read_captions
 from cxreport.evaluate import baselines
-from cxreport.evaluate.bootstrap import Figure, Systems, draw_studies
-from cxreport.evaluate.drafting import EvaluateOptions, draft, missing_data_told
-from cxreport.evaluate.grounding.words import Pointed, PointingFigures, pointing_game
+from cxreport.evaluate.bootstrap import Figure, Systems, draw_studies, estimate_all
+from cxreport.evaluate.drafting import EvaluateOptions, draft, missing_files_reported
+from cxreport.evaluate.grounding.words import MappedImage, PointingFigures, pointing_game
 from cxreport.evaluate.text.metrics import CaptionMetrics
 from cxreport.evaluate.text.tokens import CaptionTokenizer
 from cxreport.evaluate.text.variety import variety
@@ -28,7 +28,7 @@ _SEED = 20141120
 
 @dataclass(frozen=True)
 class CocoSample:
-    """The caption of an image, as an example."""
+    """Example of a caption."""
 
     image: str
     caption: str
@@ -46,17 +46,23 @@ class CocoFigures:
     metrics: str
     """Versions of the text metrics."""
     words: str
-    """How captions were cut into words."""
+    """Name of the tokenizer."""
     images: int
     references: int
     """Of all images together."""
     systems: Systems
-    """Who wrote -> metric -> figure. `HUMAN` is one reference of each image against its others, at a disadvantage to
-    who is measured against them all; `LIKE_HUMAN` is the model against those others."""
+    """By system and metric. `HUMAN` is one reference of each image against its others, at a disadvantage to systems
+    that are measured against them all; `LIKE_HUMAN` is the model against those others."""
     pointing: PointingFigures | None
     """None without boxes, without maps, or without a word that names a shape of its image."""
     samples: tuple[CocoSample, ...]
     """The first images, whatever their captions are like."""
+
+    @property
+    def signature(self) -> str:
+        """Images, tokenizer and versions of metrics."""
+        sizes = f"{self.images}, {self.references} references"
+        return f"coco {self.name} {self.split} ({sizes}) | {self.words} | {self.metrics}"
 
 
 def evaluate_coco(model: Model, folder: Path, options: EvaluateOptions) -> CocoFigures:
@@ -72,109 +78,102 @@ def evaluate_coco(model: Model, folder: Path, options: EvaluateOptions) -> CocoF
         TrainingError: a file is not what it should be.
         CxreportError: an image could not be captioned.
     """
-    with missing_data_told():
+    with missing_files_reported():
         train, val = read_captions(folder, "train"), read_captions(folder, "val")[: options.limit]
     boxes = read_boxes(folder)
     drafted = draft(model, read_studies(image.path for image in val), options, attention=bool(boxes))
     by_path = {report.study.sources[0]: report for report in drafted}
     reports = [by_path[str(image.path)] for image in val]
     texts = [" ".join(report.findings) for report in reports]
-    metrics, tokenize = CaptionMetrics(), CaptionTokenizer()
-    systems = score([image.captions for image in val], texts, train, metrics, tokenize, options.bootstrap)
+    scorer = CaptionScorer(CaptionMetrics(), CaptionTokenizer(), options.bootstrap)
+    systems = scorer.score([image.captions for image in val], texts, train)
     return CocoFigures(
-        folder.resolve().name,
-        f"val of {SPLIT_FILE}" if (folder / SPLIT_FILE).exists() else "val",
-        metrics.signature,
-        tokenize.signature,
-        len(val),
-        sum(len(image.captions) for image in val),
-        systems,
-        point(val, reports, boxes, options.bootstrap),
-        tuple(
-            CocoSample(image.path.name, text, image.captions[0])
+        name=folder.resolve().name,
+        split=f"val of {SPLIT_FILE}" if (folder / SPLIT_FILE).exists() else "val",
+        metrics=scorer.metrics.signature,
+        words=scorer.tokenize.signature,
+        images=len(val),
+        references=sum(len(image.captions) for image in val),
+        systems=systems,
+        pointing=measure_pointing(val, reports, boxes, options.bootstrap),
+        samples=tuple(
+            CocoSample(image=image.path.name, caption=text, reference=image.captions[0])
             for image, text in zip(val[: options.samples], texts, strict=False)
         ),
     )
 
 
-def score(
-    references: Sequence[Sequence[str]],
-    texts: Sequence[str],
-    train: Sequence[CocoImage],
-    metrics: CaptionMetrics,
-    tokenize: CaptionTokenizer,
-    resamples: int,
-) -> Systems:
-    """Measure captions beside what is written without a model, on the same resamples.
+@dataclass(frozen=True)
+class CaptionScorer:
+    """Measurement of captions, all on the same words and resamples."""
 
-    Args:
-        references: of N images, one or more each.
-        texts: N captions.
-        train: images whose captions the baselines take.
-        metrics: that measure.
-        tokenize: what cuts captions into words.
-        resamples: of the intervals.
-    """
-    prepared = _prepare(references, tokenize)
-    written = {MODEL: tokenize(texts)} | _baselines(train, len(texts), tokenize)
-    systems = {name: _measure(metrics, prepared, some, resamples) for name, some in written.items()}
-    several = [i for i, some in enumerate(prepared) if len(some) > 1]
-    if several:
-        rng = np.random.default_rng(_SEED)
-        held = {i: int(rng.integers(len(prepared[i]))) for i in several}
-        others = [[text for j, text in enumerate(prepared[i]) if j != held[i]] for i in several]
-        systems[HUMAN] = _measure(metrics, others, [prepared[i][held[i]] for i in several], resamples)
-        systems[LIKE_HUMAN] = _measure(metrics, others, [written[MODEL][i] for i in several], resamples)
-    return systems
+    metrics: CaptionMetrics
+    tokenize: CaptionTokenizer
+    resamples: int
+    """Of the intervals."""
+
+    def score(
+        self, references: Sequence[Sequence[str]], captions: Sequence[str], train: Sequence[CocoImage]
+    ) -> Systems:
+        """Measure captions beside those of baselines and people.
+
+        Args:
+            references: captions of N images by people, one or more each.
+            captions: N captions of the model.
+            train: images whose captions the baselines take.
+        """
+        prepared = self._prepare(references)
+        drafts = self.tokenize(captions)
+        texts_by_system = {MODEL: drafts} | self._baselines(train, len(captions))
+        systems = {name: self._measure(prepared, texts) for name, texts in texts_by_system.items()}
+        rows = [i for i, texts in enumerate(prepared) if len(texts) > 1]
+        if rows:
+            rng = np.random.default_rng(_SEED)
+            human = {i: int(rng.integers(len(prepared[i]))) for i in rows}
+            remaining = [[text for j, text in enumerate(prepared[i]) if j != human[i]] for i in rows]
+            systems[HUMAN] = self._measure(remaining, [prepared[i][human[i]] for i in rows])
+            systems[LIKE_HUMAN] = self._measure(remaining, [drafts[i] for i in rows])
+        return systems
+
+    def _prepare(self, captions: Sequence[Sequence[str]]) -> list[list[str]]:
+        """The captions of each image in prepared words."""
+        words = iter(self.tokenize([text for texts in captions for text in texts]))
+        return [[next(words) for _ in texts] for texts in captions]
+
+    def _baselines(self, train: Sequence[CocoImage], count: int) -> dict[str, list[str]]:
+        """Captions without a model, from the train split alone, in prepared words: baseline -> ``count`` texts.
+
+        The constant is, of the captions of a sample of `_SAMPLE` images, the one that does best on this sample.
+        """
+        order = np.random.default_rng(_SEED).permutation(len(train))[:_SAMPLE]
+        sample = self._prepare([train[i].captions for i in sorted(order.tolist())])
+        candidates = [text for texts in sample for text in texts]
+        captions = [text for image in train for text in image.captions]
+        frequent = captions[baselines.most_frequent([text.lower() for text in captions])]
+        random = [captions[i] for i in baselines.random_reports(count, len(captions)).tolist()]
+        return {
+            "constant": [candidates[baselines.best_constant(candidates, sample)]] * count,
+            "frequent": self.tokenize([frequent]) * count,
+            "random": self.tokenize(random),
+        }
+
+    def _measure(self, references: Sequence[Sequence[str]], texts: Sequence[str]) -> dict[str, Figure]:
+        """Text metrics and variety of prepared texts."""
+        draws = draw_studies(len(texts), self.resamples)
+        figures = estimate_all(self.metrics.measure(references, texts), draws)
+        varieties = variety(texts, np.zeros(len(texts), bool))
+        return figures | {name: figure for name, figure in varieties.items() if name != "distinct, abnormal"}
 
 
-def point(
+def measure_pointing(
     images: Sequence[CocoImage], reports: Sequence[Report], boxes: dict[int, tuple[ShapeBox, ...]], resamples: int
 ) -> PointingFigures | None:
     """Play the pointing game with the maps of N reports of N images, where there are boxes and maps."""
     if not boxes or all(report.maps is None for report in reports):
         return None
-    pointed = []
+    mapped = []
     for image, report in zip(images, reports, strict=True):
-        with Image.open(image.path) as opened:
-            pointed.append(Pointed(report.maps or (), boxes.get(image.id, ()), (opened.height, opened.width)))
-    return pointing_game(pointed, resamples)
-
-
-def _prepare(several: Sequence[Sequence[str]], tokenize: CaptionTokenizer) -> list[list[str]]:
-    """The captions of each image in prepared words."""
-    words = iter(tokenize([text for some in several for text in some]))
-    return [[next(words) for _ in some] for some in several]
-
-
-def _baselines(train: Sequence[CocoImage], count: int, tokenize: CaptionTokenizer) -> dict[str, list[str]]:
-    """N captions written without a model, from the train split alone, in prepared words.
-
-    The constant is, of the captions of a sample of `_SAMPLE` images, the one that does best on this sample.
-    """
-    chosen = np.random.default_rng(_SEED).permutation(len(train))[:_SAMPLE]
-    sample = _prepare([train[i].captions for i in sorted(chosen.tolist())], tokenize)
-    candidates = [text for several in sample for text in several]
-    captions = [text for image in train for text in image.captions]
-    frequent = captions[baselines.most_frequent([text.lower() for text in captions])]
-    drawn = [captions[i] for i in baselines.random_reports(count, len(captions)).tolist()]
-    return {
-        "constant": [candidates[baselines.best_constant(candidates, sample)]] * count,
-        "frequent": tokenize([frequent]) * count,
-        "random": tokenize(drawn),
-    }
-
-
-def _measure(
-    metrics: CaptionMetrics, references: Sequence[Sequence[str]], texts: Sequence[str], resamples: int
-) -> dict[str, Figure]:
-    """Text metrics and variety of prepared texts."""
-    draws = draw_studies(len(texts), resamples)
-    figures = {
-        name: figure for some in metrics.measure(references, texts) for name, figure in some.estimate(draws).items()
-    }
-    return figures | {
-        name: figure
-        for name, figure in variety(texts, np.zeros(len(texts), bool)).items()
-        if name != "distinct, abnormal"
-    }
+        with Image.open(image.path) as picture:
+            size = picture.height, picture.width
+        mapped.append(MappedImage(maps=report.maps or (), boxes=boxes.get(image.id, ()), size=size))
+    return pointing_game(mapped, resamples)

@@ -1,4 +1,4 @@
-"""Several bundles on the same val data: NIH images against their labels, and texts against Open-I's reports."""
+"""Comparison of bundles on the same val data: NIH images against their labels, texts against Open-I's reports."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from cxreport import __version__
 from cxreport.datasets import openi
 from cxreport.datasets.nih import FINDINGS, LabelledImages, nih_targets
 from cxreport.errors import UsageError
 from cxreport.evaluate import baselines
-from cxreport.evaluate.bootstrap import Figure, draw_studies, mean_statistics
-from cxreport.evaluate.drafting import EvaluateOptions, draft, missing_data_told
-from cxreport.evaluate.nih import image_studies, read_nih_classes, read_val
+from cxreport.evaluate.bootstrap import Figure, draw_studies, estimate_all, mean_statistics
+from cxreport.evaluate.drafting import EvaluateOptions, draft, missing_files_reported
+from cxreport.evaluate.nih import image_studies, mean_milliseconds, read_nih_classes, read_val
 from cxreport.evaluate.openi import EVIDENCE, sections, split_name
 from cxreport.evaluate.text import clinical
 from cxreport.evaluate.text.metrics import CaptionMetrics
@@ -34,12 +33,12 @@ from cxreport.types import Floats, Report, Study
 
 SENTENCES = "sentences"
 OWN = -1
-"""In place of a stand-in: the report's own image is there."""
+"""In place of the index of a stand-in: the report's own image is there."""
 
 
 @dataclass(frozen=True)
 class SystemFigures:
-    """What one system writes."""
+    """Figures of one system, a bundle or a baseline."""
 
     name: str
     """Of the bundle, which is that of its recipe; or of a baseline."""
@@ -58,9 +57,10 @@ class SystemFigures:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Systems measured on the same images and the same references."""
+    """Figures of systems on the same images and the same references."""
 
     signature: str
+    """What has to be the same for two comparisons to compare, in one line."""
     images: int
     """Of NIH."""
     reports: int
@@ -76,8 +76,8 @@ class Comparison:
 
 
 @dataclass(frozen=True, eq=False)
-class _Data:
-    """What is the same for all systems."""
+class _ValData:
+    """Val data, the same for all systems."""
 
     labels: Floats
     """(N, 14) of the NIH images."""
@@ -88,17 +88,22 @@ class _Data:
     images: list[int]
     """M indices of the NIH images that stand in for their images, or `OWN`."""
 
+    @property
+    def own(self) -> int:
+        """Number of val reports with an image of their own."""
+        return self.images.count(OWN)
+
 
 @dataclass(frozen=True)
-class _Written:
-    """What a system wrote."""
+class _SystemTexts:
+    """Texts of a system."""
 
     images: list[SectionTexts]
     """N, of the NIH images."""
     texts: list[SectionTexts]
-    """M, that have to do with the val reports."""
+    """M, to compare with the val reports."""
     sentences: list[int]
-    """N, of the NIH images."""
+    """N: sentences in each text of the NIH images."""
 
 
 def compare(
@@ -129,31 +134,60 @@ def compare(
     """
     manifests = [_load(bundle, precision).manifest for bundle in bundles]
     sizes = {manifest.image_size for manifest in manifests}
-    pixels = {size: reduce(add, read_val(folders, size, options.limit)) for size in sizes}
-    data = _read(folder, pixels[manifests[0].image_size].labels, options.limit)
-    measure = _Measure(data, options.bootstrap)
+    images = {size: reduce(add, read_val(folders, size, options.limit)) for size in sizes}
+    data = _read(folder, images[manifests[0].image_size].labels, options.limit)
+    measures = _Measures(data, options.bootstrap)
     systems = []
     for bundle, manifest in zip(bundles, manifests, strict=True):
-        reports, texts = _draft(_load(bundle, precision), data, folder, pixels[manifest.image_size], options)
-        written = _Written(
-            [SectionTexts.of(report) for report in reports],
-            [SectionTexts.of(report) for report in texts],
-            [len(report.findings + report.impression) for report in reports],
-        )
-        spent = float(np.mean([sum(report.timing_ms.values()) for report in reports]))
-        figures = measure(written)
-        systems.append(SystemFigures(manifest.name, manifest.architecture, manifest.sha256, *figures, spent))
-    systems += [
-        SystemFigures(name, None, None, *measure(written), None) for name, written in _baselines(data, measure.prepare)
+        reports, texts = _draft(_load(bundle, precision), data, folder, images[manifest.image_size], options)
+        systems.append(_bundle_figures(manifest, reports, texts, measures))
+    systems += [_baseline_figures(name, texts, measures) for name, texts in _baselines(data, measures.prepare)]
+    collections = [
+        f"nih val {' + '.join(path.name for path in folders)} ({len(data.labels)})",
+        f"openi {split_name(folder)} ({len(data.val)}) from {data.own} own images, {len(data.val) - data.own} stand-ins"
+        f" by labels and {EVIDENCE}",
     ]
+    methods = [R2GEN_FINDINGS.signature, measures.metrics.signature, "labels lexicon rules, uncertain positive"]
+    identities = [manifest.identity for manifest in manifests]
     return Comparison(
-        _signature(manifests, data, measure.metrics, folder, folders, options),
-        len(data.labels),
-        len(data.val),
-        int(measure.abnormal.sum()),
-        data.images.count(OWN),
-        len(set(data.images) - {OWN}),
-        tuple(systems),
+        signature=" | ".join(
+            [f"compare {len(manifests)} bundles", *collections, *methods, options.signature, *identities]
+        ),
+        images=len(data.labels),
+        reports=len(data.val),
+        abnormal=int(measures.abnormal.sum()),
+        own=data.own,
+        stand_ins=len(set(data.images) - {OWN}),
+        systems=tuple(systems),
+    )
+
+
+def _bundle_figures(
+    manifest: Manifest, reports: Sequence[Report], texts: Sequence[Report], measures: _Measures
+) -> SystemFigures:
+    system = _SystemTexts(
+        images=[SectionTexts.of(report) for report in reports],
+        texts=[SectionTexts.of(report) for report in texts],
+        sentences=[len(report.findings + report.impression) for report in reports],
+    )
+    return SystemFigures(
+        name=manifest.name,
+        architecture=manifest.architecture,
+        sha256=manifest.sha256,
+        images=measures.images(system),
+        texts=measures.texts(system),
+        ms_per_study=mean_milliseconds(reports),
+    )
+
+
+def _baseline_figures(name: str, system: _SystemTexts, measures: _Measures) -> SystemFigures:
+    return SystemFigures(
+        name=name,
+        architecture=None,
+        sha256=None,
+        images=measures.images(system),
+        texts=measures.texts(system),
+        ms_per_study=None,
     )
 
 
@@ -165,9 +199,9 @@ def _load(bundle: Path, precision: Precision) -> Model:
     )
 
 
-def _read(folder: Path, labels: Floats, limit: int | None) -> _Data:
+def _read(folder: Path, labels: Floats, limit: int | None) -> _ValData:
     """Find the reports to compare with, and an image for each."""
-    with missing_data_told():
+    with missing_files_reported():
         train, val = openi.split_reports(openi.read_reports(folder), folder)
         evidence = openi.read_evidence(folder)
     train = [report for report in train if R2GEN_FINDINGS.text(sections(report))]
@@ -175,37 +209,36 @@ def _read(folder: Path, labels: Floats, limit: int | None) -> _Data:
     if not train or not val:
         raise UsageError(f"{folder}: no {'val' if train else 'train'} report has Findings.")
     images = [OWN if isinstance(openi.frontal_study(report, folder), Study) else 0 for report in val]
-    others = [i for i, image in enumerate(images) if image != OWN]
-    if others:
+    rows = [i for i, image in enumerate(images) if image != OWN]
+    if rows:
         unknown = np.zeros(len(FINDINGS), np.float32)
-        affirmed = [lexicon.packaged().affirmed_in((val[i].findings, val[i].impression)) for i in others]
-        stated = np.stack([nih_vector(tags) for tags in affirmed])
-        evident = np.stack([evidence.get(val[i].uid, unknown) for i in others])
-        for i, image in zip(others, stand_ins(labels, stated, evident), strict=True):
+        affirmed = [lexicon.packaged().affirmed_in((val[i].findings, val[i].impression)) for i in rows]
+        statements = np.stack([nih_vector(tags) for tags in affirmed])
+        probabilities = np.stack([evidence.get(val[i].uid, unknown) for i in rows])
+        for i, image in zip(rows, stand_ins(labels, statements, probabilities), strict=True):
             images[i] = image
-    return _Data(labels, [sections(report) for report in train], val, images)
+    return _ValData(labels=labels, train=[sections(report) for report in train], val=val, images=images)
 
 
 def _draft(
-    model: Model, data: _Data, folder: Path, images: LabelledImages, options: EvaluateOptions
+    model: Model, data: _ValData, folder: Path, images: LabelledImages, options: EvaluateOptions
 ) -> tuple[list[Report], list[Report]]:
-    """The reports of the N NIH images, and of the images of the M val reports."""
+    """Draft the reports of the N NIH images, and of the images of the M val reports."""
     reports = draft(model, image_studies(images), options)
-    own = draft(model, _own_images(data, folder), options)
-    drafted = {report.study.id: report for report in own}
+    by_uid = {report.study.id: report for report in draft(model, _own_images(data, folder), options)}
     pairs = zip(data.val, data.images, strict=True)
-    return reports, [drafted[str(r.uid)] if image == OWN else reports[image] for r, image in pairs]
+    return reports, [by_uid[str(r.uid)] if image == OWN else reports[image] for r, image in pairs]
 
 
-def _own_images(data: _Data, folder: Path) -> Iterator[Study]:
-    """Read for each system anew, as they are too large to be kept."""
+def _own_images(data: _ValData, folder: Path) -> Iterator[Study]:
+    """Read the val reports' own images, for each system anew, as they are too large to be kept."""
     for report in data.val:
         study = openi.frontal_study(report, folder)
         if isinstance(study, Study):
             yield replace(study, id=str(report.uid))
 
 
-def _baselines(data: _Data, prepare: Preparer) -> Iterator[tuple[str, _Written]]:
+def _baselines(data: _ValData, prepare: Preparer) -> Iterator[tuple[str, _SystemTexts]]:
     """One train report for all, that with the best BLEU-4 among them, and train reports drawn at random."""
     constant = baselines.best_constant([prepare(R2GEN_FINDINGS.text(report)) for report in data.train])
     sizes = len(data.labels), len(data.val)
@@ -213,15 +246,15 @@ def _baselines(data: _Data, prepare: Preparer) -> Iterator[tuple[str, _Written]]
     yield "random", _copied(data.train, *(baselines.random_reports(s, len(data.train)).tolist() for s in sizes))
 
 
-def _copied(train: Sequence[SectionTexts], images: Sequence[int], texts: Sequence[int]) -> _Written:
+def _copied(train: Sequence[SectionTexts], images: Sequence[int], texts: Sequence[int]) -> _SystemTexts:
     sentences = [len(lexicon.split_sentences(JING_REPORT.text(train[i]))) for i in images]
-    return _Written([train[i] for i in images], [train[i] for i in texts], sentences)
+    return _SystemTexts(images=[train[i] for i in images], texts=[train[i] for i in texts], sentences=sentences)
 
 
-class _Measure:
-    """Measures what systems wrote, all of them on the same references and resamples."""
+class _Measures:
+    """Measures of systems, all on the same references and resamples."""
 
-    def __init__(self, data: _Data, resamples: int) -> None:
+    def __init__(self, data: _ValData, resamples: int) -> None:
         self.metrics = CaptionMetrics()
         self.prepare = Preparer(R2GEN_FINDINGS, (R2GEN_FINDINGS.text(report) for report in data.train))
         self.abnormal = np.array([not label(f"{r.findings} {r.impression}")["No Finding"] for r in data.val])
@@ -230,48 +263,18 @@ class _Measure:
         self._references, self._truth = [self.prepare(text) for text in texts], clinical.read_classes(texts)
         self._draws = draw_studies(len(data.labels), resamples), draw_studies(len(data.val), resamples)
 
-    def __call__(self, written: _Written) -> tuple[dict[str, Figure], dict[str, Figure]]:
-        """Figures of the reports of the NIH images, and of the texts against the val reports."""
-        return self._images(written), self._texts([R2GEN_FINDINGS.text(report) for report in written.texts])
-
-    def _images(self, written: _Written) -> dict[str, Figure]:
-        texts = [JING_REPORT.text(report) for report in written.images]
-        statistics = [mean_statistics((SENTENCES,), np.array(written.sentences, np.float64)[:, None])]
-        for reader, (classes, told) in read_nih_classes(texts).items():
+    def images(self, system: _SystemTexts) -> dict[str, Figure]:
+        """Figures of the reports of the NIH images."""
+        texts = [JING_REPORT.text(report) for report in system.images]
+        statistics = [mean_statistics((SENTENCES,), np.array(system.sentences, np.float64)[:, None])]
+        for reader, (classes, statements) in read_nih_classes(texts).items():
             truth = nih_targets(self._labels, classes, FINDINGS) > 0
-            statistics.append(clinical.micro_macro_statistics(f"F1, {reader}", truth, told))
-        figures = {k: v for some in statistics for k, v in some.estimate(self._draws[0]).items()}
-        return figures | variety(texts, self._labels.sum(1) > 0)
+            statistics.append(clinical.micro_macro_statistics(f"F1, {reader}", truth, statements))
+        return estimate_all(statistics, self._draws[0]) | variety(texts, self._labels.sum(1) > 0)
 
-    def _texts(self, texts: list[str]) -> dict[str, Figure]:
+    def texts(self, system: _SystemTexts) -> dict[str, Figure]:
+        """Figures of the texts against the val reports."""
+        texts = [R2GEN_FINDINGS.text(report) for report in system.texts]
         statistics = self.metrics.measure(self._references, [self.prepare(text) for text in texts])
         statistics.append(clinical.f1_statistics(self._truth, clinical.read_classes(texts)))
-        figures = {k: v for some in statistics for k, v in some.estimate(self._draws[1]).items()}
-        return figures | variety(texts, self.abnormal)
-
-
-def _signature(
-    manifests: Sequence[Manifest],
-    data: _Data,
-    metrics: CaptionMetrics,
-    folder: Path,
-    folders: Sequence[Path],
-    options: EvaluateOptions,
-) -> str:
-    """What has to be the same for two comparisons to compare, in one line."""
-    own = data.images.count(OWN)
-    limit = f", first {options.limit} only" if options.limit else ""
-    return " | ".join(
-        [
-            f"compare {len(manifests)} bundles",
-            f"nih val {' + '.join(some.name for some in folders)} ({len(data.labels)})",
-            f"openi {split_name(folder)} ({len(data.val)}) from {own} own images, {len(data.val) - own} stand-ins by"
-            f" labels and {EVIDENCE}",
-            R2GEN_FINDINGS.signature,
-            metrics.signature,
-            "labels lexicon rules, uncertain positive",
-            f"95 % of {options.bootstrap} resamples{limit}",
-            f"cxreport {__version__}",
-            *(manifest.identity for manifest in manifests),
-        ]
-    )
+        return estimate_all(statistics, self._draws[1]) | variety(texts, self.abnormal)

@@ -1,33 +1,44 @@
-"""Drafting the reports that are to be measured."""
+"""Extent of an evaluation, and the drafting and encoding of the images that it measures."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 
+from cxreport import __version__
 from cxreport.drafting.pipeline import GenerateOptions, generate
 from cxreport.errors import UsageError
+from cxreport.model.encode import encode
 from cxreport.model.session import Model
-from cxreport.types import Failure, Report, Study
+from cxreport.reading.network_input import network_input
+from cxreport.types import Encoding, Failure, Grey, Report, Study
 
-_BATCH = 32
+BATCH = 32
+"""Images that run together."""
 
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """How much is measured."""
+    """Extent of an evaluation."""
 
     bootstrap: int = 1000
     """Resamples of the intervals; 0 gives none."""
     limit: int | None = None
-    """Only so many studies of a split, the first ones."""
+    """Studies of a split, the first ones; None takes all."""
     samples: int = 0
     """Images whose reports are kept as examples."""
     from_images: bool = False
     """Draft Open-I's reports from their own images instead of a classifier's probabilities."""
-    drafted: Callable[[int], None] = lambda studies: None
-    """Is told how many reports of a split are drafted."""
+    report_progress: Callable[[int], None] = lambda studies: None
+    """Called with the number of reports of a split that are drafted."""
+
+    @property
+    def signature(self) -> str:
+        """Intervals, limit and program, as a signature has them."""
+        limit = f", first {self.limit} only" if self.limit else ""
+        return f"95 % of {self.bootstrap} resamples{limit} | cxreport {__version__}"
 
 
 def draft(
@@ -42,7 +53,7 @@ def draft(
     Args:
         model: a loaded bundle.
         studies: to draft from.
-        options: who is told of the progress.
+        options: for its progress.
         evidence: the classifier that tag probabilities are from.
         attention: whether the reports get maps.
 
@@ -50,18 +61,26 @@ def draft(
         CxreportError: that of the first study that failed, as figures over the others would flatter.
     """
     reports = []
-    how = GenerateOptions(_BATCH, evidence=evidence, force=True, attention=attention)
-    for outcome in generate(model, studies, how):
+    settings = GenerateOptions(batch_size=BATCH, evidence=evidence, force=True, attention=attention)
+    for outcome in generate(model, studies, settings):
         if isinstance(outcome, Failure):
             raise outcome.error
         reports.append(outcome)
-        options.drafted(len(reports))
+        options.report_progress(len(reports))
     return reports
 
 
+def encode_images(model: Model, images: Iterable[Grey]) -> Iterator[Encoding]:
+    """Encode grey images (H, W) batch by batch, also by a bundle that takes colours."""
+    size, channels = model.manifest.image_size, model.manifest.channels
+    remaining = iter(images)
+    while batch := list(islice(remaining, BATCH)):
+        yield from encode(model, [network_input(image, size, channels) for image in batch])
+
+
 @contextmanager
-def missing_data_told() -> Iterator[None]:
-    """Tell the user which file of a data folder is not there.
+def missing_files_reported() -> Iterator[None]:
+    """Name the file that a data folder lacks.
 
     Raises:
         UsageError: in place of a FileNotFoundError.

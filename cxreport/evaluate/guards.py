@@ -1,4 +1,4 @@
-"""Whether reports keep to their plans, and what they state against labels."""
+"""Agreement of reports with their plans (how often the guards failed) and with labels."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cxreport.evaluate.bootstrap import Draws, Figure
-from cxreport.evaluate.text.clinical import Stated, micro_f1_statistics
+from cxreport.evaluate.bootstrap import Draws, Figure, estimate_all
+from cxreport.evaluate.text.clinical import Statements, micro_f1_statistics
 from cxreport.text.lexicon import Lexicon
 from cxreport.types import Report
 
 
 @dataclass(frozen=True)
 class GuardCounts:
-    """How often the guards between plan and text failed, of so many reports.
+    """Reports in which the guards between plan and text failed, or had to act.
 
     Read with the bundle's lexicon, which the report stage checks its sentences with: this shows slips of the
     machinery. What an independent reader makes of the text is in `Agreement`.
@@ -39,9 +39,21 @@ class GuardCounts:
     """Reports without any planned tag."""
 
 
+@dataclass(frozen=True, eq=False)
+class StatedClasses:
+    """Classes of N images, (N, C) each, by who states them."""
+
+    labels: Statements
+    report: Statements
+    """Read from the text."""
+    plan: Statements
+    tags: Statements
+    """Of the tag head at its thresholds, without a report."""
+
+
 @dataclass(frozen=True)
 class Agreement:
-    """What reports state against labels, over the classes that the reader and the labels share."""
+    """Agreement of reports with labels, over the classes that the reader and the labels share."""
 
     reader: str
     classes: tuple[str, ...]
@@ -62,44 +74,43 @@ def count_guards(reports: Sequence[Report], lexicon: Lexicon) -> GuardCounts:
     """Count over reports, read with the lexicon of the bundle that drafted them."""
     pairs = [(lexicon.affirmed(" ".join(r.findings + r.impression)), planned_tags(r)) for r in reports]
     return GuardCounts(
-        len(reports),
-        sum(bool(told - planned) for told, planned in pairs),
-        sum(bool(planned - told) for told, planned in pairs),
-        sum(not r.findings or not r.impression for r in reports),
-        sum(r.repairs.removed > 0 for r in reports),
-        sum(r.repairs.removed for r in reports),
-        sum(r.repairs.added > 0 for r in reports),
-        sum(r.repairs.added for r in reports),
-        sum(not r.plan for r in reports),
+        reports=len(reports),
+        unplanned=sum(bool(affirmed - planned) for affirmed, planned in pairs),
+        untold=sum(bool(planned - affirmed) for affirmed, planned in pairs),
+        empty_section=sum(not r.findings or not r.impression for r in reports),
+        contradicting=sum(r.repairs.removed > 0 for r in reports),
+        removed=sum(r.repairs.removed for r in reports),
+        repaired=sum(r.repairs.added > 0 for r in reports),
+        added=sum(r.repairs.added for r in reports),
+        no_plan=sum(not r.plan for r in reports),
     )
 
 
-def measure_agreement(
-    reader: str, classes: tuple[str, ...], truth: Stated, told: Stated, planned: Stated, tags: Stated, draws: Draws
-) -> Agreement:
+def measure_agreement(reader: str, classes: tuple[str, ...], statements: StatedClasses, draws: Draws) -> Agreement:
     """Compare what reports state with labels.
 
     Args:
         reader: what read the reports.
-        classes: the C classes.
-        truth: (N, C) labels.
-        told: (N, C) what the reports state.
-        planned: (N, C) what they were planned to state.
-        tags: (N, C) the tag head's findings at its thresholds, without a report.
+        classes: names of the C classes.
+        statements: by labels, reports, plans and tag head.
         draws: (B, N) of `draw_studies`.
     """
     answers = {
-        "report": told,
-        "plan": planned,
-        "tags": tags,
-        "always all": np.ones_like(truth),
-        "always none": np.zeros_like(truth),
+        "report": statements.report,
+        "plan": statements.plan,
+        "tags": statements.tags,
+        "always all": np.ones_like(statements.labels),
+        "always none": np.zeros_like(statements.labels),
     }
-    figures: dict[str, Figure] = {}
-    for name, answer in answers.items():
-        figures |= micro_f1_statistics(name, truth, answer).estimate(draws)
-    return Agreement(reader, classes, figures, _ratio(told & planned, planned), _ratio(told & ~planned, told))
+    statistics = [micro_f1_statistics(name, statements.labels, answer) for name, answer in answers.items()]
+    return Agreement(
+        reader=reader,
+        classes=classes,
+        micro_f1=estimate_all(statistics, draws),
+        planned_told=_ratio(statements.report & statements.plan, statements.plan),
+        told_unplanned=_ratio(statements.report & ~statements.plan, statements.report),
+    )
 
 
-def _ratio(some: Stated, of: Stated) -> float:
-    return float(some.sum() / of.sum()) if of.any() else float("nan")
+def _ratio(subset: Statements, classes: Statements) -> float:
+    return float(subset.sum() / classes.sum()) if classes.any() else float("nan")

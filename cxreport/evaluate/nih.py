@@ -1,4 +1,4 @@
-"""Reports drafted from images of NIH ChestX-ray14, and the tags behind them, against the labels of the images."""
+"""Evaluation on NIH ChestX-ray14: reports drafted from images, and the tags behind them, against labels."""
 
 from __future__ import annotations
 
@@ -15,8 +15,15 @@ from cxreport.errors import UsageError
 from cxreport.evaluate import tags
 from cxreport.evaluate.abstention import AbstentionRates, abstain_on_altered, abstain_on_files, measure_abstention
 from cxreport.evaluate.bootstrap import Draws, Figure, draw_studies
-from cxreport.evaluate.drafting import EvaluateOptions, draft, missing_data_told
-from cxreport.evaluate.guards import Agreement, GuardCounts, count_guards, measure_agreement, planned_tags
+from cxreport.evaluate.drafting import EvaluateOptions, draft, missing_files_reported
+from cxreport.evaluate.guards import (
+    Agreement,
+    GuardCounts,
+    StatedClasses,
+    count_guards,
+    measure_agreement,
+    planned_tags,
+)
 from cxreport.evaluate.text import clinical
 from cxreport.evaluate.text.variety import variety
 from cxreport.model.session import Model
@@ -25,12 +32,12 @@ from cxreport.text.conventions import JING_REPORT, SectionTexts
 from cxreport.text.labeler import CLASSES
 from cxreport.types import Position, Report, Study, View, ViewInfo
 
-_SAMPLED = ("Effusion", "Cardiomegaly", "Pneumothorax", "Emphysema", "No Finding", *FINDINGS)
+_SAMPLE_LABELS = ("Effusion", "Cardiomegaly", "Pneumothorax", "Emphysema", "No Finding", *FINDINGS)
 
 
 @dataclass(frozen=True)
 class ImageFigures:
-    """Everything measured on one folder, or on several together."""
+    """Figures of the images of one folder, or of several together."""
 
     name: str
     images: int
@@ -47,7 +54,7 @@ class ImageFigures:
 
 @dataclass(frozen=True)
 class Sample:
-    """The report of an image, as an example."""
+    """Example of a report."""
 
     image: str
     label: str
@@ -59,7 +66,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class NihFigures:
-    """The first folder alone, and all of them together where there are several."""
+    """Figures of the first folder alone, and of all of them together where there are several."""
 
     sets: tuple[ImageFigures, ...]
     reliability: dict[str, tags.ReliabilityBins]
@@ -67,7 +74,12 @@ class NihFigures:
     samples: tuple[Sample, ...]
     """The first images, of the first folder, that have one label alone, whatever their reports are like."""
     abstention: tuple[AbstentionRates, ...]
-    """On the images of each folder, on what can be made of those of the first, and on real files of other kinds."""
+    """On the images of each folder, on alterations of those of the first, and on real files of other kinds."""
+
+    @property
+    def signature(self) -> str:
+        """Names and sizes of the folders."""
+        return "nih val " + ", ".join(f"{images.name} ({images.images})" for images in self.sets)
 
 
 def evaluate_nih(model: Model, folders: Sequence[Path], options: EvaluateOptions) -> NihFigures:
@@ -86,14 +98,17 @@ def evaluate_nih(model: Model, folders: Sequence[Path], options: EvaluateOptions
     splits = read_val(folders, model.manifest.image_size, options.limit)
     drafted = [draft(model, image_studies(split), options) for split in splits]
     sets = [_measure(model, folders[0].name, drafted[0], splits[0].labels, options)]
-    everything = reduce(add, drafted), reduce(add, splits)
+    reports, labels = reduce(add, drafted), reduce(add, splits).labels
     if len(folders) > 1:
-        name = " + ".join(folder.name for folder in folders)
-        sets.append(_measure(model, name, everything[0], everything[1].labels, options))
-    scores, labels, names, _ = _aligned(model, everything[0], everything[1].labels)
-    bins = {name: tags.reliability_bins(scores[:, i], labels[:, i]) for i, name in enumerate(names)}
-    samples = _samples(drafted[0], splits[0].labels, options.samples)
-    return NihFigures(tuple(sets), bins, samples, tuple(_abstention(model, folders, splits, options.bootstrap)))
+        sets.append(_measure(model, " + ".join(folder.name for folder in folders), reports, labels, options))
+    scores = _labelled_scores(model, reports, labels)
+    bins = [tags.reliability_bins(*columns) for columns in zip(scores.probabilities.T, scores.labels.T, strict=True)]
+    return NihFigures(
+        sets=tuple(sets),
+        reliability=dict(zip(scores.findings, bins, strict=True)),
+        samples=_samples(drafted[0], splits[0].labels, options.samples),
+        abstention=tuple(_abstention(model, folders, splits, options.bootstrap)),
+    )
 
 
 def _abstention(
@@ -106,34 +121,37 @@ def _abstention(
 
 
 def read_val(folders: Sequence[Path], size: int, limit: int | None = None) -> list[LabelledImages]:
-    """The val images of each folder, or the first ``limit`` of them, as network input of a side of ``size``.
+    """Read the val images of each folder, or the first ``limit`` of them, as network input of a side of ``size``.
 
     Raises:
         UsageError: a file is missing.
     """
-    with missing_data_told():
+    with missing_files_reported():
         splits = [read_split(folder, "val", size) for folder in folders]
     return [LabelledImages(split.pixels[:limit], split.labels[:limit], split.names[:limit]) for split in splits]
 
 
 def image_studies(images: LabelledImages) -> list[Study]:
-    """Images as studies to draft from."""
+    """Studies to draft from, one for each image."""
     return [
         Study(name, (name,), View(ViewInfo(name, 0, Position.UNKNOWN), pixels))
         for name, pixels in zip(images.names, images.pixels, strict=True)
     ]
 
 
-def _aligned(
-    model: Model, reports: Sequence[Report], labels: tags.Scores
-) -> tuple[tags.Scores, tags.Scores, tuple[str, ...], tags.Scores]:
-    """Probabilities, labels, names and thresholds of the findings that both the bundle and the labels have."""
-    own = {tag.name: i for i, tag in enumerate(model.manifest.tags)}
-    names = tuple(name for name in FINDINGS if name in own)
-    columns = [own[name] for name in names]
-    scores = np.array([[tag.probability for tag in report.tags] for report in reports], np.float32)
+def _labelled_scores(model: Model, reports: Sequence[Report], labels: tags.Scores) -> tags.LabelledScores:
+    """Scores of the findings that both the bundle and the labels (N, 14) have."""
+    head_columns = {tag.name: i for i, tag in enumerate(model.manifest.tags)}
+    findings = tuple(name for name in FINDINGS if name in head_columns)
+    columns = [head_columns[name] for name in findings]
+    probabilities = np.array([[tag.probability for tag in report.tags] for report in reports], np.float32)
     thresholds = np.array([tag.threshold for tag in model.manifest.tags], np.float32)
-    return scores[:, columns], labels[:, [FINDINGS.index(name) for name in names]], names, thresholds[columns]
+    return tags.LabelledScores(
+        findings=findings,
+        probabilities=probabilities[:, columns],
+        labels=labels[:, [FINDINGS.index(name) for name in findings]],
+        thresholds=thresholds[columns],
+    )
 
 
 def _measure(
@@ -141,18 +159,23 @@ def _measure(
 ) -> ImageFigures:
     draws = draw_studies(len(reports), options.bootstrap)
     texts = [JING_REPORT.text(SectionTexts.of(report)) for report in reports]
-    scores, truth, names, thresholds = _aligned(model, reports, labels)
+    scores = _labelled_scores(model, reports, labels)
     return ImageFigures(
-        name,
-        len(reports),
-        tags.measure_means(scores, truth, draws),
-        tags.measure_findings(scores, truth, names, thresholds, draws),
-        _agreement(reports, texts, labels, draws),
-        variety(texts, labels.sum(1) > 0),
-        float(np.mean([len(report.findings + report.impression) for report in reports])),
-        count_guards(reports, model.manifest.lexicon),
-        float(np.mean([sum(report.timing_ms.values()) for report in reports])),
+        name=name,
+        images=len(reports),
+        means=tags.measure_means(scores, draws),
+        findings=tags.measure_findings(scores, draws),
+        agreement=_agreement(reports, texts, labels, draws),
+        variety=variety(texts, labels.sum(1) > 0),
+        sentences=float(np.mean([len(report.findings + report.impression) for report in reports])),
+        guards=count_guards(reports, model.manifest.lexicon),
+        ms_per_study=mean_milliseconds(reports),
     )
+
+
+def mean_milliseconds(reports: Sequence[Report]) -> float:
+    """Mean time of a report, over all stages."""
+    return float(np.mean([sum(report.timing_ms.values()) for report in reports]))
 
 
 def _agreement(
@@ -161,25 +184,23 @@ def _agreement(
     plans = [planned_tags(report) for report in reports]
     evidence = lexicon.packaged().nih_findings
     positives = [{tag.name for tag in report.tags if tag.positive} for report in reports]
-    return tuple(
-        measure_agreement(
-            reader,
-            classes,
-            nih_targets(labels, classes, FINDINGS) > 0,
-            told,
-            np.array([[name in plan for name in classes] for plan in plans]),
-            np.array([[bool(positive & set(evidence[name])) for name in classes] for positive in positives]),
-            draws,
+    agreements = []
+    for reader, (classes, report) in read_nih_classes(texts).items():
+        statements = StatedClasses(
+            labels=nih_targets(labels, classes, FINDINGS) > 0,
+            report=report,
+            plan=np.array([[name in plan for name in classes] for plan in plans]),
+            tags=np.array([[bool(positive & set(evidence[name])) for name in classes] for positive in positives]),
         )
-        for reader, (classes, told) in read_nih_classes(texts).items()
-    )
+        agreements.append(measure_agreement(reader, classes, statements, draws))
+    return tuple(agreements)
 
 
-def read_nih_classes(texts: Sequence[str]) -> dict[str, tuple[tuple[str, ...], clinical.Stated]]:
+def read_nih_classes(texts: Sequence[str]) -> dict[str, tuple[tuple[str, ...], clinical.Statements]]:
     """Read N texts with the labeler, and with the lexicon, which knows more of the NIH findings.
 
     Returns:
-        Who read -> the C classes that NIH labels speak for, and (N, C) which of them each text states.
+        Reader -> the C classes that NIH labels speak for, and (N, C) which of them each text states.
     """
     tags_of_nih = tuple(lexicon.packaged().nih_findings)
     shared = tuple(name for name in CLASSES if name in tags_of_nih)
@@ -187,19 +208,27 @@ def read_nih_classes(texts: Sequence[str]) -> dict[str, tuple[tuple[str, ...], c
     affirmed = [lexicon.packaged().affirmed(text) for text in texts]
     return {
         "labeler": (shared, clinical.read_classes(texts)[:, columns]),
-        "lexicon": (tags_of_nih, np.array([[name in stated for name in tags_of_nih] for stated in affirmed])),
+        "lexicon": (tags_of_nih, np.array([[name in names for name in tags_of_nih] for names in affirmed])),
     }
 
 
 def _samples(reports: Sequence[Report], labels: tags.Scores, count: int) -> tuple[Sample, ...]:
     """Take the first image of each of some labels."""
     samples: list[Sample] = []
-    for finding in tuple(dict.fromkeys(_SAMPLED)):
+    for finding in tuple(dict.fromkeys(_SAMPLE_LABELS)):
         alone = np.array([finding == name for name in FINDINGS], np.float32)
-        found = np.flatnonzero((labels == alone).all(1))
-        if len(found) and len(samples) < count:
-            report = reports[int(found[0])]
-            text = SectionTexts.of(report)
-            plan = {planned.tag: planned.probability for planned in report.plan}
-            samples.append(Sample(report.study.id, finding, plan, text.findings, text.impression))
+        rows = np.flatnonzero((labels == alone).all(1))
+        if len(rows) and len(samples) < count:
+            samples.append(_sample(reports[int(rows[0])], finding))
     return tuple(samples)
+
+
+def _sample(report: Report, label: str) -> Sample:
+    text = SectionTexts.of(report)
+    return Sample(
+        image=report.study.id,
+        label=label,
+        plan={planned.tag: planned.probability for planned in report.plan},
+        findings=text.findings,
+        impression=text.impression,
+    )

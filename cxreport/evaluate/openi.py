@@ -1,8 +1,8 @@
-"""Reports drafted from Open-I's CheXNet evidence, against what the radiologists wrote."""
+"""Evaluation on Open-I: reports drafted from CheXNet evidence or images, against those of radiologists."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,8 +14,8 @@ from cxreport.datasets.nih import FINDINGS
 from cxreport.errors import UsageError
 from cxreport.evaluate import baselines
 from cxreport.evaluate.abstention import AbstentionRates, abstain_on_openi
-from cxreport.evaluate.bootstrap import Systems, draw_studies
-from cxreport.evaluate.drafting import EvaluateOptions, draft, missing_data_told
+from cxreport.evaluate.bootstrap import Systems, draw_studies, estimate_all
+from cxreport.evaluate.drafting import EvaluateOptions, draft, missing_files_reported
 from cxreport.evaluate.guards import GuardCounts, count_guards, planned_tags
 from cxreport.evaluate.text import clinical
 from cxreport.evaluate.text.metrics import CaptionMetrics
@@ -33,7 +33,7 @@ MODEL, TAGS_ALONE, REFERENCES = "model", "tags alone", "references"
 
 @dataclass(frozen=True)
 class TextFigures:
-    """Figures of texts made in one convention."""
+    """Figures of texts that are prepared by one convention."""
 
     convention: str
     title: str
@@ -43,7 +43,7 @@ class TextFigures:
     abnormal: int
     """Studies among them whose reference states a finding."""
     systems: Systems
-    """Who wrote -> metric -> figure. `TAGS_ALONE` has no words, so only clinical figures; `REFERENCES` only variety."""
+    """By system and metric. `TAGS_ALONE` has no words, so only clinical figures; `REFERENCES` only variety."""
     classes: dict[str, clinical.ClassFigures]
     """Of the model."""
 
@@ -59,18 +59,25 @@ class OpeniFigures:
     guards: GuardCounts
     abstention: tuple[AbstentionRates, ...]
 
+    @property
+    def signature(self) -> str:
+        """Split, conventions and versions of metrics."""
+        conventions = "; ".join(f"{text.convention} ({text.studies}): {text.signature}" for text in self.texts)
+        return f"openi {self.split} | {conventions} | {self.metrics} | labels lexicon rules, uncertain positive"
+
 
 @dataclass(frozen=True, eq=False)
-class _Train:
-    """The train reports that have a text in a convention, and where there is one their evidence."""
+class _TrainTexts:
+    """Train reports that have a text in a convention."""
 
     texts: list[str]
     evidence: list[NDArray[np.float32] | None]
+    """(14,) of each; None without a row of the table."""
 
 
 @dataclass(frozen=True, eq=False)
-class _Val:
-    """A val study."""
+class _ValStudy:
+    """Val study with evidence, its reference and the report that was drafted of it."""
 
     reference: SectionTexts
     evidence: NDArray[np.float32]
@@ -90,49 +97,68 @@ def evaluate_openi(model: Model, folder: Path, options: EvaluateOptions) -> Open
         UsageError: a file is missing, the bundle does not know CheXNet, or no val study has evidence.
         TrainingError: there are no reports.
     """
-    with missing_data_told():
+    with missing_files_reported():
         train, val = openi.split_reports(openi.read_reports(folder), folder)
         evidence = openi.read_evidence(folder)
-    table = folder / "chexnet_predictions.csv"
-    references = {str(r.uid): r for r in [r for r in val if r.uid in evidence][: options.limit]}
+    references = {str(report.uid): report for report in [r for r in val if r.uid in evidence][: options.limit]}
     if not references:
-        raise UsageError(f"{table}: no val study has a frontal row.")
-    if options.from_images:
-        pictures = {uid: openi.frontal_study(report, folder) for uid, report in references.items()}
-        seen = {uid: replace(study, id=uid) for uid, study in pictures.items() if study is not None}
-        if not seen:
-            raise UsageError(f"{folder}/images: no val study has an image there.")
-        references = {uid: report for uid, report in references.items() if uid in seen}
-        rows: Iterable[Study | Failure] = seen.values()
-    else:
-        rows = (study for study in read_tag_table(table, FINDINGS) if study.id in references)
-    drafted = {report.study.id: report for report in draft(model, rows, options, EVIDENCE)}
-    studies = [_Val(sections(r), evidence[r.uid], drafted[uid]) for uid, r in references.items()]
+        raise UsageError(f"{_table(folder)}: no val study has a frontal row.")
+    drafted = {
+        report.study.id: report
+        for report in draft(model, _studies(folder, references, options.from_images), options, EVIDENCE)
+    }
+    studies = [
+        _ValStudy(sections(report), evidence[report.uid], drafted[uid])
+        for uid, report in references.items()
+        if uid in drafted
+    ]
     metrics = CaptionMetrics()
     texts = []
     for convention in CONVENTIONS:
-        pairs = [(convention.text(sections(r)), evidence.get(r.uid)) for r in train]
-        told = [(text, given) for text, given in pairs if text]
-        if told and any(convention.text(study.reference) for study in studies):
-            texts.append(_measure(convention, _Train(*map(list, zip(*told, strict=True))), studies, metrics, options))
-    name = split_name(folder) + (" from images" if options.from_images else f" from {EVIDENCE}")
-    guards = count_guards([study.report for study in studies], model.manifest.lexicon)
-    abstention = tuple(abstain_on_openi(model, folder, options.bootstrap))
-    return OpeniFigures(name, metrics.signature, tuple(texts), guards, abstention)
+        pairs = [(text, evidence.get(r.uid)) for r in train if (text := convention.text(sections(r)))]
+        if pairs and any(convention.text(study.reference) for study in studies):
+            train_texts = _TrainTexts([text for text, _ in pairs], [row for _, row in pairs])
+            texts.append(_measure(convention, train_texts, studies, metrics, options))
+    return OpeniFigures(
+        split=split_name(folder) + (" from images" if options.from_images else f" from {EVIDENCE}"),
+        metrics=metrics.signature,
+        texts=tuple(texts),
+        guards=count_guards([study.report for study in studies], model.manifest.lexicon),
+        abstention=tuple(abstain_on_openi(model, folder, options.bootstrap)),
+    )
+
+
+def _table(folder: Path) -> Path:
+    return folder / "chexnet_predictions.csv"
+
+
+def _studies(folder: Path, references: Mapping[str, openi.OpeniReport], from_images: bool) -> Iterable[Study | Failure]:
+    """Studies of the references, by uid: from the table of evidence, or those whose image is there."""
+    if not from_images:
+        return (study for study in read_tag_table(_table(folder), FINDINGS) if study.id in references)
+    images = {uid: openi.frontal_study(report, folder) for uid, report in references.items()}
+    studies = [replace(study, id=uid) for uid, study in images.items() if study is not None]
+    if not studies:
+        raise UsageError(f"{folder}/images: no val study has an image there.")
+    return studies
 
 
 def split_name(folder: Path) -> str:
-    """Which reports of a folder are val."""
+    """Name of the rule by which reports of a folder are val."""
     return "r2gen val" if (folder / openi.SPLIT_FILE).exists() else "every tenth"
 
 
 def sections(report: openi.OpeniReport) -> SectionTexts:
-    """The text of a radiologist's report."""
+    """Sections of a radiologist's report."""
     return SectionTexts(report.findings, report.impression)
 
 
 def _measure(
-    convention: Convention, train: _Train, studies: Sequence[_Val], metrics: CaptionMetrics, options: EvaluateOptions
+    convention: Convention,
+    train: _TrainTexts,
+    studies: Sequence[_ValStudy],
+    metrics: CaptionMetrics,
+    options: EvaluateOptions,
 ) -> TextFigures:
     """Measure the model and the baselines in one convention, all on the same resamples."""
     studies = [study for study in studies if convention.text(study.reference)]
@@ -141,39 +167,37 @@ def _measure(
     abnormal = np.array([not label(f"{s.reference.findings} {s.reference.impression}")["No Finding"] for s in studies])
     truth = clinical.read_classes(references)
     draws = draw_studies(len(studies), options.bootstrap)
-    written = {MODEL: [convention.text(SectionTexts.of(study.report)) for study in studies]}
+    drafts = [convention.text(SectionTexts.of(study.report)) for study in studies]
     systems: Systems = {}
-    for name, texts in (written | _baselines(train, prepare, studies)).items():
+    for name, texts in ({MODEL: drafts} | _baselines(train, prepare, studies)).items():
         statistics = metrics.measure([prepare(t) for t in references], [prepare(t) for t in texts])
         statistics.append(clinical.f1_statistics(truth, clinical.read_classes(texts)))
-        systems[name] = {k: v for s in statistics for k, v in s.estimate(draws).items()} | variety(texts, abnormal)
+        systems[name] = estimate_all(statistics, draws) | variety(texts, abnormal)
     planned = clinical.planned_classes([planned_tags(study.report) for study in studies])
     systems[TAGS_ALONE] = clinical.f1_statistics(truth, planned).estimate(draws)
     systems[REFERENCES] = variety(references, abnormal)
-    classes = clinical.per_class(truth, clinical.read_classes(written[MODEL]))
     return TextFigures(
-        convention.name,
-        convention.title,
-        convention.signature,
-        len(studies),
-        int(abnormal.sum()),
-        systems,
-        classes,
+        convention=convention.name,
+        title=convention.title,
+        signature=convention.signature,
+        studies=len(studies),
+        abnormal=int(abnormal.sum()),
+        systems=systems,
+        classes=clinical.per_class(truth, clinical.read_classes(drafts)),
     )
 
 
-def _baselines(train: _Train, prepare: Preparer, studies: Sequence[_Val]) -> dict[str, list[str]]:
-    """What is written without a model, from the train split alone."""
+def _baselines(train: _TrainTexts, prepare: Preparer, studies: Sequence[_ValStudy]) -> dict[str, list[str]]:
+    """Texts without a model, from the train split alone: baseline -> a text for each study."""
     prepared = [prepare(text) for text in train.texts]
-    constant, frequent = baselines.best_constant(prepared), baselines.most_frequent(prepared)
-    evident = [i for i, given in enumerate(train.evidence) if given is not None]
     picks = {
-        "constant": [constant] * len(studies),
-        "frequent": [frequent] * len(studies),
+        "constant": [baselines.best_constant(prepared)] * len(studies),
+        "frequent": [baselines.most_frequent(prepared)] * len(studies),
         "random": baselines.random_reports(len(studies), len(train.texts)).tolist(),
     }
-    if evident:
-        known = np.array([train.evidence[i] for i in evident])
-        nearest = baselines.nearest_neighbours(np.array([study.evidence for study in studies]), known)
-        picks["nearest"] = [evident[i] for i in nearest.tolist()]
-    return {name: [train.texts[i] for i in chosen] for name, chosen in picks.items()}
+    indices = [i for i, row in enumerate(train.evidence) if row is not None]
+    if indices:
+        rows = np.array([train.evidence[i] for i in indices])
+        nearest = baselines.nearest_neighbours(np.array([study.evidence for study in studies]), rows)
+        picks["nearest"] = [indices[i] for i in nearest.tolist()]
+    return {name: [train.texts[i] for i in pick] for name, pick in picks.items()}

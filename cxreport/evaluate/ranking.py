@@ -1,4 +1,4 @@
-"""Similarities that tie where they should, and the precision of what comes first."""
+"""Rankings: similarities that tie where rows are equal, and precision of the first items, ties shared."""
 
 from __future__ import annotations
 
@@ -12,38 +12,35 @@ Relevant = NDArray[np.bool_]
 
 
 def precision_at(scores: Scores, relevant: Relevant, count: int) -> NDArray[np.float64]:
-    """Share of relevant items among those with the highest scores.
+    """Share of relevant items among those with the highest scores: (...).
 
-    Items that tie at the last place share the places left, as the mean over all their orders would have it.
+    Items that tie at the last place share the remaining places, as the mean over all their orders would have it.
 
     Args:
         scores: (..., N).
         relevant: (..., N).
         count: places; N where there are fewer items.
-
-    Returns:
-        (...)
     """
     count = min(count, scores.shape[-1])
     last = np.partition(scores, -count, axis=-1)[..., [-count]]
     above, tied = scores > last, scores == last
-    left = count - above.sum(-1)
-    hits = (above & relevant).sum(-1) + left * (tied & relevant).sum(-1) / tied.sum(-1)
+    remaining = count - above.sum(-1)
+    hits = (above & relevant).sum(-1) + remaining * (tied & relevant).sum(-1) / tied.sum(-1)
     return np.asarray(hits / count, np.float64)
 
 
-def product(some: Floats, others: Floats) -> Scores:
-    """(N, E) and (M, E) -> (N, M), the same to the last bit for rows of ``others`` that are the same, so that they tie.
+def product(queries: Floats, items: Floats) -> Scores:
+    """Inner products of queries (N, E) and items (M, E): (N, M), equal to the last bit for equal items, which tie.
 
-    A plain product gives equal columns other last bits in other places.
+    A plain matrix product may give equal items other last bits, depending on their columns.
     """
-    rows, places = np.unique(others, axis=0, return_inverse=True)
-    return np.asarray((some @ rows.T)[:, places.reshape(-1)], np.float32)
+    rows, indices = np.unique(items, axis=0, return_inverse=True)
+    return np.asarray((queries @ rows.T)[:, indices.reshape(-1)], np.float32)
 
 
-def cosine(some: Floats, others: Floats) -> Scores:
-    """As `product`, of unit vectors; 0 where a row is zeros."""
-    return product(_unit(some), _unit(others))
+def cosine(queries: Floats, items: Floats) -> Scores:
+    """Cosine similarities, as `product` of unit vectors; 0 where a row is zeros."""
+    return product(_unit(queries), _unit(items))
 
 
 def _unit(rows: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Retrieval between NIH images and Open-I reports: what a finding's name and an image bring up, beside plain tags."""
+"""Retrieval between NIH images and Open-I reports, by findings' names and by images, beside plain tags."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from cxreport.datasets.nih import FINDINGS, LabelledImages
 from cxreport.datasets.report_files import WrittenReport
 from cxreport.errors import UsageError
 from cxreport.evaluate.bootstrap import Draws, Figure, draw_studies, estimate_by_rows, mean_statistics
-from cxreport.evaluate.drafting import EvaluateOptions, missing_data_told
-from cxreport.evaluate.grounding.encode_once import encode_grey
+from cxreport.evaluate.drafting import BATCH, EvaluateOptions, encode_images, missing_files_reported
 from cxreport.evaluate.nih import read_val
 from cxreport.evaluate.openi import split_name
 from cxreport.evaluate.ranking import Relevant, Scores, cosine, precision_at, product
@@ -33,12 +32,11 @@ IMAGES, REPORTS = 10, 5
 """How many of the first images, or reports, the precision is of."""
 EMBEDDING, CONSTANT, RANDOM = "embedding", "constant", "random"
 TAGS, COSINE, PRODUCT = "tags", "tags, cosine", "tags, product"
-_BATCH = 32
 
 
 @dataclass(frozen=True)
 class FindingRetrieval:
-    """What the name of a finding brings up among all images."""
+    """Ranking of all images by the name of a finding."""
 
     positives: int
     prevalence: float
@@ -49,23 +47,23 @@ class FindingRetrieval:
 
 @dataclass(frozen=True)
 class ReportRetrieval:
-    """What images bring up among the reports."""
+    """Ranking of the reports by images."""
 
     name: str
     """``labelled``: images with a label, where reports that share one are relevant; ``unlabelled``: images without,
     where those are that state no finding; ``all``."""
     images: int
     precision: dict[str, Figure]
-    """Who ranks -> share of relevant ones among the first `REPORTS`. `COSINE` and `PRODUCT` compare the tag head's
+    """Ranker -> share of relevant ones among the first `REPORTS`. `COSINE` and `PRODUCT` compare the tag head's
     probabilities with what a report states. `CONSTANT` is one list for all images: the reports whose stated findings
     are together the most frequent among the images' labels. `RANDOM` is the expected value."""
     distinct: dict[str, int]
-    """Who ranks -> how many different reports its lists hold together, ties in the order of the collection."""
+    """Ranker -> number of different reports that its lists hold together, ties in the order of the collection."""
 
 
 @dataclass(frozen=True)
 class RetrievalFigures:
-    """Everything measured of a bundle with a text encoder."""
+    """Everything measured of retrieval with a bundle's text encoder."""
 
     images: int
     split: str
@@ -74,14 +72,20 @@ class RetrievalFigures:
     findings: dict[str, FindingRetrieval]
     """Of the tag head, by name, but for those without a word that the text encoder knows."""
     lifts: dict[str, Figure]
-    """Who ranks -> mean precision in units of the prevalence, over the findings with a positive."""
+    """Ranker -> mean precision in units of the prevalence, over the findings with a positive."""
     groups: tuple[ReportRetrieval, ...]
+
+    @property
+    def signature(self) -> str:
+        """Images, reports and what the precision is of."""
+        sizes = f"{self.images} nih val images, {self.reports} openi {self.split} reports"
+        return f"retrieval {sizes}, precision of {IMAGES} images and {REPORTS} reports, ties shared"
 
 
 def evaluate_retrieval(
     model: Model, folder: Path, folders: Sequence[Path], options: EvaluateOptions
 ) -> RetrievalFigures:
-    """Embed the val images and the val reports, and see which come first for each other.
+    """Rank the val images and the val reports by each other's embeddings.
 
     Args:
         model: a bundle with a text encoder, whose tag head knows findings of NIH ChestX-ray14.
@@ -97,23 +101,29 @@ def evaluate_retrieval(
     embeddings, probabilities = _embed_images(model, images)
     names = [name for name in model.manifest.tag_names if name in FINDINGS]
     columns = [FINDINGS.index(name) for name in names]
-    shown = probabilities[:, [model.manifest.tag_names.index(name) for name in names]]
-    entries, stated = _embed_reports(model, folder, options.limit)
-    known = [i for i, name in enumerate(names) if has_known_word(model.manifest.text_vocabulary, _words(name))]
-    queries = embed_texts(model, [_words(names[i]) for i in known]) if known else entries[:0]
+    tags = probabilities[:, [model.manifest.tag_names.index(name) for name in names]]
+    entries, statements = _embed_reports(model, folder, options.limit)
+    queried = [i for i, name in enumerate(names) if has_known_word(model.manifest.text_vocabulary, _words(name))]
+    queries = embed_texts(model, [_words(names[i]) for i in queried]) if queried else entries[:0]
     findings, lifts = measure_findings(
-        {EMBEDDING: cosine(embeddings, queries), TAGS: shown[:, known]},
-        images.labels[:, [columns[i] for i in known]] > 0,
-        [names[i] for i in known],
+        {EMBEDDING: cosine(embeddings, queries), TAGS: tags[:, queried]},
+        images.labels[:, [columns[i] for i in queried]] > 0,
+        [names[i] for i in queried],
         draw_studies(len(images), options.bootstrap),
     )
     rankings = {
         EMBEDDING: cosine(embeddings, entries),
-        COSINE: cosine(shown, stated[:, columns]),
-        PRODUCT: product(shown, stated[:, columns]),
+        COSINE: cosine(tags, statements[:, columns]),
+        PRODUCT: product(tags, statements[:, columns]),
     }
-    groups = measure_reports(rankings, images.labels > 0, stated > 0, options.bootstrap)
-    return RetrievalFigures(len(images), split_name(folder), len(entries), findings, lifts, groups)
+    return RetrievalFigures(
+        images=len(images),
+        split=split_name(folder),
+        reports=len(entries),
+        findings=findings,
+        lifts=lifts,
+        groups=measure_reports(rankings, images.labels > 0, statements > 0, options.bootstrap),
+    )
 
 
 def measure_findings(
@@ -122,96 +132,99 @@ def measure_findings(
     """Rank images by findings.
 
     Args:
-        rankings: who ranks -> (N, F) scores.
+        rankings: ranker -> (N, F) scores.
         labels: (N, F).
         names: of the F findings.
         draws: (B, N) of `draw_studies`.
 
     Returns:
-        Figures of each finding, and who ranks -> mean precision over prevalence, nan without any positive.
+        Figures of each finding, and ranker -> mean precision over prevalence, nan without any positive.
     """
-    truth, scores = labels.T, {who: np.ascontiguousarray(some.T) for who, some in rankings.items()}
+    truth, scores = labels.T, {ranker: np.ascontiguousarray(columns.T) for ranker, columns in rankings.items()}
 
     def measure(rows: NDArray[np.intp]) -> list[float]:
         relevant = truth[:, rows]
         share = relevant.mean(1)
-        precisions = [precision_at(some[:, rows], relevant, IMAGES) for some in scores.values()]
-        kept = share > 0
-        lifts = [(some[kept] / share[kept]).mean() if kept.any() else np.nan for some in precisions]
+        precisions = [precision_at(ranking[:, rows], relevant, IMAGES) for ranking in scores.values()]
+        positive = share > 0
+        lifts = [(p[positive] / share[positive]).mean() if positive.any() else np.nan for p in precisions]
         return [float(value) for value in (*np.concatenate(precisions), *lifts)]
 
-    keys = (*(f"{who} {name}" for who in scores for name in names), *scores)
+    keys = (*(f"{ranker} {name}" for ranker in scores for name in names), *scores)
     figures = estimate_by_rows(keys, measure, draws)
-    found = {
+    findings = {
         name: FindingRetrieval(
-            int(labels[:, i].sum()),
-            float(labels[:, i].mean()),
-            {who: figures[f"{who} {name}"] for who in scores},
+            positives=int(labels[:, i].sum()),
+            prevalence=float(labels[:, i].mean()),
+            precision={ranker: figures[f"{ranker} {name}"] for ranker in scores},
         )
         for i, name in enumerate(names)
     }
-    return found, {who: figures[who] for who in scores}
+    return findings, {ranker: figures[ranker] for ranker in scores}
 
 
 def measure_reports(
-    rankings: Mapping[str, Scores], labels: Relevant, stated: Relevant, resamples: int
+    rankings: Mapping[str, Scores], labels: Relevant, statements: Relevant, resamples: int
 ) -> tuple[ReportRetrieval, ...]:
     """Rank reports by images, beside one list for all images and a random order.
 
     Args:
-        rankings: who ranks -> (N, M) scores.
+        rankings: ranker -> (N, M) scores.
         labels: (N, 14) of the images.
-        stated: (M, 14) findings of the reports.
+        statements: (M, 14) findings of the reports.
         resamples: of the intervals, over images.
 
     Returns:
         Figures of the images with a label, of those without, and of all; a group without images is left out.
     """
-    labelled, any_stated = np.asarray(labels.any(1)), np.asarray(stated.any(1))
-    shared = labels.astype(np.float32) @ stated.T.astype(np.float32) > 0
-    relevant = np.where(labelled[:, None], shared, ~any_stated)
-    frequent = product(labels.mean(0, dtype=np.float32)[None], stated.astype(np.float32))
-    everyone = {**rankings, CONSTANT: np.broadcast_to(frequent, relevant.shape)}
-    precisions = {who: precision_at(scores, relevant, REPORTS) for who, scores in everyone.items()}
+    labelled, abnormal = np.asarray(labels.any(1)), np.asarray(statements.any(1))
+    shared = labels.astype(np.float32) @ statements.T.astype(np.float32) > 0
+    relevant = np.where(labelled[:, None], shared, ~abnormal)
+    frequent = product(labels.mean(0, dtype=np.float32)[None], statements.astype(np.float32))
+    scores = {**rankings, CONSTANT: np.broadcast_to(frequent, relevant.shape)}
+    precisions = {ranker: precision_at(rows, relevant, REPORTS) for ranker, rows in scores.items()}
     precisions[RANDOM] = relevant.mean(1)
-    first = {who: np.argsort(-scores, axis=1, kind="stable")[:, :REPORTS] for who, scores in everyone.items()}
+    lists = {ranker: np.argsort(-rows, axis=1, kind="stable")[:, :REPORTS] for ranker, rows in scores.items()}
     groups = {"labelled": labelled, "unlabelled": ~labelled, "all": np.ones_like(labelled)}
     return tuple(
         ReportRetrieval(
-            name,
-            int(chosen.sum()),
-            mean_statistics(
-                tuple(precisions), np.column_stack([some[chosen] for some in precisions.values()])
-            ).estimate(draw_studies(int(chosen.sum()), resamples)),
-            {who: len(np.unique(some[chosen])) for who, some in first.items()},
+            name=name,
+            images=int(group.sum()),
+            precision=_mean_precisions({ranker: shares[group] for ranker, shares in precisions.items()}, resamples),
+            distinct={ranker: len(np.unique(rows[group])) for ranker, rows in lists.items()},
         )
-        for name, chosen in groups.items()
-        if chosen.any()
+        for name, group in groups.items()
+        if group.any()
     )
 
 
+def _mean_precisions(precisions: Mapping[str, NDArray[np.float64]], resamples: int) -> dict[str, Figure]:
+    """Means over the images of a group, by ranker."""
+    statistics = mean_statistics(tuple(precisions), np.column_stack(list(precisions.values())))
+    return statistics.estimate(draw_studies(len(statistics.rows), resamples))
+
+
 def _words(finding: str) -> str:
-    """The name of a finding as a query."""
+    """Words of a finding's name, as a query."""
     return finding.replace("_", " ")
 
 
 def _embed_images(model: Model, images: LabelledImages) -> tuple[Floats, Floats]:
     """(N, E) embeddings and (N, T) tag probabilities."""
     embeddings, probabilities = [], []
-    for i in range(0, len(images), _BATCH):
-        for encoding in encode_grey(model, list(images.pixels[i : i + _BATCH])):
-            embeddings.append(encoding.embedding)
-            probabilities.append([encoding.tags[name] for name in model.manifest.tag_names])
+    for encoding in encode_images(model, images.pixels):
+        embeddings.append(encoding.embedding)
+        probabilities.append([encoding.tags[name] for name in model.manifest.tag_names])
     return np.array(embeddings, np.float32), np.array(probabilities, np.float32)
 
 
 def _embed_reports(model: Model, folder: Path, limit: int | None) -> tuple[Floats, Floats]:
     """(M, E) embeddings of the val reports with a known word, and (M, 14) the NIH findings that they state."""
-    with missing_data_told():
+    with missing_files_reported():
         val = openi.split_reports(openi.read_reports(folder), folder)[1][:limit]
-    written = [WrittenReport(str(r.uid), str(folder), r.findings, r.impression) for r in val]
-    entries = [entry for entry in embed_reports(model, written, _BATCH) if isinstance(entry, Entry)]
+    reports = [WrittenReport(str(r.uid), str(folder), r.findings, r.impression) for r in val]
+    entries = [entry for entry in embed_reports(model, reports, BATCH) if isinstance(entry, Entry)]
     if not entries:
         raise UsageError(f"{folder}: no val report has a word that the bundle knows.")
-    stated = [nih_vector(lexicon.packaged().affirmed_in((e.findings, e.impression))) for e in entries]
-    return np.stack([entry.embedding for entry in entries]), np.stack(stated)
+    statements = [nih_vector(lexicon.packaged().affirmed_in((e.findings, e.impression))) for e in entries]
+    return np.stack([entry.embedding for entry in entries]), np.stack(statements)

@@ -1,4 +1,4 @@
-"""All that `cxreport evaluate` measures, with a signature that says how, and as JSON."""
+"""Evaluation of a bundle on all collections, with a signature that says how it was measured, and as JSON."""
 
 from __future__ import annotations
 
@@ -10,14 +10,26 @@ from typing import Any
 
 import numpy as np
 
-from cxreport import __version__
 from cxreport.evaluate.coco import CocoFigures, evaluate_coco
 from cxreport.evaluate.drafting import EvaluateOptions
-from cxreport.evaluate.grounding.grounding import Grounding, evaluate_grounding
+from cxreport.evaluate.grounding.run import Grounding, evaluate_grounding
 from cxreport.evaluate.nih import NihFigures, evaluate_nih
 from cxreport.evaluate.openi import OpeniFigures, evaluate_openi
-from cxreport.evaluate.retrieval import IMAGES, REPORTS, RetrievalFigures, evaluate_retrieval
+from cxreport.evaluate.retrieval import RetrievalFigures, evaluate_retrieval
 from cxreport.model.session import Model
+
+
+@dataclass(frozen=True)
+class Collections:
+    """Data folders to measure on; None, or empty, for a collection that is left out."""
+
+    openi: Path | None = None
+    nih: Sequence[Path] = ()
+    """Folders of NIH ChestX-ray14."""
+    coco: Path | None = None
+    """Folder of captions in COCO's layout."""
+    boxes: Path | None = None
+    """File of boxes around findings on the NIH images."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +37,7 @@ class Evaluation:
     """Everything that was measured of a bundle."""
 
     signature: str
+    """What has to be the same for two evaluations to compare, in one line."""
     openi: OpeniFigures | None
     nih: NihFigures | None
     coco: CocoFigures | None
@@ -34,76 +47,39 @@ class Evaluation:
     """Where both NIH images and Open-I reports are there, and the bundle has a text encoder."""
 
 
-def evaluate(
-    model: Model,
-    openi: Path | None,
-    nih: Sequence[Path],
-    options: EvaluateOptions,
-    coco: Path | None = None,
-    boxes: Path | None = None,
-) -> Evaluation:
+def evaluate(model: Model, collections: Collections, options: EvaluateOptions) -> Evaluation:
     """Measure a bundle on one collection or several.
 
     Args:
         model: a loaded bundle.
-        openi: folder of Open-I.
-        nih: folders of NIH ChestX-ray14.
+        collections: to measure on.
         options: how much is measured.
-        coco: folder of COCO captions.
-        boxes: file of boxes around findings on the NIH images.
 
     Raises:
         CxreportError: data are missing, the bundle does not fit them, or a study failed.
     """
-    # before the drafting, which takes minutes: an unfit box file is told of at once
-    grounding = evaluate_grounding(model, nih, boxes, options) if nih and boxes else None
-    texts = evaluate_openi(model, openi, options) if openi else None
-    images = evaluate_nih(model, nih, options) if nih else None
-    captions = evaluate_coco(model, coco, options) if coco else None
-    joint = model.manifest.embeds_texts
-    retrieval = evaluate_retrieval(model, openi, nih, options) if openi and nih and joint else None
-    signature = _signature(model, texts, images, captions, grounding, retrieval, options)
-    return Evaluation(signature, texts, images, captions, grounding, retrieval)
-
-
-def _signature(
-    model: Model,
-    texts: OpeniFigures | None,
-    images: NihFigures | None,
-    captions: CocoFigures | None,
-    grounding: Grounding | None,
-    retrieval: RetrievalFigures | None,
-    options: EvaluateOptions,
-) -> str:
-    """What has to be the same for two evaluations to compare, in one line."""
-    parts = []
-    if texts:
-        ways = "; ".join(f"{text.convention} ({text.studies}): {text.signature}" for text in texts.texts)
-        parts += [f"openi {texts.split}", ways, texts.metrics, "labels lexicon rules, uncertain positive"]
-    if images:
-        parts.append("nih val " + ", ".join(f"{some.name} ({some.images})" for some in images.sets))
-    if grounding:
-        parts.append(grounding.signature)
-    if retrieval:
-        sizes = f"{retrieval.images} nih val images, {retrieval.reports} openi {retrieval.split} reports"
-        parts.append(f"retrieval {sizes}, precision of {IMAGES} images and {REPORTS} reports, ties shared")
-    if captions:
-        parts.append(f"coco {captions.name} {captions.split} ({captions.images}, {captions.references} references)")
-        parts += [captions.words, captions.metrics]
-    limit = f", first {options.limit} only" if options.limit else ""
-    manifest = model.manifest
-    return " | ".join(
-        [
-            *parts,
-            f"95 % of {options.bootstrap} resamples{limit}",
-            f"cxreport {__version__}",
-            manifest.identity,
-        ]
+    folder, folders, boxes = collections.openi, collections.nih, collections.boxes
+    # before the drafting, which takes minutes: an unfit box file is reported at once
+    grounding = evaluate_grounding(model, folders, boxes, options) if folders and boxes else None
+    openi = evaluate_openi(model, folder, options) if folder else None
+    nih = evaluate_nih(model, folders, options) if folders else None
+    coco = evaluate_coco(model, collections.coco, options) if collections.coco else None
+    embeds = folder and folders and model.manifest.embeds_texts
+    retrieval = evaluate_retrieval(model, folder, folders, options) if folder and embeds else None
+    measured = (openi, nih, grounding, retrieval, coco)
+    signatures = [figures.signature for figures in measured if figures is not None]
+    return Evaluation(
+        signature=" | ".join([*signatures, options.signature, model.manifest.identity]),
+        openi=openi,
+        nih=nih,
+        coco=coco,
+        grounding=grounding,
+        retrieval=retrieval,
     )
 
 
 def to_json(value: Any) -> Any:
-    """Dataclasses, arrays and numbers as what JSON has; nan as null."""
+    """Turn dataclasses, arrays and numbers into what JSON has; nan into null."""
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: to_json(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The tag head against labels: discrimination, calibration, and the bundle's operating points."""
+"""Tag head against labels: discrimination, calibration, and the bundle's operating points."""
 
 from __future__ import annotations
 
@@ -12,16 +12,29 @@ from cxreport.evaluate.bootstrap import Draws, Figure, estimate_by_rows
 from cxreport.train.fit.metrics import auc
 
 LEAST_POSITIVES = 10
-"""Findings with fewer positives have no place in the means."""
+"""Positives that a finding needs to count in the means."""
 METRICS = ("AUC", "AP", "ECE")
 _BINS = 15
 
 Scores = NDArray[np.float32]
 
 
+@dataclass(frozen=True, eq=False)
+class LabelledScores:
+    """Probabilities of the tag head beside the labels of N images, for T findings."""
+
+    findings: tuple[str, ...]
+    probabilities: Scores
+    """(N, T)"""
+    labels: Scores
+    """(N, T), 0 or 1."""
+    thresholds: Scores
+    """(T,) of the bundle."""
+
+
 @dataclass(frozen=True)
 class FindingFigures:
-    """One finding of the tag head."""
+    """Figures of one finding of the tag head."""
 
     positives: int
     figures: dict[str, Figure]
@@ -34,7 +47,7 @@ class FindingFigures:
 
 @dataclass(frozen=True, eq=False)
 class ReliabilityBins:
-    """Equal-width bins of probability that hold any image, lowest first: (K,) each."""
+    """Reliability diagram: the equal-width bins of probability that hold any image, lowest first; (K,) each."""
 
     counts: NDArray[np.int64]
     predicted: NDArray[np.float64]
@@ -52,9 +65,9 @@ def reliability_bins(probabilities: Scores, labels: Scores) -> ReliabilityBins:
     """Sort (N,) probabilities and 0 or 1 labels into 15 bins."""
     index = np.minimum((probabilities * _BINS).astype(int), _BINS - 1)
     counts = np.bincount(index, minlength=_BINS)
-    kept = counts > 0
-    sums = [np.bincount(index, weights=values, minlength=_BINS)[kept] for values in (probabilities, labels)]
-    return ReliabilityBins(counts[kept], sums[0] / counts[kept], sums[1] / counts[kept])
+    filled = counts > 0
+    sums = [np.bincount(index, weights=values, minlength=_BINS)[filled] for values in (probabilities, labels)]
+    return ReliabilityBins(counts=counts[filled], predicted=sums[0] / counts[filled], observed=sums[1] / counts[filled])
 
 
 def average_precision(scores: Scores, labels: Scores) -> float:
@@ -68,40 +81,30 @@ def average_precision(scores: Scores, labels: Scores) -> float:
     return float((np.diff(hits, prepend=0) * hits / (last + 1)).sum() / positives)
 
 
-def measure_findings(
-    scores: Scores, labels: Scores, names: tuple[str, ...], thresholds: Scores, draws: Draws
-) -> dict[str, FindingFigures]:
-    """Measure each finding.
-
-    Args:
-        scores: (N, T) probabilities.
-        labels: (N, T) 0 or 1.
-        names: of the T findings.
-        thresholds: (T,) of the bundle.
-        draws: (B, N) of `draw_studies`.
-    """
-    found = {}
-    for i, name in enumerate(names):
-        score, truth = scores[:, i], labels[:, i]
-        positive, told = truth > 0, score >= thresholds[i]
-        found[name] = FindingFigures(
-            int(positive.sum()),
-            estimate_by_rows(METRICS, functools.partial(_measure, score, truth), draws),
-            float(thresholds[i]),
-            _share(told, positive),
-            _share(~told, ~positive),
+def measure_findings(scores: LabelledScores, draws: Draws) -> dict[str, FindingFigures]:
+    """Figures of each finding, with intervals over ``draws`` (B, N)."""
+    figures = {}
+    for i, finding in enumerate(scores.findings):
+        probabilities, labels = scores.probabilities[:, i], scores.labels[:, i]
+        positive, alarm = labels > 0, probabilities >= scores.thresholds[i]
+        figures[finding] = FindingFigures(
+            positives=int(positive.sum()),
+            figures=estimate_by_rows(METRICS, functools.partial(_measure, probabilities, labels), draws),
+            threshold=float(scores.thresholds[i]),
+            sensitivity=_share(alarm, positive),
+            specificity=_share(~alarm, ~positive),
         )
-    return found
+    return figures
 
 
-def measure_means(scores: Scores, labels: Scores, draws: Draws) -> dict[str, Figure]:
-    """Means of the figures over the findings with at least `LEAST_POSITIVES`; arguments as in `measure_findings`."""
-    kept = np.flatnonzero(labels.sum(0) >= LEAST_POSITIVES)
-    if not len(kept):
+def measure_means(scores: LabelledScores, draws: Draws) -> dict[str, Figure]:
+    """Means of the figures over the findings with at least `LEAST_POSITIVES`, with intervals over ``draws`` (B, N)."""
+    columns = np.flatnonzero(scores.labels.sum(0) >= LEAST_POSITIVES)
+    if not len(columns):
         return {name: Figure(float("nan")) for name in METRICS}
 
     def means(rows: NDArray[np.intp]) -> list[float]:
-        figures = [_measure(scores[:, i], labels[:, i], rows) for i in kept]
+        figures = [_measure(scores.probabilities[:, i], scores.labels[:, i], rows) for i in columns]
         return [float(value) for value in np.mean(figures, axis=0)]
 
     return estimate_by_rows(METRICS, means, draws)
@@ -112,5 +115,5 @@ def _measure(scores: Scores, labels: Scores, rows: NDArray[np.intp]) -> list[flo
     return [auc(scores, labels), average_precision(scores, labels), reliability_bins(scores, labels).error]
 
 
-def _share(told: NDArray[np.bool_], among: NDArray[np.bool_]) -> float:
-    return float(told[among].mean()) if among.any() else float("nan")
+def _share(mask: NDArray[np.bool_], among: NDArray[np.bool_]) -> float:
+    return float(mask[among].mean()) if among.any() else float("nan")

@@ -1,4 +1,4 @@
-"""What `cxreport evaluate` makes of chest radiographs to see whether they are still taken for such."""
+"""Abstention: shares by hand, and alterations of radiographs that are what they are called."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from cxreport.model.session import Model
 
 @pytest.fixture
 def model(tiny_bundle: Path) -> Model:
+    """A model of its own for each test, as a test changes its manifest."""
     return Model.load(tiny_bundle, "cpu")
 
 
@@ -25,22 +26,22 @@ def images(count: int) -> np.ndarray:
 
 
 def test_shares_by_hand(model: Model) -> None:
-    some = images(10)
-    distances = sorted(encoding.distance for encoding in encode(model, list(some)))
+    noise = images(10)
+    distances = sorted(encoding.distance for encoding in encode(model, list(noise)))
     limits = DistanceLimits(warn=distances[5], refuse=distances[7])
     model.manifest = replace(model.manifest, typicality=limits)
-    found = measure_abstention(model, "noise", some, 20)
-    assert (found.kind, found.plausible, found.images) == ("noise", False, 10)
-    assert found.shares["warned"].value == pytest.approx(0.4)
-    assert found.shares["refused"].value == pytest.approx(0.2)
-    assert found.shares["refused"].low < 0.2 < found.shares["refused"].high
+    rates = measure_abstention(model, "noise", noise, 20)
+    assert (rates.kind, rates.plausible, rates.images) == ("noise", False, 10)
+    assert rates.shares["warned"].value == pytest.approx(0.4)
+    assert rates.shares["refused"].value == pytest.approx(0.2)
+    assert rates.shares["refused"].low < 0.2 < rates.shares["refused"].high
 
 
 def test_alterations_of_at_most_so_many_images(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(abstention, "_ALTERED", 3)
-    found = abstain_on_altered(model, images(8), 0)
-    assert {rates.images for rates in found} == {3}
-    assert len({rates.kind for rates in found}) == len(found) > 10
+    rates = abstain_on_altered(model, images(8), 0)
+    assert {kind.images for kind in rates} == {3}
+    assert len({kind.kind for kind in rates}) == len(rates) > 10
 
 
 def test_alterations_are_what_they_are_called() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import shutil
 from collections.abc import Callable
@@ -17,14 +16,8 @@ from cxreport.errors import UsageError
 from cxreport.evaluate import retrieval
 from cxreport.evaluate.bootstrap import draw_studies
 from cxreport.evaluate.drafting import EvaluateOptions
-from cxreport.evaluate.ranking import cosine, precision_at
 from cxreport.evaluate.retrieval import COSINE, EMBEDDING, PRODUCT, TAGS
 from cxreport.model.session import Model
-
-
-@pytest.fixture(scope="module")
-def model(tiny_bundle: Path) -> Model:
-    return Model.load(tiny_bundle, "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -43,45 +36,6 @@ def floats(*rows: list[float]) -> np.ndarray:
 
 def labels(*rows: set[int]) -> np.ndarray:
     return np.array([[i in row for i in range(14)] for row in rows])
-
-
-# Precision
-
-
-def test_precision_by_hand() -> None:
-    scores = floats([0.1, 0.9, 0.5, 0.7], [0.9, 0.1, 0.7, 0.5])
-    relevant = np.array([[1, 1, 0, 0], [0, 0, 1, 1]], bool)
-    assert precision_at(scores, relevant, 1).tolist() == [1, 0]
-    assert precision_at(scores, relevant, 2).tolist() == [1 / 2, 1 / 2]
-    assert precision_at(scores, relevant, 3) == pytest.approx([1 / 3, 2 / 3])
-    assert precision_at(scores, relevant, 9).tolist() == [1 / 2, 1 / 2]  # there are four
-
-
-@pytest.mark.parametrize("count", range(1, 6))
-def test_ties_share_the_places_as_all_orders_would(count: int) -> None:
-    scores, relevant = floats([0.9, 0.5, 0.5, 0.5, 0.1])[0], np.array([0, 1, 0, 1, 1], bool)
-    orders = [
-        order
-        for order in itertools.permutations(range(5))
-        if all(scores[a] >= scores[b] for a, b in itertools.pairwise(order))
-    ]
-    assert len(orders) == 6
-    wanted = np.mean([relevant[list(order[:count])].mean() for order in orders])
-    assert precision_at(scores, relevant, count) == pytest.approx(wanted)
-
-
-def test_cosine_by_hand_and_equal_rows_tie() -> None:
-    found = cosine(floats([3, 4], [0, 0]), floats([1, 0], [8, 6]))
-    assert found == pytest.approx(floats([0.6, 0.96], [0, 0]))
-    random = np.random.default_rng(0)
-    for images, reports, width in ((33, 19, 300), (1, 50, 257), (3, 7, 1000)):
-        some, one = random.standard_normal((images, width)), random.standard_normal((1, width))
-        similar = cosine(some.astype(np.float32), np.repeat(one, reports, 0).astype(np.float32))
-        assert similar.shape == (images, reports)
-        assert (similar == similar[:, :1]).all()
-
-
-# Images by a finding's name
 
 
 def test_findings_by_hand() -> None:
@@ -114,9 +68,6 @@ def test_intervals_of_findings_hold_the_value() -> None:
     found, lifts = retrieval.measure_findings({EMBEDDING: scores}, truth, ["A"], draw_studies(200, 200))
     for figure in (found["A"].precision[EMBEDDING], lifts[EMBEDDING]):
         assert figure.low < figure.value < figure.high
-
-
-# Reports by an image
 
 
 def test_reports_by_hand() -> None:
@@ -159,9 +110,6 @@ def test_a_group_without_images_is_left_out() -> None:
     assert groups[0].precision["random"].low == groups[0].precision["random"].high == 0.5
 
 
-# With a bundle
-
-
 def test_the_tiny_bundle(model: Model, nih: Path, openi: Path) -> None:
     found = retrieval.evaluate_retrieval(model, openi, [nih, nih], EvaluateOptions(bootstrap=20))
     assert (found.images, found.reports, found.split) == (40, 11, "r2gen val")
@@ -185,15 +133,15 @@ def test_the_tiny_bundle(model: Model, nih: Path, openi: Path) -> None:
 def test_a_perfect_tag_head_ranks_reports_that_share_a_label_first(
     model: Model, nih: Path, openi: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, names = retrieval.encode_grey, model.manifest.tag_names
+    real, names = retrieval.encode_images, model.manifest.tag_names
     split = retrieval.read_val([nih], 32)[0]
     truth = {image.tobytes(): row for image, row in zip(split.pixels, split.labels, strict=True)}
 
-    def encode(some: Model, inputs: list[np.ndarray]) -> list:
-        told = [dict(zip(names, map(float, truth[pixels.tobytes()]), strict=True)) for pixels in inputs]
-        return [replace(e, tags=tags) for e, tags in zip(real(some, inputs), told, strict=True)]
+    def encode(model: Model, images: np.ndarray) -> list:
+        tags = [dict(zip(names, map(float, truth[pixels.tobytes()]), strict=True)) for pixels in images]
+        return [replace(encoding, tags=row) for encoding, row in zip(real(model, images), tags, strict=True)]
 
-    monkeypatch.setattr(retrieval, "encode_grey", encode)
+    monkeypatch.setattr(retrieval, "encode_images", encode)
     monkeypatch.setattr(retrieval, "has_known_word", lambda vocabulary, text: text == "Effusion")
     found = retrieval.evaluate_retrieval(model, openi, [nih], EvaluateOptions(bootstrap=0))
     assert list(found.findings) == ["Effusion"]
@@ -215,6 +163,7 @@ def test_reports_that_say_nothing_are_no_collection(model: Model, nih: Path, ope
 def test_evaluate_has_them_where_the_bundle_has_texts(
     run_cli: Callable, tiny_bundle: Path, nih: Path, openi: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pytest.importorskip("pycocoevalcap", reason="the 'evaluate' extra brings it")
     monkeypatch.setattr(shutil, "which", lambda name: None)  # METEOR takes seconds to start
 
     def run(*arguments: object):

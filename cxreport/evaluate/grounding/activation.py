@@ -1,7 +1,8 @@
 """Class activation maps (Zhou et al. 2016) of a bundle's tag head: what each patch adds to a tag's log odds.
 
-The head is linear in the mean patch, and the bundle gives out the mean's patches and the probabilities. So the head's
-weights follow from enough images, by least squares, without looking into the graph.
+The head is linear in the mean patch, and the encoder's graph gives out both the patches and the probabilities. So the
+head's weights follow from enough images, by least squares, whatever the encoder in the graph. A head that is not linear
+shows in its error on held-out images, and gets no maps.
 """
 
 from __future__ import annotations
@@ -15,26 +16,26 @@ from numpy.typing import NDArray
 from cxreport.types import Floats
 
 _RIDGE = 1e-9
-"""Penalty per image, on features with a standard deviation of 1: it only settles what the images leave open."""
+"""Penalty per image, on features with a standard deviation of 1: it settles only directions without data."""
 _LEAST, _MOST = 1e-12, 0.999
-"""Probabilities outside, in 32 bits, do not give their log odds well enough."""
+"""Range of probabilities whose 32 bits give their log odds well enough."""
 _HELD_OUT = 10
-"""Every so-manieth image is kept to check the fit."""
+"""Every tenth image is held out to check the fit."""
 _TOLERANCE = 0.05
-"""Of what the log odds vary by: a map that is off by less shows the same."""
+"""Error in standard deviations of the log odds up to which a map shows the same."""
 
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """A tag head that was recovered from what it says of images."""
+    """Tag head, recovered from its probabilities of images."""
 
     weights: NDArray[np.float64]
     """(T, D), log odds per unit of a feature of the mean patch."""
     images: int
-    """That it was fitted to."""
+    """Images that it was fitted to."""
     residuals: NDArray[np.float64]
-    """(T,) root mean square error on held-out images, in deviations of the log odds; nan for tags that too few
-    images have a probability of that is far enough from 0 and 1."""
+    """(T,) root mean square error on held-out images, in standard deviations of the log odds; nan for tags with too few
+    images whose probability is far enough from 0 and 1."""
 
     @property
     def recovered(self) -> NDArray[np.bool_]:
@@ -43,7 +44,7 @@ class Head:
 
 
 def recover_head(means: NDArray[np.float64], probabilities: NDArray[np.float64]) -> Head:
-    """Find the weights of a linear head.
+    """Fit the weights of a linear head.
 
     Args:
         means: (N, D) mean patch of each image.
@@ -52,7 +53,7 @@ def recover_head(means: NDArray[np.float64], probabilities: NDArray[np.float64])
     Returns:
         The head; its weights are 0 where there are fewer images than features.
     """
-    held = np.arange(len(means)) % _HELD_OUT == _HELD_OUT - 1
+    held_out = np.arange(len(means)) % _HELD_OUT == _HELD_OUT - 1
     centre, spread = means.mean(0), means.std(0)
     scaled = (means - centre) / np.where(spread > 0, spread, 1)
     rows = np.column_stack([scaled, np.ones(len(means))])
@@ -60,14 +61,14 @@ def recover_head(means: NDArray[np.float64], probabilities: NDArray[np.float64])
     residuals = np.full(len(weights), np.nan)
     for tag, p in enumerate(probabilities.T):
         usable = (p > _LEAST) & (p < _MOST)
-        fitted, checked = usable & ~held, usable & held
+        fitted, checked = usable & ~held_out, usable & held_out
         odds = np.log(p, where=usable, out=np.zeros_like(p)) - np.log1p(-p, where=usable, out=np.zeros_like(p))
         if fitted.sum() > rows.shape[1] and checked.any():
             solution = _ridge(rows[fitted], odds[fitted])
             error = np.sqrt(np.mean((rows[checked] @ solution - odds[checked]) ** 2))
             residuals[tag] = error / max(float(odds[fitted].std()), _LEAST)
             weights[tag] = solution[:-1] / np.where(spread > 0, spread, np.inf)
-    return Head(weights, int((~held).sum()), residuals)
+    return Head(weights=weights, images=int((~held_out).sum()), residuals=residuals)
 
 
 def _ridge(rows: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -80,7 +81,7 @@ def _ridge(rows: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np
 
 
 def activation_map(patches: Floats, weights: NDArray[np.float64]) -> Floats:
-    """Where an image speaks for a tag.
+    """Class activation map of a tag.
 
     Args:
         patches: (P, D) of a square grid.

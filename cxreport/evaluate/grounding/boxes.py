@@ -1,4 +1,4 @@
-"""Boxes that radiologists drew around findings of NIH ChestX-ray14 (Wang et al. 2017), and the images that they are on.
+"""Boxes of radiologists around findings of NIH ChestX-ray14 (Wang et al. 2017), and the images that they are on.
 
 They are for measuring only: nothing is trained on them or chosen by them.
 """
@@ -31,7 +31,7 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, eq=False)
 class BoxedImage:
-    """An image with boxes."""
+    """Image with boxes."""
 
     name: str
     pixels: Grey
@@ -53,29 +53,29 @@ def read_boxes(path: Path) -> dict[str, dict[str, tuple[Box, ...]]]:
         FileNotFoundError: no such file.
         UsageError: it cannot be read, lacks a column, or a row has no box.
     """
-    found: dict[str, dict[str, tuple[Box, ...]]] = {}
+    boxes: dict[str, dict[str, tuple[Box, ...]]] = {}
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.reader(stream)
-            places = _places(path, next(reader, []))
+            columns = _columns(path, next(reader, []))
             for number, row in enumerate(reader, start=2):
                 if row:
-                    name, label, box = _row(path, number, row, places)
-                    of_image = found.setdefault(name, {})
-                    of_image[label] = (*of_image.get(label, ()), box)
+                    name, label, box = _row(path, number, row, columns)
+                    by_finding = boxes.setdefault(name, {})
+                    by_finding[label] = (*by_finding.get(label, ()), box)
     except FileNotFoundError:
         raise
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{path}: cannot be read as a table.", hint=_hint()) from error
-    return found
+    return boxes
 
 
 def _hint() -> str:
     return f"The box file is CSV with the columns {', '.join((_IMAGE, _LABEL, *_NUMBERS))}, in pixels of {ORIGINAL}."
 
 
-def _places(path: Path, header: Sequence[str]) -> list[int]:
-    """Where the columns are."""
+def _columns(path: Path, header: Sequence[str]) -> list[int]:
+    """Indices of the columns: image, label, then the four numbers."""
     names = [name.strip().removeprefix("Bbox [").removesuffix("]") for name in header]
     missing = [name for name in (_IMAGE, _LABEL, *_NUMBERS) if name not in names]
     if missing:
@@ -83,9 +83,9 @@ def _places(path: Path, header: Sequence[str]) -> list[int]:
     return [names.index(name) for name in (_IMAGE, _LABEL, *_NUMBERS)]
 
 
-def _row(path: Path, number: int, row: Sequence[str], places: Sequence[int]) -> tuple[str, str, Box]:
+def _row(path: Path, number: int, row: Sequence[str], columns: Sequence[int]) -> tuple[str, str, Box]:
     try:
-        name, label, *numbers = (row[place] for place in places)
+        name, label, *numbers = (row[column] for column in columns)
         x, y, w, h = (float(value) / ORIGINAL for value in numbers)
     except (IndexError, ValueError):
         raise UsageError(f"{path}: row {number} has no box.", hint=_hint()) from None
@@ -106,7 +106,7 @@ def find_boxed(
     Args:
         folders: of the layout of NIH ChestX-ray14; where several have an image, the first one's counts.
         boxes: of `read_boxes`.
-        findings: to keep.
+        findings: whose boxes are taken.
         size: side of the network input.
         limit: only so many, the first ones.
 
@@ -116,15 +116,15 @@ def find_boxed(
     val, train = (_patients(folders, split) for split in ("val", "train"))
     images: list[BoxedImage] = []
     for name, by_finding in boxes.items():
-        kept = {finding: by_finding[finding] for finding in findings if finding in by_finding}
+        selection = {finding: by_finding[finding] for finding in findings if finding in by_finding}
         path = next((p for folder in folders if (p := folder / "images" / name).is_file()), None)
-        if kept and path is not None and (limit is None or len(images) < limit):
+        if selection and path is not None and (limit is None or len(images) < limit):
             with Image.open(path) as image:
                 pixels = network_input(np.asarray(image.convert("L")), size)
-            images.append(BoxedImage(name, pixels, _patient(name) in val - train, kept))
+            images.append(BoxedImage(name=name, pixels=pixels, val=_patient(name) in val - train, boxes=selection))
     if not images:
         raise UsageError(
-            "None of the NIH folders has an image with a box around a finding that the bundle tells.",
+            "None of the NIH folders has an image with a box around a finding that the bundle reports.",
             hint="Name the folders with the images of the box file, each with --nih.",
         )
     return images
@@ -137,12 +137,12 @@ def _patients(folders: Sequence[Path], split: str) -> set[str]:
 
 
 def _patient(name: str) -> str:
-    """What the file names of a patient's images begin with."""
+    """Patient of an image: what its file name begins with."""
     return name.partition("_")[0]
 
 
 def box_mask(boxes: Sequence[Box], side: int) -> NDArray[np.bool_]:
-    """(side, side) which pixels of a square image have their middle in one of the boxes.
+    """Pixels of a square image whose middle is in one of the boxes: (side, side).
 
     A box between the middles has the pixel that its own middle is in.
     """
@@ -151,12 +151,12 @@ def box_mask(boxes: Sequence[Box], side: int) -> NDArray[np.bool_]:
     for left, top, width, height in boxes:
         down = (middles >= top) & (middles < top + height)
         across = (middles >= left) & (middles < left + width)
-        own = np.outer(down, across)
-        if not own.any():
-            own[_pixel(top + height / 2, side), _pixel(left + width / 2, side)] = True
-        mask |= own
+        pixels = np.outer(down, across)
+        if not pixels.any():
+            pixels[_pixel(top + height / 2, side), _pixel(left + width / 2, side)] = True
+        mask |= pixels
     return mask
 
 
-def _pixel(place: float, side: int) -> int:
-    return min(max(int(place * side), 0), side - 1)
+def _pixel(position: float, side: int) -> int:
+    return min(max(int(position * side), 0), side - 1)

@@ -1,4 +1,4 @@
-"""Deletion test: whether the tag head's probability falls where the patches that a map attends to are masked.
+"""Deletion test: fall of the tag head's probability where the patches that a map attends to are masked.
 
 After Samek et al. (2017) and Petsiuk et al. (2018), in one step: the most attended fifth of the image is replaced by
 the mean image, and the fall of the probability is compared with that for as many patches at random. These lie apart,
@@ -20,21 +20,25 @@ from cxreport.evaluate.bootstrap import Figure, pooled_means
 from cxreport.types import Floats, Grey
 
 MOST = 40
-"""Images with a finding that are taken at most, evenly spread over the val images."""
+"""Images taken of each finding at most, evenly spread over the val images."""
 SHARE = 0.2
-"""Of the patches that are masked."""
+"""Share of the patches that are masked."""
 RANDOM_MASKS = 3
-"""Whose mean is compared."""
+"""Random masks of an image, whose mean is compared."""
 METRICS = ("attended", "activation", "drop attended", "drop activation", "drop random")
 _SEED = 20170619
 
 
+Encode = Callable[[list[Grey]], list[Mapping[str, float]]]
+"""Function of images (S, S) -> for each, finding -> probability."""
+
+
 @dataclass(frozen=True)
 class DeletionFigures:
-    """Of a finding, or of all together."""
+    """Figures of a finding, or of all together."""
 
     pairs: int
-    """Of an image and a finding that it is labelled with."""
+    """Pairs of an image and a finding that it is labelled with."""
     figures: dict[str, Figure]
     """By the names of `METRICS`: the share of pairs where masking what the sentence attends to, or the top of the class
     activation map, lowers the probability more than masking at random, and how much each lowers it, on average."""
@@ -42,7 +46,7 @@ class DeletionFigures:
 
 @dataclass(frozen=True)
 class Deletion:
-    """The deletion test."""
+    """Figures of the deletion test."""
 
     most: int
     """Images of a finding at most."""
@@ -53,54 +57,65 @@ class Deletion:
 
 
 @dataclass(frozen=True, eq=False)
-class Watched:
-    """An image whose tags are watched while it is masked."""
+class DeletionImage:
+    """Image of the deletion test."""
 
     pixels: Grey
     """(S, S)"""
     probabilities: Mapping[str, float]
     """By finding, of the whole image."""
     maps: Mapping[str, tuple[Floats, Floats | None]]
-    """Finding -> where its sentence looks, (rows, columns), and its class activation map if there is one."""
+    """Finding -> map of its sentence, (rows, columns), and its class activation map if there is one."""
 
 
 def measure_deletion(
-    images: Sequence[Watched],
+    images: Sequence[DeletionImage],
     blank: Grey,
-    probabilities: Callable[[list[Grey]], list[Mapping[str, float]]],
+    probabilities: Encode,
     resamples: int,
 ) -> Deletion:
-    """Mask images and see what becomes of the tags that they are labelled with.
+    """Mask images, and measure the fall of the probabilities of their labels.
 
     Args:
         images: at least one with a map.
         blank: (S, S) what pixels are replaced by.
-        probabilities: encodes images: by finding, for each image.
+        probabilities: function of images -> for each, finding -> probability.
         resamples: of the intervals, over images.
     """
-    findings, rows, places = [], [], []
-    for number, image in enumerate(images):
-        random = np.random.default_rng((_SEED, number))
-        first = next(iter(image.maps.values()))[0]
-        masks = [_any_cells(first.shape[0], random) for _ in range(RANDOM_MASKS)]
-        for own, other in image.maps.values():
-            masks += [top_cells(own), masks[-1] if other is None else top_cells(_as_fine_as(own, other))]
-        after = probabilities([masked(image.pixels, blank, mask) for mask in masks])
-        for i, (finding, (_, other)) in enumerate(image.maps.items()):
-            before = image.probabilities[finding]
-            drops = [before - some[finding] for some in after]
-            by_chance = float(np.mean(drops[:RANDOM_MASKS]))
-            attended, active = drops[RANDOM_MASKS + 2 * i : RANDOM_MASKS + 2 * i + 2]
-            more = [float(attended > by_chance), float(active > by_chance), attended, active, by_chance]
-            rows.append(more if other is not None else [more[0], math.nan, attended, math.nan, by_chance])
-            findings.append(finding)
-            places.append(number)
-    values, named, where = np.array(rows), np.array(findings), np.array(places)
+    rows = [
+        (finding, number, row)
+        for number, image in enumerate(images)
+        for finding, row in _drops(image, blank, probabilities, np.random.default_rng((_SEED, number))).items()
+    ]
+    values, findings = np.array([row for _, _, row in rows]), np.array([finding for finding, _, _ in rows])
+    numbers = np.array([number for _, number, _ in rows])
     by_finding = {
-        name: _figures(values[named == name], where[named == name], resamples)
-        for name in sorted(set(findings), key=FINDINGS.index)
+        name: _figures(values[findings == name], numbers[findings == name], resamples)
+        for name in sorted(set(findings.tolist()), key=FINDINGS.index)
     }
-    return Deletion(MOST, SHARE, by_finding, _figures(values, where, resamples))
+    return Deletion(most=MOST, masked=SHARE, findings=by_finding, overall=_figures(values, numbers, resamples))
+
+
+def _drops(
+    image: DeletionImage, blank: Grey, probabilities: Encode, random: np.random.Generator
+) -> dict[str, list[float]]:
+    """Mask an image by all its maps and at random: finding -> values of `METRICS`, nan without an activation map."""
+    side = next(iter(image.maps.values()))[0].shape[0]
+    masks = [_random_cells(side, random) for _ in range(RANDOM_MASKS)]
+    for attention, activation in image.maps.values():
+        active_cells = masks[-1] if activation is None else top_cells(_on_grid_of(attention, activation))
+        masks += [top_cells(attention), active_cells]
+    masked_tags = probabilities([masked(image.pixels, blank, mask) for mask in masks])
+    values = {}
+    for i, (finding, (_, activation)) in enumerate(image.maps.items()):
+        drops = [image.probabilities[finding] - tags[finding] for tags in masked_tags]
+        chance = float(np.mean(drops[:RANDOM_MASKS]))
+        attended, active = drops[RANDOM_MASKS + 2 * i : RANDOM_MASKS + 2 * i + 2]
+        if activation is None:
+            values[finding] = [float(attended > chance), math.nan, attended, math.nan, chance]
+        else:
+            values[finding] = [float(attended > chance), float(active > chance), attended, active, chance]
+    return values
 
 
 def _figures(values: NDArray[np.float64], images: NDArray[np.int64], resamples: int) -> DeletionFigures:
@@ -108,18 +123,18 @@ def _figures(values: NDArray[np.float64], images: NDArray[np.int64], resamples: 
 
 
 def evenly(rows: NDArray[np.intp], most: int) -> NDArray[np.intp]:
-    """At most so many of some rows, evenly spread."""
+    """Choose at most ``most`` of the rows, evenly spread."""
     return rows if len(rows) <= most else rows[np.arange(most) * len(rows) // most]
 
 
 def top_cells(weights: Floats) -> NDArray[np.bool_]:
-    """(rows, columns) the share `SHARE` of a map with the most weight, at least one cell, the first of equal ones."""
+    """Cells with the most weight, `SHARE` of all but at least one, the first of equal ones: (rows, columns)."""
     cells = np.zeros(weights.size, bool)
     cells[np.argsort(-weights.ravel(), kind="stable")[: _count(weights.size)]] = True
     return cells.reshape(weights.shape)
 
 
-def _any_cells(side: int, random: np.random.Generator) -> NDArray[np.bool_]:
+def _random_cells(side: int, random: np.random.Generator) -> NDArray[np.bool_]:
     cells = np.zeros(side * side, bool)
     cells[random.choice(side * side, _count(side * side), replace=False)] = True
     return cells.reshape(side, side)
@@ -129,12 +144,12 @@ def _count(cells: int) -> int:
     return max(1, round(SHARE * cells))
 
 
-def _as_fine_as(wanted: Floats, weights: Floats) -> Floats:
-    """Bring a map to the grid of another, so that all masks have the same cells."""
-    return resized(weights.ravel(), wanted.size).reshape(wanted.shape)
+def _on_grid_of(template: Floats, weights: Floats) -> Floats:
+    """Resize a map to the grid of another, so that all masks have the same cells."""
+    return resized(weights.ravel(), template.size).reshape(template.shape)
 
 
 def masked(pixels: Grey, blank: Grey, cells: NDArray[np.bool_]) -> Grey:
-    """(S, S) pixels, those of the ``cells`` (rows, columns) of its grid replaced by ``blank`` (S, S)."""
+    """Replace the pixels (S, S) of the ``cells`` (rows, columns) of the image's grid by those of ``blank`` (S, S)."""
     down, across = (np.arange(side) * count // side for side, count in zip(pixels.shape, cells.shape, strict=True))
     return np.where(cells[down][:, across], blank, pixels)

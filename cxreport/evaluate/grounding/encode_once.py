@@ -1,4 +1,4 @@
-"""What a model sees in images and where it looks: each is encoded once, and what is measured later is kept."""
+"""One encoding of each image: tags, patches and maps that the boxes and the deletion test need."""
 
 from __future__ import annotations
 
@@ -11,20 +11,16 @@ from numpy.typing import NDArray
 from cxreport.drafting.decode import DecodeOptions, decode
 from cxreport.drafting.grid import square
 from cxreport.drafting.plan import HEAD, make_plan
-from cxreport.evaluate.drafting import EvaluateOptions
+from cxreport.evaluate.drafting import BATCH, EvaluateOptions, encode_images
 from cxreport.evaluate.grounding.boxes import BoxedImage
 from cxreport.explain.explain import AskedTag, tag_map
-from cxreport.model.encode import encode
 from cxreport.model.session import Model
-from cxreport.reading.network_input import network_input
 from cxreport.types import Encoding, Floats, Grey, Plan
-
-_BATCH = 32
 
 
 @dataclass(eq=False)
-class LookedAt:
-    """An image, and what of it is to be kept."""
+class ImageRequest:
+    """Image to encode, and the findings whose maps are needed."""
 
     pixels: Grey
     boxed: BoxedImage | None = None
@@ -33,13 +29,13 @@ class LookedAt:
 
     @property
     def findings(self) -> tuple[str, ...]:
-        """Whose maps are needed."""
+        """Findings whose maps are needed."""
         return tuple(dict.fromkeys([*(self.boxed.boxes if self.boxed else ()), *self.labels]))
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
-    """What the model sees in an image."""
+class Observation:
+    """Tags, patches and maps of an image."""
 
     mean: NDArray[np.float64]
     """(D,) mean patch."""
@@ -47,56 +43,61 @@ class Seen:
     patches: Floats | None
     """(P, D); None where no map is needed, as they are large."""
     maps: dict[str, Floats]
-    """Finding -> (rows, columns) where a sentence about it looks, or would look."""
-    told: dict[str, Floats]
-    """The same for the sentences that the report has."""
+    """Finding -> (rows, columns) map of a sentence about it, written or not."""
+    report_maps: dict[str, Floats]
+    """Finding -> map of the report's own sentence, for those that the report has one of."""
 
 
-def look(
-    model: Model, images: Sequence[LookedAt], asked: Mapping[str, AskedTag], options: EvaluateOptions
-) -> Iterator[Seen]:
-    """Encode images and keep what is needed of them.
+def observe(
+    model: Model, requests: Sequence[ImageRequest], asked: Mapping[str, AskedTag], options: EvaluateOptions
+) -> Iterator[Observation]:
+    """Encode images, and yield what is needed of each.
 
     Args:
         model: a loaded bundle.
-        images: to be seen.
-        asked: finding -> the reporting tag that tells it.
-        options: who is told of the progress.
+        requests: images and findings.
+        asked: finding -> the reporting tag that states it.
+        options: for its progress.
     """
-    for start in range(0, len(images), _BATCH):
-        batch = images[start : start + _BATCH]
-        encodings = encode_grey(model, [image.pixels for image in batch])
+    for start in range(0, len(requests), BATCH):
+        batch = requests[start : start + BATCH]
+        encodings = list(encode_images(model, [request.pixels for request in batch]))
         plans = [make_plan(model.manifest, encoding, HEAD) for encoding in encodings]
-        boxed = [i for i, image in enumerate(batch) if image.boxed]
-        told = _told(model, [encodings[i] for i in boxed], [plans[i] for i in boxed])
-        for i, (image, encoding, plan) in enumerate(zip(batch, encodings, plans, strict=True)):
-            sentences = told[boxed.index(i)] if image.boxed else {}
-            own = {name: sentences[asked[name].tag] for name in image.findings if asked[name].tag in sentences}
-            yield _seen(encoding, {n: tag_map(model, encoding, plan, asked[n]) for n in image.findings}, own)
-        options.drafted(start + len(batch))
+        boxed = [i for i, request in enumerate(batch) if request.boxed]
+        sentence_maps = dict(
+            zip(boxed, _sentence_maps(model, [encodings[i] for i in boxed], [plans[i] for i in boxed]), strict=True)
+        )
+        for i, (request, encoding, plan) in enumerate(zip(batch, encodings, plans, strict=True)):
+            by_tag = sentence_maps.get(i, {})
+            yield _observation(
+                encoding,
+                maps={name: tag_map(model, encoding, plan, asked[name]) for name in request.findings},
+                report_maps={name: by_tag[asked[name].tag] for name in request.findings if asked[name].tag in by_tag},
+            )
+        options.report_progress(start + len(batch))
 
 
-def _seen(encoding: Encoding, maps: dict[str, Floats], told: dict[str, Floats]) -> Seen:
+def _observation(encoding: Encoding, maps: dict[str, Floats], report_maps: dict[str, Floats]) -> Observation:
     patches = encoding.patches
     assert patches is not None  # it is of an image
-    return Seen(patches.mean(0, dtype=np.float64), encoding.tags, patches.copy() if maps else None, maps, told)
+    return Observation(
+        mean=patches.mean(0, dtype=np.float64),
+        tags=encoding.tags,
+        patches=patches.copy() if maps else None,
+        maps=maps,
+        report_maps=report_maps,
+    )
 
 
-def encode_grey(model: Model, images: Sequence[Grey]) -> list[Encoding]:
-    """Encode grey images (S, S), also by a bundle that takes colours."""
-    size, channels = model.manifest.image_size, model.manifest.channels
-    return encode(model, [network_input(image, size, channels) for image in images])
-
-
-def _told(model: Model, encodings: Sequence[Encoding], plans: Sequence[Plan]) -> list[dict[int, Floats]]:
-    """For each report: reporting tag -> map of the first sentence planned to tell it, as `generate` gives it."""
+def _sentence_maps(model: Model, encodings: Sequence[Encoding], plans: Sequence[Plan]) -> list[dict[int, Floats]]:
+    """For each report: reporting tag -> map of the first sentence planned to state it, as `generate` gives it."""
     if not encodings:
         return []
     return [
         {
-            s.planned: square(s.attention)
-            for s in reversed(found.sentences)
-            if s.planned is not None and s.attention is not None
+            sentence.planned: square(sentence.attention)
+            for sentence in reversed(decoding.sentences)
+            if sentence.planned is not None and sentence.attention is not None
         }
-        for found in decode(model, encodings, plans, DecodeOptions(attention=True))
+        for decoding in decode(model, encodings, plans, DecodeOptions(attention=True))
     ]

@@ -1,4 +1,4 @@
-"""A comparison of systems as tables for the terminal."""
+"""Tables of a comparison of systems."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ _WITH_INTERVAL = ("BLEU-4", "ROUGE-L", "F1-5 micro", "F1, labeler micro", "F1, l
 
 def render_comparison(comparison: Comparison) -> Group:
     """Lay out a row of two lines per system: its figures, and below them their intervals; the signature last."""
-    of = f"{comparison.own} own, {comparison.stand_ins} standing in"
+    images = f"{comparison.own} own, {comparison.stand_ins} standing in"
     tables = (
-        _texts(f"Findings against {comparison.reports} Open-I reports; images: {of}", comparison.systems),
+        _texts(f"Findings against {comparison.reports} Open-I reports; images: {images}", comparison.systems),
         _images(f"Reports of {comparison.images} NIH images against their labels", comparison.systems),
     )
     return Group(*tables, Text(comparison.signature, style="dim", no_wrap=True, overflow="ignore"))
@@ -55,13 +55,13 @@ def _images(title: str, systems: Sequence[SystemFigures]) -> Table:
     table = new_table(f"\n{title}", "\nsystem", *_IMAGES.values(), "\nsentences", "ms per\nstudy")
     for system in systems:
         sentences = f"{system.images[SENTENCES].value:.1f}"
-        spent = NONE if system.ms_per_study is None else f"{system.ms_per_study:.0f}"
-        table.add_row(_name(system), *_cells(system.images, _IMAGES), sentences, spent)
+        milliseconds = NONE if system.ms_per_study is None else f"{system.ms_per_study:.0f}"
+        table.add_row(_name(system), *_cells(system.images, _IMAGES), sentences, milliseconds)
     return table
 
 
 def _name(system: SystemFigures) -> str:
-    """The architecture, and below it the bundle; of a baseline its name."""
+    """Architecture and below it the bundle; of a baseline its name."""
     return f"{system.architecture}\n  {system.name}" if system.architecture else system.name
 
 

@@ -1,4 +1,4 @@
-"""An evaluation as tables for the terminal."""
+"""Tables of an evaluation: texts, tags, guards and abstention, and those of the other modules here."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ _POINTERS = {
 
 def render(evaluation: Evaluation) -> Group:
     """Lay out everything that was measured, the signature last."""
-    parts: list[RenderableType] = []
+    tables: list[RenderableType] = []
     if evaluation.openi:
-        parts += _openi(evaluation.openi)
+        tables += _openi(evaluation.openi)
     if evaluation.nih:
-        parts += _nih(evaluation.nih)
+        tables += _nih(evaluation.nih)
     if evaluation.grounding:
-        parts += render_grounding(evaluation.grounding)
+        tables += render_grounding(evaluation.grounding)
     if evaluation.retrieval:
-        parts += render_retrieval(evaluation.retrieval)
+        tables += render_retrieval(evaluation.retrieval)
     if evaluation.coco:
-        parts += _coco(evaluation.coco)
-    return Group(*parts, Text(evaluation.signature, style="dim", no_wrap=True, overflow="ignore"))
+        tables += _coco(evaluation.coco)
+    return Group(*tables, Text(evaluation.signature, style="dim", no_wrap=True, overflow="ignore"))
 
 
 def _openi(figures: OpeniFigures) -> Iterator[RenderableType]:
@@ -76,16 +76,14 @@ def _coco(figures: CocoFigures) -> Iterator[RenderableType]:
 
 
 def _systems(title: str, systems: Systems) -> Table:
-    """Metrics down, who wrote across; the interval is the model's."""
-    table = new_table(f"\n{title}", "", MODEL, "95 %")
-    others = [name for name in systems if name != MODEL]
-    for name in others:
-        table.add_column(name, justify="right")
-    for group in (metrics.METRICS, clinical.METRICS, variety.METRICS):
-        for metric in group:
-            own, *rest = (systems[name].get(metric) for name in (MODEL, *others))
-            if own is not None:
-                table.add_row(metric, _value(own, metric), interval(own), *(_value(f, metric) for f in rest))
+    """Metrics down, systems across; the interval is the model's."""
+    baselines = [name for name in systems if name != MODEL]
+    table = new_table(f"\n{title}", "", MODEL, "95 %", *baselines)
+    for metric in (*metrics.METRICS, *clinical.METRICS, *variety.METRICS):
+        figure = systems[MODEL].get(metric)
+        if figure is not None:
+            values = (_value(systems[name].get(metric), metric) for name in baselines)
+            table.add_row(metric, _value(figure, metric), interval(figure), *values)
     return table
 
 
@@ -98,7 +96,8 @@ def _pointing(figures: PointingFigures) -> Table:
 
 
 def _classes(text: TextFigures) -> Table:
-    table = new_table(f"\nWhat the reports state, {text.title}", "class", "references", "precision", "recall", "F1")
+    columns = ("class", "references", "precision", "recall", "F1")
+    table = new_table(f"\nWhat the reports state, {text.title}", *columns)
     for name, figures in text.classes.items():
         table.add_row(name, str(figures.positives), *map(number, (figures.precision, figures.recall, figures.f1)))
     return table
@@ -123,7 +122,7 @@ def _operation(finding: FindingFigures) -> Iterator[str]:
 
 
 def _reports(sets: tuple[ImageFigures, ...]) -> Table:
-    """What the reports of images state against the labels, and how they differ."""
+    """Agreement of the reports of images with the labels, and their variety."""
     table = new_table("\nReports of images against the NIH labels", "", *(images.name for images in sets))
     for agreements in zip(*(images.agreement for images in sets), strict=True):
         reader = f"{agreements[0].reader}, {len(agreements[0].classes)} classes"
@@ -153,16 +152,17 @@ def _guards(counts: dict[str, GuardCounts]) -> Table:
         ("were drafted", "reports"),
     )
     for title, field in rows:
-        table.add_row(title, *(str(getattr(some, field)) for some in counts.values()))
+        table.add_row(title, *(str(getattr(guards, field)) for guards in counts.values()))
     return table
 
 
 def _abstention(rates: tuple[AbstentionRates, ...]) -> Iterator[Table]:
-    """Alarms on what is a frontal chest radiograph, and on what is none."""
+    """Alarms on frontal chest radiographs, and on other images."""
     for title, plausible in (("False alarms: chest radiographs", True), ("Detection: anything else", False)):
         kinds = [rate for rate in rates if rate.plausible is plausible]
         if kinds:
-            table = new_table(f"\n{title}", "images", "n", "warned", "95 %", "refused", "95 %")
+            columns = ("images", "n", "warned", "95 %", "refused", "95 %")
+            table = new_table(f"\n{title}", *columns)
             for rate in kinds:
                 cells = (
                     cell for name in METRICS for cell in (number(rate.shares[name].value), interval(rate.shares[name]))

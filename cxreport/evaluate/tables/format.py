@@ -1,4 +1,4 @@
-"""Cells and empty tables in the one style of the evaluation's tables."""
+"""Style of all tables: empty tables, and cells of figures."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ NONE = "-"
 
 
 def new_table(title: str, *columns: str) -> Table:
-    """An empty table whose first column holds names and the others figures."""
-    made = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    made.add_column(columns[0], no_wrap=True)
+    """Empty table whose first column holds names and the others figures."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column(columns[0], no_wrap=True)
     for column in columns[1:]:
-        made.add_column(column, justify="right")
-    return made
+        table.add_column(column, justify="right")
+    return table
 
 
 def interval(figure: Figure) -> str:
-    """The 95 % interval; empty where there is none."""
+    """Cell of a 95 % interval; empty where there is none."""
     if figure.low is None or figure.high is None or math.isnan(figure.low):
         return ""
     return f"{number(figure.low)}{' to ' if figure.low < 0 else '-'}{number(figure.high)}"
 
 
 def number(value: float) -> str:
-    """Three places without a leading zero."""
+    """Cell of a value: three places without a leading zero."""
     return NONE if math.isnan(value) else re.sub(r"^(-?)0\.", r"\1.", f"{value:.3f}")

@@ -1,4 +1,4 @@
-"""Where the model looks, as tables: maps against radiologists' boxes, and the deletion test."""
+"""Tables of where the model looks: maps against radiologists' boxes, and the deletion test."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from rich.text import Text
 
 from cxreport.evaluate.bootstrap import Figure
 from cxreport.evaluate.grounding.deletion import Deletion, DeletionFigures
-from cxreport.evaluate.grounding.grounding import Grounding
-from cxreport.evaluate.grounding.summary import ACTIVATION, CHANCE, METRICS, MODEL, PRIOR, SENTENCE, PlaceFigures
+from cxreport.evaluate.grounding.run import Grounding
+from cxreport.evaluate.grounding.summary import ACTIVATION, CHANCE, METRICS, MODEL, PRIOR, SENTENCE, BoxFigures
 from cxreport.evaluate.tables.format import interval, new_table, number
 
 _TITLES = {"pointing": "Pointing game", "mass ratio": "Mass ratio", "IoU": "IoU"}
@@ -27,11 +27,11 @@ _COLUMNS = ("finding", "n", "map", "95 %", "prior", "CAM", "chance", "told", "to
 
 def render_grounding(grounding: Grounding) -> Iterator[RenderableType]:
     """Lay out the sets one after the other, each with a table per metric."""
-    for places in grounding.sets:
+    for boxed in grounding.sets:
         for metric in METRICS:
-            yield _places(places, metric)
-        lead = f"{number(places.lead.value)} {interval(places.lead)}".strip()
-        findings = f"{places.ahead} of {len(places.findings)} findings"
+            yield _boxes(boxed, metric)
+        lead = f"{number(boxed.lead.value)} {interval(boxed.lead)}".strip()
+        findings = f"{boxed.ahead} of {len(boxed.findings)} findings"
         yield Text(f"The map points better than the prior in {findings}; mean difference {lead}.")
     yield Text(f"{_LEGEND.rstrip()} {_recovered(grounding)}.")
     if (deletion := grounding.deletion) is not None:
@@ -44,41 +44,43 @@ def render_grounding(grounding: Grounding) -> Iterator[RenderableType]:
 
 
 def _recovered(grounding: Grounding) -> str:
-    known = [some for name, some in grounding.head_residuals.items() if name not in grounding.unrecovered]
-    if not known:
+    residuals = [error for name, error in grounding.head_residuals.items() if name not in grounding.unrecovered]
+    if not residuals:
         return f"not recovered from {grounding.head_images} val images"
-    text = f"recovered from {grounding.head_images} val images to {max(known):.0e} of what its log odds vary by"
+    text = f"recovered from {grounding.head_images} val images to {max(residuals):.0e} of what its log odds vary by"
     return f"{text}, but not that of {', '.join(grounding.unrecovered)}" if grounding.unrecovered else text
 
 
-def _places(places: PlaceFigures, metric: str) -> Table:
-    table = new_table(f"\n{_TITLES[metric]}, {places.name}: {places.images}", *_COLUMNS)
-    for finding, of in places.findings.items():
-        figures = {pointer: some.figures for pointer, some in of.items()}
-        table.add_row(finding, *_cells(figures, metric, str(of[MODEL].pairs), str(of[SENTENCE].pairs)))
-    table.add_row("mean", *_cells(places.means, metric, "", ""))
+def _boxes(boxed: BoxFigures, metric: str) -> Table:
+    table = new_table(f"\n{_TITLES[metric]}, {boxed.name}: {boxed.images}", *_COLUMNS)
+    for finding, maps in boxed.findings.items():
+        figures = {kind: map_figures.figures for kind, map_figures in maps.items()}
+        table.add_row(finding, *_cells(figures, metric, str(maps[MODEL].pairs), str(maps[SENTENCE].pairs)))
+    table.add_row("mean", *_cells(boxed.means, metric, "", ""))
     return table
 
 
-def _cells(figures: Mapping[str, Mapping[str, Figure]], metric: str, pairs: str, told: str) -> Iterator[str]:
-    own, sentence = figures[MODEL][metric], figures[SENTENCE][metric]
-    yield from (pairs, number(own.value), interval(own))
-    yield from (number(figures[pointer][metric].value) for pointer in (PRIOR, ACTIVATION, CHANCE))
-    yield from (told, number(sentence.value), interval(sentence))
+def _cells(figures: Mapping[str, Mapping[str, Figure]], metric: str, pairs: str, sentences: str) -> Iterator[str]:
+    """Cells of a row after its name; ``pairs`` have a map, ``sentences`` of them one of the report's own."""
+    model, sentence = figures[MODEL][metric], figures[SENTENCE][metric]
+    yield from (pairs, number(model.value), interval(model))
+    yield from (number(figures[kind][metric].value) for kind in (PRIOR, ACTIVATION, CHANCE))
+    yield from (sentences, number(sentence.value), interval(sentence))
 
 
 def _deletion(deletion: Deletion) -> Table:
-    """How often masking lowers the probability more than at random, and how much it does."""
+    """Shares of images where masking lowers the probability more than at random, and mean falls."""
     columns = ("finding", "n", "map", "95 %", "CAM", "95 %", "fall: map", "CAM", "random")
     table = new_table("\nDeletion test", *columns)
-    for finding, of in deletion.findings.items():
-        table.add_row(finding, *_falls(of))
+    for finding, figures in deletion.findings.items():
+        table.add_row(finding, *_falls(figures))
     table.add_row("all", *_falls(deletion.overall))
     return table
 
 
-def _falls(of: DeletionFigures) -> Iterator[str]:
-    yield str(of.pairs)
+def _falls(deletion: DeletionFigures) -> Iterator[str]:
+    figures = deletion.figures
+    yield str(deletion.pairs)
     for name in ("attended", "activation"):
-        yield from (number(of.figures[name].value), interval(of.figures[name]))
-    yield from (number(of.figures[f"drop {name}"].value) for name in ("attended", "activation", "random"))
+        yield from (number(figures[name].value), interval(figures[name]))
+    yield from (number(figures[f"drop {name}"].value) for name in ("attended", "activation", "random"))

@@ -1,4 +1,4 @@
-"""Reliability diagrams: how often a finding is there when the tag head gives it a probability."""
+"""Reliability diagrams of the tag head: share of positives by predicted probability, a square per finding."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ def reliability_plot(findings: dict[str, ReliabilityBins]) -> Image.Image:
     picture = Image.new("RGB", (_COLUMNS * cell + _MARGIN, rows * cell + _MARGIN), "white")
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(size=12)
     for i, (name, bins) in enumerate(findings.items()):
-        left, top = _MARGIN + i % _COLUMNS * cell, _MARGIN + i // _COLUMNS * cell
-        draw.text((left, top - 17), f"{name}, ECE {bins.error:.3f}", _BLACK, font)
-        draw.rectangle((left, top, left + _SIDE, top + _SIDE), outline=_GREY)
-        draw.line((left, top + _SIDE, left + _SIDE, top), _GREY)
-        for at, anchor in (((left, top + _SIDE + 3), "la"), ((left + _SIDE, top + _SIDE + 3), "ra")):
-            draw.text(at, "0" if anchor == "la" else "1", _GREY, font, anchor=anchor)
-        draw.text((left - 4, top), "1", _GREY, font, anchor="ra")
-        _draw_bins(draw, bins, left, top + _SIDE)
+        x, y = _MARGIN + i % _COLUMNS * cell, _MARGIN + i // _COLUMNS * cell
+        draw.text((x, y - 17), f"{name}, ECE {bins.error:.3f}", _BLACK, font)
+        draw.rectangle((x, y, x + _SIDE, y + _SIDE), outline=_GREY)
+        draw.line((x, y + _SIDE, x + _SIDE, y), _GREY)
+        draw.text((x, y + _SIDE + 3), "0", _GREY, font, anchor="la")
+        draw.text((x + _SIDE, y + _SIDE + 3), "1", _GREY, font, anchor="ra")
+        draw.text((x - 4, y), "1", _GREY, font, anchor="ra")
+        _draw_bins(draw, bins, (x, y + _SIDE))
     return picture
 
 
-def _draw_bins(draw: ImageDraw.ImageDraw, bins: ReliabilityBins, left: int, bottom: int) -> None:
+def _draw_bins(draw: ImageDraw.ImageDraw, bins: ReliabilityBins, origin: tuple[int, int]) -> None:
     points = [
-        (left + p * _SIDE, bottom - o * _SIDE)
-        for p, o in zip(bins.predicted.tolist(), bins.observed.tolist(), strict=True)
+        (origin[0] + predicted * _SIDE, origin[1] - observed * _SIDE)
+        for predicted, observed in zip(bins.predicted.tolist(), bins.observed.tolist(), strict=True)
     ]
     draw.line(points, _BLUE)
     for (x, y), share in zip(points, (bins.counts / bins.counts.sum()).tolist(), strict=True):

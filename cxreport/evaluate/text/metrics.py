@@ -1,4 +1,4 @@
-"""Text metrics of pycocoevalcap, the code that the field reports its figures with, kept per study."""
+"""BLEU, METEOR, ROUGE-L and CIDEr of pycocoevalcap, the code that the field reports its figures with, per study."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CHUNKS = 20  # their place among METEOR's 23 counts
 
 
 class CaptionMetrics:
-    """The metrics, with METEOR's Java program kept running if there is a Java to run it."""
+    """Metrics of texts; METEOR's Java program is kept running, and left out where there is no Java."""
 
     def __init__(self) -> None:
         from pycocoevalcap.meteor.meteor import METEOR_JAR, Meteor  # of an extra that images do without
@@ -28,7 +28,7 @@ class CaptionMetrics:
 
     @property
     def signature(self) -> str:
-        """Versions of what measures."""
+        """Versions of pycocoevalcap and METEOR."""
         meteor = self._jar.removesuffix(".jar") if self._meteor else "no METEOR (no Java)"
         return f"pycocoevalcap-{version('pycocoevalcap')}, {meteor}"
 
@@ -46,13 +46,13 @@ class CaptionMetrics:
         from pycocoevalcap.cider.cider import Cider
         from pycocoevalcap.rouge.rouge import Rouge
 
-        several = [[some] if isinstance(some, str) else list(some) for some in references]
-        gts, res = dict(enumerate(several)), {i: [text] for i, text in enumerate(texts)}
+        reference_lists = [[entry] if isinstance(entry, str) else list(entry) for entry in references]
+        gts, res = dict(enumerate(reference_lists)), {i: [text] for i, text in enumerate(texts)}
         means = {"ROUGE-L": Rouge(), "CIDEr": Cider()}
         rows = np.column_stack([metric.compute_score(gts, res)[1] for metric in means.values()])
-        statistics = [_bleu(several, texts), mean_statistics(tuple(means), rows)]
+        statistics = [_bleu(reference_lists, texts), mean_statistics(tuple(means), rows)]
         if self._meteor is not None:
-            lines = [self._meteor._stat(text, refs) for text, refs in zip(texts, several, strict=True)]
+            lines = [self._meteor._stat(text, refs) for text, refs in zip(texts, reference_lists, strict=True)]
             rows = meteor_rows(np.array([line.split() for line in lines], np.float64))
             statistics.append(Statistics(("METEOR",), rows, lambda sums: meteor(sums)[:, None]))
         return statistics
@@ -63,19 +63,19 @@ def _bleu(references: Sequence[list[str]], texts: Sequence[str]) -> Statistics:
     from pycocoevalcap.bleu.bleu_scorer import BleuScorer
 
     scorer = BleuScorer(n=_ORDER)
-    for several, text in zip(references, texts, strict=True):
-        scorer += (text, several)
+    for reference_texts, text in zip(references, texts, strict=True):
+        scorer += (text, reference_texts)
     rows = [[c["testlen"], closest_length(c["testlen"], c["reflen"]), *c["guess"], *c["correct"]] for c in scorer.ctest]
     return Statistics(METRICS[:_ORDER], np.array(rows, np.float64), bleu)
 
 
 def closest_length(length: int, references: Sequence[int]) -> int:
-    """The length of references that is nearest to a text's, the shorter of two, as BleuScorer's option ``closest``."""
+    """Length of the reference nearest to a text's, the shorter of two, as BleuScorer's option ``closest``."""
     return min(references, key=lambda reference: (abs(reference - length), reference))
 
 
 def bleu(sums: Rows) -> Rows:
-    """(B, 10) sums of text length, reference length, 4 guessed and 4 correct -> (B, 4), as BleuScorer does it."""
+    """BLEU-1 to -4 (B, 4) from sums (B, 10) of text length, reference length, 4 guessed and 4 correct."""
     length, reference, guessed, correct = sums[:, 0], sums[:, 1], sums[:, 2 : 2 + _ORDER], sums[:, 2 + _ORDER :]
     precisions = np.cumprod((correct + _TINY) / (guessed + _SMALL), axis=1)
     ratio = (length + _TINY) / (reference + _SMALL)
@@ -84,26 +84,26 @@ def bleu(sums: Rows) -> Rows:
 
 
 def meteor_rows(counts: Rows) -> Rows:
-    """The counts of each study as METEOR adds them up: a text that is its reference counts as free of fragments.
+    """Counts of each study as METEOR adds them up: a text that equals its reference has no fragments.
 
     Args:
-        counts: (N, 23), of METEOR's Java program: text and reference length, their function words; per matcher (exact,
+        counts: (N, 23) of METEOR's Java program: text and reference length, their function words; per matcher (exact,
             stem, synonym, paraphrase) matched content words of text and reference, matched function words of both;
             chunks, matched words of both.
     """
     chunks = counts[:, _CHUNKS]
-    whole = (counts[:, :2] == counts[:, _CHUNKS + 1 :]).all(1) & (chunks == 1)
-    return np.column_stack([counts[:, :_CHUNKS], np.where(whole, 0, chunks), counts[:, _CHUNKS + 1 :]])
+    identical = (counts[:, :2] == counts[:, _CHUNKS + 1 :]).all(1) & (chunks == 1)
+    return np.column_stack([counts[:, :_CHUNKS], np.where(identical, 0, chunks), counts[:, _CHUNKS + 1 :]])
 
 
 def meteor(sums: Rows) -> Rows:
     """METEOR 1.5 (Denkowski & Lavie 2014) from sums (B, 23) of `meteor_rows`; its Java program scores no resamples."""
     sizes, matched = sums[:, :4], sums[:, 4:_CHUNKS].reshape(len(sums), 4, 4)
     weighted = np.einsum("bms,m->bs", matched, _METEOR_WEIGHTS)
-    parts = np.array([_METEOR_DELTA, 1 - _METEOR_DELTA])
-    found = weighted.reshape(-1, 2, 2).transpose(0, 2, 1) @ parts
-    possible = np.stack([sizes[:, :2] - sizes[:, 2:], sizes[:, 2:]], axis=2) @ parts
-    precision, recall = (found / np.maximum(possible, _SMALL)).T
+    word_weights = np.array([_METEOR_DELTA, 1 - _METEOR_DELTA])  # of content words, of function words
+    matches = weighted.reshape(-1, 2, 2).transpose(0, 2, 1) @ word_weights
+    possible = np.stack([sizes[:, :2] - sizes[:, 2:], sizes[:, 2:]], axis=2) @ word_weights
+    precision, recall = (matches / np.maximum(possible, _SMALL)).T
     mean = precision * recall / np.maximum(_METEOR_ALPHA * precision + (1 - _METEOR_ALPHA) * recall, _SMALL)
     fragments = sums[:, _CHUNKS] / np.maximum(sums[:, _CHUNKS + 1 :].mean(1), _SMALL)
     return np.asarray(mean * (1 - _METEOR_GAMMA * fragments**_METEOR_BETA))

@@ -1,4 +1,4 @@
-"""Captions cut into words as the COCO evaluation does it."""
+"""Words of captions, as the COCO evaluation cuts them."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ class CaptionTokenizer:
 
     @property
     def signature(self) -> str:
-        """What has to be the same for two figures to compare."""
+        """Name of the tokenizer, for figures to compare."""
         return "PTBTokenizer, lower case, no marks" if self._ptb else f"{alphabetic_words.__name__} (no Java)"
 
     def __call__(self, texts: Sequence[str]) -> list[str]:
-        """Words with a space between; a text without any is `UNKNOWN`, as METEOR takes no empty line.
+        """Cut texts into words with a space between; one without any is `UNKNOWN`, as METEOR takes no empty line.
 
         Args:
-            texts: N texts, all of them at once, as the Java program takes longer to start than to cut.
+            texts: N texts; all of them at once, as the Java program takes longer to start than to cut.
         """
         lines = [" ".join(text.split()) for text in texts]
         words = _ptb_words(lines) if self._ptb and lines else [alphabetic_words(line) for line in lines]
-        return [" ".join(some) or UNKNOWN for some in words]
+        return [" ".join(text) or UNKNOWN for text in words]
 
 
 def _ptb_words(lines: Sequence[str]) -> list[list[str]]:
-    """What pycocoevalcap's PTBTokenizer gives, which writes into its own folder and to stderr."""
+    """Words as pycocoevalcap's PTBTokenizer cuts them, which writes into its own folder and to stderr."""
     from pycocoevalcap.tokenizer import ptbtokenizer  # of an extra that images do without
 
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""How much reports differ from one another: what a constant report fails and BLEU does not see."""
+"""Variety of reports: what a constant report fails and BLEU does not see."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ METRICS = ("distinct", "distinct, abnormal", "modal", "vocabulary", "mean words"
 
 
 def variety(texts: Sequence[str], abnormal: NDArray[np.bool_]) -> dict[str, Figure]:
-    """Measure the variety of texts.
-
-    Intervals are not given: a resample repeats studies, which no longer are distinct.
+    """Measure the variety of texts, without intervals: a resample repeats studies, whose texts are not distinct.
 
     Args:
         texts: N texts of the same sections.
@@ -28,13 +26,13 @@ def variety(texts: Sequence[str], abnormal: NDArray[np.bool_]) -> dict[str, Figu
         frequent one; number of different words; mean number of words.
     """
     words = [alphabetic_words(text) for text in texts]
-    keys = [" ".join(some) for some in words]
-    sick = [key for key, is_sick in zip(keys, abnormal, strict=True) if is_sick]
+    keys = [" ".join(text) for text in words]
+    abnormal_keys = [key for key, is_abnormal in zip(keys, abnormal, strict=True) if is_abnormal]
     values = (
         len(set(keys)) / len(keys),
-        len(set(sick)) / len(sick) if sick else float("nan"),
+        len(set(abnormal_keys)) / len(abnormal_keys) if abnormal_keys else float("nan"),
         max(Counter(keys).values()) / len(keys),
         len(set().union(*words)),
-        float(np.mean([len(some) for some in words])),
+        float(np.mean([len(text) for text in words])),
     )
     return {name: Figure(value) for name, value in zip(METRICS, values, strict=True)}

@@ -1,0 +1,154 @@
+"""Evaluation of captions on generated pictures, and `cxreport evaluate --dataset coco`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from captions import sentence_map
+from places import EXAMPLES
+
+from cxreport.datasets.coco import CocoImage, read_boxes, read_captions
+from cxreport.evaluate import coco
+from cxreport.evaluate.coco import CaptionScorer, measure_pointing
+from cxreport.evaluate.drafting import EvaluateOptions
+from cxreport.evaluate.text.metrics import CaptionMetrics
+from cxreport.evaluate.text.tokens import CaptionTokenizer
+from cxreport.types import Report, Section, SentenceMap, Study, WordMap
+
+sys.path.append(str(EXAMPLES))
+import make_shapes
+
+IMAGES = 30
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shapes")
+    make_shapes.main(folder, IMAGES, side=32, seed=1)
+    return folder
+
+
+@pytest.fixture
+def copy(shapes: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(shapes, tmp_path / "copy")
+
+
+def test_scores_stand_beside_baselines(shapes: Path, metrics: CaptionMetrics) -> None:
+    train, val = read_captions(shapes, "train"), read_captions(shapes, "val")
+    references = [image.captions for image in val]
+    texts = [image.captions[0] for image in val]
+    systems = CaptionScorer(metrics, CaptionTokenizer(), 20).score(references, texts, train)
+    assert set(systems) == {"model", "constant", "frequent", "random", "human", "model, as human"}
+    bleu = {name: figures["BLEU-4"].value for name, figures in systems.items()}
+    assert bleu["model"] == pytest.approx(1)
+    # of those of the five that were not held out, one in five of the model's texts is gone
+    assert max(bleu["human"], bleu["constant"], bleu["frequent"], bleu["random"]) < bleu["model, as human"] <= 1
+    assert systems["constant"]["distinct"].value == systems["frequent"]["distinct"].value == 1 / 4
+    assert systems["model"]["distinct"].value == 1
+    single = CaptionScorer(metrics, CaptionTokenizer(), 0).score([c[:1] for c in references], texts, train)
+    assert set(single) == {"model", "constant", "frequent", "random"}
+
+
+def test_pointing_takes_the_boxes_of_each_image(shapes: Path) -> None:
+    images, boxes = read_captions(shapes, "val"), read_boxes(shapes)
+
+    def report(image: CocoImage, right: bool) -> Report:
+        words = []
+        for shape, distractor in (boxes[image.id], boxes[image.id][::-1]):
+            left, top, width, height = (shape if right else distractor).box
+            weights = np.zeros((16, 16), np.float32)
+            weights[int(top + height / 2) // 2, int(left + width / 2) // 2] = 1
+            words.append(WordMap(shape.kind, weights))
+        sentence = SentenceMap(Section.FINDINGS, " ".join(word.word for word in words), weights, tuple(words))
+        return Report(Study("x", (str(image.path),), None), (), (), (sentence.text,), (), maps=(sentence,))
+
+    shares = []
+    for right in (True, False):
+        game = measure_pointing(images, [report(image, right) for image in images], boxes, 0)
+        assert game is not None
+        assert (game.images, game.words) == (4, 8)
+        shares.append((game.hits["model"].value, game.hits["other shape"].value))
+    assert shares == [(1, 0), (0, 1)]
+    mute = [Report(Study("x", ("x",), None), (), (), ("a",), ()) for _ in images]
+    assert measure_pointing(images, mute, boxes, 0) is None
+    assert measure_pointing(images, [report(image, True) for image in images], {}, 0) is None
+
+
+@pytest.mark.usefixtures("metrics")
+def test_maps_are_asked_for_where_there_are_boxes(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    captions = {str(image.path): image.captions for split in ("train", "val") for image in read_captions(copy, split)}
+
+    def draft(model: object, studies: Iterable[Study], options: object, attention: bool) -> list[Report]:
+        asked.append(attention)
+        maps = sentence_map(red=(0, 0))
+        reports = [Report(study, (), (), captions[study.sources[0]][:1], (), maps=maps) for study in studies]
+        return reports[::-1]
+
+    monkeypatch.setattr(coco, "draft", draft)
+    found = coco.evaluate_coco(None, copy, EvaluateOptions(bootstrap=0, samples=2))
+    assert (found.images, found.references, found.pointing) == (4, 20, None)
+    assert found.systems["model"]["BLEU-4"].value == pytest.approx(1)  # each text is with its own references
+    assert [sample.reference for sample in found.samples] == [sample.caption for sample in found.samples]
+    (copy / "shapes_boxes.json").unlink()
+    coco.evaluate_coco(None, copy, EvaluateOptions(bootstrap=0))
+    assert asked == [True, False]
+
+
+@pytest.fixture
+def evaluate(run_cli: Callable, tiny_bundle: Path) -> Callable:
+    def run(*arguments: object):
+        return run_cli("evaluate", "--model", tiny_bundle, "--bootstrap", 20, *arguments)
+
+    return run
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("metrics")
+def test_evaluate(evaluate: Callable, shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = evaluate("--dataset", "coco", "--data", shapes, "--json", "--samples", 1, "--limit", 3)
+    assert done.exit_code == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["openi"] is found["nih"] is None
+    captions = found["coco"]
+    assert (captions["images"], captions["references"], captions["pointing"]) == (3, 15, None)
+    figure = captions["systems"]["model"]["BLEU-1"]
+    assert figure["low"] <= figure["value"] <= figure["high"]
+    assert captions["samples"][0]["image"] == "000000000005.jpg"
+    assert "val of dataset_coco.json (3, 15 references)" in found["signature"]
+    monkeypatch.setenv("COLUMNS", "100")
+    table = evaluate("--dataset", "coco", "--data", shapes).stdout
+    assert "4 images, 20 references" in table
+    assert max(map(len, table.splitlines()[:-1])) <= 100
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--dataset", "coco"],
+        ["--data", "."],
+        ["--dataset", "coco", "--data", ".", "--data", "."],
+        ["--dataset", "openi", "--data", ".", "--openi", "."],
+        ["--dataset", "coco", "--data", ".", "--plot", "x.png"],
+        ["--dataset", "coco", "--data", "nowhere"],
+    ],
+)
+def test_usage(evaluate: Callable, arguments: list) -> None:
+    done = evaluate(*arguments)
+    assert done.exit_code == 2
+    assert "hint:" in done.stderr
+    assert not done.stdout
+
+
+@pytest.mark.usefixtures("metrics")
+def test_data_is_another_way_to_name_a_folder(evaluate: Callable, tmp_path: Path) -> None:
+    assert "no ecgen-radiology" in evaluate("--dataset", "openi", "--data", tmp_path).stderr
+    named = evaluate("--nih", tmp_path).stderr
+    assert "Data_Entry_2017.csv" in named
+    assert evaluate("--dataset", "nih", "--data", tmp_path).stderr == named

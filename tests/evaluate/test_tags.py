@@ -1,0 +1,38 @@
+"""Figures of the tag head against values by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cxreport.evaluate import tags
+from cxreport.evaluate.bootstrap import Figure, draw_studies
+
+
+def test_calibration_error_by_hand() -> None:
+    bins = tags.reliability_bins(np.array([0.1, 0.1, 0.9, 0.9], np.float32), np.array([0, 0, 1, 0], np.float32))
+    assert bins.counts.tolist() == [2, 2]
+    assert bins.error == pytest.approx((0.1 + 0.4) / 2)
+    certain = tags.reliability_bins(np.array([1.0, 0.0], np.float32), np.array([1, 0], np.float32))
+    assert certain.error == 0
+
+
+def test_average_precision_by_hand() -> None:
+    labels = np.array([1, 0, 1], np.float32)
+    assert tags.average_precision(np.array([0.9, 0.8, 0.7], np.float32), labels) == pytest.approx((1 + 2 / 3) / 2)
+    assert tags.average_precision(np.array([0.5, 0.5, 0.5], np.float32), labels) == pytest.approx(2 / 3)
+    assert np.isnan(tags.average_precision(np.array([0.5], np.float32), np.array([0], np.float32)))
+
+
+def test_findings_and_their_means() -> None:
+    labels = np.zeros((40, 2), np.float32)
+    labels[:10, 0], labels[:9, 1] = 1, 1
+    scores = np.where(labels > 0, 0.8, 0.2).astype(np.float32)
+    scores[0, 0] = 0.1
+    labelled = tags.LabelledScores(("A", "B"), scores, labels, thresholds=np.full(2, 0.5, np.float32))
+    figures = tags.measure_findings(labelled, draw_studies(40, 20))
+    assert figures["A"].figures["AUC"].value == pytest.approx(0.9)
+    assert (figures["A"].sensitivity, figures["A"].specificity) == (pytest.approx(0.9), 1)
+    assert figures["B"].figures["AUC"] == Figure(1.0, 1.0, 1.0)
+    means = tags.measure_means(labelled, draw_studies(40, 20))
+    assert means == figures["A"].figures  # B has too few positives
