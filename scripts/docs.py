@@ -17,6 +17,8 @@ import re
 import shutil
 import sys
 import tempfile
+import types
+import typing
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -214,6 +216,21 @@ def first_line(docstring: str | None) -> str:
     return (docstring or "").strip().partition("\n")[0]
 
 
+def public_names() -> str:
+    """List the names of ``cxreport.__all__`` with the first lines of their docstrings."""
+    import cxreport
+
+    names = (name for name in cxreport.__all__ if not name.startswith("_"))
+    return table("name", "content", rows=((f"`{name}`", description(getattr(cxreport, name))) for name in names))
+
+
+def description(value: Any) -> str:
+    """Give the first line of a value's docstring, and the members of a union."""
+    if isinstance(value, types.UnionType):
+        return " or ".join(f"`{member.__name__}`" for member in typing.get_args(value))
+    return first_line(value.__doc__)
+
+
 # The source tree
 
 
@@ -284,6 +301,7 @@ BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
         "cli": command_line,
     },
     "docs/records.md": {"failures": failures, "versions": versions},
+    "docs/python.md": {"names": public_names},
     "docs/training.md": {"architectures": architectures},
     "docs/architecture.md": {"tree": source_tree},
 }
