@@ -1,8 +1,8 @@
 """Dataset adapter for COCO captions (Chen et al. 2015), and anything else in its layout.
 
-Layout: ``annotations/captions_<part>2017.json`` and pictures under ``<part>2017/``, part being train or val; 2014 in
-place of 2017 where that is what is there. Optionally ``dataset_coco.json``, the split file of Karpathy & Fei-Fei 2015,
-and ``shapes_boxes.json``, the boxes of generated shapes.
+Layout: ``annotations/captions_<subset>2017.json`` and pictures under ``<subset>2017/``, the subset being train or val;
+2014 in place of 2017 where the files are of that year. Optionally ``dataset_coco.json``, the split file of Karpathy &
+Fei-Fei 2015, and ``shapes_boxes.json``, the boxes of generated shapes.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from cxreport.errors import TrainingError
 
 SPLIT_FILE, BOXES_FILE = "dataset_coco.json", "shapes_boxes.json"
 Split = Literal["train", "val", "test"]
-_PARTS, _YEARS = ("train", "val"), ("2017", "2014")
+_SUBSETS, _YEARS = ("train", "val"), ("2017", "2014")
 _LAYOUT = "The folder needs annotations/captions_train2017.json, captions_val2017.json, and the pictures beside them."
 
 
 @dataclass(frozen=True)
 class CocoImage:
-    """A picture and what people wrote of it."""
+    """A picture and its captions."""
 
     id: int
     path: Path
@@ -36,7 +36,7 @@ class CocoImage:
 
 @dataclass(frozen=True)
 class ShapeBox:
-    """Where a generated picture shows a shape."""
+    """A shape in a generated picture, and its box."""
 
     kind: str
     """As its captions name it, such as ``circle``."""
@@ -57,14 +57,14 @@ def read_captions(folder: Path, split: Split) -> list[CocoImage]:
 
     Raises:
         FileNotFoundError: no such annotations or picture.
-        TrainingError: a file is not what it should be, an image has no caption, or the split has no image.
+        TrainingError: a file is damaged or of another layout, an image has no caption, or the split has no image.
     """
     listing = folder / SPLIT_FILE
     if listing.exists():
-        wanted = _split_ids(listing, split)
-        images = [image for part in _PARTS for image in _read_part(folder, part) if image.id in wanted]
-    elif split in _PARTS:
-        images = list(_read_part(folder, split))
+        ids = _split_ids(listing, split)
+        images = [image for subset in _SUBSETS for image in _read_subset(folder, subset) if image.id in ids]
+    elif split in _SUBSETS:
+        images = list(_read_subset(folder, split))
     else:
         raise TrainingError(f"{folder}: the {split} split needs {SPLIT_FILE}.")
     if not images:
@@ -79,7 +79,7 @@ def read_boxes(folder: Path) -> dict[int, tuple[ShapeBox, ...]]:
     """The shapes of each image by its id, from ``shapes_boxes.json``; empty without the file.
 
     Raises:
-        TrainingError: the file is not what it should be.
+        TrainingError: the file is damaged or of another layout.
     """
     path = folder / BOXES_FILE
     if not path.exists():
@@ -93,10 +93,10 @@ def read_boxes(folder: Path) -> dict[int, tuple[ShapeBox, ...]]:
         raise TrainingError(f"{path}: not boxes by image id.") from error
 
 
-def _read_part(folder: Path, part: str) -> Iterator[CocoImage]:
+def _read_subset(folder: Path, subset: str) -> Iterator[CocoImage]:
     """The images of one annotation file, in its order."""
-    names = [(year, folder / "annotations" / f"captions_{part}{year}.json") for year in _YEARS]
-    year, path = next((some for some in names if some[1].exists()), names[0])
+    releases = [(year, folder / "annotations" / f"captions_{subset}{year}.json") for year in _YEARS]
+    year, path = next((release for release in releases if release[1].exists()), releases[0])
     data = _read(path)
     captions: defaultdict[int, list[str]] = defaultdict(list)
     try:
@@ -105,9 +105,10 @@ def _read_part(folder: Path, part: str) -> Iterator[CocoImage]:
             if text:
                 captions[annotation["image_id"]].append(text)
         for image in data["images"]:
-            if not (told := captions.get(image["id"])):
+            if image["id"] not in captions:
                 raise TrainingError(f"{path}: image {image['id']} has no caption.", hint=_LAYOUT)
-            yield CocoImage(image["id"], folder / f"{part}{year}" / image["file_name"], tuple(told))
+            picture = folder / f"{subset}{year}" / image["file_name"]
+            yield CocoImage(image["id"], picture, tuple(captions[image["id"]]))
     except (KeyError, TypeError, AttributeError) as error:
         raise TrainingError(f"{path}: not COCO captions, which are images and annotations.", hint=_LAYOUT) from error
 

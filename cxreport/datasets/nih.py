@@ -88,7 +88,7 @@ def read_split(folder: Path, split: str, size: int) -> LabelledImages:
 
 
 def nih_mask(tags: tuple[str, ...], findings: tuple[str, ...]) -> NDArray[np.bool_]:
-    """(R, T): which findings speak for which reporting tag."""
+    """(R, T) mask: true where a finding speaks for a reporting tag."""
     evidence = packaged().nih_findings
     return np.array([[f in evidence.get(t, ()) for f in findings] for t in tags])
 

@@ -24,7 +24,7 @@ _OPENI_FOLDER = "ecgen-radiology"
 
 @dataclass(frozen=True)
 class WrittenReport:
-    """A report that somebody wrote."""
+    """A report of a radiologist, not a drafted one."""
 
     id: str
     source: str
@@ -53,8 +53,8 @@ def sort_paths(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
     images: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found = [*path.glob("*.xml"), *(path / _OPENI_FOLDER).glob("*.xml")]
-            reports += sorted(found, key=lambda file: (len(file.name), file.name))  # 2.xml before 10.xml
+            files = [*path.glob("*.xml"), *(path / _OPENI_FOLDER).glob("*.xml")]
+            reports += sorted(files, key=lambda file: (len(file.name), file.name))  # 2.xml before 10.xml
             images.append(path)
         else:
             (reports if _is_text(path) else images).append(path)
@@ -62,7 +62,7 @@ def sort_paths(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
 
 
 def _is_text(path: Path) -> bool:
-    """Whether a file is text; one that cannot be opened is not."""
+    """True for a file of text; a file that cannot be opened is none."""
     try:
         return sniff(str(path)) is FileKind.TEXT
     except UnreadableFileError:
@@ -103,7 +103,7 @@ def _read_xml(path: Path) -> WrittenReport | Failure:
     try:
         report = read_report(path)
     except (ElementTree.ParseError, TrainingError, ValueError, LookupError):
-        return _failure(path, InvalidTextError("The XML is damaged, or no report of Open-I."))
+        return _failure(path, InvalidTextError("The XML is damaged, or not a report of Open-I."))
     return WrittenReport(str(report.uid), str(path), report.findings, report.impression)
 
 
@@ -143,30 +143,30 @@ def _read_csv(path: Path) -> Iterator[WrittenReport | Failure]:
             if header is None:
                 header = [name.strip().lower() for name in cells]
                 if "id" not in header or not {*_SECTIONS, _TEXT} & set(header) or len(set(header)) < len(header):
-                    why = "Neither an image, XML, JSON Lines nor CSV with columns for id and text."
-                    yield _failure(path, InvalidTextError(why, hint=_HINT))
+                    message = "Neither an image, XML, JSON Lines nor CSV with columns for id and text."
+                    yield _failure(path, InvalidTextError(message, hint=_HINT))
                     return
             elif len(cells) != len(header):
-                why = "The row is not as long as the header."
-                yield _failure(path, InvalidTextError(why), f"row {reader.line_num}")
+                message = "The row is not as long as the header."
+                yield _failure(path, InvalidTextError(message), f"row {reader.line_num}")
             else:
                 yield _report(dict(zip(header, cells, strict=True)), path, f"row {reader.line_num}")
 
 
-def _report(fields: Mapping[str, Any], path: Path, place: str) -> WrittenReport | Failure:
+def _report(fields: Mapping[str, Any], path: Path, position: str) -> WrittenReport | Failure:
     """Make a report of named fields; a missing or null section is empty."""
     id_ = fields.get("id")
     if not isinstance(id_, str | int) or isinstance(id_, bool) or not str(id_).strip():
-        return _failure(path, InvalidTextError("There is no id.", hint=_HINT), place)
+        return _failure(path, InvalidTextError("There is no id.", hint=_HINT), position)
     texts = [fields.get(name) or "" for name in (*_SECTIONS, _TEXT)]
     if not all(isinstance(text, str) for text in texts):
-        return _failure(path, InvalidTextError("A section is no text.", hint=_HINT), place)
-    findings, impression, whole = (" ".join(text.split()) for text in texts)
+        return _failure(path, InvalidTextError("A section is not text.", hint=_HINT), position)
+    findings, impression, undivided = (" ".join(text.split()) for text in texts)
     if not findings and not impression:
-        findings = whole
+        findings = undivided
     return WrittenReport(str(id_).strip(), str(path), findings, impression)
 
 
-def _failure(path: Path, error: StudyError, place: str | None = None) -> Failure:
-    """Name a file, and where in it."""
-    return Failure(f"{path.name}, {place}" if place else path.name, (str(path),), error)
+def _failure(path: Path, error: StudyError, position: str | None = None) -> Failure:
+    """Failure of a file, or of a line or row in it."""
+    return Failure(f"{path.name}, {position}" if position else path.name, (str(path),), error)

@@ -27,7 +27,7 @@ def read_ahead(
 
     Args:
         paths: files, and folders to search.
-        options: what to accept.
+        options: of reading.
         shape: of the network's input.
         workers: processes that read; 0 reads in this one, when a study's turn comes. None chooses by the number of
             studies and CPUs.
@@ -39,15 +39,15 @@ def read_ahead(
     studies = group_files(paths, options.group_by)
     if workers is None:
         workers = default_workers(len(studies))
-    read = functools.partial(read_prepared, options, shape)
+    task = functools.partial(read_prepared, options, shape)
     workers = min(workers, len(studies))
     if not workers:
         for files in studies:
-            yield from read(files)
+            yield from task(files)
         return
     from cxreport.reading.workers import map_ahead  # few files do without
 
-    with contextlib.closing(map_ahead(read, studies, workers)) as results:
+    with contextlib.closing(map_ahead(task, studies, workers)) as results:
         for files, outcomes in zip(studies, results, strict=True):
             yield from [_reader_ended(files)] if outcomes is None else outcomes
 

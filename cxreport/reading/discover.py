@@ -201,7 +201,7 @@ def _uid_key(digest: str) -> str:
 
 
 def _claims_to_be_an_image(path: str, kind: FileKind) -> bool:
-    """Whether a file that is no image was meant to be one: worth a failure, not silence."""
+    """True for a file that is no image but was meant to be one: worth a failure, not silence."""
     suffix = os.path.splitext(path)[1].lower()
     bare = not suffix or re.fullmatch(r"\.\d+", suffix) is not None  # files named by a UID look as if they had one
     return suffix in _IMAGE_SUFFIXES or (bare and kind is FileKind.OTHER)

@@ -1,4 +1,4 @@
-"""Images before their pixels are read: what a file's header says of one, and how much of it may be decoded."""
+"""Images before their pixels are read: descriptions from headers, open files, and limits of decoding."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Instance:
     frames: int
     """Frames or pages; 0 when the file holds no image."""
     lossy: bool = False
-    """Whether lossy compression touched the pixels."""
+    """True after lossy compression of the pixels."""
     refusal: StudyError | None = None
     """Reason why the image is no chest radiograph, by its header."""
 

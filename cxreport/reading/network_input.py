@@ -1,4 +1,4 @@
-"""Preprocess: a view's 8-bit grey pixels to the square network input. Training and inference share this module."""
+"""Network input: a view's pixels stretched to a square, in training as in inference."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ _CLIPPED = 0.75  # the window of a radiograph clips a few per cent
 
 
 def shrink_factor(length: int, side: int | None) -> int:
-    """How many pixels along an axis may become one.
+    """Number of pixels along an axis that may become one.
 
     Args:
         length: pixels along the axis.
@@ -52,7 +52,7 @@ def shrink(pixels: Integers, side: int | None) -> Integers:
 
 
 def is_mostly_clipped(grey: Grey) -> bool:
-    """Whether a narrow window left little but black and white: there averages before and after it differ.
+    """Check for a narrow window that left little but black and white: averages before and after it differ.
 
     Args:
         grey: (H, W).
@@ -70,5 +70,5 @@ def _sums(pixels: Integers, factor: int) -> Integers:
 
 
 def _counts(length: int, factor: int) -> Integers:
-    """How many pixels each sum along an axis is over."""
+    """Number of pixels that each sum along an axis is over."""
     return np.minimum(factor, length - np.arange(0, length, factor, dtype=np.int32))

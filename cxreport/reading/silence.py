@@ -1,4 +1,4 @@
-"""Keeps the libraries that read pictures from talking over the command line, or quoting patient data."""
+"""Silence of the libraries that read pictures: their messages disturb the command line and may quote patient data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Times the stages of the pipeline."""
+"""Stopwatch of the stages of the pipeline."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Stopwatch:
-    """Times stages."""
+    """Milliseconds by stage, added up."""
 
     timing_ms: dict[str, float] = field(default_factory=dict)
 

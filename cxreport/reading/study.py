@@ -1,4 +1,4 @@
-"""Files and folders to studies: one at a time, each with the frontal view that feeds the model."""
+"""Studies read from files and folders, one at a time, each with the frontal view that feeds the model."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _NAMES_IN_A_WARNING = 3
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What to accept, and how files make a study."""
+    """Options of reading: images to accept, and files that make a study."""
 
     force: bool = False
-    """Read what would be refused: another modality, another body part, lateral views only."""
+    """Read images that are refused otherwise: another modality, another body part, lateral views only."""
     group_by: Literal["study", "folder"] = "study"
     """For image files that are not DICOM: each is a study, or each folder is."""
     max_megapixels: float = 100.0
@@ -64,7 +64,7 @@ def read_studies(paths: Iterable[Path], options: ReadOptions = ReadOptions()) ->
 
     Args:
         paths: files, and folders to search.
-        options: what to accept.
+        options: of reading.
 
     Yields:
         Studies and failures in order of first appearance: named order, then sorted within a folder. Ids are
@@ -80,7 +80,7 @@ def read_study(path: Path, options: ReadOptions = ReadOptions()) -> Study:
 
     Args:
         path: a file, or a folder to search.
-        options: what to accept.
+        options: of reading.
 
     Returns:
         The only study that can be read; files that cannot are named among its warnings.
@@ -100,8 +100,8 @@ def read_study(path: Path, options: ReadOptions = ReadOptions()) -> Study:
             study = outcome
     if study is None:
         raise _no_study(path, failures)
-    others = (failure for failure in failures if not set(failure.sources) <= set(study.sources))
-    warnings = [f"{', '.join(failure.sources)}: {failure.error.message}" for failure in others]
+    foreign = [failure for failure in failures if not set(failure.sources) <= set(study.sources)]
+    warnings = [f"{', '.join(failure.sources)}: {failure.error.message}" for failure in foreign]
     return replace(study, warnings=(*study.warnings, *warnings))
 
 
@@ -187,7 +187,7 @@ class _Reader:
             image.close()
 
     def _accepts(self, instance: Instance) -> bool:
-        """Whether an instance is one to read; the reader remembers why another is not."""
+        """Take an instance up, or note down the reason why it is not to be read."""
         source = instance.source
         if instance.frames == 0:
             if source in self.files.named:

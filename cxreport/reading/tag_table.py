@@ -49,7 +49,7 @@ def read_tag_table(path: Path, known: Collection[str]) -> Generator[Study | Fail
             if study is not None:
                 yield study
     if table.lateral_only:
-        log.warning("%s: %d studies without a Frontal row were left out", path, table.lateral_only)
+        log.warning("%s: studies left out because they have no Frontal row: %d", path, table.lateral_only)
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,12 @@ class _Row:
 
     @property
     def lateral(self) -> bool:
-        """Whether the row describes another projection than a frontal one."""
+        """True for a row of another projection than a frontal one."""
         return str((self.cells or {}).get("projection", "Frontal")).strip().lower() != "frontal"
 
 
 def _id(cells: Mapping[str, Any]) -> str:
-    """Read the id from a row's cells."""
+    """Id of a study from a row's cells; empty without."""
     return next((str(cells[column]).strip() for column in _ID_COLUMNS if cells.get(column) is not None), "")
 
 
@@ -96,7 +96,7 @@ def _csv_rows(lines: Iterator[str], path: Path) -> Iterator[_Row]:
     if not set(header) & set(_ID_COLUMNS):
         raise UsageError(f"{path}: no id column.", hint="Name the studies in a column 'study' or 'uid'.")
     if len(set(header)) < len(header):
-        raise UsageError(f"{path}: a column comes twice.", hint="Keep one column per tag.")
+        raise UsageError(f"{path}: two columns have the same name.", hint="Keep one column per tag.")
     while True:
         try:
             cells = next(reader, None)
@@ -110,25 +110,25 @@ def _csv_rows(lines: Iterator[str], path: Path) -> Iterator[_Row]:
 
 
 class _Table:
-    """What is known of a table while its rows go by."""
+    """State of a table while its rows go by: columns and studies so far."""
 
-    def __init__(self, path: Path, known: Collection[str]) -> None:
+    def __init__(self, path: Path, tag_names: Collection[str]) -> None:
         self.lateral_only = 0
         self._path = path
-        self._known = set(known)
-        self._checked: set[str] = set()
-        self._done: set[str] = set()
+        self._tag_names = set(tag_names)
+        self._columns: set[str] = set()
+        self._ids: set[str] = set()
 
     def checked(self, rows: Iterator[_Row]) -> Iterator[_Row]:
         """Warn once of columns that are no tags; refuse a table whose first good row has none."""
         for row in rows:
             columns = set(row.cells or ())
-            if columns and not self._checked and not columns & self._known:
+            if columns and not self._columns and not columns & self._tag_names:
                 raise UsageError(f"{self._path}: no column is a tag of the bundle.", hint=InvalidTagsError.hint)
-            unknown = columns - self._checked - self._known - _OTHER_COLUMNS
+            unknown = columns - self._columns - self._tag_names - _OTHER_COLUMNS
             if unknown:
                 log.warning("%s: not tags of the bundle, passed over: %s", self._path, ", ".join(sorted(unknown)))
-            self._checked |= columns
+            self._columns |= columns
             yield row
 
     def study(self, id_: str, rows: list[_Row]) -> Study | Failure | None:
@@ -139,9 +139,10 @@ class _Table:
             self.lateral_only += 1
             return None
         try:
-            if id_ in self._done:
-                raise InvalidTagsError(f"Row {rows[0].number}: the study came before.", hint="Sort the table by study.")
-            self._done.add(id_)
+            if id_ in self._ids:
+                message = f"Row {rows[0].number}: the study has rows further up, with others between."
+                raise InvalidTagsError(message, hint="Sort the table by study.")
+            self._ids.add(id_)
             tags = [self._tags(row) for row in frontal]
         except InvalidTagsError as error:
             return Failure(id_, sources, error)
@@ -155,16 +156,16 @@ class _Table:
             raise InvalidTagsError(f"Row {row.number} is damaged: no JSON object, or not as long as the header.")
         if not _id(row.cells):
             raise InvalidTagsError(f"Row {row.number} has no id.", hint="Fill the column 'study' or 'uid'.")
-        tags = {name: _probability(value) for name, value in row.cells.items() if name in self._known}
-        bad = [name for name, value in tags.items() if value is None]
-        if bad or not tags:
-            what = f"{', '.join(bad)} not a number from 0 to 1" if bad else "no tag"
-            raise InvalidTagsError(f"Row {row.number}: {what}.")
+        tags = {name: _probability(value) for name, value in row.cells.items() if name in self._tag_names}
+        faulty = [name for name, value in tags.items() if value is None]
+        if faulty or not tags:
+            reason = f"{', '.join(faulty)} not a number from 0 to 1" if faulty else "no tag"
+            raise InvalidTagsError(f"Row {row.number}: {reason}.")
         return {name: value for name, value in tags.items() if value is not None}
 
 
 def _probability(value: Any) -> float | None:
-    """Read a probability; None where it is none."""
+    """A cell as a probability; None for anything else."""
     if isinstance(value, bool):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Runs a function in processes of its own: ordered results, a bounded number ahead, and no harm from one that dies.
+"""Processes that run one function: ordered results, a bounded number ahead, and no harm from one that dies.
 
 A process here has one task at a time, so that it is known which one killed it; it never imports the program's main
 module; and it ends with the pipe to it, so that it cannot outlive the program. `concurrent.futures` promises none of

@@ -41,17 +41,17 @@ def words(caption: str) -> str:
 
 
 def test_the_layout_is_that_of_coco(shapes: Path) -> None:
-    for part, count in (("train", 24), ("val", 6)):
-        data = json.loads((shapes / "annotations" / f"captions_{part}2017.json").read_text())
+    for subset, count in (("train", 24), ("val", 6)):
+        data = json.loads((shapes / "annotations" / f"captions_{subset}2017.json").read_text())
         assert set(data) == {"info", "licenses", "images", "annotations"}
         assert len(data["images"]) == count
         for image in data["images"]:
             assert image["file_name"] == f"{image['id']:012d}.jpg"
-            with Image.open(shapes / f"{part}2017" / image["file_name"]) as opened:
+            with Image.open(shapes / f"{subset}2017" / image["file_name"]) as opened:
                 assert (opened.format, opened.mode) == ("JPEG", "RGB")
                 assert opened.size == (image["width"], image["height"]) == (32, 32)
-        told = [annotation["image_id"] for annotation in data["annotations"]]
-        assert sorted(told) == sorted(image["id"] for image in data["images"] for _ in range(5))
+        ids = [annotation["image_id"] for annotation in data["annotations"]]
+        assert sorted(ids) == sorted(image["id"] for image in data["images"] for _ in range(5))
     split = json.loads((shapes / "dataset_coco.json").read_text())
     assert split["dataset"] == "coco"
     assert [image["split"] for image in split["images"]].count("test") == 2
@@ -68,8 +68,8 @@ def test_the_same_pictures_each_time_however_many(shapes: Path, tmp_path: Path) 
     name = "train2017/000000000007.jpg"
     assert (tmp_path / "few" / name).read_bytes() == (shapes / name).read_bytes()
     assert (tmp_path / "other" / name).read_bytes() != (shapes / name).read_bytes()
-    few, many, other = (read_captions(folder, "train") for folder in (tmp_path / "few", shapes, tmp_path / "other"))
-    assert few[-1].captions == many[5].captions != other[-1].captions
+    few, many, reseeded = (read_captions(folder, "train") for folder in (tmp_path / "few", shapes, tmp_path / "other"))
+    assert few[-1].captions == many[5].captions != reseeded[-1].captions
 
 
 def test_boxes_hold_the_shapes(shapes: Path) -> None:
@@ -113,13 +113,13 @@ def test_no_constant_scores_well_and_who_sees_the_picture_does() -> None:
         sides = dict(enumerate(references)), {i: [text] for i, text in enumerate(texts)}
         return Bleu().compute_score(*sides, verbose=0)[0][-1]
 
-    candidates = [text for several in references for text in several]
+    candidates = [caption for captions in references for caption in captions]
     best = candidates[baselines.best_constant(candidates, references)]
     assert 0.1 < bleu([best] * 300) <= 0.30
-    seen = [words(make_shapes.word(scene, make_shapes.FAMILIES[scene.axis][0][0], False)) for scene, _ in pictures]
-    assert bleu(seen) >= 0.70
+    captions = [words(make_shapes.word(scene, make_shapes.FAMILIES[scene.axis][0][0], False)) for scene, _ in pictures]
+    assert bleu(captions) >= 0.70
     blind = [words(make_shapes.word(scene, make_shapes.FAMILIES[scene.axis][0][0], False)) for scene, _ in pictures[1:]]
-    assert bleu([*blind, seen[0]]) <= 0.30
+    assert bleu([*blind, captions[0]]) <= 0.30
 
 
 def test_the_split_file_says_which_images(copy: Path) -> None:
@@ -140,12 +140,12 @@ def test_the_split_file_says_which_images(copy: Path) -> None:
 
 
 def test_the_year_2014(copy: Path) -> None:
-    wanted = [(image.id, image.captions) for image in read_captions(copy, "train")]
+    expected = [(image.id, image.captions) for image in read_captions(copy, "train")]
     for path in (copy / "train2017", copy / "val2017", *(copy / "annotations").iterdir()):
         path.rename(path.with_name(path.name.replace("2017", "2014")))
-    found = read_captions(copy, "train")
-    assert [(image.id, image.captions) for image in found] == wanted
-    assert found[0].path.parent.name == "train2014"
+    images = read_captions(copy, "train")
+    assert [(image.id, image.captions) for image in images] == expected
+    assert images[0].path.parent.name == "train2014"
 
 
 def test_what_is_missing_is_named(copy: Path) -> None:

@@ -48,21 +48,21 @@ def read(path: Path, workers: int | None, channels: int = 1) -> list[Study | Fai
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_same_studies_with_any_number_of_workers(mixed, workers, channels) -> None:
-    here, there = read(mixed, 0, channels), read(mixed, workers, channels)
-    assert [type(outcome) for outcome in there] == [type(outcome) for outcome in here]
-    assert {type(outcome) for outcome in here} == {Study, Failure}
-    for one, other in zip(here, there, strict=True):
-        assert (one.id, one.sources) == (other.id, other.sources)
+    sequential, parallel = read(mixed, 0, channels), read(mixed, workers, channels)
+    assert [type(outcome) for outcome in parallel] == [type(outcome) for outcome in sequential]
+    assert {type(outcome) for outcome in sequential} == {Study, Failure}
+    for one, another in zip(sequential, parallel, strict=True):
+        assert (one.id, one.sources) == (another.id, another.sources)
         if isinstance(one, Failure):
-            assert (type(one.error), one.error.message) == (type(other.error), other.error.message)
-            assert one.error.hint == other.error.hint
+            assert (type(one.error), one.error.message) == (type(another.error), another.error.message)
+            assert one.error.hint == another.error.hint
         else:
-            assert one.warnings == other.warnings
-            assert one.other_views == other.other_views
-            assert one.view.info == other.view.info
+            assert one.warnings == another.warnings
+            assert one.other_views == another.other_views
+            assert one.view.info == another.view.info
             assert one.view.pixels.shape == (SIZE, SIZE, 3)[: 2 + (channels > 1)]
-            assert np.array_equal(one.view.pixels, other.view.pixels)
-            assert list(other.timing_ms) == ["read", "pixels", "preprocess"]
+            assert np.array_equal(one.view.pixels, another.view.pixels)
+            assert list(another.timing_ms) == ["read", "pixels", "preprocess"]
 
 
 @pytest.mark.slow
@@ -75,15 +75,15 @@ def test_the_same_records_with_any_number_of_workers(generate, mixed) -> None:
 
 @pytest.mark.slow
 def test_a_study_that_ends_its_reader_is_the_only_one_to_fail(generate, mixed, monkeypatch) -> None:
-    whole = timeless(generate("--json", "--workers", 0, mixed).stdout)
+    expected = timeless(generate("--json", "--workers", 0, mixed).stdout)
     shutil.copy(mixed / "normal-8bit.png", mixed / "deadly.png")
     monkeypatch.setattr(ahead, "read_prepared", child_tasks.read_or_die)
     result = generate("--json", "--workers", 2, mixed)
     assert result.exit_code == 6
-    found = timeless(result.stdout)
-    (failed,) = [record for record in found if record["study"]["id"] == "deadly.png"]
-    assert failed["error"]["code"] == ReaderEndedError.code
-    assert [record for record in found if record is not failed] == whole
+    records = timeless(result.stdout)
+    (failure,) = [record for record in records if record["study"]["id"] == "deadly.png"]
+    assert failure["error"]["code"] == ReaderEndedError.code
+    assert [record for record in records if record is not failure] == expected
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -132,8 +132,8 @@ def test_the_number_of_workers_by_studies_and_cpus(monkeypatch) -> None:
 def test_no_more_workers_than_studies(phantoms, monkeypatch) -> None:
     asked = []
     monkeypatch.setattr(worker_processes, "map_ahead", lambda *rest: asked.append(rest[-1]) or map_ahead(*rest))
-    (found,) = read(phantoms / "rle.dcm", 40)
-    assert isinstance(found, Study)
+    (study,) = read(phantoms / "rle.dcm", 40)
+    assert isinstance(study, Study)
     assert asked == [1]
 
 

@@ -29,8 +29,8 @@ def test_eight_bit_modes_keep_grey_as_it_is(tmp_path: Path, name: str, mode: str
 
 
 def test_one_bit(tmp_path: Path) -> None:
-    shown = read(saved(Image.fromarray(GREY > 100), tmp_path / "a.png"))
-    np.testing.assert_array_equal(shown, np.where(GREY > 100, 255, 0))
+    grey = read(saved(Image.fromarray(GREY > 100), tmp_path / "a.png"))
+    np.testing.assert_array_equal(grey, np.where(GREY > 100, 255, 0))
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
@@ -67,26 +67,26 @@ def test_sixteen_bits_are_windowed_whatever_their_depth(tmp_path: Path, white: i
         path.write_bytes(_big_endian_tiff(deep))
     else:
         saved(Image.fromarray(deep), path)
-    shown = read(path)
-    assert shown.min() == 0
-    assert shown.max() == 255
-    assert np.corrcoef(shown.ravel(), deep.ravel())[0, 1] > 0.999
+    grey = read(path)
+    assert grey.min() == 0
+    assert grey.max() == 255
+    assert np.corrcoef(grey.ravel(), deep.ravel())[0, 1] > 0.999
 
 
 def test_sixteen_bit_tiff_with_white_at_zero(tmp_path: Path) -> None:
     deep = phantom(white=65535)
-    shown = read(saved(Image.fromarray(deep), tmp_path / "a.tif", tiffinfo={262: 0}))
+    grey = read(saved(Image.fromarray(deep), tmp_path / "a.tif", tiffinfo={262: 0}))
     plain = read(saved(Image.fromarray(deep), tmp_path / "b.tif"))
     if Image.open(tmp_path / "a.tif").tag_v2[262] != 0:
         pytest.skip("this Pillow does not write WhiteIsZero")
-    np.testing.assert_array_equal(shown, 255 - plain)
+    np.testing.assert_array_equal(grey, 255 - plain)
 
 
 def test_floating_point_tiff(tmp_path: Path) -> None:
     deep = phantom(white=65535) / 1000
     deep[0, 0] = np.nan
-    shown = read(saved(Image.fromarray(deep.astype("float32")), tmp_path / "a.tif"))
-    assert np.ptp(shown) == 255
+    grey = read(saved(Image.fromarray(deep.astype("float32")), tmp_path / "a.tif"))
+    assert np.ptp(grey) == 255
 
 
 @pytest.mark.parametrize("deep", [False, True])
@@ -102,9 +102,9 @@ def test_exif_orientation(tmp_path: Path, deep: bool, name: str, orientation: in
     exif[274] = orientation
     stored = np.rot90(source, {1: 0, 3: 2, 6: 1, 8: 3}[orientation])
     options = {"compression": "tiff_lzw"} if name.startswith("packed") else {"quality": 95}
-    shown = read(saved(Image.fromarray(np.ascontiguousarray(stored)), tmp_path / name, exif=exif, **options))
-    assert shown.shape == upright.shape
-    assert np.abs(shown.astype(int) - upright).mean() < 2
+    grey = read(saved(Image.fromarray(np.ascontiguousarray(stored)), tmp_path / name, exif=exif, **options))
+    assert grey.shape == upright.shape
+    assert np.abs(grey.astype(int) - upright).mean() < 2
 
 
 def test_interlaced_png(tmp_path: Path) -> None:

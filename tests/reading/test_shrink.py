@@ -29,8 +29,8 @@ from cxreport.types import Study
 
 def smooth(rows: int, columns: int, *, white: int) -> NDArray[Any]:
     """A phantom without the edges that no radiograph has."""
-    drawn = Image.fromarray(phantom(rows, columns, white=255, dtype="uint8"))
-    blurred = np.asarray(drawn.filter(ImageFilter.GaussianBlur(8)), np.float64) / 255
+    image = Image.fromarray(phantom(rows, columns, white=255, dtype="uint8"))
+    blurred = np.asarray(image.filter(ImageFilter.GaussianBlur(8)), np.float64) / 255
     return np.rint(blurred * white).astype("uint16")
 
 
@@ -53,13 +53,13 @@ def box_means(pixels: NDArray[Any], down: int, across: int) -> NDArray[np.float6
     return np.array([[block.astype(np.float64).mean() for block in row] for row in blocks])
 
 
-def assert_alike(shown: NDArray[Any], full: NDArray[Any], *, moved: bool = False, channels: int = 1) -> None:
+def assert_alike(shrunk: NDArray[Any], full: NDArray[Any], *, moved: bool = False, channels: int = 1) -> None:
     """What the network sees; ``moved`` allows for up to a quarter of its pixels.
 
     The first level of a reduced JPEG 2000 image lies at the first of the pixels that it stands for, and where a size
     does not divide, the last block is short.
     """
-    difference = network_input(shown, SIDE, channels).astype(int) - network_input(full, SIDE, channels)
+    difference = network_input(shrunk, SIDE, channels).astype(int) - network_input(full, SIDE, channels)
     assert np.abs(difference).mean() < (6 if moved else 1)
     assert np.abs(difference).max() < (40 if moved else 10)
 
@@ -82,18 +82,18 @@ def jpeg2000(pixels: NDArray[Any], stored: int, **options: Any) -> bytes:
 def test_means_are_exact(rows: int, columns: int, side: int, kind: str, seed: int) -> None:
     limits = np.iinfo(kind)
     pixels = np.random.default_rng(seed).integers(limits.min, limits.max, (rows, columns), endpoint=True)
-    shown = shrink(pixels.astype(kind), side)
+    shrunk = shrink(pixels.astype(kind), side)
     expected = np.floor(box_means(pixels, shrink_factor(rows, side), shrink_factor(columns, side)) + 0.5)
-    np.testing.assert_array_equal(shown, expected)
+    np.testing.assert_array_equal(shrunk, expected)
 
 
 @pytest.mark.parametrize("kind", ["uint16", "int16"])
 @pytest.mark.parametrize("extreme", ["min", "max"])
 def test_sums_do_not_overflow(kind: str, extreme: str) -> None:
     value = getattr(np.iinfo(kind), extreme)
-    shown = shrink(np.full((1100, 1100), value, kind), 1)
+    shrunk = shrink(np.full((1100, 1100), value, kind), 1)
     assert shrink_factor(1100, 1) == 128
-    assert (shown == value).all()
+    assert (shrunk == value).all()
 
 
 def test_without_a_side_nothing_is_averaged() -> None:
@@ -118,19 +118,19 @@ def test_every_encoding_shrinks_and_looks_the_same(
     tmp_path: Path, encoding: str, window: dict[str, str], photometric: str
 ) -> None:
     path = save(make_dataset(GREY, encoding=encoding, photometric=photometric, **window), tmp_path / "a")
-    shown, full = read(path), read(path, None)
+    shrunk, full = read(path), read(path, None)
     assert full.shape == SIZE
-    assert shown.shape == SHRUNK
-    assert_alike(shown, full, moved=encoding.startswith("jpeg2000"))
+    assert shrunk.shape == SHRUNK
+    assert_alike(shrunk, full, moved=encoding.startswith("jpeg2000"))
 
 
 @pytest.mark.parametrize("encoding", ["explicit", "rle", "jpeg2000-lossless", "jpeg-baseline"])
 @pytest.mark.parametrize("size", [(301, 259), (303, 257), (302, 258)])
 def test_sizes_that_do_not_divide(tmp_path: Path, encoding: str, size: tuple[int, int]) -> None:
     path = save(make_dataset(smooth(*size, white=255).astype("uint8"), encoding=encoding), tmp_path / "a")
-    shown, full = read(path), read(path, None)
-    assert shown.shape == (76, 65)
-    assert_alike(shown, full, moved=True)
+    shrunk, full = read(path), read(path, None)
+    assert shrunk.shape == (76, 65)
+    assert_alike(shrunk, full, moved=True)
 
 
 @pytest.mark.parametrize("encoding", LOSSLESS)
@@ -138,16 +138,16 @@ def test_sizes_that_do_not_divide(tmp_path: Path, encoding: str, size: tuple[int
 def test_twelve_bits(tmp_path: Path, encoding: str, signed: bool) -> None:
     pixels = (DEEP.astype("int32") - 2048).astype("int16") if signed else DEEP
     path = save(make_dataset(pixels, encoding=encoding, bits_stored=12), tmp_path / "a")
-    shown, full = read(path), read(path, None)
-    assert shown.shape == SHRUNK
-    assert_alike(shown, full, moved=encoding.startswith("jpeg2000"))
+    shrunk, full = read(path), read(path, None)
+    assert shrunk.shape == SHRUNK
+    assert_alike(shrunk, full, moved=encoding.startswith("jpeg2000"))
 
 
 def test_bits_are_aligned_before_they_are_averaged(tmp_path: Path) -> None:
     overlay = DEEP | (np.indices(SIZE).sum(0) % 2 * 0x8000).astype("uint16")
-    shown = read(save(make_dataset(overlay, bits_stored=12), tmp_path / "a"))
-    assert shown.shape == SHRUNK
-    np.testing.assert_array_equal(shown, read(save(make_dataset(DEEP, bits_stored=12), tmp_path / "b")))
+    shrunk = read(save(make_dataset(overlay, bits_stored=12), tmp_path / "a"))
+    assert shrunk.shape == SHRUNK
+    np.testing.assert_array_equal(shrunk, read(save(make_dataset(DEEP, bits_stored=12), tmp_path / "b")))
 
 
 @pytest.mark.parametrize("encoding", ["explicit", "jpeg2000-lossless"])
@@ -187,9 +187,9 @@ def test_windows_that_clip_most_of_the_image_see_every_pixel(tmp_path: Path, enc
 def test_the_second_of_two_frames(tmp_path: Path) -> None:
     for encoding in ("explicit", "jpeg2000-lossless", "jpeg-baseline"):
         path = save(make_dataset(np.stack([GREY, GREY[::-1]]), encoding=encoding), tmp_path / encoding)
-        shown, full = (read(path, side, frame=1) for side in (SIDE, None))
-        assert shown.shape == SHRUNK
-        assert_alike(shown, full, moved=encoding.startswith("jpeg2000"))
+        shrunk, full = (read(path, side, frame=1) for side in (SIDE, None))
+        assert shrunk.shape == SHRUNK
+        assert_alike(shrunk, full, moved=encoding.startswith("jpeg2000"))
 
 
 # Compressed frames at a fraction of their size
@@ -203,11 +203,11 @@ def test_reduced_jpeg2000_is_near_the_mean(stored: int, signed: bool) -> None:
     smooth = np.rint((np.add.outer(np.arange(SIZE[0]), np.arange(SIZE[1])) / sum(SIZE)) * white).astype("int64") - half
     pixels = smooth.astype(("int" if signed else "uint") + ("8" if stored <= 8 else "16"))
     options = {**OPTIONS, "bits_stored": stored, "pixel_representation": int(signed)}
-    shown = codec_of(uid.JPEG2000Lossless).decode_reduced(jpeg2000(pixels, stored), options, SIDE)
-    assert shown is not None
-    assert shown.shape == SHRUNK
+    shrunk = codec_of(uid.JPEG2000Lossless).decode_reduced(jpeg2000(pixels, stored), options, SIDE)
+    assert shrunk is not None
+    assert shrunk.shape == SHRUNK
     inner = np.s_[1:-1, 1:-1]
-    assert np.abs(shown[inner] - box_means(smooth, 4, 4)[inner]).max() <= max(2, white * 4 / sum(SIZE))
+    assert np.abs(shrunk[inner] - box_means(smooth, 4, 4)[inner]).max() <= max(2, white * 4 / sum(SIZE))
 
 
 def test_levels_that_are_not_there_are_averaged(tmp_path: Path) -> None:
@@ -222,10 +222,10 @@ def test_levels_that_are_not_there_are_averaged(tmp_path: Path) -> None:
 
 def test_htj2k_is_reduced() -> None:
     options = {**OPTIONS, "rows": 24, "columns": 16, "bits_stored": 16}
-    shown = codec_of(uid.HTJ2KLossless).decode_reduced(HTJ2K, options, 2)
-    assert shown is not None
-    assert shown.shape == (12, 8)
-    assert np.abs(shown - box_means(HTJ2K_PIXELS, 2, 2)).max() <= 100
+    shrunk = codec_of(uid.HTJ2KLossless).decode_reduced(HTJ2K, options, 2)
+    assert shrunk is not None
+    assert shrunk.shape == (12, 8)
+    assert np.abs(shrunk - box_means(HTJ2K_PIXELS, 2, 2)).max() <= 100
 
 
 @pytest.mark.parametrize("changes", [{"pixel_representation": 1}, {"rows": 300}, {"columns": 300}], ids=str)
@@ -307,11 +307,11 @@ def test_the_limit_comes_first(tmp_path: Path, encoding: str) -> None:
 def test_damage_is_a_failure_or_a_picture_but_never_a_crash(
     tmp_path: Path, encoding: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    whole = save(make_dataset(GREY, encoding=encoding), tmp_path / "a").read_bytes()
+    content = save(make_dataset(GREY, encoding=encoding), tmp_path / "a").read_bytes()
     random = np.random.default_rng(5)
     for _ in range(30):
-        damaged = bytearray(whole)
-        for place in random.integers(300, len(whole), 5):
+        damaged = bytearray(content)
+        for place in random.integers(300, len(content), 5):
             damaged[place] = random.integers(256)
         (tmp_path / "b").write_bytes(damaged)
         try:
@@ -360,10 +360,10 @@ def test_frames_that_could_panic_are_not(segments: list[bytes]) -> None:
 @pytest.mark.parametrize("name", ["a.png", "a.tif"])
 def test_deep_pictures(tmp_path: Path, name: str) -> None:
     Image.fromarray(DEEP).save(tmp_path / name)
-    shown, full = read(tmp_path / name), read(tmp_path / name, None)
-    assert shown.shape == SHRUNK
+    shrunk, full = read(tmp_path / name), read(tmp_path / name, None)
+    assert shrunk.shape == SHRUNK
     assert full.shape == SIZE
-    assert_alike(shown, full)
+    assert_alike(shrunk, full)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
@@ -373,11 +373,11 @@ def test_jpeg_pictures(tmp_path: Path, mode: str, orientation: int, colour: bool
     exif = Image.Exif()
     exif[274] = orientation
     Image.fromarray(GREY).convert(mode).save(tmp_path / "a.jpg", quality=95, exif=exif)
-    shown, full = (read(tmp_path / "a.jpg", side, colour=colour) for side in (SIDE, None))
-    assert shown.shape[:2] == (SHRUNK if orientation == 1 else SHRUNK[::-1])
+    shrunk, full = (read(tmp_path / "a.jpg", side, colour=colour) for side in (SIDE, None))
+    assert shrunk.shape[:2] == (SHRUNK if orientation == 1 else SHRUNK[::-1])
     assert full.shape[:2] == (SIZE if orientation == 1 else SIZE[::-1])
-    assert shown.ndim == full.ndim == 2 + (colour and mode != "L")
-    assert_alike(shown, full, channels=3 if shown.ndim == 3 else 1)
+    assert shrunk.ndim == full.ndim == 2 + (colour and mode != "L")
+    assert_alike(shrunk, full, channels=3 if shrunk.ndim == 3 else 1)
 
 
 def test_floating_point_pictures_keep_their_pixels(tmp_path: Path) -> None:

@@ -52,19 +52,19 @@ def read(*paths: Path, **options: Any) -> list[Study | Failure]:
 
 
 def study(*paths: Path, **options: Any) -> Study:
-    (found,) = read(*paths, **options)
-    assert isinstance(found, Study), found
-    assert found.view is not None
-    return found
+    (outcome,) = read(*paths, **options)
+    assert isinstance(outcome, Study), outcome
+    assert outcome.view is not None
+    return outcome
 
 
 def failure(*paths: Path, **options: Any) -> CxreportError:
-    (found,) = read(*paths, **options)
-    assert isinstance(found, Failure), found
-    return found.error
+    (outcome,) = read(*paths, **options)
+    assert isinstance(outcome, Failure), outcome
+    return outcome.error
 
 
-# What is found
+# Discovery
 
 
 def test_a_folder_of_everything(tmp_path: Path) -> None:
@@ -74,8 +74,8 @@ def test_a_folder_of_everything(tmp_path: Path) -> None:
     picture(tmp_path / "p.jpg").rename(tmp_path / "p.png")  # content decides
     Image.fromarray(phantom(white=65535)).save(tmp_path / "deep.png")
     (tmp_path / "text.png").write_text("not a picture")
-    whole = (tmp_path / "RG1_UNCR.dcm").read_bytes()
-    (tmp_path / "truncated.dcm").write_bytes(whole[:1000])
+    content = (tmp_path / "RG1_UNCR.dcm").read_bytes()
+    (tmp_path / "truncated.dcm").write_bytes(content[:1000])
     for junk in ("notes.txt", "a.csv", "a.json", "README.md", "a.xml", ".hidden", "Thumbs.db", "README"):
         (tmp_path / junk).write_text("words")
     (tmp_path / "report.pdf").write_bytes(b"%PDF-1.4\0\1\2")
@@ -84,11 +84,11 @@ def test_a_folder_of_everything(tmp_path: Path) -> None:
 
     outcomes = read(tmp_path)
 
-    shown = {outcome.id: outcome for outcome in outcomes}
-    assert len(shown) == len(outcomes) == 7
+    by_id = {outcome.id: outcome for outcome in outcomes}
+    assert len(by_id) == len(outcomes) == 7
     assert {type(outcome) for outcome in outcomes} == {Study, Failure}
-    assert isinstance(shown["p.png"], Study)
-    assert isinstance(shown["deep.png"], Study)
+    assert isinstance(by_id["p.png"], Study)
+    assert isinstance(by_id["deep.png"], Study)
     errors = {outcome.id: type(outcome.error) for outcome in outcomes if isinstance(outcome, Failure)}
     assert errors.pop("text.png") is UnreadableFileError
     assert errors.pop("truncated.dcm", UnreadableFileError) is UnreadableFileError
@@ -120,7 +120,7 @@ def test_a_file_named_twice_counts_once(tmp_path: Path) -> None:
     assert len(read(path, path, tmp_path)) == 1
 
 
-# What belongs together
+# Files of one study
 
 
 def test_dicom_is_grouped_across_the_input(tmp_path: Path) -> None:
@@ -137,9 +137,9 @@ def test_dicom_is_grouped_across_the_input(tmp_path: Path) -> None:
 
 
 def test_ids_are_pseudonyms_and_stable(tmp_path: Path) -> None:
-    one = study(instance(tmp_path / "a.dcm", "1.2.3")).id
-    assert one == study(instance(tmp_path / "b.dcm", "1.2.3")).id
-    assert one == "study-" + sha256(b"1.2.3").hexdigest()[:12]
+    pseudonym = study(instance(tmp_path / "a.dcm", "1.2.3")).id
+    assert pseudonym == study(instance(tmp_path / "b.dcm", "1.2.3")).id
+    assert pseudonym == "study-" + sha256(b"1.2.3").hexdigest()[:12]
     assert study(picture(tmp_path / "c.png")).id == "c.png"
 
 
@@ -155,10 +155,10 @@ def test_pictures_by_folder(tmp_path: Path) -> None:
     for name in ("s1/view1_frontal.png", "s1/view2_lateral.png", "s2/view1_frontal.png"):
         picture(tmp_path / name)
     assert len(read(tmp_path)) == 3
-    one, two = read(tmp_path, group_by="folder")
-    assert (one.id, two.id) == ("s1", "s2")
-    assert isinstance(one, Study)
-    assert [view.position for view in one.other_views] == [Position.LATERAL]
+    first, second = read(tmp_path, group_by="folder")
+    assert (first.id, second.id) == ("s1", "s2")
+    assert isinstance(first, Study)
+    assert [view.position for view in first.other_views] == [Position.LATERAL]
 
 
 def test_the_order_is_deterministic(tmp_path: Path) -> None:
@@ -173,13 +173,13 @@ def test_the_order_is_deterministic(tmp_path: Path) -> None:
 def test_real_twins_count_once(tmp_path: Path) -> None:
     for name in ("RG1_J2KI.dcm", "RG1_J2KR.dcm", "RG1_UNCI.dcm", "RG1_UNCR.dcm"):
         shutil.copy(real(name), tmp_path / name)
-    found = study(tmp_path)
-    assert found.view is not None
-    assert found.view.info.source == f"{tmp_path}/RG1_J2KR.dcm"  # the first that is not lossy
-    assert found.other_views == ()
-    (warning,) = found.warnings
+    outcome = study(tmp_path)
+    assert outcome.view is not None
+    assert outcome.view.info.source == f"{tmp_path}/RG1_J2KR.dcm"  # the first that is not lossy
+    assert outcome.other_views == ()
+    (warning,) = outcome.warnings
     assert "repeats an image" in warning
-    assert np.array_equal(found.view.pixels, study(tmp_path / "RG1_UNCR.dcm").view.pixels)  # type: ignore[union-attr]
+    assert np.array_equal(outcome.view.pixels, study(tmp_path / "RG1_UNCR.dcm").view.pixels)  # type: ignore[union-attr]
 
 
 def test_a_copy_steps_in_for_one_that_cannot_be_decoded(tmp_path: Path) -> None:
@@ -187,29 +187,29 @@ def test_a_copy_steps_in_for_one_that_cannot_be_decoded(tmp_path: Path) -> None:
     first = instance(tmp_path / "1.dcm", SOPInstanceUID=image)
     instance(tmp_path / "2.dcm", SOPInstanceUID=image)
     first.write_bytes(first.read_bytes()[:-500])
-    found, unreadable = read_studies([tmp_path])
-    assert isinstance(found, Study)
-    assert found.view is not None
-    assert found.view.info.source == f"{tmp_path}/2.dcm"
+    outcome, unreadable = read_studies([tmp_path])
+    assert isinstance(outcome, Study)
+    assert outcome.view is not None
+    assert outcome.view.info.source == f"{tmp_path}/2.dcm"
     assert isinstance(unreadable, Failure)
     assert unreadable.sources == (f"{tmp_path}/1.dcm",)
-    assert any("1.dcm" in warning and "truncated" in warning for warning in found.warnings)
+    assert any("1.dcm" in warning and "truncated" in warning for warning in outcome.warnings)
 
 
-# Which view
+# Choice of a view
 
 
 @pytest.mark.parametrize(
-    ("positions", "chosen"),
+    ("positions", "best"),
     [(["LL", "AP", "PA"], 2), (["", "AP"], 1), (["LL", ""], 1), (["PA", "PA"], 0), (["RL", "AP", "AP"], 1)],
 )
-def test_preferred_view(tmp_path: Path, positions: list[str], chosen: int) -> None:
+def test_preferred_view(tmp_path: Path, positions: list[str], best: int) -> None:
     for number, position in enumerate(positions):
         instance(tmp_path / f"{number}.dcm", ViewPosition=position)
-    found = study(tmp_path)
-    assert found.view is not None
-    assert found.view.info.source == f"{tmp_path}/{chosen}.dcm"
-    assert len(found.other_views) == len(positions) - 1
+    outcome = study(tmp_path)
+    assert outcome.view is not None
+    assert outcome.view.info.source == f"{tmp_path}/{best}.dcm"
+    assert len(outcome.other_views) == len(positions) - 1
 
 
 @pytest.fixture
@@ -237,12 +237,12 @@ def test_the_next_frontal_view_replaces_a_damaged_one(tmp_path: Path) -> None:
     damaged = instance(tmp_path / "1.dcm", ViewPosition="PA")
     damaged.write_bytes(damaged.read_bytes()[:-500])
     instance(tmp_path / "2.dcm", ViewPosition="AP")
-    found, unreadable = read_studies([tmp_path])
-    assert isinstance(found, Study)
-    assert found.view is not None
-    assert found.view.info.position is Position.AP
-    assert found.other_views == ()
-    assert "1.dcm" in found.warnings[0]
+    outcome, unreadable = read_studies([tmp_path])
+    assert isinstance(outcome, Study)
+    assert outcome.view is not None
+    assert outcome.view.info.position is Position.AP
+    assert outcome.other_views == ()
+    assert "1.dcm" in outcome.warnings[0]
     assert isinstance(unreadable, Failure)
     assert unreadable.id == "1.dcm"
 
@@ -259,19 +259,19 @@ def test_lateral_views_only(tmp_path: Path) -> None:
 
 def test_frames_and_pages_are_views_up_to_a_cap(tmp_path: Path) -> None:
     path = save(make_dataset(np.stack([PIXELS] * 5)), tmp_path / "a.dcm")
-    found = study(path, max_frames=3)
-    assert found.view is not None
-    assert found.view.info.frame == 0
-    assert [view.frame for view in found.other_views] == [1, 2]
-    assert "3 of 5 frames" in found.warnings[0]
+    outcome = study(path, max_frames=3)
+    assert outcome.view is not None
+    assert outcome.view.info.frame == 0
+    assert [view.frame for view in outcome.other_views] == [1, 2]
+    assert "3 of 5 frames" in outcome.warnings[0]
     pages = [Image.fromarray(PIXELS) for _ in range(4)]
     pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
-    found = study(tmp_path / "a.tif", max_frames=2)
-    assert len(found.other_views) == 1
-    assert "2 of 4 frames" in found.warnings[0]
+    outcome = study(tmp_path / "a.tif", max_frames=2)
+    assert len(outcome.other_views) == 1
+    assert "2 of 4 frames" in outcome.warnings[0]
 
 
-# What is refused
+# Refusals
 
 
 @pytest.mark.parametrize("name", ["RG3_UNCR.dcm", "RG3_J2KR.dcm", "CT_small.dcm", "MR_small.dcm", "US1_UNCR.dcm"])
@@ -286,8 +286,8 @@ def test_a_refused_instance_beside_a_radiograph(tmp_path: Path) -> None:
     for number in range(5):
         instance(tmp_path / f"ct{number}.dcm", Modality="CT")
     instance(tmp_path / "x.dcm")
-    found = study(tmp_path)
-    (warning,) = found.warnings
+    outcome = study(tmp_path)
+    (warning,) = outcome.warnings
     assert "Modality is CT" in warning
     assert "and 2 more" in warning
 
@@ -305,7 +305,7 @@ def test_a_missing_codec_is_one_failure(tmp_path: Path, monkeypatch: pytest.Monk
     assert isinstance(failure(path), MissingCodecError)
 
 
-# The only one
+# The only study of a path
 
 
 def test_the_one_study_of_a_folder(tmp_path: Path) -> None:
@@ -339,7 +339,7 @@ def test_no_study_and_several(tmp_path: Path) -> None:
         read_study(tmp_path)
 
 
-# What is kept to itself
+# Privacy
 
 
 def test_no_patient_data_in_texts(
@@ -388,7 +388,7 @@ def test_no_patient_data_in_texts(
     assert not [secret for secret in secrets if secret in everything]
 
 
-# What it costs
+# Cost
 
 
 @pytest.fixture

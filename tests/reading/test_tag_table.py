@@ -48,7 +48,7 @@ def test_openi_layout(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     )
     assert tags(read(tmp_path, text)) == {"1": {"Effusion": 0.5, "Mass": 0.25}, "3": {"Effusion": 0.0, "Mass": 0.0}}
     assert [r.getMessage() for r in caplog.records] == [
-        f"{tmp_path / 'table'}: 1 studies without a Frontal row were left out"
+        f"{tmp_path / 'table'}: studies left out because they have no Frontal row: 1"
     ]
 
 

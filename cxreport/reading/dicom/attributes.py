@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 def numbers(header: Dataset, keyword: str) -> list[float]:
     """The finite numbers of an attribute, empty when it is absent or unusable."""
     try:
-        found = [float(item) for item in _items(_value(header, keyword))]
+        values = [float(item) for item in _items(_value(header, keyword))]
     except (TypeError, ValueError):
         return []
-    return found if all(map(math.isfinite, found)) else []
+    return values if all(map(math.isfinite, values)) else []
 
 
 def integer(header: Dataset, keyword: str) -> int | None:

@@ -33,17 +33,17 @@ class Codec:
     plugin: str = ""
     """pydicom's plugin to prefer where it is installed; empty leaves the order to pydicom."""
     is_sound: Callable[[bytes, PixelOptions], bool] | None = None
-    """Whether the preferred plugin can be trusted with a frame; pydicom's own decoder takes those with which not."""
+    """Check of a frame before the preferred plugin decodes it; pydicom's own decoder takes frames that fail it."""
     reduce: Callable[[bytes, PixelOptions, int], Integers | None] | None = None
     """Decodes a frame at a fraction of its size, see `reduced`; None where the compression has no such thing."""
     states_precision: bool = False
-    """Whether decoded values are aligned already, because the frame itself states their bits."""
+    """True for frames that state their own bits per value: what comes of them needs no alignment."""
     frame_syntax: uid.UID | None = None
     """Native transfer syntax of a frame out of its fragments; None where frames are compressed, or in no fragments."""
 
     @property
     def is_available(self) -> bool:
-        """Whether a decoder is installed for each of the transfer syntaxes."""
+        """True if a decoder is installed for each of the transfer syntaxes."""
         return all(self._decoder(transfer_syntax).is_available for transfer_syntax in self.transfer_syntaxes)
 
     def decoder(self, transfer_syntax: uid.UID) -> Any:
@@ -166,7 +166,7 @@ def codec_of(transfer_syntax: uid.UID) -> Codec:
 
 
 def decoders_present() -> dict[str, bool]:
-    """Families of transfer syntaxes, and whether a decoder is installed for all of each family."""
+    """Family of transfer syntaxes -> True if a decoder is installed for each of them."""
     with quiet():
         return {codec.name: codec.is_available for codec in CODECS}
 

@@ -59,11 +59,13 @@ def jpeg2000_header(data: bytes) -> Jpeg2000Header | None:
     levels = _levels(data)
     if (left, top, components, *steps) != (0, 0, 1, 1, 1) or levels is None:
         return None
-    return Jpeg2000Header(rows, columns, (depth & 0x7F) + 1, bool(depth & 0x80), levels)
+    return Jpeg2000Header(
+        rows=rows, columns=columns, precision=(depth & 0x7F) + 1, signed=bool(depth & 0x80), levels=levels
+    )
 
 
 def is_sound_rle(data: bytes, segments: int, length: int) -> bool:
-    """Whether every segment of an RLE frame (PS3.5 Annex G) decodes to what it should.
+    """Check that every segment of an RLE frame (PS3.5 Annex G) decodes to its length.
 
     Only such frames are for pylibjpeg-rle. It decodes five times as fast as pydicom's decoder, but panics on damage: a
     Rust backtrace on stderr and an exception that is no `Exception`. Of its functions `decode_segment` panics on an
@@ -71,11 +73,11 @@ def is_sound_rle(data: bytes, segments: int, length: int) -> bool:
 
     Args:
         data: the frame.
-        segments: the number that there should be.
+        segments: the number that the frame should have.
         length: bytes of each when decoded.
 
     Returns:
-        False also where pylibjpeg-rle is not installed.
+        True for a sound frame; False also where pylibjpeg-rle is not installed.
     """
     try:
         from rle.rle import decode_segment

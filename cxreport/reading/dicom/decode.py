@@ -165,7 +165,7 @@ def _pixel_options(header: Dataset) -> PixelOptions:
 
 
 def _can_shrink(header: Dataset, options: PixelOptions) -> bool:
-    """Whether stored values may be averaged: not indices of a palette, and no tissue with padding."""
+    """True if stored values may be averaged: not for indices of a palette, nor tissue beside padding."""
     monochrome = options["samples_per_pixel"] == 1 and options["photometric_interpretation"] != "PALETTE COLOR"
     return monochrome and 8 <= options["bits_stored"] <= 16 and "PixelPaddingValue" not in header
 
@@ -188,7 +188,7 @@ def _aligned(array: Integers, stored: int, high_bit: int | None) -> Integers:
 
 
 def _fits(array: Integers, stored: int) -> bool:
-    """Whether no bit beside the stored ones is in use."""
+    """True if no bit beside the stored ones is in use."""
     low, high = (-(1 << stored - 1), (1 << stored - 1) - 1) if array.dtype.kind == "i" else (0, (1 << stored) - 1)
     return bool(array.min() >= low and array.max() <= high)
 

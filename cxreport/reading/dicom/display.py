@@ -77,7 +77,7 @@ def voi_brightness(values: Values, header: Dataset) -> Values | None:
 
 
 def padding_mask(stored: Integers, header: Dataset) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    """Tell which stored values are padding (PS3.3 C.7.5.1.1.2).
+    """Mask of the stored values that are padding (PS3.3 C.7.5.1.1.2).
 
     Args:
         stored: (N,) stored values.
@@ -99,11 +99,11 @@ def padding_mask(stored: Integers, header: Dataset) -> np.ndarray[tuple[int, ...
 
 def _brightness(stored: Integers, counts: Counts, header: Dataset) -> Values:
     padding = padding_mask(stored, header)
-    seen = np.where(padding, 0, counts)
+    unpadded = np.where(padding, 0, counts)
     values = modality_values(stored, header)
     brightness = voi_brightness(values, header)
-    if brightness is None or _shows_nothing(brightness[seen > 0], values[seen > 0]):
-        brightness = percentile_window(values, seen)
+    if brightness is None or _shows_nothing(brightness[unpadded > 0], values[unpadded > 0]):
+        brightness = percentile_window(values, unpadded)
     monochrome1 = text(header, "PhotometricInterpretation").upper() == "MONOCHROME1"
     if monochrome1 or text(header, "PresentationLUTShape").upper() == "INVERSE":
         brightness = 1 - brightness
@@ -111,7 +111,7 @@ def _brightness(stored: Integers, counts: Counts, header: Dataset) -> Values:
 
 
 def _shows_nothing(brightness: Values, values: Values) -> bool:
-    """Whether a window misses all values of an image: it was written for other pixels."""
+    """True for a window that misses all values of an image: it belongs to other pixels."""
     return len(values) > 1 and bool(np.ptp(values) > 0) and bool(np.ptp(brightness) == 0)
 
 

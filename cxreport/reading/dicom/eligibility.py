@@ -1,4 +1,4 @@
-"""What a DICOM header says about an image: its projection, and whether it is a chest radiograph."""
+"""Eligibility of an image by its DICOM header: its projection, and reasons why it is no chest radiograph."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _WORDS = {
 
 
 def position_from_words(words: str) -> Position:
-    """Read a projection out of a description or a file name.
+    """Projection that a description or a file name states.
 
     Args:
         words: capitals, with something other than letters between the words.
@@ -66,8 +66,8 @@ def position_from_words(words: str) -> Position:
     """
     if _DECUBITUS.search(words):
         return Position.UNKNOWN
-    named = [position for position, pattern in _WORDS.items() if pattern.search(words)]
-    return named[0] if len(named) == 1 else Position.UNKNOWN
+    positions = [position for position, pattern in _WORDS.items() if pattern.search(words)]
+    return positions[0] if len(positions) == 1 else Position.UNKNOWN
 
 
 def view_position(header: Dataset) -> Position:
@@ -79,20 +79,23 @@ def view_position(header: Dataset) -> Position:
     Returns:
         The projection. An image in the frontal plane that does not say PA or AP is UNKNOWN, which counts as frontal.
     """
-    given = text(header, "ViewPosition").upper()
-    if _DECUBITUS.search(given) or (stated := position_from_words(given)) is not Position.UNKNOWN:
-        return Position.UNKNOWN if _DECUBITUS.search(given) else stated
+    words = text(header, "ViewPosition").upper()
+    if _DECUBITUS.search(words):
+        return Position.UNKNOWN
+    position = position_from_words(words)
+    if position is not Position.UNKNOWN:
+        return position
     axes = {axis[0] for axis in texts(header, "PatientOrientation") if axis}
     if axes & {"A", "P"}:
         return Position.LATERAL
-    described = _described_position(header)
-    if axes & {"L", "R"} and described is Position.LATERAL:
+    position = _described_position(header)
+    if axes & {"L", "R"} and position is Position.LATERAL:
         return Position.UNKNOWN
-    return described
+    return position
 
 
 def refusal(header: Dataset) -> NotAChestRadiographError | None:
-    """Tell why an image is no chest radiograph, going by its modality and body part.
+    """Reason why an image is no chest radiograph, by its modality and body part.
 
     Args:
         header: the instance's attributes.
@@ -103,11 +106,11 @@ def refusal(header: Dataset) -> NotAChestRadiographError | None:
     modality = text(header, "Modality").upper()
     sop_class = text(header, "SOPClassUID")
     if not _is_projection(modality, sop_class):
-        named = modality if modality in _OTHER_MODALITIES else "not one of CR, DX, DR, RG or secondary capture"
-        return NotAChestRadiographError(f"Not a chest radiograph: Modality is {named}.")
-    part = _other_part(header)
-    if part is not None:
-        return NotAChestRadiographError(f"Not a chest radiograph: the body part is {part}.")
+        term = modality if modality in _OTHER_MODALITIES else "not one of CR, DX, DR, RG or secondary capture"
+        return NotAChestRadiographError(f"Not a chest radiograph: Modality is {term}.")
+    body_part = _other_body_part(header)
+    if body_part is not None:
+        return NotAChestRadiographError(f"Not a chest radiograph: the body part is {body_part}.")
     return None
 
 
@@ -128,10 +131,10 @@ def _is_projection(modality: str, sop_class: str) -> bool:
     return not modality and (not sop_class or sop_class in _CAPTURE_CLASSES | _RADIOGRAPHY_CLASSES)
 
 
-def _other_part(header: Dataset) -> str | None:
+def _other_body_part(header: Dataset) -> str | None:
     words = text(header, "BodyPartExamined").upper()
     if not words:
         words = " ".join(text(item, "CodeMeaning") for item in sequence(header, "AnatomicRegionSequence")).upper()
-    if any(part in words for part in _CHEST_PARTS):
+    if any(word in words for word in _CHEST_PARTS):
         return None
     return next((word for word in re.findall(r"[A-Z]+", words) if word in _OTHER_PARTS), None)

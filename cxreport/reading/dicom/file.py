@@ -56,7 +56,7 @@ class StudyReference:
     study_uid: str
     """Study Instance UID, empty when there is none."""
     is_directory: bool
-    """Whether the file is a DICOMDIR (PS3.10 8), which belongs to none."""
+    """True for a DICOMDIR (PS3.10 8), which belongs to none."""
 
 
 def study_reference(stream: BinaryIO) -> StudyReference:

@@ -110,7 +110,7 @@ def _instance(file: DicomFile, source: str) -> Instance:
 
 
 def _should_have_pixels(header: Dataset) -> bool:
-    """Whether the end of the file came too early: images announce themselves before the pixels."""
+    """True for the header of an image, where a file that ends before its pixels is truncated."""
     if text(header.file_meta, "MediaStorageSOPClassUID") == uid.MediaStorageDirectoryStorage:
         return False
     return "Rows" in header or "Image Storage" in uid.UID(text(header, "SOPClassUID")).name or len(header) == 0

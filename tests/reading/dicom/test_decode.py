@@ -150,9 +150,9 @@ def test_padding_is_black_and_does_not_move_the_window(stored: Any, photometric:
     padded.add_new("PixelPaddingRangeLimit", "SS" if signed else "US", low + 5)
     expected = display_grey(inner[np.newaxis], head)
     border = np.full((1, 3), [low, low + 3, low + 5], values.dtype)
-    shown = display_grey(np.concatenate([inner[np.newaxis], border], axis=1), padded)
-    np.testing.assert_array_equal(shown[:, : len(values)], expected)
-    assert not shown[:, len(values) :].any()
+    grey = display_grey(np.concatenate([inner[np.newaxis], border], axis=1), padded)
+    np.testing.assert_array_equal(grey[:, : len(values)], expected)
+    assert not grey[:, len(values) :].any()
 
 
 @pytest.mark.parametrize(

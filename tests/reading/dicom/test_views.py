@@ -74,8 +74,8 @@ def test_jpeg_baseline(tmp_path: Path, color: bool) -> None:
     pixels = (TWELVE_BITS // 16).astype("uint8")
     pixels = np.stack([pixels] * 3, axis=-1) if color else pixels
     expected = read(save(make_dataset(pixels), tmp_path / "a")).astype(int)
-    shown = read(save(make_dataset(pixels, encoding="jpeg-baseline"), tmp_path / "b"))
-    assert np.abs(shown - expected).mean() < 3
+    grey = read(save(make_dataset(pixels, encoding="jpeg-baseline"), tmp_path / "b"))
+    assert np.abs(grey - expected).mean() < 3
 
 
 @pytest.mark.parametrize("syntax", [uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K])
@@ -136,8 +136,8 @@ def test_real_lookup_tables(name: str) -> None:
     reference = pydicom.pixels.apply_voi_lut(
         pydicom.pixels.apply_modality_lut(dataset.pixel_array, dataset), dataset
     ).astype(float)
-    shown = read(real(name)).astype(float)
-    assert np.corrcoef(reference.ravel(), shown.ravel())[0, 1] > 0.999
+    grey = read(real(name)).astype(float)
+    assert np.corrcoef(reference.ravel(), grey.ravel())[0, 1] > 0.999
 
 
 def test_real_radiograph_is_bright_where_it_absorbs() -> None:
@@ -167,8 +167,8 @@ def test_careless_headers(tmp_path: Path, changes: dict[str, Any], size: tuple[i
 
 def test_overlay_bits_above_the_stored_ones(tmp_path: Path) -> None:
     overlay = TWELVE_BITS | (np.indices(TWELVE_BITS.shape).sum(0) % 2 * 0x8000).astype("uint16")
-    shown = read(save(make_dataset(overlay, bits_stored=12), tmp_path / "a"))
-    np.testing.assert_array_equal(shown, read(save(make_dataset(TWELVE_BITS, bits_stored=12), tmp_path / "b")))
+    grey = read(save(make_dataset(overlay, bits_stored=12), tmp_path / "a"))
+    np.testing.assert_array_equal(grey, read(save(make_dataset(TWELVE_BITS, bits_stored=12), tmp_path / "b")))
 
 
 @pytest.mark.parametrize("encoding", ["explicit", "encapsulated", "rle", "jpeg2000-lossless", "deflated"])
@@ -321,11 +321,11 @@ def test_damage_is_a_failure_or_a_picture_but_never_a_crash(
     tmp_path: Path, encoding: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """pylibjpeg-rle panics here, past `except Exception`."""
-    whole = save(make_dataset((TWELVE_BITS // 16).astype("uint8"), encoding=encoding), tmp_path / "a").read_bytes()
+    content = save(make_dataset((TWELVE_BITS // 16).astype("uint8"), encoding=encoding), tmp_path / "a").read_bytes()
     random = np.random.default_rng(5)
     for _ in range(30):
-        damaged = bytearray(whole)
-        for place in random.integers(300, len(whole), 5):
+        damaged = bytearray(content)
+        for place in random.integers(300, len(content), 5):
             damaged[place] = random.integers(256)
         (tmp_path / "b").write_bytes(damaged)
         with contextlib.suppress(StudyError):
