@@ -48,7 +48,7 @@ class Position(enum.StrEnum):
 
     @property
     def frontal(self) -> bool:
-        """Whether the view can feed the model; a view of unknown projection can."""
+        """True where the view can feed the model; a view of unknown projection can."""
         return self is not Position.LATERAL
 
 
@@ -214,7 +214,7 @@ class TagResult:
     name: str
     probability: float
     positive: bool
-    """Whether the probability reaches the tag's threshold."""
+    """True where the probability reaches the tag's threshold."""
 
 
 @dataclass(frozen=True)
@@ -263,7 +263,7 @@ class SentenceMap:
     decoder_attention: Floats | None = None
     """(rows, columns) attention of the decoder over the encoder's patches; None for a sentence it did not write."""
     added: bool = False
-    """Whether it is a plain sentence for a planned tag, which the decoder did not write."""
+    """True of a plain sentence for a planned tag, which the decoder did not write."""
 
 
 EntryKind = Literal["report", "image"]

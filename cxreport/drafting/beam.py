@@ -80,9 +80,9 @@ def search(scorer: WordScorer, state_size: int, banned: NDArray[np.bool_], limit
         scores[banned[rows.text]] = -np.inf
         _forbid(scores, rows.ids, limits, may_end=length >= limits.min_words)
         best = _best_per_text(_best_per_row(scores, rows.total, limits.beam), rows.text, limits.beam)
-        ends, others = best.take(best.word == END), best.take(best.word != END)
+        ends, unfinished = best.take(best.word == END), best.take(best.word != END)
         _file(finished, rows, ends.row, ends.total)
-        rows = _extended(rows, others, step)
+        rows = _extended(rows, unfinished, step)
     _file(finished, rows, np.arange(len(rows.text)), rows.total)
     return [max(texts, key=lambda text: text.score, default=Words((), 0.0)) for texts in finished]
 

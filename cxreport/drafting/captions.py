@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,17 +23,14 @@ REPEATS = 6
 """A report may have a phrase of fewer words twice, as "there is no evidence of"; a sentence should not come twice."""
 
 
-def write_captions(
-    model: Model, encodings: Sequence[Encoding], beam: int, min_words: int, max_words: int
-) -> list[Decoding]:
+def write_captions(model: Model, encodings: Sequence[Encoding], limits: Limits) -> list[Decoding]:
     """Write the reports of a batch of images.
 
     Args:
         model: a bundle of a captioning architecture.
         encodings: of images.
-        beam: width.
-        min_words: of a whole report.
-        max_words: of a whole report, full stops counted.
+        limits: beam, and words of a whole report, full stops counted. Long words may recur in a report, unlike in a
+            sentence; no phrase of `REPEATS` words does.
 
     Raises:
         InvalidTagsError: a study has no image.
@@ -46,9 +44,9 @@ def write_captions(
     if not patches:
         return []
     scorer = CaptionScorer(model, np.stack(patches))
-    words = len(model.manifest.vocabulary)
-    limits = Limits(beam, min_words, max_words, once=np.zeros(words, np.bool_), repeats=REPEATS)
-    captions = search(scorer, model.manifest.sizes.hidden, np.zeros((len(scorer), words), np.bool_), limits)
+    limits = replace(limits, once=np.zeros_like(limits.once), repeats=REPEATS)
+    banned = np.zeros((len(scorer), len(limits.once)), np.bool_)
+    captions = search(scorer, model.manifest.sizes.hidden, banned, limits)
     return [split(model.manifest, caption) for caption in captions]
 
 
@@ -73,6 +71,7 @@ def split(manifest: Manifest, caption: Words) -> Decoding:
 
 
 def _sentence(section: Section, ids: tuple[int, ...], word_attention: Floats | None, caption: Words) -> SentenceIds:
+    """A sentence of a caption."""
     return SentenceIds(
         section=section,
         ids=ids,

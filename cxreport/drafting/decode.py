@@ -42,9 +42,9 @@ class DecodeOptions:
     max_sentences: int | None = None
     """Sentences of a section after which no free topic is added; planned topics always get theirs."""
     min_words: int | None = None
-    """Of a sentence, or of a whole report where the architecture writes it as one sequence."""
+    """Words of a sentence, or of a whole report where the architecture writes it as one sequence."""
     max_words: int | None = None
-    """Likewise."""
+    """Words of the same."""
     attention: bool = False
     """Give each sentence and each word its map over the patches, where there is an image (see `ground`)."""
 
@@ -60,7 +60,7 @@ class _Planned(NamedTuple):
     tag: int
     """Index of the reporting tag."""
     denied: bool = False
-    """Whether the sentence denies the tag; else it states it."""
+    """True where the sentence denies the tag, False where it states it."""
 
 
 @dataclass(frozen=True)
@@ -90,10 +90,10 @@ class _Outline:
         self.study, self.plan = study, plan
         self.section = Section.FINDINGS
         self.done = False
-        stated = [_Planned(tag) for tag in plan.tags] if manifest.decoding.planned else []
-        denied = [_Planned(tag, denied=True) for tag in plan.denied] if manifest.decoding.planned else []
-        self._planned = deque(stated + denied)
-        self._impression = deque(topic for topic in stated if manifest.reporting_tags[topic.tag].impression)
+        statements = [_Planned(tag) for tag in plan.tags] if manifest.decoding.planned else []
+        denials = [_Planned(tag, denied=True) for tag in plan.denied] if manifest.decoding.planned else []
+        self._planned = deque(statements + denials)
+        self._impression = deque(topic for topic in statements if manifest.reporting_tags[topic.tag].impression)
         self._max_sentences = max_sentences
         self._sentences = 0
 
@@ -140,14 +140,14 @@ def decode(
     options, watch = options or DecodeOptions(), watch or Stopwatch()
     defaults = model.manifest.decoding
     min_words, max_words = options.min_words or defaults.min_words, options.max_words or defaults.max_words
+    limits = Limits(options.beam, min_words, max_words, once=model.manifest.long_words)
     if model.manifest.captioning:
         with watch.stage("words"):
-            decodings = write_captions(model, encodings, options.beam, min_words, max_words)
+            decodings = write_captions(model, encodings, limits)
     else:
         with watch.stage("sentences"):
             topics = _topics(model, encodings, plans, options.max_sentences or defaults.max_sentences)
         with watch.stage("words"):
-            limits = Limits(options.beam, min_words, max_words, once=model.manifest.long_words)
             decodings = _write_topics(model, topics, len(encodings), limits)
     if options.attention:
         with watch.stage("ground"):
@@ -156,7 +156,7 @@ def decode(
 
 
 def _topics(model: Model, encodings: Sequence[Encoding], plans: Sequence[Plan], max_sentences: int) -> list[_Topic]:
-    """Topics of all studies; those with an image and those without are batches of their own."""
+    """Topics of all studies; those with an image and those without are separate batches."""
     topics: list[_Topic] = []
     for image in (True, False):
         group = [i for i, encoding in enumerate(encodings) if (encoding.patches is not None) is image]

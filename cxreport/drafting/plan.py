@@ -13,7 +13,7 @@ HEAD = "head"
 """Evidence source of the bundle's own tag head."""
 _CLIP = 1e-6
 _THRESHOLD = 0.5
-"""Of probabilities whose source is not named."""
+"""Threshold of probabilities whose source is not named."""
 _LIMIT = 3.0
 """Standard score at which evidence is clipped."""
 

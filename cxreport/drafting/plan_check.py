@@ -21,7 +21,7 @@ class Sentence:
 
     @property
     def planned(self) -> bool:
-        """Whether it was planned to state a tag."""
+        """True where it was planned to state a tag."""
         return self.origin is None or self.origin.planned is not None
 
 
@@ -33,7 +33,7 @@ class PlanCheck:
     tags: Sequence[str]
     """Tags that the report is planned to state."""
     required: Sequence[str]
-    """Those that this section has to state."""
+    """Tags that this section has to state."""
     places: Mapping[str, float] | None
     """Place in the section where each tag is usually mentioned, 0 to 1; None keeps the order of the sentences."""
 
@@ -49,7 +49,7 @@ class PlanCheck:
         return section, Repairs(removed=len(sentences) - len(consistent), added=len(missing))
 
     def _passes(self, sentence: Sentence) -> bool:
-        """Whether a planned sentence states planned tags only, or a free one contradicts none."""
+        """True where a planned sentence states planned tags only, or a free one contradicts none."""
         tags, planned = self.lexicon.read_tags(sentence.text), set(self.tags)
         affirmed = {tag for tag, status in tags.items() if status != "absent"}
         if sentence.planned:

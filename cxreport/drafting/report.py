@@ -11,7 +11,7 @@ from cxreport.text.detokenise import sentence_text
 from cxreport.types import Detail, Draft, Encoding, Plan, PlannedTag, Repairs, Report, Section, TagResult
 
 _THRESHOLD = 0.5
-"""Of probabilities that are not the tag head's."""
+"""Threshold of probabilities that are not the tag head's."""
 
 
 def write_report(manifest: Manifest, draft: Draft, threshold: float | None = None, maps: bool = False) -> Report:

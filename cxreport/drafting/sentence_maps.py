@@ -85,14 +85,14 @@ def word_sources(decoded: Sequence[str], words: Sequence[str]) -> list[tuple[int
     Returns:
         Indices into ``decoded``: none for a word without a counterpart, several for one such as "1.5" or "and/or".
     """
-    left, right = _tokens(decoded), _tokens(words)
+    source_tokens, tokens = _tokens(decoded), _tokens(words)
     sources: list[dict[int, str]] = [{} for _ in words]
-    matcher = SequenceMatcher(None, [token for token, _ in left], [token for token, _ in right], autojunk=False)
-    for operation, start, end, right_start, right_end in matcher.get_opcodes():
+    matcher = SequenceMatcher(None, [text for text, _ in source_tokens], [text for text, _ in tokens], autojunk=False)
+    for operation, start, end, word_start, word_end in matcher.get_opcodes():
         if operation in ("equal", "replace"):
-            for (token, source), (_, word) in zip(left[start:end], right[right_start:right_end], strict=False):
-                sources[word][source] = token
-    return [tuple(i for i, token in tokens.items() if token[0].isalnum()) or tuple(tokens) for tokens in sources]
+            for (text, source), (_, word) in zip(source_tokens[start:end], tokens[word_start:word_end], strict=False):
+                sources[word][source] = text
+    return [tuple(i for i, text in texts.items() if text[0].isalnum()) or tuple(texts) for texts in sources]
 
 
 def _tokens(words: Sequence[str]) -> list[tuple[str, int]]:

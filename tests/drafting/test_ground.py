@@ -1,4 +1,4 @@
-"""Where sentences and words look: the product of attention and likeness."""
+"""Maps of sentences and words: similarities of patches and texts, and their product with attention."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ATTENTION = np.array([0.1, 0.2, 0.3, 0.4], np.float32)
 
 
 class Reader:
-    """Stands for a model: keeps what it is to embed, and embeds a text as the sum of its words' vectors."""
+    """Stands for a model: records the texts, and embeds each as the sum of its words' vectors."""
 
     def __init__(self, manifest: Manifest) -> None:
         self.manifest = manifest
@@ -63,46 +63,46 @@ def sentence(
     return SentenceIds(Section.FINDINGS, (5, 7, 9), planned, attention, -1.0, words)
 
 
-def grounded(reader: Reader, some: SentenceIds, encoding: Encoding = SEEN) -> SentenceIds:
-    (decoding,) = ground(reader, [encoding], [Decoding((some,))])  # type: ignore[arg-type]
+def grounded(reader: Reader, sentence: SentenceIds, encoding: Encoding = SEEN) -> SentenceIds:
+    (decoding,) = ground(reader, [encoding], [Decoding((sentence,))])  # type: ignore[arg-type]
     return decoding.sentences[0]
 
 
-def by_hand(looked: np.ndarray, text: np.ndarray) -> np.ndarray:
-    """A map, patch by patch: raised likeness, spread over its neighbours."""
+def by_hand(prior: np.ndarray, text: np.ndarray) -> np.ndarray:
+    """A map, patch by patch: exponentials of similarities, spread over the neighbours."""
     side = math.isqrt(EMBEDDED)
     assert SEEN.patch_embeddings is not None
-    raw = looked * np.exp(SEEN.patch_embeddings @ text)
-    found = np.zeros(EMBEDDED)
-    for at in range(EMBEDDED):
-        for other in range(EMBEDDED):
-            apart = (at // side - other // side) ** 2 + (at % side - other % side) ** 2
-            found[at] += raw[other] * np.exp(-apart / (2 * 1.5**2))
-    return np.asarray(found / found.sum())
+    weighted = prior * np.exp(SEEN.patch_embeddings @ text)
+    weights = np.zeros(EMBEDDED)
+    for patch in range(EMBEDDED):
+        for neighbour in range(EMBEDDED):
+            apart = (patch // side - neighbour // side) ** 2 + (patch % side - neighbour % side) ** 2
+            weights[patch] += weighted[neighbour] * np.exp(-apart / (2 * 1.5**2))
+    return np.asarray(weights / weights.sum())
 
 
-def test_maps_are_the_likeness_of_patches_and_those_of_words_its_product(reader: Reader) -> None:
-    found = grounded(reader, sentence())
+def test_maps_are_similarities_and_those_of_words_their_product(reader: Reader) -> None:
+    result = grounded(reader, sentence())
     vectors = reader.vectors[[5, 7, 9]]
-    whole = by_hand(np.ones(EMBEDDED), vectors.sum(0) / np.linalg.norm(vectors.sum(0)))
-    np.testing.assert_allclose(found.attention, whole, rtol=1e-4)
-    assert found.decoder_attention is ATTENTION  # kept, but no part of the map
-    assert found.word_attention is not None
-    for row, vector in zip(found.word_attention, vectors, strict=True):
-        np.testing.assert_allclose(row, by_hand(whole, vector / np.linalg.norm(vector)), rtol=1e-4)
+    sentence_map = by_hand(np.ones(EMBEDDED), vectors.sum(0) / np.linalg.norm(vectors.sum(0)))
+    np.testing.assert_allclose(result.attention, sentence_map, rtol=1e-4)
+    assert result.decoder_attention is ATTENTION  # kept, but no part of the map
+    assert result.word_attention is not None
+    for row, vector in zip(result.word_attention, vectors, strict=True):
+        np.testing.assert_allclose(row, by_hand(sentence_map, vector / np.linalg.norm(vector)), rtol=1e-4)
     assert reader.read == [[[5, 7, 9]], [[5], [7], [9]]]
 
 
 def test_words_that_attend_themselves_have_the_product_with_that(reader: Reader) -> None:
-    own = np.random.default_rng(6).dirichlet(np.ones(PATCHES), 3).astype(np.float32)
-    found = grounded(reader, sentence(words=own))
-    assert found.word_attention is not None
-    for row, word, looked in zip(found.word_attention, (5, 7, 9), own, strict=True):
+    attention = np.random.default_rng(6).dirichlet(np.ones(PATCHES), 3).astype(np.float32)
+    result = grounded(reader, sentence(words=attention))
+    assert result.word_attention is not None
+    for row, word, prior in zip(result.word_attention, (5, 7, 9), attention, strict=True):
         vector = reader.vectors[word]
-        np.testing.assert_allclose(row, by_hand(resized(looked, EMBEDDED), vector / np.linalg.norm(vector)), rtol=1e-4)
+        np.testing.assert_allclose(row, by_hand(resized(prior, EMBEDDED), vector / np.linalg.norm(vector)), rtol=1e-4)
 
 
-def test_planned_sentences_tell_their_tag(reader: Reader) -> None:
+def test_planned_sentences_have_the_map_of_their_tag(reader: Reader) -> None:
     planned = grounded(reader, sentence(planned=1))
     tag = reader.manifest.reporting_names[1]
     plain = text_ids(reader.manifest.text_vocabulary, [lexicon.packaged().plain_sentence(tag)])
@@ -119,7 +119,7 @@ def test_planned_sentences_tell_their_tag(reader: Reader) -> None:
     )
 
 
-def test_sentences_without_attention_look_everywhere_alike(reader: Reader) -> None:
+def test_sentences_without_attention_have_that_of_a_uniform_one(reader: Reader) -> None:
     even = np.full(PATCHES, 1 / PATCHES, np.float32)
     with_it, without = grounded(reader, sentence(attention=even)), grounded(reader, sentence(attention=None))
     np.testing.assert_array_equal(with_it.attention, without.attention)
@@ -127,25 +127,29 @@ def test_sentences_without_attention_look_everywhere_alike(reader: Reader) -> No
 
 
 def test_attention_that_rules_a_patch_out_keeps_maps_finite(reader: Reader) -> None:
-    one, even = (
-        grounded(reader, sentence(words=np.array([looked] * 3, np.float32))).word_attention
-        for looked in ([1, 0, 0, 0], [0.25] * 4)
+    peaked, even = (
+        grounded(reader, sentence(words=np.array([row] * 3, np.float32))).word_attention
+        for row in ([1, 0, 0, 0], [0.25] * 4)
     )
-    assert one is not None
+    assert peaked is not None
     assert even is not None
-    assert np.isfinite(one).all()
-    corner, usual = (some.reshape(3, 4, 4)[:, :2, :2].sum((1, 2)) for some in (one, even))
+    assert np.isfinite(peaked).all()
+    corner, usual = (rows.reshape(3, 4, 4)[:, :2, :2].sum((1, 2)) for rows in (peaked, even))
     assert (corner > 1.1 * usual).all()  # each word's; the smoothing carries some of it over the edge
 
 
-@pytest.mark.parametrize("own", [None, np.random.default_rng(6).dirichlet(np.ones(PATCHES), 3).astype(np.float32)])
-def test_without_a_text_encoder_words_share_the_attention(reader: Reader, own: np.ndarray | None) -> None:
+@pytest.mark.parametrize(
+    "word_attention", [None, np.random.default_rng(6).dirichlet(np.ones(PATCHES), 3).astype(np.float32)]
+)
+def test_without_a_text_encoder_words_share_the_attention(reader: Reader, word_attention: np.ndarray | None) -> None:
     plain = replace(SEEN, patch_embeddings=None)
-    found = grounded(reader, sentence(words=own), plain)
-    np.testing.assert_array_equal(found.attention, ATTENTION)
-    np.testing.assert_array_equal(found.word_attention, np.stack([ATTENTION] * 3) if own is None else own)
-    lost = grounded(reader, sentence(attention=None), plain)
-    np.testing.assert_array_equal(lost.attention, np.full(PATCHES, 0.25, np.float32))
+    result = grounded(reader, sentence(words=word_attention), plain)
+    np.testing.assert_array_equal(result.attention, ATTENTION)
+    np.testing.assert_array_equal(
+        result.word_attention, np.stack([ATTENTION] * 3) if word_attention is None else word_attention
+    )
+    uniform = grounded(reader, sentence(attention=None), plain)
+    np.testing.assert_array_equal(uniform.attention, np.full(PATCHES, 0.25, np.float32))
     assert text_map(reader, plain, "x") is None  # type: ignore[arg-type]
     assert reader.read == []
 
@@ -160,24 +164,24 @@ def test_studies_without_an_image_stay_as_they_are(reader: Reader) -> None:
 
 
 def test_the_map_of_a_text(reader: Reader) -> None:
-    found = text_map(reader, SEEN, "Pleural effusion, left")  # type: ignore[arg-type]
+    weights = text_map(reader, SEEN, "Pleural effusion, left")  # type: ignore[arg-type]
     ids = text_ids(reader.manifest.text_vocabulary, ["Pleural effusion, left"])[0]
     vector = reader.vectors[ids].sum(0)
-    np.testing.assert_allclose(found, by_hand(np.ones(EMBEDDED), vector / np.linalg.norm(vector)), rtol=1e-4)
+    np.testing.assert_allclose(weights, by_hand(np.ones(EMBEDDED), vector / np.linalg.norm(vector)), rtol=1e-4)
 
 
-@pytest.mark.parametrize(("patches", "wanted"), [(4, 16), (16, 4), (9, 9), (64, 256), (1, 16), (256, 64)])
-def test_resizing_keeps_the_mass(patches: int, wanted: int) -> None:
+@pytest.mark.parametrize(("patches", "size"), [(4, 16), (16, 4), (9, 9), (64, 256), (1, 16), (256, 64)])
+def test_resizing_keeps_the_mass(patches: int, size: int) -> None:
     weights = np.random.default_rng(patches).dirichlet(np.ones(patches)).astype(np.float32)
-    found = resized(weights, wanted)
-    assert found.shape == (wanted,)
-    assert found.dtype == np.float32
-    assert found.min() >= 0
-    assert found.sum() == pytest.approx(1, abs=1e-5)
-    side, new = math.isqrt(patches), math.isqrt(wanted)
-    if side > 1:  # what was to the left stays there
+    scaled = resized(weights, size)
+    assert scaled.shape == (size,)
+    assert scaled.dtype == np.float32
+    assert scaled.min() >= 0
+    assert scaled.sum() == pytest.approx(1, abs=1e-5)
+    side, new = math.isqrt(patches), math.isqrt(size)
+    if side > 1:  # the left stays left
         centre, now = (
-            float(w.reshape(s, s).sum(0) @ ((np.arange(s) + 0.5) / s)) for w, s in ((weights, side), (found, new))
+            float(w.reshape(s, s).sum(0) @ ((np.arange(s) + 0.5) / s)) for w, s in ((weights, side), (scaled, new))
         )
         assert now == pytest.approx(centre, abs=0.1)
 
@@ -201,20 +205,20 @@ def test_every_sentence_and_word_of_a_report_has_a_map(model: Model) -> None:
     tags = dict.fromkeys(model.manifest.tag_names, 0.9)
     encodings = [*encode(model, clouds(4, seed=11)), encode_tags(model.manifest, tags)]
     plans = [make_plan(model.manifest, e, "head", 0.3) for e in encodings]
-    plain, asked = (decode(model, encodings, plans, DecodeOptions(attention=a)) for a in (False, True))
-    assert any(s.planned is not None for d in asked for s in d.sentences)
-    for encoding, before, after in zip(encodings, plain, asked, strict=True):
-        assert [(s.section, s.ids, s.log_probability) for s in before.sentences] == [
-            (s.section, s.ids, s.log_probability) for s in after.sentences
+    plain, mapped = (decode(model, encodings, plans, DecodeOptions(attention=a)) for a in (False, True))
+    assert any(s.planned is not None for d in mapped for s in d.sentences)
+    for encoding, without, with_maps in zip(encodings, plain, mapped, strict=True):
+        assert [(s.section, s.ids, s.log_probability) for s in without.sentences] == [
+            (s.section, s.ids, s.log_probability) for s in with_maps.sentences
         ]
-        for one in after.sentences:
+        for sentence in with_maps.sentences:
             if encoding.patches is None:
-                assert one.attention is one.word_attention is None
+                assert sentence.attention is sentence.word_attention is None
                 continue
-            assert one.attention is not None
-            assert one.word_attention is not None
-            maps = np.concatenate([one.attention[None], one.word_attention])
-            assert maps.shape == (1 + len(one.ids), model.manifest.sizes.patch_embeddings)
+            assert sentence.attention is not None
+            assert sentence.word_attention is not None
+            maps = np.concatenate([sentence.attention[None], sentence.word_attention])
+            assert maps.shape == (1 + len(sentence.ids), model.manifest.sizes.patch_embeddings)
             assert maps.min() >= 0
             np.testing.assert_allclose(maps.sum(1), 1, atol=1e-5)
 

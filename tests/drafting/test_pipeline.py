@@ -110,10 +110,10 @@ def noise(name: str) -> Study:
 
 
 def test_an_image_unlike_the_training_images_is_refused_alone(model) -> None:
-    before, refused, after = generate(model, [study("a"), noise("b"), study("c")])
-    assert isinstance(before, Report)
-    assert isinstance(after, Report)
-    assert not before.warnings
+    first, refused, last = generate(model, [study("a"), noise("b"), study("c")])
+    assert isinstance(first, Report)
+    assert isinstance(last, Report)
+    assert not first.warnings
     assert isinstance(refused, Failure)
     assert isinstance(refused.error, NotAChestRadiographError)
 

@@ -28,20 +28,20 @@ def names(manifest: Manifest, *indices: int) -> list[str]:
 
 
 def test_evidence_is_logistic(manifest: Manifest) -> None:
-    given = dict.fromkeys(manifest.tag_names, 0.2) | {"Effusion": 0.7}
-    plan = make_plan(manifest, encoding(**given), "chexnet")
+    tags = dict.fromkeys(manifest.tag_names, 0.2) | {"Effusion": 0.7}
+    plan = make_plan(manifest, encoding(**tags), "chexnet")
     evidence = manifest.evidence["chexnet"]
     for r, name in enumerate(manifest.reporting_names):
         logit = evidence.bias[r] + sum(
-            w * math.log(given[t] / (1 - given[t])) for w, t in zip(evidence.weights[r], evidence.inputs, strict=True)
+            w * math.log(tags[t] / (1 - tags[t])) for w, t in zip(evidence.weights[r], evidence.inputs, strict=True)
         )
         assert plan.probabilities[r] == pytest.approx(1 / (1 + math.exp(-logit)), rel=1e-5), name
     assert names(manifest, *plan.tags) == ["Pleural Effusion"]
 
 
 def test_sources_have_their_own_parameters(manifest: Manifest) -> None:
-    given = encoding(**dict.fromkeys(manifest.tag_names, 0.4))
-    assert make_plan(manifest, given, "head").probabilities[0] > make_plan(manifest, given, "chexnet").probabilities[0]
+    tags = encoding(**dict.fromkeys(manifest.tag_names, 0.4))
+    assert make_plan(manifest, tags, "head").probabilities[0] > make_plan(manifest, tags, "chexnet").probabilities[0]
 
 
 @pytest.mark.parametrize("p", [0.0, 1.0])
@@ -53,8 +53,8 @@ def test_certain_evidence_stays_finite_and_a_tag_without_evidence_negative(manif
 
 
 def test_tags_as_they_are(manifest: Manifest) -> None:
-    given = encoding(Effusion=0.6, Infiltration=0.3, Consolidation=0.9, Lung__Opacity=0.2, Granuloma=0.5, Mass=1.0)
-    plan = make_plan(manifest, given)
+    tags = encoding(Effusion=0.6, Infiltration=0.3, Consolidation=0.9, Lung__Opacity=0.2, Granuloma=0.5, Mass=1.0)
+    plan = make_plan(manifest, tags)
     assert names(manifest, *plan.tags) == ["Lung Opacity", "Pleural Effusion", "Granuloma"]
     assert plan.probabilities[manifest.reporting_names.index("Lung Opacity")] == pytest.approx(0.9)
     assert plan.probabilities[manifest.reporting_names.index("Cardiomegaly")] == 0
@@ -64,26 +64,26 @@ def test_the_most_unusual_evidence_is_denied_first(manifest: Manifest) -> None:
     usual = np.array([0, -6, 0, 0, 0, 0], np.float32)  # of cardiomegaly, the second tag, there is next to no sign
     head = replace(manifest.evidence["head"], usual=usual)
     odd = replace(manifest, evidence={"head": head}, decoding=replace(manifest.decoding, denials=2))
-    given = dict.fromkeys(manifest.tag_names, 0.05) | {"Cardiomegaly": 0.1, "Pneumothorax": 0.2}
-    assert names(manifest, *make_plan(odd, encoding(**given), "head").denied) == ["Cardiomegaly", "Pneumothorax"]
+    tags = dict.fromkeys(manifest.tag_names, 0.05) | {"Cardiomegaly": 0.1, "Pneumothorax": 0.2}
+    assert names(manifest, *make_plan(odd, encoding(**tags), "head").denied) == ["Cardiomegaly", "Pneumothorax"]
 
 
 def test_the_likeliest_negative_tags_with_evidence_are_denied(manifest: Manifest) -> None:
     three = replace(manifest, decoding=replace(manifest.decoding, denials=3))
-    given = encoding(Effusion=0.6, Infiltration=0.3, Atelectasis=0.4, Granuloma=0.1, Cardiomegaly=0.2)
-    plan = make_plan(three, given)
+    tags = encoding(Effusion=0.6, Infiltration=0.3, Atelectasis=0.4, Granuloma=0.1, Cardiomegaly=0.2)
+    plan = make_plan(three, tags)
     assert names(manifest, *plan.tags) == ["Pleural Effusion"]
     assert names(manifest, *plan.denied) == ["Atelectasis", "Lung Opacity", "Cardiomegaly"]
-    assert make_plan(manifest, given).denied == ()
+    assert make_plan(manifest, tags).denied == ()
     head = make_plan(three, encoding(**dict.fromkeys(manifest.tag_names, 0.0)), "head")
     assert manifest.reporting_names.index("Granuloma") not in head.denied  # no evidence: not a word
 
 
 def test_degrees_follow_the_probability(manifest: Manifest) -> None:
-    given = dict.fromkeys(manifest.tag_names, 0.02) | {"Effusion": 0.5, "Cardiomegaly": 0.8, "Pneumothorax": 0.99}
-    plan = make_plan(manifest, encoding(**given), "head")
-    found = {manifest.reporting_names[t]: plan.details[t] for t in plan.tags}
-    assert found == {
+    tags = dict.fromkeys(manifest.tag_names, 0.02) | {"Effusion": 0.5, "Cardiomegaly": 0.8, "Pneumothorax": 0.99}
+    plan = make_plan(manifest, encoding(**tags), "head")
+    details = {manifest.reporting_names[t]: plan.details[t] for t in plan.tags}
+    assert details == {
         "Pneumothorax": {Detail.MARKED},
         "Cardiomegaly": frozenset(),
         "Pleural Effusion": {Detail.MILD},
@@ -93,15 +93,15 @@ def test_degrees_follow_the_probability(manifest: Manifest) -> None:
 
 def test_tags_that_no_training_sentence_denies_are_not_denied(manifest: Manifest) -> None:
     tags = tuple(replace(t, deniable=t.name != "Atelectasis") for t in manifest.reporting_tags)
-    some = replace(manifest, reporting_tags=tags, decoding=replace(manifest.decoding, denials=9))
-    plan = make_plan(some, encoding(**dict.fromkeys(manifest.tag_names, 0.01)), "head")
+    restricted = replace(manifest, reporting_tags=tags, decoding=replace(manifest.decoding, denials=9))
+    plan = make_plan(restricted, encoding(**dict.fromkeys(manifest.tag_names, 0.01)), "head")
     assert sorted(names(manifest, *plan.denied)) == ["Cardiomegaly", "Lung Opacity", "Pleural Effusion", "Pneumothorax"]
 
 
 def test_threshold_overrides(manifest: Manifest) -> None:
-    given = encoding(Effusion=0.6, Cardiomegaly=0.3)
-    assert make_plan(manifest, given, threshold=0.7).tags == ()
-    assert names(manifest, *make_plan(manifest, given, threshold=0.3).tags) == ["Pleural Effusion", "Cardiomegaly"]
+    tags = encoding(Effusion=0.6, Cardiomegaly=0.3)
+    assert make_plan(manifest, tags, threshold=0.7).tags == ()
+    assert names(manifest, *make_plan(manifest, tags, threshold=0.3).tags) == ["Pleural Effusion", "Cardiomegaly"]
     full = encoding(**dict.fromkeys(manifest.tag_names, 0.9))
     assert len(make_plan(manifest, full, "head", 0.1).tags) == 5
 

@@ -95,11 +95,11 @@ def test_report(manifest: Manifest) -> None:
 
 
 def test_thresholds(manifest: Manifest) -> None:
-    own = replace(manifest, tags=tuple(replace(t, threshold=0.6) for t in manifest.tags))
+    strict = replace(manifest, tags=tuple(replace(t, threshold=0.6) for t in manifest.tags))
     image = replace(TAGS, patches=np.zeros((4, 12), np.float32))
 
     def positive(encoding: Encoding, threshold: float | None = None) -> list[bool]:
-        report = write_report(own, Draft(STUDY, encoding, plan=made_plan(own)), threshold)
+        report = write_report(strict, Draft(STUDY, encoding, plan=made_plan(strict)), threshold)
         return [tag.positive for tag in report.tags]
 
     assert positive(image) == [False, False]

@@ -52,13 +52,13 @@ def maps(manifest: Manifest, planned: Plan, *sentences: SentenceIds) -> tuple[Se
     draft = Draft(STUDY, SEEN, plan=planned, decoding=Decoding(sentences))
     report = write_report(manifest, draft, maps=True)
     assert report.maps is not None
-    shown = [(Section.FINDINGS, text) for text in report.findings] + [
+    sentences_of_report = [(Section.FINDINGS, text) for text in report.findings] + [
         (Section.IMPRESSION, t) for t in report.impression
     ]
-    assert [(m.section, m.text) for m in report.maps] == shown
-    for one in report.maps:
-        assert " ".join(word.word for word in one.words) == one.text
-        for weights in (one.weights, *(word.weights for word in one.words)):
+    assert [(m.section, m.text) for m in report.maps] == sentences_of_report
+    for sentence_map in report.maps:
+        assert " ".join(word.word for word in sentence_map.words) == sentence_map.text
+        for weights in (sentence_map.weights, *(word.weights for word in sentence_map.words)):
             assert weights.shape == (2, 2)
             assert weights.sum() == pytest.approx(1)
     assert write_report(manifest, draft) == replace(report, maps=None)
@@ -73,7 +73,7 @@ def places(weights: np.ndarray) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("decoded", "shown"),
+    ("decoded", "sources"),
     [
         ("the lungs are clear", {"The": "the", "clear.": "clear"}),
         ("heart , lungs", {"Heart,": "heart", "lungs.": "lungs"}),
@@ -89,11 +89,11 @@ def places(weights: np.ndarray) -> list[int]:
         ("x-ray & ct", {"X-ray": "x-ray", "&": "&", "CT.": "ct"}),
     ],
 )
-def test_words_find_what_they_were_written_from(decoded: str, shown: dict[str, str]) -> None:
+def test_words_find_what_they_were_written_from(decoded: str, sources: dict[str, str]) -> None:
     words = decoded.split()
     text = sentence_text(words, range(len(words))).split()
-    found = dict(zip(text, word_sources(words, text), strict=True))
-    assert {word: " ".join(words[place] for place in found[word]) for word in shown} == shown
+    indices = dict(zip(text, word_sources(words, text), strict=True))
+    assert {word: " ".join(words[place] for place in indices[word]) for word in sources} == sources
 
 
 def test_a_word_without_a_counterpart() -> None:
@@ -102,42 +102,42 @@ def test_a_word_without_a_counterpart() -> None:
 
 @given(st.lists(st.sampled_from(WORDS), min_size=1, max_size=20))
 def test_any_words_are_found_in_order(words: list[str]) -> None:
-    """Whatever is decoded, a shown word leads to the decoded words that it is made of, and never back."""
+    """Whatever is decoded, a word of the text leads to the decoded words that it is made of, and never back."""
     vocabulary = (*SPECIAL_WORDS, *WORDS)
-    shown = sentence_text(vocabulary, [vocabulary.index(word) for word in words]).split()
-    found = word_sources(words, shown)
-    assert len(found) == len(shown)
-    flat = [place for own in found for place in own]
+    text_words = sentence_text(vocabulary, [vocabulary.index(word) for word in words]).split()
+    sources = word_sources(words, text_words)
+    assert len(sources) == len(text_words)
+    flat = [place for indices in sources for place in indices]
     assert flat == sorted(flat)
-    for text, own in zip(shown, found, strict=True):
-        written = [SAME.get(piece, piece) for piece in re.findall(r"[a-z0-9]+", text.lower())]
-        decoded = [SAME.get(piece, piece) for place in own for piece in re.findall(r"[a-z0-9]+", words[place])]
-        assert not written or written == decoded
+    for text, indices in zip(text_words, sources, strict=True):
+        pieces = [SAME.get(piece, piece) for piece in re.findall(r"[a-z0-9]+", text.lower())]
+        decoded = [SAME.get(piece, piece) for place in indices for piece in re.findall(r"[a-z0-9]+", words[place])]
+        assert not pieces or pieces == decoded
 
 
 # Sentences
 
 
 def test_words_have_the_maps_of_their_ids(manifest) -> None:
-    (one,) = maps(
+    (sentence_map,) = maps(
         manifest,
         made_plan(manifest, 0),
         sentence(manifest, Section.FINDINGS, "there is a pleural effusion", 3, 0, True),
     )
-    assert places(one.weights) == [3]
-    assert [places(word.weights) for word in one.words] == [[0], [1], [2], [3], [0]]
+    assert places(sentence_map.weights) == [3]
+    assert [places(word.weights) for word in sentence_map.words] == [[0], [1], [2], [3], [0]]
 
 
 def test_without_maps_of_words_they_have_the_sentences(manifest) -> None:
-    (one,) = maps(
+    (sentence_map,) = maps(
         manifest, made_plan(manifest, 0), sentence(manifest, Section.FINDINGS, "there is a pleural effusion", 3, 0)
     )
-    assert {tuple(places(word.weights)) for word in one.words} == {(3,)}
+    assert {tuple(places(word.weights)) for word in sentence_map.words} == {(3,)}
 
 
 def test_rows_come_first(manifest) -> None:
-    (one,) = maps(manifest, made_plan(manifest), sentence(manifest, Section.FINDINGS, "no pneumothorax", 1))
-    np.testing.assert_array_equal(one.weights, [[0, 1], [0, 0]])
+    (sentence_map,) = maps(manifest, made_plan(manifest), sentence(manifest, Section.FINDINGS, "no pneumothorax", 1))
+    np.testing.assert_array_equal(sentence_map.weights, [[0, 1], [0, 0]])
 
 
 def test_maps_follow_their_sentences_to_their_places(manifest) -> None:
@@ -148,8 +148,8 @@ def test_maps_follow_their_sentences_to_their_places(manifest) -> None:
         sentence(manifest, Section.FINDINGS, "the heart is enlarged", 2),
         sentence(manifest, Section.IMPRESSION, "pneumothorax is present", 3, PNEUMOTHORAX),
     ]
-    found = {m.text: places(m.weights) for m in maps(manifest, made_plan(manifest, PNEUMOTHORAX), *sentences)}
-    assert found == {
+    patches = {m.text: places(m.weights) for m in maps(manifest, made_plan(manifest, PNEUMOTHORAX), *sentences)}
+    assert patches == {
         "The visualized bony structures are intact.": [0],
         "There is a pneumothorax.": [1],
         "Pneumothorax is present.": [3],
@@ -157,27 +157,27 @@ def test_maps_follow_their_sentences_to_their_places(manifest) -> None:
 
 
 def test_a_plain_sentence_has_the_map_of_its_topic(manifest) -> None:
-    """Topics whose sentences do not tell their tag: each section takes its own, not the other's."""
+    """Topics whose sentences do not state their tag: each section takes its own, not the other's."""
     sentences = [
         sentence(manifest, Section.FINDINGS, "the visualized bony structures are intact", 1, PNEUMOTHORAX, True),
         sentence(manifest, Section.IMPRESSION, "no acute cardiopulmonary disease", 2, PNEUMOTHORAX, True),
     ]
-    found = maps(manifest, made_plan(manifest, PNEUMOTHORAX), *sentences)
-    assert [(m.section, m.text, places(m.weights)) for m in found] == [
+    result = maps(manifest, made_plan(manifest, PNEUMOTHORAX), *sentences)
+    assert [(m.section, m.text, places(m.weights)) for m in result] == [
         (Section.FINDINGS, "There is a pneumothorax.", [1]),
         (Section.IMPRESSION, "There is a pneumothorax.", [2]),
     ]
-    assert [{tuple(places(word.weights)) for word in m.words} for m in found] == [{(1,)}, {(2,)}]
+    assert [{tuple(places(word.weights)) for word in m.words} for m in result] == [{(1,)}, {(2,)}]
 
 
 def test_a_plain_sentence_falls_back_on_the_other_section_and_then_on_all(manifest) -> None:
     intact = "the visualized bony structures are intact"
     findings = sentence(manifest, Section.FINDINGS, intact, 1, PNEUMOTHORAX)
     impression = sentence(manifest, Section.IMPRESSION, "no pneumothorax", 2)
-    found = maps(manifest, made_plan(manifest, PNEUMOTHORAX), findings, impression)
-    assert [places(m.weights) for m in found] == [[1], [1]]
-    found = maps(manifest, made_plan(manifest, PNEUMOTHORAX), sentence(manifest, Section.FINDINGS, intact, 1))
-    assert {m.text: places(m.weights) for m in found} == {
+    result = maps(manifest, made_plan(manifest, PNEUMOTHORAX), findings, impression)
+    assert [places(m.weights) for m in result] == [[1], [1]]
+    result = maps(manifest, made_plan(manifest, PNEUMOTHORAX), sentence(manifest, Section.FINDINGS, intact, 1))
+    assert {m.text: places(m.weights) for m in result} == {
         "There is a pneumothorax.": [0, 1, 2, 3],
         "The visualized bony structures are intact.": [1],
     }

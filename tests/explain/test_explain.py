@@ -26,8 +26,8 @@ def study(grey: int = 100) -> Study:
 def test_explained_report_is_the_generated_one(model) -> None:
     explanation = explain.explain(model, study())
     (report,) = pipeline.generate(model, [study()])
-    shown = explanation.report
-    assert (shown.findings, shown.impression, shown.tags) == (report.findings, report.impression, report.tags)
+    drafted = explanation.report
+    assert (drafted.findings, drafted.impression, drafted.tags) == (report.findings, report.impression, report.tags)
     assert [s.text for s in explanation.sentences] == [*report.findings, *report.impression]
     assert explanation.picture.shape == (model.manifest.image_size,) * 2
     assert explanation.tags == ()
@@ -49,7 +49,7 @@ def test_a_tag_is_looked_for_whether_planned_or_not(model, monkeypatch) -> None:
 
     monkeypatch.setattr(decode, "attend", attend)
     monkeypatch.setattr(explain, "encode", encode)
-    both, third = (explain.asked_tags(model.manifest, some) for some in ([names[2], names[0]], [names[2]]))
+    both, third = (explain.asked_tags(model.manifest, tags) for tags in ([names[2], names[0]], [names[2]]))
     options = GenerateOptions(threshold=0.0)  # all are planned
     planned = explain.explain(model, study(), options, both).tags
     unplanned = explain.explain(model, study(), GenerateOptions(threshold=1.0), third).tags

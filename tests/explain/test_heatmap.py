@@ -39,11 +39,11 @@ def test_upsampled_is_bilinear_and_does_not_depend_on_the_scale() -> None:
 
 def test_where_there_is_no_weight_the_picture_stays() -> None:
     grey = np.arange(64 * 48, dtype=np.uint8).reshape(64, 48)
-    shown = heatmap.overlay(grey, np.zeros((8, 8), np.float32))
-    np.testing.assert_array_equal(shown, np.repeat(grey[..., None], 3, -1))
-    shown = heatmap.overlay(grey, one_hot(0, 0))
-    np.testing.assert_array_equal(shown[32:], np.repeat(grey[32:, :, None], 3, -1))
-    assert shown.dtype == np.uint8
+    picture = heatmap.overlay(grey, np.zeros((8, 8), np.float32))
+    np.testing.assert_array_equal(picture, np.repeat(grey[..., None], 3, -1))
+    picture = heatmap.overlay(grey, one_hot(0, 0))
+    np.testing.assert_array_equal(picture[32:], np.repeat(grey[32:, :, None], 3, -1))
+    assert picture.dtype == np.uint8
 
 
 def test_where_the_most_weight_is_the_picture_shines_through() -> None:

@@ -35,14 +35,14 @@ def write(path: Path, model: FakeModel, entries: list[Entry]) -> Index:
     return open_index(path, model.manifest)
 
 
-def found(index: Index, query: np.ndarray, count: int) -> dict[str, list[str]]:
+def ids_near(index: Index, query: np.ndarray, count: int) -> dict[str, list[str]]:
     return {kind: [match.id for match in matches] for kind, matches in index.search(query, count).items()}
 
 
 # The file
 
 
-def test_what_was_written_is_read(tmp_path: Path, model) -> None:
+def test_entries_are_read_as_written(tmp_path: Path, model) -> None:
     vectors = random_units(3)
     text = 'Größe "quoted"\nnext line, with a \\.'
     entries = [
@@ -89,13 +89,13 @@ def test_the_safetensors_library_reads_the_file(tmp_path: Path, model, count: in
     assert json.loads(tensors["text"][start:end].tobytes())["id"] == "r0"
 
 
-def test_a_build_that_fails_leaves_the_index_before_it(tmp_path: Path, model) -> None:
+def test_a_build_that_fails_leaves_the_earlier_index(tmp_path: Path, model) -> None:
     path = tmp_path / "x"
     write(path, model, [report(1, random_units(1)[0])])
-    before = path.read_bytes()
+    content = path.read_bytes()
     with pytest.raises(ValueError, match="shape"):
         write(path, model, [report(2, random_units(1)[0]), report(3, np.ones(3, np.float32))])
-    assert path.read_bytes() == before
+    assert path.read_bytes() == content
     assert [file.name for file in tmp_path.iterdir()] == ["x"]
 
 
@@ -186,7 +186,7 @@ def test_damaged_tensors_are_refused(tmp_path: Path, model, tensor: str) -> None
         open_index(path).search(random_units(1)[0], 5)
 
 
-def test_what_is_no_file_is_no_index(tmp_path: Path) -> None:
+def test_a_path_without_a_file_is_no_index(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none"):
         with pytest.raises(RetrievalIndexError, match="no index there"):
             open_index(path)
@@ -201,7 +201,7 @@ def test_the_nearest_come_first_for_each_kind(tmp_path: Path, model, count: int)
     entries = [Entry("image" if n % 3 else "report", str(n), "s", vector) for n, vector in enumerate(vectors)]
     index = write(tmp_path / "x", model, entries)
     order = [int(n) for n in np.argsort(-(vectors.astype(np.float64) @ query))]
-    assert found(index, query, count) == {
+    assert ids_near(index, query, count) == {
         "report": [str(n) for n in order if n % 3 == 0][:count],
         "image": [str(n) for n in order if n % 3][:count],
     }
@@ -214,13 +214,13 @@ def test_ties_keep_the_order_of_the_entries(tmp_path: Path, model, rows: int) ->
     same, far = random_units(1)[0], -random_units(1)[0]
     index = write(tmp_path / "x", model, [report(0, far), *(report(n, same) for n in range(1, rows))])
     query = unit(same + random_units(1, 3)[0])
-    assert found(index, query, 4)["report"] == ["r1", "r2", "r3", "r4"]
-    assert found(index, query, rows)["report"] == [f"r{n}" for n in [*range(1, rows), 0]]
+    assert ids_near(index, query, 4)["report"] == ["r1", "r2", "r3", "r4"]
+    assert ids_near(index, query, rows)["report"] == [f"r{n}" for n in [*range(1, rows), 0]]
 
 
 def test_no_entry_of_a_kind_is_no_match(tmp_path: Path, model) -> None:
     index = write(tmp_path / "x", model, [report(1, random_units(1)[0])])
-    assert found(index, random_units(1)[0], 3) == {"report": ["r1"], "image": []}
+    assert ids_near(index, random_units(1)[0], 3) == {"report": ["r1"], "image": []}
 
 
 def test_a_query_of_another_width_is_refused(tmp_path: Path, model) -> None:
