@@ -85,7 +85,7 @@ def generate(
             _check_attention(output_format, tags_only, from_tags)
         inputs = [example_path()] if example else listed(paths or [])
 
-        from cxreport.cli.output import write_all
+        from cxreport.cli.output import make_writer, write_all
         from cxreport.cli.progress import Progress
         from cxreport.drafting import pipeline
         from cxreport.model.bundle import find_bundle
@@ -125,7 +125,7 @@ def generate(
                 studies = read_ahead(inputs, reading, manifest.input_shape, workers)
             with contextlib.closing(studies):
                 reports = pipeline.generate(model, studies, drafting)
-                code = write_all(reports, manifest, output_format, out, progress, quiet)
+                code = write_all(reports, make_writer(output_format, out, manifest), progress, quiet)
         raise typer.Exit(code)
 
 

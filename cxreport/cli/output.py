@@ -25,15 +25,8 @@ if TYPE_CHECKING:
     from cxreport.types import Outcome
 
 
-def write_all(
-    outcomes: Iterable[Outcome],
-    manifest: Manifest,
-    output_format: OutputFormat,
-    out: str | None,
-    progress: Progress,
-    quiet: bool,
-) -> ExitCode:
-    """Write outcomes as they come, and repeat on stderr the failures and warnings that the terminal does not show.
+def write_all(outcomes: Iterable[Outcome], writer: Writer, progress: Progress, quiet: bool) -> ExitCode:
+    """Write outcomes as they come, and repeat on stderr the failures and warnings that the writer does not show.
 
     Returns:
         The exit code of the run.
@@ -41,16 +34,15 @@ def write_all(
     Raises:
         NothingReadableError: there was no outcome.
     """
-    repeats = not quiet and not (output_format.shows_warnings and out is None)
     tally: Counter[ExitCode] = Counter()
     if not quiet:
         with progress.hidden():
             say(DISCLAIMER)
-    with _closing(make_writer(output_format, out, manifest)) as writer:
+    with _closing(writer):
         for outcome in outcomes:
             with progress.hidden():
                 writer.write(outcome)
-                if repeats:
+                if not (quiet or writer.shows_warnings):
                     _repeat(outcome)
             tally[outcome.error.exit_code if isinstance(outcome, Failure) else ExitCode.OK] += 1
             progress.count(tally.total())
@@ -63,6 +55,9 @@ def write_all(
 
 class Writer(ABC):
     """Base of the destinations."""
+
+    shows_warnings = False
+    """True where failures and warnings are on the terminal with the results."""
 
     @abstractmethod
     def write(self, outcome: Outcome) -> None:
@@ -80,10 +75,11 @@ class Writer(ABC):
 class StreamWriter(Writer):
     """One document on a stream, flushed after each study."""
 
-    def __init__(self, formatter: Formatter, stream: TextIO) -> None:
+    def __init__(self, formatter: Formatter, stream: TextIO, shows_warnings: bool = False) -> None:
         self._formatter = formatter
         self._stream = stream
         self._empty = True
+        self.shows_warnings = shows_warnings
 
     def write(self, outcome: Outcome) -> None:
         """Write and flush an outcome."""
@@ -154,7 +150,8 @@ class FolderWriter(Writer):
 def make_writer(output_format: OutputFormat, out: str | None, manifest: Manifest) -> Writer:
     """Choose the writer: a folder where ``out`` is one or ends with a slash, else a file, else stdout."""
     if not out:
-        return StreamWriter(output_format.formatter(manifest, sys.stdout), sys.stdout)
+        formatter = output_format.formatter(manifest, terminal=sys.stdout)
+        return StreamWriter(formatter, sys.stdout, output_format.shows_warnings)
     formatter = output_format.formatter(manifest)
     if out.endswith(("/", os.sep)) or Path(out).is_dir():
         return FolderWriter(formatter, Path(out), output_format.suffix)
@@ -170,11 +167,11 @@ def _open(path: Path) -> TextIO:
 
 
 @contextmanager
-def _closing(writer: Writer) -> Iterator[Writer]:
+def _closing(writer: Writer) -> Iterator[None]:
     """Close a writer as complete, or as incomplete when the body is cut short."""
     complete = False
     try:
-        yield writer
+        yield
         complete = True
     finally:
         partial_path = writer.close(complete)
