@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -25,13 +25,9 @@ from cxreport.cli.options import (
     input_option,
     output_option,
 )
-from cxreport.errors import ExitCode, NothingReadableError, UsageError
+from cxreport.errors import ExitCode, UsageError
 from cxreport.model.choices import Device, Precision
 from cxreport.output.formats import Graphics, drawn
-
-if TYPE_CHECKING:
-    from cxreport.reading.study import ReadOptions
-    from cxreport.types import Failure, Study
 
 Source = Annotated[
     Path | None, typer.Argument(metavar="STUDY", help="A DICOM, PNG, JPEG or TIFF file, or a folder of one study.")
@@ -92,7 +88,7 @@ def explain(
         from cxreport.output.explain_page import write_files
         from cxreport.output.explain_terminal import render_explanation
         from cxreport.output.terminal_pictures import make_painter
-        from cxreport.reading.study import ReadOptions
+        from cxreport.reading.study import ReadOptions, read_study
         from cxreport.types import Failure
 
         if not quiet:
@@ -103,8 +99,7 @@ def explain(
         painter = make_painter(graphics, console, width)
         reading = ReadOptions(force=force, max_megapixels=max_megapixels, side=model.manifest.image_size)
         drafting = GenerateOptions(beam=beam, threshold=threshold, force=force)
-        view = _only_study(example_path() if study is None else study, reading)
-        outcome = view if isinstance(view, Failure) else stage.explain(model, view, drafting, tags)
+        outcome = stage.explain(model, read_study(study or example_path(), reading), drafting, tags)
         if isinstance(outcome, Failure):
             say(f"error: {outcome.error.message}\nhint: {outcome.error.hint}")
             raise typer.Exit(exit_code(Counter([outcome.error.exit_code])))
@@ -115,25 +110,3 @@ def explain(
         for part in render_explanation(outcome, console, painter):
             sys.stdout.write(drawn(part, console))
             sys.stdout.flush()
-
-
-def _only_study(path: Path, options: ReadOptions) -> Study | Failure:
-    """Read the one study among the files; unreadable files of a readable study show among its warnings.
-
-    Raises:
-        NothingReadableError: there is none.
-        UsageError: there are several.
-    """
-    from cxreport.reading.study import read_studies
-    from cxreport.types import Study
-
-    only: Study | Failure | None = None
-    for read in read_studies([path], options):
-        if isinstance(only, Study) and set(read.sources) <= set(only.sources):
-            continue
-        if only is not None:
-            raise UsageError(f"{path}: holds several studies.", hint="Name one file, or the folder of one study.")
-        only = read
-    if only is None:
-        raise NothingReadableError("No study among the inputs.")
-    return only

@@ -75,6 +75,7 @@ def retrieve(
         from cxreport.cli.progress import Progress
         from cxreport.model.precision import load_model
         from cxreport.output.retrieval_record import Retrieval, to_retrieval_record
+        from cxreport.reading.study import ReadOptions, read_study
         from cxreport.retrieval.embed import embed_texts
         from cxreport.retrieval.index import open_index
         from cxreport.text.tokens import unknown_words
@@ -89,7 +90,8 @@ def retrieve(
                 if unknown and not quiet:
                     say(f"warning: words that the bundle does not know are ignored: {', '.join(unknown)}")
             elif image is not None:
-                study = _read(image, force, max_megapixels, model.manifest.image_size)
+                reading = ReadOptions(force=force, max_megapixels=max_megapixels, side=model.manifest.image_size)
+                study = read_study(image, reading)
                 embedding = _embedded(model, study, force, quiet)
             matches = entries.search(embedding, count, _kinds(of))
         retrieval = Retrieval(text, study, matches)
@@ -116,23 +118,6 @@ def _kinds(of: Of) -> tuple[EntryKind, ...]:
     """Kinds of entries by the names that an index has for them."""
     kinds: dict[Of, tuple[EntryKind, ...]] = {Of.REPORTS: ("report",), Of.IMAGES: ("image",)}
     return kinds.get(of, ("report", "image"))
-
-
-def _read(image: Path, force: bool, max_megapixels: float, side: int) -> Study:
-    """Read the one study of a file or folder."""
-    from cxreport.reading.study import ReadOptions, read_studies
-    from cxreport.types import Failure
-
-    outcomes = list(read_studies([image], ReadOptions(force, max_megapixels=max_megapixels, side=side)))
-    studies = [outcome for outcome in outcomes if not isinstance(outcome, Failure)]
-    if len(studies) > 1:
-        raise UsageError(f"{image}: {len(studies)} studies.", hint="Name one image.")
-    for outcome in outcomes:
-        if isinstance(outcome, Failure) and not studies:
-            raise NothingReadableError(f"{image}: {outcome.error.message}", hint=outcome.error.hint)
-    if not studies:
-        raise NothingReadableError(f"{image}: no study.")
-    return studies[0]
 
 
 def _embedded(model: Model, study: Study, force: bool, quiet: bool) -> Floats:

@@ -99,7 +99,7 @@ def test_control_characters_of_reports_stay_off_the_terminal(model, run_cli, tmp
         (["--text", "effusions"], 2, "Known words that look alike: effusion."),
         (["--image", "{folder}/none.png"], 3, "The file does not exist."),
         (["--image", "{folder}/reports.jsonl"], 3, "neither DICOM nor"),
-        (["--image", "{phantoms}"], 2, "Name one image."),
+        (["--image", "{phantoms}"], 2, "holds several studies."),
         (["--image", "{folder}/empty"], 3, "no study"),
     ],
 )
