@@ -102,7 +102,7 @@ def bench(
             few=few,
             size=pixels,
             left_out=skip or (),
-            say=lambda part: say(f"bench: {part}"),
+            say=lambda name: say(f"bench: {name}"),
         )
         _write(benchmark(folder, files, note, options), json_)
 

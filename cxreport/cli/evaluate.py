@@ -121,7 +121,7 @@ def evaluate(
         from cxreport.evaluate.run import evaluate as measure
         from cxreport.model.precision import load_model
 
-        with Progress(shown=sys.stderr.isatty()) as progress:
+        with Progress(visible=sys.stderr.isatty()) as progress:
             options = EvaluateOptions(
                 bootstrap=bootstrap,
                 limit=limit,

@@ -107,6 +107,6 @@ def explain(
             paths = write_files(outcome, model.manifest, out)
             if not quiet:
                 say(f"written: {paths[-1]} and {len(paths) - 1} pictures")
-        for part in render_explanation(outcome, console, painter):
-            sys.stdout.write(drawn(part, console))
+        for block in render_explanation(outcome, console, painter):
+            sys.stdout.write(drawn(block, console))
             sys.stdout.flush()

@@ -88,7 +88,6 @@ def generate(
         from cxreport.cli.output import make_writer, write_all
         from cxreport.cli.progress import Progress
         from cxreport.drafting import pipeline
-        from cxreport.model.bundle import find_bundle
         from cxreport.model.cpus import fitting_batch_size
         from cxreport.model.precision import load_model
         from cxreport.reading.ahead import read_ahead
@@ -96,10 +95,9 @@ def generate(
         from cxreport.reading.tag_table import read_tag_table
         from cxreport.retrieval.index import open_index
 
-        with Progress(shown=not quiet and sys.stderr.isatty()) as progress:
-            model = load_model(
-                find_bundle(bundle), device=device, precision=precision, side_by_side=_may_be_several(paths)
-            )
+        with Progress(visible=not quiet and sys.stderr.isatty()) as progress:
+            several = _may_be_several(paths)
+            model = load_model(bundle, device=device, precision=precision, side_by_side=several)
             manifest = model.manifest
             reading = ReadOptions(
                 force=force,
@@ -158,7 +156,7 @@ def _check_attention(output_format: OutputFormat, tags_only: bool, from_tags: Pa
 
 
 def _may_be_several(paths: list[str] | None) -> bool:
-    """Whether there may be more than one study."""
+    """True where there may be more than one study."""
     return paths is not None and not (len(paths) == 1 and Path(paths[0]).is_file())
 
 

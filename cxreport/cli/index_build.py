@@ -89,7 +89,7 @@ def build(
         from cxreport.retrieval.index import check_text_encoder
         from cxreport.retrieval.index_file import IndexWriter
 
-        with Progress(shown=not quiet and sys.stderr.isatty()) as progress:
+        with Progress(visible=not quiet and sys.stderr.isatty()) as progress:
             model = load_model(bundle, device=device, precision=precision, side_by_side=True)
             check_text_encoder(model.manifest)
             report_paths, image_paths = sort_paths(listed(paths))

@@ -14,12 +14,12 @@ from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 class Progress:
     """Spinner, count and time; nothing where they are not shown."""
 
-    def __init__(self, shown: bool) -> None:
+    def __init__(self, visible: bool) -> None:
         columns = (SpinnerColumn("line"), TextColumn("{task.description}"), TimeElapsedColumn())
         self._bar = Bar(
             *columns,
             console=Console(stderr=True),
-            disable=not shown,
+            disable=not visible,
             transient=True,
             redirect_stdout=False,
             redirect_stderr=False,

@@ -80,7 +80,7 @@ def retrieve(
         from cxreport.retrieval.index import open_index
         from cxreport.text.tokens import unknown_words
 
-        with Progress(shown=not quiet and sys.stderr.isatty()):
+        with Progress(visible=not quiet and sys.stderr.isatty()):
             model = load_model(bundle, device=device, precision=precision)
             entries = open_index(index, model.manifest)
             study = None

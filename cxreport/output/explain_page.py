@@ -1,4 +1,4 @@
-"""An explanation as files: an overlay per sentence, and one page that needs nothing but a browser."""
+"""Files of an explanation: an overlay per sentence, and one page that needs nothing but a browser."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def write_files(explanation: Explanation, manifest: Manifest, folder: Path) -> l
     files["index.html"] = page(explanation, manifest).encode()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for old in (path for path in folder.iterdir() if _OVERLAY.fullmatch(path.name)):
-            old.unlink()  # of an earlier report, which may have had more sentences
+        for overlay in (path for path in folder.iterdir() if _OVERLAY.fullmatch(path.name)):
+            overlay.unlink()  # of an earlier report, which may have had more sentences
         for name, content in files.items():
             (folder / name).write_bytes(content)
     except OSError as error:
@@ -80,7 +80,7 @@ def page(explanation: Explanation, manifest: Manifest) -> str:
         "scale": _SCALE,
         "colours": heatmap.COLOURS,
         "opacity": heatmap.OPACITY,
-        "maps": [{"weights": one["weights"], "caption": one["caption"]} for one in maps],
+        "maps": [{"weights": entry["weights"], "caption": entry["caption"]} for entry in maps],
     }
     picture = base64.b64encode(_png(heatmap.enlarged(explanation.picture, PICTURE_SIZE))).decode()
     policy = f"default-src 'none'; img-src data:; style-src {_digest(style)}; script-src {_digest(script)}"
@@ -100,45 +100,45 @@ def page(explanation: Explanation, manifest: Manifest) -> str:
 
 def _article(explanation: Explanation, maps: list[dict[str, Any]]) -> str:
     """Write sections, tags and warnings; the maps that they refer to are appended to ``maps``."""
-    parts, heading = [], None
+    blocks, heading = [], None
     for number, sentence in enumerate(explanation.sentences, start=1):
         if heading is not sentence.section:
             heading = sentence.section
-            parts.append(f"<h2>{heading.capitalize()}</h2>")
-        parts.append(_sentence(number, sentence, maps))
+            blocks.append(f"<h2>{heading.capitalize()}</h2>")
+        blocks.append(_sentence(number, sentence, maps))
     if not explanation.sentences:
-        parts.append("<p>The report is empty.</p>")
+        blocks.append("<p>The report is empty.</p>")
     if explanation.tags:
-        parts.append("<h2>Tags asked for</h2>")
+        blocks.append("<h2>Tags asked for</h2>")
     for number, tag in enumerate(explanation.tags, start=len(explanation.sentences) + 1):
-        parts.append(_row(number, html.escape(tag.text), _map(maps, tag.weights, tag.tag)))
+        blocks.append(_row(number, html.escape(tag.text), _map(maps, tag.weights, tag.tag)))
     if explanation.report.warnings:
         warnings = "".join(f"<li>{html.escape(text)}</li>" for text in explanation.report.warnings)
-        parts.append(f"<h2>Warnings</h2>\n<ul>{warnings}</ul>")
-    return "\n".join(parts)
+        blocks.append(f"<h2>Warnings</h2>\n<ul>{warnings}</ul>")
+    return "\n".join(blocks)
 
 
 def _sentence(number: int, sentence: SentenceMap, maps: list[dict[str, Any]]) -> str:
     """A sentence whose words can be pointed at and focused."""
-    whole = _map(maps, sentence.weights, f"Sentence {number}")
-    indices = [_map(maps, word.weights, word.word) for word in sentence.words]
+    sentence_index = _map(maps, sentence.weights, f"Sentence {number}")
+    word_indices = [_map(maps, word.weights, word.word) for word in sentence.words]
     words = " ".join(
         f'<span class="word" tabindex="0" data-map="{index}">{html.escape(word.word)}</span>'
-        for index, word in zip(indices, sentence.words, strict=True)
+        for index, word in zip(word_indices, sentence.words, strict=True)
     )
-    return _row(number, words, whole)
+    return _row(number, words, sentence_index)
 
 
 def _row(number: int, content: str, index: int) -> str:
-    """A numbered row; its number is a button, so that keys reach the map of the whole."""
+    """A numbered row; its number is a button, so that keys reach the map of the sentence or tag."""
     button = f'<button type="button" class="number" aria-label="Map of number {number}">{number}.</button>'
     return f'<div class="sentence" data-map="{index}">{button}<span>{content}</span></div>'
 
 
-def _map(maps: list[dict[str, Any]], weights: Floats, what: str) -> int:
+def _map(maps: list[dict[str, Any]], weights: Floats, name: str) -> int:
     """Append a map, scaled to its largest weight, and return its index."""
     relative = weights / (float(weights.max()) or 1.0)
-    caption = f"{what} \N{EN DASH} {heatmap.describe(weights)}"
+    caption = f"{name} \N{EN DASH} {heatmap.describe(weights)}"
     maps.append({"shape": weights.shape, "weights": [round(float(w), 3) for w in relative.ravel()], "caption": caption})
     return len(maps) - 1
 

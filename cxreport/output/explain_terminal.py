@@ -54,8 +54,8 @@ def render_explanation(explanation: Explanation, console: Console, painter: Pain
 def _part(explanation: Explanation, text: str, weights: Floats, painter: Painter | None, width: int) -> RenderableType:
     """A sentence with its map."""
     words = Group(Text(text), Text(f"({heatmap.describe(weights)})", "dim"))
-    drawn = _beside(painter.overlay(explanation.picture, weights) if painter else None, words, painter, width)
-    return drawn if painter is None else Group(Text(), drawn)
+    block = _beside(painter.overlay(explanation.picture, weights) if painter else None, words, painter, width)
+    return block if painter is None else Group(Text(), block)
 
 
 def _beside(

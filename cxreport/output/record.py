@@ -1,4 +1,4 @@
-"""Outcomes as JSON records, and the JSON Schema of the records."""
+"""JSON records of reports and failures, and their JSON Schema."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def to_record(outcome: Outcome, manifest: Manifest) -> dict[str, Any]:
         "model": model_record(manifest),
         "repairs": {"removed": outcome.repairs.removed, "added": outcome.repairs.added},
         "warnings": list(outcome.warnings),
-        "timing_ms": {stage: round(float(spent), 2) for stage, spent in outcome.timing_ms.items()},
+        "timing_ms": {stage: round(float(ms), 2) for stage, ms in outcome.timing_ms.items()},
         **({} if outcome.similar is None else {"similar": [match_record(match) for match in outcome.similar]}),
     }
     if outcome.maps is not None:
@@ -73,7 +73,7 @@ def to_record(outcome: Outcome, manifest: Manifest) -> dict[str, Any]:
 
 
 def error_record(error: CxreportError) -> dict[str, str]:
-    """Say why something failed: a stable code, a message and the next step."""
+    """Describe an error: a stable code, a message and the next step."""
     return {"code": error.code, "message": error.message, "hint": error.hint}
 
 
@@ -94,7 +94,7 @@ def match_record(match: Match) -> dict[str, Any]:
 
 
 def _study(report: Report) -> dict[str, Any]:
-    """Describe a study and what became of its views."""
+    """Describe a study and its views, those that fed the model and the others."""
     study = report.study
     return {
         "id": study.id,
@@ -112,7 +112,7 @@ def _view(info: ViewInfo) -> dict[str, Any]:
 
 
 def _attention(maps: tuple[SentenceMap, ...], side: int) -> dict[str, Any]:
-    """Describe where sentences and words look, on a grid of ``side`` x ``side`` patches."""
+    """Maps of sentences and words, on a grid of ``side`` x ``side`` patches."""
     return {
         "rows": side,
         "columns": side,
@@ -142,6 +142,29 @@ def _rounded(probability: float) -> float:
 
 def record_schema() -> dict[str, Any]:
     """Build the JSON Schema (draft 2020-12) of a record."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "cxreport record",
+        "description": "One line of `cxreport generate --format jsonl`: the drafted report of one study. "
+        "Research use only.",
+        "oneOf": [_report_schema(), _failure_schema()],
+        "$defs": {
+            "view": object_(
+                "A projection.",
+                source={"type": "string"},
+                frame={"type": "integer", "minimum": 0},
+                position={"enum": ["PA", "AP", "LATERAL", "UNKNOWN"]},
+            ),
+            "weights": array(
+                "Rows of patches from the top, each from image left, with a sum of 1.",
+                {"type": "array", "items": _PROBABILITY},
+            ),
+        },
+    }
+
+
+def _report_schema() -> dict[str, Any]:
+    """Build the schema of a record with a report."""
     views = {"type": "array", "items": {"$ref": "#/$defs/view"}}
     report = object_(
         "A study whose report was drafted.",
@@ -170,8 +193,8 @@ def record_schema() -> dict[str, Any]:
                 details={
                     "type": "array",
                     "items": {"type": "string"},
-                    "description": "How it is told, where the evidence says so: left, right, upper, lower, mild, "
-                    "marked.",
+                    "description": "Details of its sentence that the evidence supports: left, right, upper, lower, "
+                    "mild, marked.",
                 },
             ),
         ),
@@ -180,11 +203,15 @@ def record_schema() -> dict[str, Any]:
         report=object_("The sections as text.", findings={"type": "string"}, impression={"type": "string"}),
         model=model_schema("The bundle that drafted the report."),
         repairs=object_(
-            "What was done so that the text keeps to the plan.",
+            "Changes to the decoded text that keep it to the plan.",
             removed={"type": "integer", "minimum": 0, "description": "Contradicting sentences left out."},
-            added={"type": "integer", "minimum": 0, "description": "Plain sentences for planned tags left untold."},
+            added={
+                "type": "integer",
+                "minimum": 0,
+                "description": "Plain sentences for planned tags that no decoded sentence states.",
+            },
         ),
-        warnings=texts("What the reader of the report should know."),
+        warnings=texts("Facts that the reader of the report should know."),
         timing_ms={
             "type": "object",
             "description": "Milliseconds by stage: read (headers), pixels (decoding) and preprocess of the study, then "
@@ -195,36 +222,22 @@ def record_schema() -> dict[str, Any]:
     )
     report["required"].remove("similar")
     report["properties"]["attention"] = _attention_schema()
-    failure = object_(
+    return report
+
+
+def _failure_schema() -> dict[str, Any]:
+    """Build the schema of a record of a failure."""
+    return object_(
         "A study or file that failed.",
         schema_version={"const": SCHEMA_VERSION},
         study=object_("The study or the file.", id={"type": "string"}, sources=texts("Paths as they were given.")),
         error=object_(
-            "Why it failed.",
+            "Reason of the failure.",
             code={"type": "string", "description": "Stable name of the kind of error."},
             message={"type": "string"},
             hint={"type": "string", "description": "The next step."},
         ),
     )
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "cxreport record",
-        "description": "One line of `cxreport generate --format jsonl`: the drafted report of one study. "
-        "Research use only.",
-        "oneOf": [report, failure],
-        "$defs": {
-            "view": object_(
-                "A projection.",
-                source={"type": "string"},
-                frame={"type": "integer", "minimum": 0},
-                position={"enum": ["PA", "AP", "LATERAL", "UNKNOWN"]},
-            ),
-            "weights": array(
-                "Rows of patches from the top, each from image left, with a sum of 1.",
-                {"type": "array", "items": _PROBABILITY},
-            ),
-        },
-    }
 
 
 def _attention_schema() -> dict[str, Any]:

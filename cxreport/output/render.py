@@ -1,4 +1,4 @@
-"""Outcomes as text for the terminal: one titled panel per study."""
+"""Panels of text for the terminal: a report or failure, and matches of a retrieval."""
 
 from __future__ import annotations
 
@@ -37,15 +37,14 @@ def render(outcome: Outcome, console: Console) -> RenderableType:
 
 
 def render_matches(title: str, matches: Sequence[Match], console: Console) -> RenderableType:
-    """Lay out what was found in an index, for a console as `render` does.
+    """Lay out the matches of a retrieval for a console, as `render` does a report.
 
     Args:
-        title: what was looked for.
+        title: the query.
         matches: the nearest first.
         console: where it goes.
     """
-    found = _matches(matches) if matches else Text("The index has none.")
-    return _panel(found, title, console)
+    return _panel(_matches(matches) if matches else Text("The index has none."), title, console)
 
 
 def _panel(content: RenderableType, title: str, console: Console, border: str = "none") -> Panel:
@@ -61,7 +60,7 @@ def _panel(content: RenderableType, title: str, console: Console, border: str = 
 
 
 def _failure(failure: Failure) -> RenderableType:
-    """Say why a study failed and what to do."""
+    """Lay out the error of a study and the next step."""
     error = Text.assemble(("Error: ", "bold"), printable(failure.error.message))
     return Group(_sources(failure.sources), error, Text(f"Hint: {printable(failure.error.hint)}"))
 
@@ -69,22 +68,22 @@ def _failure(failure: Failure) -> RenderableType:
 def _report(report: Report, ascii_only: bool) -> RenderableType:
     """Lay out the sections of a report."""
     study = report.study
-    parts: list[RenderableType] = [_sources(study.sources)]
+    blocks: list[RenderableType] = [_sources(study.sources)]
     if study.view is not None:
         info = study.view.info
         frame = f", frame {info.frame}" if info.frame else ""
-        others = f"; views not used: {len(study.other_views)}" if study.other_views else ""
-        parts.append(Text(f"View: {info.position}{frame}{others}", style="dim"))
-    parts += [Text(), _tags(report, ascii_only)]
+        unused = f"; views not used: {len(study.other_views)}" if study.other_views else ""
+        blocks.append(Text(f"View: {info.position}{frame}{unused}", style="dim"))
+    blocks += [Text(), _tags(report, ascii_only)]
     if report.findings:
-        parts += [Text(), Text("Findings", style="bold"), Text(" ".join(report.findings))]
+        blocks += [Text(), Text("Findings", style="bold"), Text(" ".join(report.findings))]
     if report.impression:
-        parts += [Text(), Text("Impression", style="bold"), _numbered(report.impression)]
+        blocks += [Text(), Text("Impression", style="bold"), _numbered(report.impression)]
     if report.similar:
-        parts += [Text(), Text("Nearest reports", style="bold"), _matches(report.similar)]
+        blocks += [Text(), Text("Nearest reports", style="bold"), _matches(report.similar)]
     if report.warnings:
-        parts += [Text(), *(Text.assemble(("Warning: ", "bold"), printable(text)) for text in report.warnings)]
-    return Group(*parts)
+        blocks += [Text(), *(Text.assemble(("Warning: ", "bold"), printable(text)) for text in report.warnings)]
+    return Group(*blocks)
 
 
 def _sources(sources: tuple[str, ...]) -> Text:
@@ -147,5 +146,5 @@ def _line(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Replace control characters, which a file name may bring to take hold of the terminal."""
+    """Replace control characters, with which a file name could take over the terminal."""
     return "".join(c if c.isprintable() else "?" for c in text)

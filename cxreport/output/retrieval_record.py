@@ -1,4 +1,4 @@
-"""What was retrieved as a JSON object, and the JSON Schema of the object."""
+"""JSON object of a retrieval, and its JSON Schema."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["Retrieval", "retrieval_schema", "to_retrieval_record"]
 
 @dataclass(frozen=True)
 class Retrieval:
-    """A query, a text or a study, and what is near to it."""
+    """A query, which is a text or a study, and its nearest neighbours in an index."""
 
     text: str | None
     study: Study | None
     matches: Mapping[EntryKind, tuple[Match, ...]]
-    """Of each kind that was looked for, the nearest first."""
+    """Of each kind that was searched, the nearest first."""
 
     @property
     def name(self) -> str:
@@ -32,7 +32,7 @@ class Retrieval:
 
 
 def to_retrieval_record(retrieval: Retrieval, manifest: Manifest) -> dict[str, Any]:
-    """Turn a retrieval into the object that `retrieval_schema` describes; a kind not looked for has no matches."""
+    """Turn a retrieval into the object that `retrieval_schema` describes; a kind not searched has no matches."""
     study = retrieval.study
     query = {"text": retrieval.text} if study is None else {"image": {"id": study.id, "sources": list(study.sources)}}
     return {
@@ -58,7 +58,7 @@ def retrieval_schema() -> dict[str, Any]:
         **object_(
             "What `cxreport retrieve --json` writes. Research use only.",
             schema_version={"const": SCHEMA_VERSION},
-            query={"description": "What was looked for.", "oneOf": [text, image]},
+            query={"description": "A text or an image.", "oneOf": [text, image]},
             model=model_schema("The bundle that embedded the query and the index."),
             reports=array("The nearest reports, the nearest first.", match_schema("report")),
             images=array("The nearest images, the nearest first.", match_schema("image")),

@@ -22,10 +22,10 @@ _ASCII_RAMP, _RAMP = " .:-=+*#%@", " ░▒▓█"
 
 
 class Painter(ABC):
-    """Draws square pictures ``width`` columns wide."""
+    """Base of the ways to draw square pictures ``width`` columns wide."""
 
     beside_text = True
-    """Whether text can stand beside a picture."""
+    """True where text can stand beside a picture."""
 
     def __init__(self, width: int) -> None:
         self.width = width
@@ -36,7 +36,7 @@ class Painter(ABC):
 
     @abstractmethod
     def overlay(self, grey: Grey, weights: Floats) -> RenderableType:
-        """Draw where a map of the picture has its weight."""
+        """Draw a map of the picture."""
 
 
 class Blocks(Painter):
@@ -85,7 +85,7 @@ class Shades(Painter):
 
 
 class Protocol(Painter):
-    """Whole pixels, by a terminal graphics protocol; the library's renderable class is what draws."""
+    """Whole pixels, by a terminal graphics protocol; a renderable class of textual-image draws them."""
 
     beside_text = False
 
@@ -139,7 +139,7 @@ def make_painter(graphics: Graphics, console: Console, width: int) -> Painter | 
 
 
 def _renderable(graphics: Graphics) -> Any:
-    """The library's class for a protocol; for ``auto`` that of the terminal, which is asked on import, or None."""
+    """Class of textual-image for a protocol; for ``auto`` that of the terminal, which its import asks, or None."""
     if graphics is Graphics.AUTO and not (sys.stdin.isatty() and sys.stdout.isatty()):
         return None
     from textual_image import renderable
