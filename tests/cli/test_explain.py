@@ -96,7 +96,7 @@ def test_3_unreadable(explain_cli, tmp_path) -> None:
     bad.write_text("not a picture")
     result = explain_cli(bad)
     assert result.exit_code == 3
-    assert "error: The file is neither DICOM" in result.stderr
+    assert f"error: {bad}: The file is neither DICOM" in result.stderr
     (tmp_path / "empty").mkdir()
     assert explain_cli(tmp_path / "empty").exit_code == 3
 
