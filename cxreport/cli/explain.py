@@ -94,7 +94,7 @@ def explain(
         if not quiet:
             say(DISCLAIMER)
         model = load_model(bundle, device=device, precision=precision)
-        tags = stage.asked_tags(model.manifest, explain_tag or [])
+        tags = stage.tag_queries(model.manifest, explain_tag or [])
         console = Console()
         painter = make_painter(graphics, console, width)
         reading = ReadOptions(force=force, max_megapixels=max_megapixels, side=model.manifest.image_size)

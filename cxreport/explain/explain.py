@@ -17,12 +17,12 @@ from cxreport.model.manifest import Manifest
 from cxreport.model.session import Model
 from cxreport.types import Encoding, Failure, Floats, Pixels, Plan, Report, SentenceMap, Study
 
-__all__ = ["AskedTag", "Explanation", "TagMap", "asked_tags", "explain", "tag_map"]
+__all__ = ["Explanation", "TagMap", "TagQuery", "explain", "tag_map", "tag_queries"]
 
 
 @dataclass(frozen=True)
-class AskedTag:
-    """Reporting tag, or finding of the tag head that speaks for one, whose map the user asks for."""
+class TagQuery:
+    """Query for the map of a reporting tag, or of a finding of the tag head that speaks for one."""
 
     name: str
     tag: int
@@ -36,7 +36,7 @@ class TagMap:
     """Map of a tag over the patches of the image."""
 
     tag: str
-    """Name of the `AskedTag`."""
+    """Name of the `TagQuery`."""
     reported_as: str
     """Reporting tag, which the probability and the plan are about."""
     probability: float
@@ -61,7 +61,7 @@ class Explanation:
     sentences: tuple[SentenceMap, ...]
     """Findings first."""
     tags: tuple[TagMap, ...] = ()
-    """In the order asked for."""
+    """In the order of the queries."""
 
     def names(self) -> list[str]:
         """A file name without suffix for the overlay of each sentence and, behind these, of each tag."""
@@ -70,7 +70,7 @@ class Explanation:
 
 
 def explain(
-    model: Model, study: Study, options: GenerateOptions | None = None, tags: Sequence[AskedTag] = ()
+    model: Model, study: Study, options: GenerateOptions | None = None, tags: Sequence[TagQuery] = ()
 ) -> Explanation | Failure:
     """Draft the report of a study and map it to the image.
 
@@ -104,15 +104,15 @@ def explain(
     )
 
 
-def asked_tags(manifest: Manifest, names: Sequence[str]) -> tuple[AskedTag, ...]:
+def tag_queries(manifest: Manifest, names: Sequence[str]) -> tuple[TagQuery, ...]:
     """Find reporting tags, or findings of the tag head that speak for one, by their names, whatever the case.
 
     Raises:
         UsageError: the bundle has no such tag.
     """
     reporting = manifest.reporting_names
-    tags = {finding.lower(): _asked_finding(finding, reporting.index(tag)) for finding, tag in manifest.aliases.items()}
-    tags |= {name.lower(): AskedTag(name, i, manifest.lexicon.plain_sentence(name)) for i, name in enumerate(reporting)}
+    tags = {finding.lower(): _finding_query(finding, reporting.index(tag)) for finding, tag in manifest.aliases.items()}
+    tags |= {name.lower(): TagQuery(name, i, manifest.lexicon.plain_sentence(name)) for i, name in enumerate(reporting)}
     for name in names:
         if name.lower() not in tags:
             hint = (
@@ -122,31 +122,33 @@ def asked_tags(manifest: Manifest, names: Sequence[str]) -> tuple[AskedTag, ...]
     return tuple(dict.fromkeys(tags[name.lower()] for name in names))
 
 
-def _asked_finding(name: str, tag: int) -> AskedTag:
-    return AskedTag(name, tag, text=name.replace("_", " "))
+def _finding_query(name: str, tag: int) -> TagQuery:
+    return TagQuery(name, tag, text=name.replace("_", " "))
 
 
-def tag_map(model: Model, encoding: Encoding, plan: Plan, asked: AskedTag) -> Floats:
+def tag_map(model: Model, encoding: Encoding, plan: Plan, query: TagQuery) -> Floats:
     """(rows, columns) map of a tag, whether the plan has it or not: of its text, or else of a sentence's attention."""
-    weights = text_map(model, encoding, asked.text)
-    return square(decode.attend(model, encoding, plan, asked.tag) if weights is None else weights)
+    weights = text_map(model, encoding, query.text)
+    return square(decode.attend(model, encoding, plan, query.tag) if weights is None else weights)
 
 
-def _tag_maps(model: Model, picture: Pixels, options: GenerateOptions, tags: Sequence[AskedTag]) -> tuple[TagMap, ...]:
+def _tag_maps(
+    model: Model, picture: Pixels, options: GenerateOptions, queries: Sequence[TagQuery]
+) -> tuple[TagMap, ...]:
     """Maps of tags; the image is encoded anew, as reports do not keep its patches."""
-    if not tags:
+    if not queries:
         return ()
     (encoding,) = encode(model, [picture])
     plan = make_plan(model.manifest, encoding, HEAD, options.threshold)
     return tuple(
         TagMap(
-            tag=asked.name,
-            reported_as=model.manifest.reporting_names[asked.tag],
-            probability=float(plan.probabilities[asked.tag]),
-            planned=asked.tag in plan.tags,
-            weights=tag_map(model, encoding, plan, asked),
+            tag=query.name,
+            reported_as=model.manifest.reporting_names[query.tag],
+            probability=float(plan.probabilities[query.tag]),
+            planned=query.tag in plan.tags,
+            weights=tag_map(model, encoding, plan, query),
         )
-        for asked in tags
+        for query in queries
     )
 
 

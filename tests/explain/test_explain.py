@@ -36,10 +36,10 @@ def test_explained_report_is_the_generated_one(model) -> None:
 
 
 def test_a_tag_is_looked_for_whether_planned_or_not(model, monkeypatch) -> None:
-    asked = []
+    queries = []
 
     def attend(_model, encoding, plan, tag: int) -> np.ndarray:
-        asked.append((tag, encoding.patches is not None, tag in plan.tags))
+        queries.append((tag, encoding.patches is not None, tag in plan.tags))
         return np.eye(4, dtype=np.float32)[1]
 
     honest, names = explain.encode, model.manifest.reporting_names
@@ -49,11 +49,11 @@ def test_a_tag_is_looked_for_whether_planned_or_not(model, monkeypatch) -> None:
 
     monkeypatch.setattr(decode, "attend", attend)
     monkeypatch.setattr(explain, "encode", encode)
-    both, third = (explain.asked_tags(model.manifest, tags) for tags in ([names[2], names[0]], [names[2]]))
+    both, third = (explain.tag_queries(model.manifest, tags) for tags in ([names[2], names[0]], [names[2]]))
     options = GenerateOptions(threshold=0.0)  # all are planned
     planned = explain.explain(model, study(), options, both).tags
     unplanned = explain.explain(model, study(), GenerateOptions(threshold=1.0), third).tags
-    assert asked == [(2, True, True), (0, True, True), (2, True, False)]
+    assert queries == [(2, True, True), (0, True, True), (2, True, False)]
     assert [tag.tag for tag in planned] == [names[i] for i in (2, 0)]
     assert [tag.planned for tag in (*planned, *unplanned)] == [True, True, False]
     np.testing.assert_array_equal(planned[0].weights, [[0, 1], [0, 0]])
@@ -61,8 +61,8 @@ def test_a_tag_is_looked_for_whether_planned_or_not(model, monkeypatch) -> None:
 
 
 def test_attention_to_a_tag_sums_to_1(model) -> None:
-    asked = explain.asked_tags(model.manifest, model.manifest.reporting_names)
-    tags = explain.explain(model, study(), None, asked).tags
+    queries = explain.tag_queries(model.manifest, model.manifest.reporting_names)
+    tags = explain.explain(model, study(), None, queries).tags
     assert len(tags) == 6
     for tag in tags:
         assert tag.weights.shape == (4, 4)
@@ -71,11 +71,11 @@ def test_attention_to_a_tag_sums_to_1(model) -> None:
 
 def test_tags_by_name(model) -> None:
     names = model.manifest.reporting_names
-    asked = explain.asked_tags(model.manifest, [names[3].upper(), names[0], names[3], "infiltration"])
-    assert [(a.name, a.tag) for a in asked] == [(names[3], 3), (names[0], 0), ("Infiltration", 3)]
-    assert [a.text for a in asked] == ["There is a lung opacity.", "There is a pleural effusion.", "Infiltration"]
+    queries = explain.tag_queries(model.manifest, [names[3].upper(), names[0], names[3], "infiltration"])
+    assert [(a.name, a.tag) for a in queries] == [(names[3], 3), (names[0], 0), ("Infiltration", 3)]
+    assert [a.text for a in queries] == ["There is a lung opacity.", "There is a pleural effusion.", "Infiltration"]
     with pytest.raises(UsageError, match="no reporting tag 'Anything'") as caught:
-        explain.asked_tags(model.manifest, ["Anything"])
+        explain.tag_queries(model.manifest, ["Anything"])
     assert names[0] in caught.value.hint
 
 

@@ -13,7 +13,7 @@ from cxreport.drafting.grid import square
 from cxreport.drafting.plan import HEAD, make_plan
 from cxreport.evaluate.drafting import BATCH, EvaluateOptions, encode_images
 from cxreport.evaluate.grounding.boxes import BoxedImage
-from cxreport.explain.explain import AskedTag, tag_map
+from cxreport.explain.explain import TagQuery, tag_map
 from cxreport.model.session import Model
 from cxreport.types import Encoding, Floats, Grey, Plan
 
@@ -49,14 +49,14 @@ class Observation:
 
 
 def observe(
-    model: Model, requests: Sequence[ImageRequest], asked: Mapping[str, AskedTag], options: EvaluateOptions
+    model: Model, requests: Sequence[ImageRequest], queries: Mapping[str, TagQuery], options: EvaluateOptions
 ) -> Iterator[Observation]:
     """Encode images, and yield what is needed of each.
 
     Args:
         model: a loaded bundle.
         requests: images and findings.
-        asked: finding -> the reporting tag that states it.
+        queries: finding -> the reporting tag that states it.
         options: for its progress.
     """
     for start in range(0, len(requests), BATCH):
@@ -71,8 +71,10 @@ def observe(
             by_tag = sentence_maps.get(i, {})
             yield _observation(
                 encoding,
-                maps={name: tag_map(model, encoding, plan, asked[name]) for name in request.findings},
-                report_maps={name: by_tag[asked[name].tag] for name in request.findings if asked[name].tag in by_tag},
+                maps={name: tag_map(model, encoding, plan, queries[name]) for name in request.findings},
+                report_maps={
+                    name: by_tag[queries[name].tag] for name in request.findings if queries[name].tag in by_tag
+                },
             )
         options.report_progress(start + len(batch))
 

@@ -26,7 +26,7 @@ from cxreport.evaluate.grounding.deletion import (
 )
 from cxreport.evaluate.grounding.encode_once import ImageRequest, Observation, observe
 from cxreport.evaluate.grounding.summary import BoxedFinding, BoxFigures, measure_maps
-from cxreport.explain.explain import AskedTag, asked_tags
+from cxreport.explain.explain import TagQuery, tag_queries
 from cxreport.model.manifest import Manifest
 from cxreport.model.session import Model
 from cxreport.text.tokens import has_known_word
@@ -85,15 +85,15 @@ def evaluate_grounding(model: Model, folders: Sequence[Path], boxes: Path, optio
     Raises:
         UsageError: a file is missing or unfit, no image has a box, or the bundle plans no report.
     """
-    asked = _asked(model.manifest)
+    queries = _queries(model.manifest)
     size, tags = model.manifest.image_size, model.manifest.tag_names
-    columns = {finding: tags.index(finding) for finding in asked if finding in tags}
+    columns = {finding: tags.index(finding) for finding in queries if finding in tags}
     with missing_files_reported():
-        boxed = find_boxed(folders, read_boxes(boxes), tuple(asked), size, options.limit)
+        boxed = find_boxed(folders, read_boxes(boxes), tuple(queries), size, options.limit)
         val = reduce(add, (read_split(folder, "val", size) for folder in folders))
     val = _distinct(val, options.limit)
     requests = _requests(val, boxed, tuple(columns))
-    observations = dict(zip(requests, observe(model, list(requests.values()), asked, options), strict=True))
+    observations = dict(zip(requests, observe(model, list(requests.values()), queries, options), strict=True))
     head = _head([observations[name] for name in val.names])
     maps = _Maps(model, head, requests, observations)
     pairs = maps.boxed()
@@ -111,20 +111,20 @@ def evaluate_grounding(model: Model, folders: Sequence[Path], boxes: Path, optio
     )
 
 
-def _asked(manifest: Manifest) -> dict[str, AskedTag]:
+def _queries(manifest: Manifest) -> dict[str, TagQuery]:
     """Find the reporting tag that states each finding."""
     names = [name for name in FINDINGS if name in manifest.aliases or name in manifest.reporting_names]
     if not names:
         raise UsageError("The bundle plans no sentence about a finding.", hint="Leave --boxes out, or take another.")
-    return {name: _asked_tag(manifest, name) for name in names}
+    return {name: _query(manifest, name) for name in names}
 
 
-def _asked_tag(manifest: Manifest, finding: str) -> AskedTag:
+def _query(manifest: Manifest, finding: str) -> TagQuery:
     """Ask for a finding by its own name, or by its tag's where the text encoder knows no word of the former."""
-    tag = asked_tags(manifest, [finding])[0]
+    tag = tag_queries(manifest, [finding])[0]
     if not manifest.embeds_texts or has_known_word(manifest.text_vocabulary, tag.text):
         return tag
-    return asked_tags(manifest, [manifest.aliases.get(finding, finding)])[0]
+    return tag_queries(manifest, [manifest.aliases.get(finding, finding)])[0]
 
 
 def _distinct(images: LabelledImages, limit: int | None) -> LabelledImages:

@@ -22,7 +22,7 @@ from cxreport.evaluate.grounding import deletion
 from cxreport.evaluate.grounding import run as grounding
 from cxreport.evaluate.grounding.boxes import box_mask, find_boxed, read_boxes
 from cxreport.evaluate.grounding.encode_once import ImageRequest, observe
-from cxreport.explain.explain import asked_tags, tag_map
+from cxreport.explain.explain import tag_map, tag_queries
 from cxreport.model.encode import encode
 from cxreport.model.session import Model
 from cxreport.types import Position, Study, View, ViewInfo
@@ -64,16 +64,16 @@ def test_maps_are_those_of_explain_and_of_generate(model: Model, nih: Path, box_
     try:
         image = find_boxed([nih], read_boxes(box_file), (FLUID, HEART), SIZE)[2]
         assert set(image.boxes) == {FLUID, HEART}
-        asked = {name: asked_tags(eager, [name])[0] for name in (FLUID, HEART)}
-        (observation,) = observe(model, [ImageRequest(image.pixels, image)], asked, EvaluateOptions())
+        queries = {name: tag_queries(eager, [name])[0] for name in (FLUID, HEART)}
+        (observation,) = observe(model, [ImageRequest(image.pixels, image)], queries, EvaluateOptions())
         (encoding,) = encode(model, [image.pixels])
         plan = make_plan(eager, encoding, HEAD)
-        for name, tag in asked.items():
+        for name, tag in queries.items():
             np.testing.assert_array_equal(observation.maps[name], tag_map(model, encoding, plan, tag))
         study = Study("a", ("a",), View(ViewInfo("a", 0, Position.UNKNOWN), image.pixels))
         (report,) = generate(model, [study], GenerateOptions(attention=True, force=True))
         planned = {planned.tag for planned in report.plan}
-        assert {name for name, tag in asked.items() if eager.reporting_names[tag.tag] in planned} == set(
+        assert {name for name, tag in queries.items() if eager.reporting_names[tag.tag] in planned} == set(
             observation.report_maps
         )
         assert observation.report_maps
