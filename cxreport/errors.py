@@ -56,6 +56,11 @@ class CxreportError(Exception):
         if hint is not None:
             self.hint = hint
 
+    @classmethod
+    def of(cls, error: Exception, activity: str) -> CxreportError:
+        """The error itself, or of an unexpected one its kind alone, as its text may quote patient data."""
+        return error if isinstance(error, CxreportError) else cls(f"{type(error).__name__} while {activity}.")
+
 
 class UsageError(CxreportError):
     """The options do not go together, or a value is out of range."""

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import TypeVar
 
 from cxreport.errors import CxreportError, StudyError
-from cxreport.reading.network_input import network_input
-from cxreport.reading.stopwatch import Stopwatch
+from cxreport.reading.network_input import drafting_failure, preprocess
 from cxreport.types import Failure, InputShape, Study
 
 log = logging.getLogger(__name__)
 _T = TypeVar("_T")
-_STAGE = "preprocess"
 
 
 def preprocessed_batches(
@@ -29,21 +26,6 @@ def preprocessed_batches(
             batch = []
     if batch:
         yield batch
-
-
-def preprocess(study: Study, shape: InputShape) -> Study | Failure:
-    """Replace a study's pixels by the network's input, once: a study that holds it already stays as it is."""
-    if _STAGE in study.timing_ms and (study.view is None or study.view.pixels.shape == shape.of_array):
-        return study
-    watch = Stopwatch(dict(study.timing_ms))
-    try:
-        with watch.stage(_STAGE):
-            if study.view is not None:
-                pixels = network_input(study.view.pixels, shape.size, shape.channels)
-                study = replace(study, view=replace(study.view, pixels=pixels))
-    except Exception as error:
-        return _failure(study, error)
-    return replace(study, timing_ms=watch.timing_ms)
 
 
 def draft_safely(draft: Callable[[list[Study]], Iterable[_T]], batch: Sequence[Study | Failure]) -> list[_T | Failure]:
@@ -69,14 +51,6 @@ def _draft(draft: Callable[[list[Study]], Iterable[_T]], studies: list[Study]) -
         if isinstance(error, CxreportError) and not isinstance(error, StudyError):
             raise
         if len(studies) == 1:
-            return [_failure(studies[0], error)]
+            return [drafting_failure(studies[0], error)]
         log.debug("a batch failed, its studies follow one by one", exc_info=error)
         return [outcome for study in studies for outcome in _draft(draft, [study])]
-
-
-def _failure(study: Study, error: Exception) -> Failure:
-    """Turn an exception into the failure of one study; an unexpected one is named by its kind alone."""
-    log.debug("a study failed", exc_info=error)
-    if not isinstance(error, CxreportError):
-        error = CxreportError(f"{type(error).__name__} while drafting the report.")
-    return Failure(study.id, study.sources, error)

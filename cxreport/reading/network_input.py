@@ -1,13 +1,40 @@
-"""Network input: a view's pixels stretched to a square, in training as in inference."""
+"""Preprocessing: a view's pixels to the square network input, in training as in inference."""
 
 from __future__ import annotations
+
+import logging
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
 
-from cxreport.types import Pixels
+from cxreport.errors import CxreportError
+from cxreport.reading.stopwatch import Stopwatch
+from cxreport.types import Failure, InputShape, Pixels, Study
 
-__all__ = ["network_input"]
+log = logging.getLogger(__name__)
+_STAGE = "preprocess"
+
+
+def preprocess(study: Study, shape: InputShape) -> Study | Failure:
+    """Replace a study's pixels by the network's input, once: a study that holds it already stays as it is."""
+    if _STAGE in study.timing_ms and (study.view is None or study.view.pixels.shape == shape.of_array):
+        return study
+    watch = Stopwatch(dict(study.timing_ms))
+    try:
+        with watch.stage(_STAGE):
+            if study.view is not None:
+                pixels = network_input(study.view.pixels, shape.size, shape.channels)
+                study = replace(study, view=replace(study.view, pixels=pixels))
+    except Exception as error:
+        return drafting_failure(study, error)
+    return replace(study, timing_ms=watch.timing_ms)
+
+
+def drafting_failure(study: Study, error: Exception) -> Failure:
+    """Failure of a study that was read, by what ended it."""
+    log.debug("a study failed", exc_info=error)
+    return Failure(study.id, study.sources, CxreportError.of(error, "drafting the report"))
 
 
 def network_input(pixels: Pixels, size: int, channels: int = 1) -> Pixels:

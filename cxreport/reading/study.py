@@ -122,7 +122,7 @@ def read_files(files: StudyFiles, options: ReadOptions) -> Iterator[Study | Fail
             outcome = reader.read()
         except Exception as error:
             log.debug("a study failed", exc_info=error)
-            outcome = reader.failure(CxreportError(f"{type(error).__name__} while reading the study."))
+            outcome = reader.failure(CxreportError.of(error, "reading the study"))
     if outcome is not None:
         yield outcome
     if isinstance(outcome, Study):

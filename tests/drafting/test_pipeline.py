@@ -11,7 +11,7 @@ from cxreport.drafting.pipeline import GenerateOptions, generate
 from cxreport.errors import InvalidTagsError, NotAChestRadiographError, UnreadableFileError, UsageError
 from cxreport.model.manifest import DistanceLimits
 from cxreport.model.session import Model
-from cxreport.reading import batches
+from cxreport.reading import network_input
 from cxreport.reading.study import read_studies
 from cxreport.types import Encoding, Failure, Position, Report, Study, View, ViewInfo
 
@@ -72,7 +72,7 @@ def test_stages_are_timed_and_pixels_dropped(model) -> None:
 @pytest.mark.parametrize("stage", ["network_input", "encode", "make_plan", "decode", "write_report"])
 def test_only_the_culprit_fails(model, monkeypatch, stage) -> None:
     """A stage that fails whenever study "b" is in its batch; "b" is the white one, the others are black."""
-    module = batches if stage == "network_input" else pipeline
+    module = network_input if stage == "network_input" else pipeline
     honest = getattr(module, stage)
     white = next(generate(model, [study("b", 255)])).tags[0].probability
 

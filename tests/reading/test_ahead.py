@@ -12,10 +12,9 @@ import pytest
 from command_line import start, timeless
 
 from cxreport.errors import ReaderEndedError
-from cxreport.reading import ahead, batches
+from cxreport.reading import ahead, batches, network_input
 from cxreport.reading import workers as worker_processes
 from cxreport.reading.ahead import default_workers, read_ahead
-from cxreport.reading.network_input import network_input
 from cxreport.reading.study import ReadOptions, read_studies
 from cxreport.reading.workers import map_ahead
 from cxreport.types import Failure, InputShape, Study
@@ -90,7 +89,9 @@ def test_a_study_that_ends_its_reader_is_the_only_one_to_fail(generate, mixed, m
 @pytest.mark.parametrize("is_ahead", [False, True])
 def test_a_study_is_preprocessed_once(phantoms, monkeypatch, channels, is_ahead) -> None:
     calls = []
-    monkeypatch.setattr(batches, "network_input", lambda *rest: calls.append(rest) or network_input(*rest))
+    monkeypatch.setattr(
+        "cxreport.reading.network_input.network_input", lambda *rest: calls.append(rest) or network_input(*rest)
+    )
     shape = InputShape(SIZE, channels)
     studies = read(phantoms, 0, channels) if is_ahead else list(read_studies([phantoms]))
     (batch,) = batches.preprocessed_batches(studies, shape, 100)
