@@ -73,6 +73,12 @@ def test_tags_are_fixed_in_order():
 
 
 @pytest.mark.parametrize("tag", LEXICON.reporting_tags)
+def test_every_tag_is_an_abnormality_or_none(tag):
+    """In ``[classes]`` or ``[no_finding]``: else a text that states it would still say No Finding."""
+    assert bool(label(LEXICON.plain_sentence(tag))["No Finding"]) == (tag in LEXICON.no_finding_tags)
+
+
+@pytest.mark.parametrize("tag", LEXICON.reporting_tags)
 def test_a_plain_sentence_states_its_tag_alone(tag):
     assert LEXICON.affirmed(LEXICON.plain_sentence(tag)) == {tag}
     labels = {name for name, value in label(LEXICON.plain_sentence(tag)).items() if value}
