@@ -89,9 +89,8 @@ def test_a_study_that_ends_its_reader_is_the_only_one_to_fail(generate, mixed, m
 @pytest.mark.parametrize("is_ahead", [False, True])
 def test_a_study_is_preprocessed_once(phantoms, monkeypatch, channels, is_ahead) -> None:
     calls = []
-    monkeypatch.setattr(
-        "cxreport.reading.network_input.network_input", lambda *rest: calls.append(rest) or network_input(*rest)
-    )
+    original = network_input.network_input
+    monkeypatch.setattr(network_input, "network_input", lambda *rest: calls.append(rest) or original(*rest))
     shape = InputShape(SIZE, channels)
     studies = read(phantoms, 0, channels) if is_ahead else list(read_studies([phantoms]))
     (batch,) = batches.preprocessed_batches(studies, shape, 100)
