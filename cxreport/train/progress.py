@@ -1,4 +1,4 @@
-"""How training tells what it does: the library reports, the command line shows."""
+"""Progress of a training: protocol of its listeners, and the log of the run folder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 
 class Progress(Protocol):
-    """Receives progress; never asked for anything."""
+    """Listener to the steps and epochs of a training."""
 
     def step(self, stage: str, done: int, total: int, loss: float) -> None:
         """One optimiser step of a stage is done."""
@@ -21,7 +21,7 @@ LOG_FILE = "log.jsonl"
 
 
 class RunLog:
-    """Keeps the figures of every epoch in `LOG_FILE` of the run folder and passes them on."""
+    """Log of a run: writes the figures of every epoch to `LOG_FILE` and passes all on."""
 
     def __init__(self, run: Path, progress: Progress) -> None:
         self._path = run / LOG_FILE

@@ -1,9 +1,9 @@
-"""A recipe from data to a run folder that `export` turns into a bundle.
+"""A recipe from data to a run folder, which `train.export` turns into a bundle.
 
 1. encoder and tag head on labelled images;
-2. a network that writes, from the encoder's patch features (`reports_recipe`, `captions_recipe`);
+2. a network that writes, from the encoder's patch features (`report_stages`, `caption_stages`);
 3. where the recipe has ``[joint]``, the space that images and texts share;
-4. the distance that tells images unlike the training images.
+4. the distance by which images unlike the training images are recognised.
 """
 
 from __future__ import annotations
@@ -14,15 +14,13 @@ from pathlib import Path
 
 from cxreport.errors import TrainingError
 from cxreport.text.lexicon import LEXICON_FILE, packaged
-from cxreport.train.captions import train_captions
+from cxreport.train.caption_stages import train_captions
 from cxreport.train.config import TrainConfig, load_config, parse_config
-from cxreport.train.data.features import FEATURES_FILE
 from cxreport.train.networks.build import check_encoder
-from cxreport.train.networks.typicality import LIMITS_FILE, TYPICALITY_FILE
 from cxreport.train.progress import Progress, RunLog
-from cxreport.train.reports import train_reports
+from cxreport.train.report_stages import train_reports
+from cxreport.train.run_folder import CONFIG_FILE, FEATURES_FILE, LIMITS_FILE, TYPICALITY_FILE, weights_file
 
-CONFIG_FILE = "config.toml"
 _ARCHITECTURE = re.compile(r"^architecture\s*=.*\n", re.MULTILINE)
 
 
@@ -42,7 +40,7 @@ def train(
         run: folder of checkpoints, the log and, at the end, ``run.json``.
         progress: told of steps and epochs.
         architecture: in place of the recipe's.
-        encoder_run: a run of the same ``[encoder]`` whose encoder is taken instead of training one.
+        encoder_run: a run of the same ``[encoder]`` to copy the encoder from, instead of training one.
 
     Raises:
         TrainingError: data are missing, the recipe is wrong, or the run belongs to another recipe.
@@ -57,7 +55,7 @@ def train(
     except (OSError, ValueError) as error:
         raise TrainingError(f"{config_path}: {error}") from error
     if encoder_run is not None:
-        _take_encoder(config, encoder_run, run)
+        _copy_encoder(config, encoder_run, run)
     log = RunLog(run, progress)
     try:
         (train_captions if config.pairing == "captions" else train_reports)(config, data_root, run, log)
@@ -79,14 +77,14 @@ def _claim(run: Path, recipe: str) -> None:
             raise TrainingError(f"{run}: holds a run of another {kind}.", hint="Name a new run folder with --out.")
 
 
-def _take_encoder(config: TrainConfig, source: Path, run: Path) -> None:
+def _copy_encoder(config: TrainConfig, source: Path, run: Path) -> None:
     """Copy the encoder of another run."""
     try:
-        other = load_config(source / CONFIG_FILE)
-        if (other.encoder, other.data, other.pairing) != (config.encoder, config.data, config.pairing):
+        twin = load_config(source / CONFIG_FILE)
+        if (twin.encoder, twin.data, twin.pairing) != (config.encoder, config.data, config.pairing):
             raise TrainingError(f"{source}: its recipe trains another encoder, or on other data.")
-        shutil.copyfile(source / "encoder.pt", run / "encoder.pt")
-        for name in (FEATURES_FILE, TYPICALITY_FILE, LIMITS_FILE):  # what depends on the encoder and the images alone
+        shutil.copyfile(source / weights_file("encoder"), run / weights_file("encoder"))
+        for name in (FEATURES_FILE, TYPICALITY_FILE, LIMITS_FILE):  # depend on the encoder and the images alone
             if (source / name).exists():
                 shutil.copyfile(source / name, run / name)
     except (OSError, ValueError) as error:

@@ -23,15 +23,16 @@ from cxreport.model.choices import Architecture
 from cxreport.model.manifest import DecodingDefaults, DistanceLimits, EvidenceModel, ReportingTag, Tag
 from cxreport.text.vocabulary import END, FULL_STOP, NEXT_SECTION, PAD, SPECIAL_WORDS
 from cxreport.train.config import JointConfig
+from cxreport.train.data.joint_data import JointData, JointImages, JointTexts
 from cxreport.train.export.bundle import BundleDescription, write_bundle
 from cxreport.train.export.parity import Networks
-from cxreport.train.fit.joint import JointData, JointImages, JointTexts, new_space
+from cxreport.train.fit.joint import new_space
+from cxreport.train.fit.typicality import fit_typicality
 from cxreport.train.networks.captioner import Captioner, CaptionerSizes, make_captioner
-from cxreport.train.networks.decoder import Decoder, DecoderSizes
+from cxreport.train.networks.decoder import Decoder, DecoderSizes, StudyInput, TopicInput
 from cxreport.train.networks.encoder import Encoder
 from cxreport.train.networks.encoders.vgg19 import Vgg19
 from cxreport.train.networks.joint import JointSpace, joint_features
-from cxreport.train.networks.typicality import fit_typicality
 from cxreport.types import Detail
 
 FOLDER = DATA / "tiny_bundle"
@@ -283,7 +284,8 @@ def _loss(decoder: Decoder, outlines: list[list[Sentence]]) -> Tensor:
     shown = plans.amax(1) * (torch.rand(batch, tags) * 0.5 + 0.5)
     patches, has_image = torch.randn(batch, 4, decoder.sizes.patch_dim), (torch.rand(batch) < 0.5).float()
     unusual = torch.randn(batch, tags)
-    topics, stops, nexts = decoder.topics(patches, has_image, shown, unusual, plans, details, sections)
+    study = StudyInput(patches, has_image, shown, unusual)
+    topics, stops, nexts = decoder.topics(study, TopicInput(plans, details, sections))
     real = stop >= 0
     words = nn.utils.rnn.pad_sequence(texts, batch_first=True, padding_value=PAD)
     return (

@@ -12,6 +12,7 @@ from training_data import make_nih, make_openi, write_recipe  # noqa: E402
 
 from cxreport.datasets import nih, openi  # noqa: E402
 from cxreport.errors import TrainingError  # noqa: E402
+from cxreport.model.choices import Architecture  # noqa: E402
 from cxreport.text import lexicon  # noqa: E402
 from cxreport.text.vocabulary import NO_WORD, PAD  # noqa: E402
 from cxreport.train.config import CaptionerConfig, load_config  # noqa: E402
@@ -20,10 +21,10 @@ from cxreport.train.data import targets as text  # noqa: E402
 from cxreport.train.data.pseudo_pairs import nih_vector, pseudo_pairs, stand_ins  # noqa: E402
 from cxreport.train.data.tensors import Images  # noqa: E402
 from cxreport.train.data.variants import plainer  # noqa: E402
-from cxreport.train.fit.captioner import CaptionTask, report_words  # noqa: E402
+from cxreport.train.fit.captioner import CaptionData, CaptionTask, report_words  # noqa: E402
 from cxreport.train.fit.metrics import auc, auc_per_tag  # noqa: E402
 from cxreport.train.networks.captioner import CaptionerSizes, Unrolled, make_captioner  # noqa: E402
-from cxreport.train.networks.decoder import Decoder, DecoderSizes, State  # noqa: E402
+from cxreport.train.networks.decoder import Decoder, DecoderSizes, State, StudyInput, TopicInput  # noqa: E402
 from cxreport.train.networks.encoder import Encoder  # noqa: E402
 from cxreport.train.networks.encoders.vgg19 import Vgg19  # noqa: E402
 from cxreport.types import Detail  # noqa: E402
@@ -266,19 +267,26 @@ def test_findings_that_tags_speak_for():
 def _step(attends, **changes):
     """A sentence step of an untrained decoder; what is changed is drawn anew."""
     torch.manual_seed(1)
-    decoder = Decoder(DecoderSizes(5, 9, patch_dim=6, hidden=8, word_dim=4, attention=4, top_tags=3, attends=attends))
-    decoder.eval()
-    inputs = {
+    sizes = DecoderSizes(
+        tags=5,
+        words=9,
+        patch_dim=6,
+        hidden=8,
+        word_dim=4,
+        attention=4,
+        top_tags=3,
+        attends_to=Architecture(attends).row.attends_to,
+    )
+    decoder = Decoder(sizes).eval()
+    study = {
         "patches": torch.randn(2, 4, 6),
         "has_image": torch.ones(2),
         "tags": torch.rand(2, 5),
         "unusual": torch.randn(2, 5),
-        "plan": torch.zeros(2, 5),
-        "detail": torch.zeros(2, len(Detail)),
-        "section": torch.zeros(2, dtype=torch.int64),
     }
+    topic = TopicInput(torch.zeros(2, 5), torch.zeros(2, len(Detail)), torch.zeros(2, dtype=torch.int64))
     with torch.inference_mode():
-        return decoder.sentence(**inputs | changes, state=State(torch.ones(2, 8), torch.ones(2, 8)))
+        return decoder.sentence(StudyInput(**study | changes), topic, State(torch.ones(2, 8), torch.ones(2, 8)))
 
 
 @pytest.mark.parametrize(
@@ -334,8 +342,15 @@ def test_looking_at_some_patches_alone_costs(rows, penalty):
     config = CaptionerConfig(doubly_stochastic=0.5)
     vocabulary = ("<pad>", "<end>", "<unk>", *words, "e")
     images = Images(torch.zeros(1, 4, 3), lambda _: [0])
-    task = CaptionTask(config, module, vocabulary, images, [[words]], (torch.zeros(1, 4, 3), [words]))
-    (loss,) = task.losses(np.random.default_rng(0))
+    data = CaptionData(
+        vocabulary=vocabulary,
+        images=images,
+        texts=[[words]],
+        val_patches=torch.zeros(1, 4, 3),
+        val_texts=[words],
+    )
+    task = CaptionTask(config, module, data)
+    (loss,) = map(task.loss, task.batches(np.random.default_rng(0)))
     assert float(loss) == pytest.approx(np.log(8) + 0.5 * penalty, abs=1e-5)
     assert task.measure() == {"val_words": round(float(np.log(8)), 4)}  # the penalty is for training alone
 
@@ -360,9 +375,9 @@ def test_start_words_and_states_of_captioners():
         patches, words = torch.randn(3, 4, 6), torch.randint(3, 9, (3, 5))
         words[2, 2:] = PAD  # texts of 5, 5 and 2 words
         unrolled = captioner.words(patches, words)
-        assert (unrolled.looked is not None) is captioner.attends is attends
+        assert (unrolled.attention is not None) is captioner.attends is attends
         steps, weights, last = [], [], torch.full((3,), NO_WORD)
-        seen, state = captioner.seen(patches), captioner.start(3)
+        seen, state = captioner.items(patches), captioner.start(3)
         for t in range(5):  # a word at a time comes to the same
             logits, attention, state = captioner(seen, last, state)
             alive = words[:, t] != PAD
@@ -371,9 +386,9 @@ def test_start_words_and_states_of_captioners():
             last = words[:, t]
         assert torch.equal(unrolled.targets, words.T[words.T != PAD])
         assert torch.allclose(unrolled.logits, torch.cat(steps), atol=1e-5)
-        if unrolled.looked is not None:
+        if unrolled.attention is not None:
             mean = torch.stack(weights).sum(0) / torch.tensor([[5.0], [5.0], [2.0]])
-            assert torch.allclose(unrolled.looked, mean, atol=1e-5)
+            assert torch.allclose(unrolled.attention, mean, atol=1e-5)
 
 
 @pytest.mark.parametrize("architecture", ["cnn-rnn", "soft-attention"])

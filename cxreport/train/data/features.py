@@ -1,4 +1,4 @@
-"""Patch features and logits of the images that reports are written from, kept in the run folder."""
+"""Patch features and logits of the images that go with reports, in a file of the run folder."""
 
 from __future__ import annotations
 
@@ -11,24 +11,28 @@ import torch
 from torch import Tensor
 
 from cxreport.train.data.evidence import Adapter, calibrate
-from cxreport.train.fit import checkpoints
-from cxreport.train.fit.encoder import EncoderData, encode_all
-from cxreport.train.networks.encoder import Encoder
+from cxreport.train.data.images import ImageSplits
+from cxreport.train.networks.encoder import Encoder, encode_all
+from cxreport.train.run_folder import FEATURES_FILE, save_tensors
 from cxreport.types import Floats
-
-FEATURES_FILE = "features.pt"
 
 
 @dataclass(frozen=True, eq=False)
 class ImageFeatures:
-    """Patch features (., P, D) in half precision and logits (., T) of the val images and of some train images."""
+    """Patch features (., P, D) in half precision and logits (., T) of the val images and a sample of train images."""
 
     chosen: Tensor
-    """Indices of the train images."""
+    """Indices of the sample, as the file calls them."""
     patches: Tensor
     logits: Tensor
     val_patches: Tensor
     val_logits: Tensor
+
+    @property
+    def sample(self) -> list[int]:
+        """Indices of the train images in the order of their features."""
+        indices: list[int] = self.chosen.tolist()
+        return indices
 
     def calibrated(self, encoder: Encoder, labels: Floats) -> tuple[ImageFeatures, Adapter]:
         """Calibrate the tag head on the val images.
@@ -38,16 +42,16 @@ class ImageFeatures:
             labels: (N, T) of the val images.
 
         Returns:
-            The features with calibrated logits, and the calibration.
+            the features with calibrated logits, and the calibration.
         """
-        found = calibrate(self.val_logits.numpy(), labels)
-        slope, bias = torch.from_numpy(np.diag(found.weights).copy()), torch.from_numpy(found.bias)
+        scaling = calibrate(self.val_logits.numpy(), labels)
+        slope, bias = torch.from_numpy(np.diag(scaling.weights).copy()), torch.from_numpy(scaling.bias)
         encoder.calibrate(slope, bias)
-        return replace(self, logits=self.logits * slope + bias, val_logits=self.val_logits * slope + bias), found
+        return replace(self, logits=self.logits * slope + bias, val_logits=self.val_logits * slope + bias), scaling
 
 
 def described_head(tags: tuple[str, ...], calibration: Adapter) -> dict[str, Any]:
-    """What the run file says of a calibrated tag head."""
+    """A calibrated tag head, as the run file has it."""
     slope, bias = (values.astype(float).tolist() for values in (np.diag(calibration.weights), calibration.bias))
     return {
         "tags": list(tags),
@@ -56,23 +60,23 @@ def described_head(tags: tuple[str, ...], calibration: Adapter) -> dict[str, Any
     }
 
 
-def image_features(encoder: Encoder, images: EncoderData, most: int, seed: int, run: Path) -> ImageFeatures:
-    """Encode all val images and ``most`` of the train images, or read what an earlier start has encoded.
+def image_features(encoder: Encoder, images: ImageSplits, most: int, seed: int, run: Path) -> ImageFeatures:
+    """Encode all val images and a sample of the train images, or read the features of an earlier start.
 
     Args:
         encoder: trained, not yet calibrated.
         images: of the recipe.
-        most: train images.
-        seed: of the choice.
-        run: folder that keeps the features.
+        most: size of the sample.
+        seed: of the sample.
+        run: the run folder.
     """
-    chosen = torch.from_numpy(np.random.default_rng(seed).permutation(len(images.train))[:most])
+    sample = torch.from_numpy(np.random.default_rng(seed).permutation(len(images.train))[:most])
     path = run / FEATURES_FILE
     if path.exists():
-        kept = ImageFeatures(**torch.load(path, weights_only=True))
-        if torch.equal(kept.chosen, chosen) and len(kept.val_logits) == len(images.val):
-            return kept
-    patches, logits = encode_all(encoder, images.train.pixels[chosen.numpy()])
-    features = ImageFeatures(chosen, patches, logits, *encode_all(encoder, images.val.pixels))
-    checkpoints.save(dict(vars(features)), path)
+        features = ImageFeatures(**torch.load(path, weights_only=True))
+        if torch.equal(features.chosen, sample) and len(features.val_logits) == len(images.val):
+            return features
+    patches, logits = encode_all(encoder, images.train.pixels[sample.numpy()])
+    features = ImageFeatures(sample, patches, logits, *encode_all(encoder, images.val.pixels))
+    save_tensors(dict(vars(features)), path)
     return features

@@ -1,18 +1,20 @@
-"""Images and reports to what the joint space is learned from."""
+"""Images, reports and sentences with shared labels: what the joint space is learned from."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from cxreport.datasets.nih import LabelledImages
 from cxreport.datasets.openi import OpeniReport
 from cxreport.text import lexicon
 from cxreport.text.tokens import tokenise
-from cxreport.train.fit.joint import JointData, JointImages, JointTexts, text_words
+from cxreport.text.vocabulary import PAD, UNK
 from cxreport.train.networks.encoder import Encoder, to_input
 from cxreport.train.networks.joint import joint_features
 from cxreport.types import Floats
@@ -22,18 +24,59 @@ _LEAST = 3  # reports that have a word
 _BATCH = 32
 
 LabelsOf = Callable[[OpeniReport, Collection[str], bool], Collection[str]]
-"""A report, the reporting tags that a text of it states, and whether that is the whole -> labels of the images."""
+"""A report, the reporting tags that a text of it states, and whether the text is all of it -> labels of the images."""
 
 
-def nih_labels(_report: OpeniReport, stated: Collection[str], _whole: bool) -> Collection[str]:
+@dataclass(frozen=True, eq=False)
+class JointImages:
+    """N images: features (N, F), patches (N, P, D) in half precision, labels (N, T)."""
+
+    features: Tensor
+    patches: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class JointTexts:
+    """M texts: word ids (M, L) padded with `PAD`, labels (M, T) that they state."""
+
+    words: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class JointData:
+    """Images, whole reports, sentences that state something, and the labels' names."""
+
+    train: JointImages
+    val: JointImages
+    reports: JointTexts
+    sentences: JointTexts
+    names: Tensor
+    """(T, L) word ids."""
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ReportTexts:
+    """Reports in the terms of the images' labels."""
+
+    reports: Sequence[OpeniReport]
+    """Of the train split."""
+    vocabulary: tuple[str, ...]
+    """Of the writer, and behind it `text_vocabulary`."""
+    labels_of: LabelsOf
+
+
+def nih_labels(_report: OpeniReport, stated: Collection[str], _complete: bool) -> Collection[str]:
     """The NIH findings that stated reporting tags speak for."""
     evidence = lexicon.packaged().nih_findings
     return {finding for tag in stated for finding in evidence.get(tag, ())}
 
 
-def mesh_labels(report: OpeniReport, stated: Collection[str], whole: bool) -> Collection[str]:
-    """The MeSH headings of a whole report; of a part of it those that are stated."""
-    return report.mesh if whole else set(report.mesh) & set(stated)
+def mesh_labels(report: OpeniReport, stated: Collection[str], complete: bool) -> Collection[str]:
+    """The MeSH headings of a complete report; of a sentence of it those that are stated."""
+    return report.mesh if complete else set(report.mesh) & set(stated)
 
 
 def text_vocabulary(
@@ -47,59 +90,62 @@ def text_vocabulary(
 
 @torch.inference_mode()
 def joint_images(encoder: Encoder, images: LabelledImages, most: int, seed: int) -> JointImages:
-    """Encode images, or some of them.
+    """Encode images, or a sample of them.
 
     Args:
         encoder: trained.
         images: with labels.
-        most: how many at most; the patches of an image take 512 kB at 128 px.
-        seed: of the choice.
+        most: size of the sample; the patches of an image take 512 kB at 128 px with VGG-19.
+        seed: of the sample.
     """
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(images))[:most])
+    sample = np.sort(np.random.default_rng(seed).permutation(len(images))[:most])
     features, patches = [], []
-    for start in range(0, len(chosen), _BATCH):
-        rows = chosen[start : start + _BATCH]
-        whole, parts = joint_features(encoder.maps(to_input(images.pixels[rows])))
-        features.append(whole)
-        patches.append(parts.half())
-    return JointImages(torch.cat(features), torch.cat(patches), torch.from_numpy(images.labels[chosen]))
+    for start in range(0, len(sample), _BATCH):
+        rows = sample[start : start + _BATCH]
+        image_features, patch_features = joint_features(encoder.maps(to_input(images.pixels[rows])))
+        features.append(image_features)
+        patches.append(patch_features.half())
+    return JointImages(torch.cat(features), torch.cat(patches), torch.from_numpy(images.labels[sample]))
 
 
-def joint_data(
-    train: JointImages,
-    val: JointImages,
-    tags: tuple[str, ...],
-    reports: Iterable[OpeniReport],
-    vocabulary: tuple[str, ...],
-    labels_of: LabelsOf,
-) -> JointData:
+def joint_data(train: JointImages, val: JointImages, tags: tuple[str, ...], texts: ReportTexts) -> JointData:
     """Put images and texts together.
 
     Args:
         train: images to learn from.
         val: images to measure on.
         tags: names of the labels.
-        reports: of the train split.
-        vocabulary: of the writer, and behind it `text_vocabulary`.
-        labels_of: what a text says in terms of the labels.
+        texts: reports to learn from.
     """
-    index = {word: i for i, word in enumerate(vocabulary)}
+    index = {word: i for i, word in enumerate(texts.vocabulary)}
 
-    def row(report: OpeniReport, stated: Collection[str], is_whole: bool) -> Floats:
-        found = labels_of(report, stated, is_whole)
-        return np.array([tag in found for tag in tags], np.float32)
+    def row(report: OpeniReport, stated: Collection[str], complete: bool) -> Floats:
+        labels = texts.labels_of(report, stated, complete)
+        return np.array([tag in labels for tag in tags], np.float32)
 
-    whole, sentences = [], []
-    for report in reports:
+    reports, sentences = [], []
+    for report in texts.reports:
         sections = report.findings, report.impression
         stated = lexicon.packaged().affirmed_in(sections)
-        whole.append((tokenise(f"{report.findings} {report.impression}"), row(report, stated, True)))
-        for text in (s for part in sections for s in lexicon.split_sentences(part)):
+        reports.append((tokenise(f"{report.findings} {report.impression}"), row(report, stated, True)))
+        for text in (sentence for section in sections for sentence in lexicon.split_sentences(section)):
             labels = row(report, lexicon.packaged().affirmed(text), False)
             if labels.any():
                 sentences.append((tokenise(text)[:_LONGEST_SENTENCE], labels))
-    names = text_words(index, [_name(tag) for tag in tags])
-    return JointData(train, val, _texts(index, whole, tags), _texts(index, sentences, tags), names, tags)
+    return JointData(
+        train=train,
+        val=val,
+        reports=_texts(index, reports, tags),
+        sentences=_texts(index, sentences, tags),
+        names=text_words(index, [_name(tag) for tag in tags]),
+        tags=tags,
+    )
+
+
+def text_words(index: dict[str, int], texts: Sequence[Sequence[str]], longest: int = 128) -> Tensor:
+    """(M, L) ids of tokenised texts, padded with `PAD`."""
+    rows = [torch.tensor([index.get(w, UNK) for w in text[:longest]] or [UNK]) for text in texts]
+    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PAD)
 
 
 def _name(tag: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Paired training: Open-I reports with their own images, tagged by MeSH headings."""
+"""Open-I reports with their own images, tagged by MeSH headings: the data of paired recipes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from cxreport.datasets.openi import OpeniReport, frontal_study, mesh_tags
 from cxreport.errors import TrainingError
 from cxreport.reading.network_input import network_input
 from cxreport.train.config import TrainConfig
+from cxreport.train.data.images import ImageSplits
 from cxreport.train.data.targets import TargetReport
-from cxreport.train.fit.encoder import EncoderData
 from cxreport.types import Study
 
 
 def labelled_images(
     train_reports: list[OpeniReport], val_reports: list[OpeniReport], folder: Path, config: TrainConfig
-) -> EncoderData:
+) -> ImageSplits:
     """The images of both splits under their report's uid, with MeSH headings as tags.
 
     Raises:
@@ -29,10 +29,10 @@ def labelled_images(
     tags = mesh_tags(train_reports, config.data.mesh_least)
     if not tags:
         raise TrainingError(f"{folder}: no MeSH heading in {config.data.mesh_least} reports (data.mesh_least).")
-    images = [_read(reports, folder, tags, config.encoder.size) for reports in (train_reports, val_reports)]
-    if not images[0] or not len(images[0]):
+    train, val = (_read(reports, folder, tags, config.encoder.size) for reports in (train_reports, val_reports))
+    if not len(train):
         raise TrainingError(f"{folder}/images: none of the train reports' images is there.")
-    return EncoderData(tags, images[0], None, images[1])
+    return ImageSplits(tags=tags, train=train, small=None, val=val)
 
 
 def _read(reports: list[OpeniReport], folder: Path, tags: tuple[str, ...], size: int) -> LabelledImages:
@@ -58,6 +58,6 @@ def own_images(reports: list[TargetReport], names: list[str]) -> Callable[[np.ra
 
 
 def report_targets(reports: list[TargetReport], names: tuple[str, ...], tags: tuple[str, ...]) -> NDArray[np.float32]:
-    """(N, R): what the reports of images named by uid affirm."""
+    """(N, R) reporting tags that the reports of images, named by uid, affirm."""
     affirmed = {str(r.uid): r.tags for r in reports}
     return np.array([[t in affirmed.get(n, frozenset()) for t in tags] for n in names], np.float32)

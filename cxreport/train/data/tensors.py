@@ -1,4 +1,4 @@
-"""Reports to tensors: what the decoder sees and has to write."""
+"""Reports as tensors: inputs of the decoder, and the words and decisions that it learns."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from cxreport.text.vocabulary import PAD
 from cxreport.train.config import DecoderConfig
 from cxreport.train.data.targets import ConsensusReport, PlannedSentence, TargetReport, word_ids
+from cxreport.train.networks.decoder import StudyInput, TopicInput
 from cxreport.types import Detail, Floats
 
 _MOST_WEIGHT = 8.0
@@ -39,31 +40,31 @@ class DecoderData:
     tags: tuple[str, ...]
     vocabulary: tuple[str, ...]
     unusual: Mapping[int, Floats] = field(default_factory=dict)
-    """By uid, (R,) how unusual a classifier's evidence is, for the reports that have some."""
+    """By uid, (R,) standard scores of a classifier's evidence, for the reports that have some."""
 
 
 class Batch(NamedTuple):
     """B reports of at most S sentences of at most T words, on images of P patches."""
 
-    patches: Tensor  # (B, P, D)
-    has_image: Tensor  # (B,)
-    tags: Tensor  # (B, R)
-    unusual: Tensor  # (B, R)
-    plans: Tensor  # (B, S, R)
-    details: Tensor  # (B, S, D)
-    sections: Tensor  # (B, S) int64
-    words: Tensor  # (B, S, T) int64
-    real: Tensor  # (B, S) bool: there is such a sentence
-    last: Tensor  # (B, S): the report ends here
-    weight: Tensor  # (B, S) of the words: sentences of rare tags count more
+    study: StudyInput
+    sentences: TopicInput
+    """With (B, S) of each."""
+    words: Tensor
+    """(B, S, T) int64, padded with `PAD`"""
+    mask: Tensor
+    """(B, S) bool: sentences, in contrast to padding."""
+    last: Tensor
+    """(B, S) 1 for the last sentence of a report"""
+    weights: Tensor
+    """(B, S) of the words: sentences of rare tags count more"""
 
 
 @dataclass(frozen=True, eq=False)
 class _Row:
-    """A report on its way into a batch."""
+    """Report on its way into a batch."""
 
     sentences: list[PlannedSentence]
-    planned: list[tuple[str, int] | None]
+    plans: list[tuple[str, int] | None]
     """Of each sentence the tag that its topic is planned to tell (1) or to deny (-1)."""
     weights: list[float]
     tags: Floats
@@ -73,7 +74,7 @@ class _Row:
 
 
 class Batches:
-    """Makes batches: the order of planned sentences, a classifier's errors, images."""
+    """Batches of reports: the order of planned sentences, a classifier's errors, images."""
 
     def __init__(self, config: DecoderConfig, data: DecoderData, images: Images | None, patch_dim: int) -> None:
         self.config, self.data, self.images, self.patch_dim = config, data, images, patch_dim
@@ -84,7 +85,7 @@ class Batches:
     def make(
         self, reports: list[TargetReport], pictures: list[int], rng: np.random.Generator, noise: bool = True
     ) -> Batch:
-        """Put reports together as they were written.
+        """Put reports together as their radiologists wrote them.
 
         Args:
             reports: B of them.
@@ -97,55 +98,77 @@ class Batches:
             denied = self._denied(report, rng)
             sentences = self._order(report, denied, rng) if noise else list(report.sentences)
             weights = [self.weights.get(_kind(s), 1.0) if noise else 1.0 for s in sentences]
-            planned = [(s.tag, 1) if s.tag else (denied[s], -1) if s in denied else None for s in sentences]
-            written = [_plainer(s, rng) for s in sentences] if noise else sentences
+            plans = [(s.tag, 1) if s.tag else (denied[s], -1) if s in denied else None for s in sentences]
+            targets = [_plainer(s, rng) for s in sentences] if noise else sentences
             tags, unusual = self._tags(report, rng, noise), self._unusual(report, rng, noise)
-            rows.append(_Row(written, planned, weights, tags, unusual))
+            rows.append(_Row(sentences=targets, plans=plans, weights=weights, tags=tags, unusual=unusual))
         return self._assemble(rows, pictures)
 
     def make_planned(self, reports: list[ConsensusReport], pictures: list[int]) -> Batch:
         """Put reports together whose sentences are laid out as inference plans them."""
         rows = []
         for report in reports:
-            planned = [(s.tag, 1) if s.tag else (s.denied[0], -1) if s.denied else None for s in report.sentences]
-            weights, plan = [1.0] * len(planned), report.plan
-            rows.append(_Row(list(report.sentences), planned, weights, plan.positive, plan.unusual))
+            plans = [(s.tag, 1) if s.tag else (s.denied[0], -1) if s.denied else None for s in report.sentences]
+            rows.append(
+                _Row(
+                    sentences=list(report.sentences),
+                    plans=plans,
+                    weights=[1.0] * len(plans),
+                    tags=report.plan.positive,
+                    unusual=report.plan.unusual,
+                )
+            )
         return self._assemble(rows, pictures)
 
     def _assemble(self, rows: list[_Row], pictures: list[int]) -> Batch:
-        r, longest = len(self.data.tags), max(len(row.sentences) for row in rows)
-        plans, details = torch.zeros(len(rows), longest, r), torch.zeros(len(rows), longest, len(Detail))
-        sections = torch.zeros(len(rows), longest, dtype=torch.int64)
-        last, weight = torch.zeros(len(rows), longest), torch.ones(len(rows), longest)
-        real = torch.zeros(len(rows), longest, dtype=torch.bool)
-        ids: list[list[int]] = []
+        shape = len(rows), max(len(row.sentences) for row in rows)
+        sentences = TopicInput(
+            plan=torch.zeros(*shape, len(self.data.tags)),
+            detail=torch.zeros(*shape, len(Detail)),
+            section=torch.zeros(shape, dtype=torch.int64),
+        )
+        mask, last, weights = torch.zeros(shape, dtype=torch.bool), torch.zeros(shape), torch.ones(shape)
         for b, row in enumerate(rows):
             count = len(row.sentences)
-            for s, (sentence, planned) in enumerate(zip(row.sentences, row.planned, strict=True)):
-                sections[b, s] = int(sentence.impression)
-                details[b, s] = torch.tensor([float(d in sentence.details) for d in Detail])
-                if planned is not None:
-                    plans[b, s, self.tags[planned[0]]] = planned[1]
-            weight[b, :count] = torch.tensor(row.weights)
-            real[b, :count] = True
+            self._fill(sentences, b, row)
+            weights[b, :count] = torch.tensor(row.weights)
+            mask[b, :count] = True
             last[b, count - 1] = 1
-            ids += [word_ids(s.words, self.words) for s in row.sentences]
-        words = torch.full((len(rows), longest, max(map(len, ids))), PAD)
-        words[real] = torch.nn.utils.rnn.pad_sequence([torch.tensor(i) for i in ids], True, PAD)
-        tags, unusual = (torch.from_numpy(np.stack([getattr(row, f) for row in rows])) for f in ("tags", "unusual"))
-        patches, has_image = self._patches(pictures)
-        return Batch(patches, has_image, tags, unusual, plans, details, sections, words, real, last, weight)
+        return Batch(
+            study=self._study(rows, pictures),
+            sentences=sentences,
+            words=self._words(rows, mask),
+            mask=mask,
+            last=last,
+            weights=weights,
+        )
+
+    def _fill(self, inputs: TopicInput, b: int, row: _Row) -> None:
+        """Write the plans of a report's sentences."""
+        for s, (sentence, plan) in enumerate(zip(row.sentences, row.plans, strict=True)):
+            inputs.section[b, s] = int(sentence.impression)
+            inputs.detail[b, s] = torch.tensor([float(d in sentence.details) for d in Detail])
+            if plan is not None:
+                tag, sign = plan
+                inputs.plan[b, s, self.tags[tag]] = sign
+
+    def _words(self, rows: list[_Row], mask: Tensor) -> Tensor:
+        """(B, S, T) word ids of the sentences at the places of a mask (B, S)."""
+        ids = [torch.tensor(word_ids(s.words, self.words)) for row in rows for s in row.sentences]
+        words = torch.full((*mask.shape, max(map(len, ids))), PAD)
+        words[mask] = torch.nn.utils.rnn.pad_sequence(ids, True, PAD)
+        return words
 
     def _denied(self, report: TargetReport, rng: np.random.Generator) -> dict[PlannedSentence, str]:
         """Sentences that are planned to deny a tag, and the tag: some of those that deny any."""
-        able = [s for s in report.sentences if s.denied and s.tag is None]
-        chosen = rng.permutation(len(able))[: rng.integers(0, len(self.config.denied) + 1)]
-        return {able[i]: able[i].denied[int(rng.integers(len(able[i].denied)))] for i in chosen}
+        denials = [s for s in report.sentences if s.denied and s.tag is None]
+        sample = rng.permutation(len(denials))[: rng.integers(0, len(self.config.denied) + 1)]
+        return {denials[i]: denials[i].denied[int(rng.integers(len(denials[i].denied)))] for i in sample}
 
     def _order(
         self, report: TargetReport, denied: Collection[PlannedSentence], rng: np.random.Generator
     ) -> list[PlannedSentence]:
-        """As inference plans: what tells a tag, then what has to deny one, then the rest; the planned in any order."""
+        """The order of inference: what tells a tag, then what has to deny one, then the rest; planned ones shuffled."""
         keys = [
             (s.impression, s.tag is None, s not in denied, rng.random() if s.tag or s in denied else i)
             for i, s in enumerate(report.sentences)
@@ -153,7 +176,7 @@ class Batches:
         return [report.sentences[i] for i in sorted(range(len(keys)), key=keys.__getitem__)]
 
     def _tags(self, report: TargetReport, rng: np.random.Generator, noise: bool) -> NDArray[np.float32]:
-        """What the semantic features see: the report's own tags as probabilities, with a classifier's errors."""
+        """(R,) probabilities for the semantic features: the report's own tags, with a classifier's errors."""
         present = np.array([t in report.tags for t in self.data.tags])
         if noise:
             flip = np.where(present, self.config.tag_dropout, self.config.tag_noise)
@@ -162,16 +185,22 @@ class Batches:
         return np.asarray(present * strength, np.float32)
 
     def _unusual(self, report: TargetReport, rng: np.random.Generator, noise: bool) -> Floats:
-        known = self.data.unusual.get(report.uid)
-        if known is None or (noise and rng.random() < _NO_EVIDENCE):
+        unusual = self.data.unusual.get(report.uid)
+        if unusual is None or (noise and rng.random() < _NO_EVIDENCE):
             return np.zeros(len(self.data.tags), np.float32)
-        return known
+        return unusual
 
-    def _patches(self, pictures: list[int]) -> tuple[Tensor, Tensor]:
-        has_image = torch.tensor([float(p >= 0) for p in pictures])
+    def _study(self, rows: list[_Row], pictures: list[int]) -> StudyInput:
         if self.images is None:
-            return torch.zeros(len(pictures), 1, self.patch_dim), has_image
-        return self.images.patches[[max(p, 0) for p in pictures]].float(), has_image
+            patches = torch.zeros(len(pictures), 1, self.patch_dim)
+        else:
+            patches = self.images.patches[[max(picture, 0) for picture in pictures]].float()
+        return StudyInput(
+            patches=patches,
+            has_image=torch.tensor([float(picture >= 0) for picture in pictures]),
+            tags=torch.from_numpy(np.stack([row.tags for row in rows])),
+            unusual=torch.from_numpy(np.stack([row.unusual for row in rows])),
+        )
 
 
 def _plainer(sentence: PlannedSentence, rng: np.random.Generator) -> PlannedSentence:
@@ -183,12 +212,12 @@ def _plainer(sentence: PlannedSentence, rng: np.random.Generator) -> PlannedSent
 
 
 def _kind(sentence: PlannedSentence) -> tuple[str | tuple[str, ...], bool]:
-    """What a sentence tells, or denies, and in which section."""
+    """Tag that a sentence tells, or tags that it denies, and whether in the Impression."""
     return sentence.tag or sentence.denied, sentence.impression
 
 
 def _sentence_weights(reports: list[TargetReport], power: float) -> dict[tuple[str | tuple[str, ...], bool], float]:
     """Weight of each kind of planned sentence: (most frequent / its own count) ** power, at most `_MOST_WEIGHT`."""
     counts = Counter(_kind(s) for r in reports for s in r.sentences if s.tag or s.denied)
-    most = max((n for (told, _), n in counts.items() if isinstance(told, str)), default=1)
+    most = max((n for (tags, _), n in counts.items() if isinstance(tags, str)), default=1)
     return {kind: min(_MOST_WEIGHT, max(1.0, most / n) ** power) for kind, n in counts.items()}

@@ -1,21 +1,12 @@
-"""Half precision for the big weights: in graphs, and in networks that are to be what their graphs are."""
+"""Half precision for the big weights of graphs."""
 
 from __future__ import annotations
-
-import copy
-import math
-from collections.abc import Sequence
-from typing import TypeVar
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
-from torch import nn
 
-_M = TypeVar("_M", bound=nn.Module)
-
-_BIG = 256
-"""Weights of fewer elements, and all vectors, stay in single precision."""
+from cxreport.train.networks.rounding import is_big
 
 
 def halve(model: onnx.ModelProto) -> None:
@@ -24,7 +15,7 @@ def halve(model: onnx.ModelProto) -> None:
     ONNX Runtime folds the casts when it loads the graph, so that it computes in single precision.
     """
     for initializer in model.graph.initializer:
-        if initializer.data_type != TensorProto.FLOAT or not _is_big(initializer.dims):
+        if initializer.data_type != TensorProto.FLOAT or not is_big(initializer.dims):
             continue
         name = initializer.name
         half = numpy_helper.to_array(initializer).astype(np.float16)
@@ -40,16 +31,3 @@ def restore(model: onnx.ModelProto) -> None:
         half = halves[cast.input[0]]
         half.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(half).astype(np.float32), cast.output[0]))
         model.graph.node.remove(cast)
-
-
-def rounded(module: _M) -> _M:
-    """A copy of a module with the weights that `halve` leaves."""
-    twin = copy.deepcopy(module).eval()
-    for weights in (*twin.parameters(), *twin.buffers()):
-        if _is_big(weights.shape):
-            weights.data = weights.data.half().float()
-    return twin
-
-
-def _is_big(shape: Sequence[int]) -> bool:
-    return len(shape) > 1 and math.prod(shape) >= _BIG

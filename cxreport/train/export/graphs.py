@@ -1,4 +1,4 @@
-"""The networks as ONNX graphs: traced, their big weights stored in half precision, inputs and outputs declared."""
+"""The networks as ONNX graphs: traced, big weights stored in half precision, inputs and outputs declared."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from cxreport.model.signatures import Port, Signature
 from cxreport.train.export.fp16 import halve
 from cxreport.train.networks.captioner import Captioner
-from cxreport.train.networks.decoder import Decoder, State
+from cxreport.train.networks.decoder import Decoder, State, StudyInput, TopicInput
 from cxreport.train.networks.encoder import Encoder
 from cxreport.train.networks.joint import JointSpace, joint_features
 from cxreport.train.networks.typicality import Typicality
@@ -79,21 +79,11 @@ class SentenceGraph(nn.Module):
         super().__init__()
         self.step = decoder.sentence
 
-    def forward(
-        self,
-        patches: Tensor,
-        has_image: Tensor,
-        tags: Tensor,
-        unusual: Tensor,
-        plan: Tensor,
-        detail: Tensor,
-        section: Tensor,
-        hidden: Tensor,
-        cell: Tensor,
-    ) -> tuple[Tensor, ...]:
-        """As `SentenceStep.forward`."""
-        out = self.step(patches, has_image, tags, unusual, plan, detail, section, State(hidden, cell))
-        return out.topic, out.stop.sigmoid(), out.section.sigmoid(), out.attention, *out.state
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """As `SentenceStep.forward`, with the fields of its inputs one after the other."""
+        study, sentence, state = StudyInput(*inputs[:4]), TopicInput(*inputs[4:7]), State(*inputs[7:])
+        output = self.step(study, sentence, state)
+        return output.topic, output.stop.sigmoid(), output.section.sigmoid(), output.attention, *output.state
 
 
 class WordGraph(nn.Module):
@@ -118,7 +108,7 @@ class CaptionGraph(nn.Module):
 
     def forward(self, patches: Tensor, word: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, ...]:
         """As `Captioner.forward`, but from patch features."""
-        logits, attention, state = self.step(self.step.seen(patches), word, State(hidden, cell))
+        logits, attention, state = self.step(self.step.items(patches), word, State(hidden, cell))
         return logits.log_softmax(1), *([] if attention is None else [attention]), *state
 
 
@@ -126,7 +116,7 @@ def make_graph(module: nn.Module, signature: Signature) -> bytes:
     """Trace a module and serialise it, the same bytes for the same weights.
 
     Args:
-        module: one of this file's.
+        module: one of this module's, or a text encoder.
         signature: names and shapes of its inputs and outputs.
     """
     dynamic = {p.name: {i: d for i, d in enumerate(p.shape) if isinstance(d, str)} for p in _ports(signature)}

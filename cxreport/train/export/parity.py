@@ -19,11 +19,11 @@ from cxreport.model.manifest import Manifest
 from cxreport.model.session import Model
 from cxreport.reading.network_input import network_input
 from cxreport.text.vocabulary import END
-from cxreport.train.export.fp16 import rounded
 from cxreport.train.networks.captioner import Captioner
 from cxreport.train.networks.decoder import Decoder
 from cxreport.train.networks.encoder import Encoder, to_input
 from cxreport.train.networks.joint import JointSpace, joint_features
+from cxreport.train.networks.rounding import rounded
 from cxreport.train.networks.typicality import Typicality
 from cxreport.train.reference.greedy import greedy
 from cxreport.types import Detail, Encoding, Floats, Pixels, Plan

@@ -1,4 +1,4 @@
-"""A finished training run to a bundle: reads the run folder and says what ``model.json`` has to say about it."""
+"""A finished run folder to a bundle, and the description of the run in ``model.json``."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ from cxreport.train.fit.joint import load_space
 from cxreport.train.networks.build import new_captioner, new_decoder, new_encoder
 from cxreport.train.networks.captioner import Captioner
 from cxreport.train.networks.decoder import Decoder
-from cxreport.train.networks.typicality import TYPICALITY_FILE, Typicality
+from cxreport.train.networks.typicality import Typicality
 from cxreport.train.progress import LOG_FILE
-from cxreport.train.reports import RUN_FILE
-from cxreport.train.run import CONFIG_FILE
+from cxreport.train.run_folder import CONFIG_FILE, RUN_FILE, TYPICALITY_FILE
 
 _LICENCE = (
     "Weights trained on Open-I reports (CC BY-NC-ND 4.0) and NIH ChestX-ray14 images: non-commercial research only. "
@@ -39,14 +38,14 @@ _MAX_SENTENCES, _MIN_WORDS = 7, 2
 
 
 def export(run: Path, out: Path) -> dict[str, Any]:
-    """Export a run folder of `recipe.train`.
+    """Export a run folder of `train.run`.
 
     Args:
         run: the folder.
         out: folder of the bundle; the run's log and recipe are copied beside the graphs.
 
     Returns:
-        the measured figures of `export.write_bundle`.
+        the measured figures of `bundle.write_bundle`.
 
     Raises:
         ExportError: the run is not finished, or the bundle fails its checks.

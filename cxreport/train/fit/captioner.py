@@ -1,9 +1,11 @@
-"""To write captions, or whole reports as one sequence, from the patch features of images."""
+"""The captioner's stage: captions, or whole reports as one sequence, from the patch features of images."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -29,65 +31,70 @@ def report_words(report: TargetReport) -> Words:
     return tuple(words)
 
 
+@dataclass(frozen=True, eq=False)
+class CaptionData:
+    """Texts of images, and the vocabulary that they are written in."""
+
+    vocabulary: tuple[str, ...]
+    images: Images
+    """Patch features, and the image that goes with each entry of ``texts``."""
+    texts: Sequence[Sequence[Words]]
+    """Of each entry its texts, one of which is drawn anew each epoch."""
+    val_patches: Tensor
+    """(N, P, D)"""
+    val_texts: Sequence[Words]
+    """N of them."""
+
+
+class CaptionBatch(NamedTuple):
+    """Images and a text of each."""
+
+    patches: Tensor
+    """(B, P, D)"""
+    texts: Sequence[Words]
+
+
 class CaptionTask:
-    """To write a text of each image; an image may have several, one of which is drawn anew each epoch."""
+    """A text of each image, word by word."""
 
-    def __init__(
-        self,
-        config: CaptionerConfig,
-        captioner: Captioner,
-        vocabulary: tuple[str, ...],
-        images: Images,
-        texts: Sequence[Sequence[Words]],
-        val: tuple[Tensor, Sequence[Words]],
-    ) -> None:
-        """Start.
-
-        Args:
-            config: the recipe's ``[captioner]``.
-            captioner: start values.
-            vocabulary: of the texts.
-            images: patch features, and which image goes with which entry of ``texts``.
-            texts: of each entry its texts.
-            val: (N, P, D) patch features and a text each.
-        """
-        self.module, self._config, self._images, self._val = captioner, config, images, val
-        self._index = {word: i for i, word in enumerate(vocabulary)}
-        self._texts = texts
+    def __init__(self, config: CaptionerConfig, captioner: Captioner, data: CaptionData) -> None:
+        self.module, self._config, self._data = captioner, config, data
+        self._index = {word: i for i, word in enumerate(data.vocabulary)}
 
     @property
     def steps(self) -> int:
-        """Batches of an epoch."""
-        return math.ceil(len(self._texts) / self._config.batch)
+        """Number of batches."""
+        return math.ceil(len(self._data.texts) / self._config.batch)
 
-    def losses(self, rng: np.random.Generator) -> Iterator[Tensor]:
+    def batches(self, rng: np.random.Generator) -> Iterator[CaptionBatch]:
         """As `loop.Task` has it; entries that have no image this epoch are passed over."""
-        partner = self._images.partner(rng)
-        chosen = [texts[int(rng.integers(len(texts)))] for texts in self._texts]
-        order = [i for i in rng.permutation(len(self._texts)) if partner[i] >= 0]
+        partners = self._data.images.partner(rng)
+        texts = [texts[int(rng.integers(len(texts)))] for texts in self._data.texts]
+        order = [i for i in rng.permutation(len(texts)) if partners[i] >= 0]
         for start in range(0, len(order), self._config.batch):
             rows = order[start : start + self._config.batch]
-            patches = self._images.patches[[partner[i] for i in rows]].float()
-            yield self._loss(patches, [chosen[i] for i in rows], self._config.label_smoothing)
+            patches = self._data.images.patches[[partners[i] for i in rows]].float()
+            yield CaptionBatch(patches, [texts[i] for i in rows])
+
+    def loss(self, batch: CaptionBatch) -> Tensor:
+        """Cross entropy per word; with attention also the unevenness of its mean over a text (Xu et al., eq. 14)."""
+        loss, attention = self._word_loss(batch, self._config.label_smoothing)
+        if attention is None:
+            return loss
+        return loss + self._config.doubly_stochastic * ((1 - attention * attention.shape[1]) ** 2).mean()
 
     def measure(self) -> dict[str, float]:
         """Mean loss per word on val."""
-        patches, texts = self._val
-        batch = self._config.batch
-        losses = [
-            float(self._loss(patches[i : i + batch].float(), texts[i : i + batch], 0.0, regular=False))
-            for i in range(0, len(texts), batch)
-        ]
+        patches, texts, size = self._data.val_patches, self._data.val_texts, self._config.batch
+        batches = (CaptionBatch(patches[i : i + size].float(), texts[i : i + size]) for i in range(0, len(texts), size))
+        losses = [float(self._word_loss(batch, 0.0)[0]) for batch in batches]
         return {"val_words": round(float(np.mean(losses)), 4)} if losses else {}
 
-    def _loss(self, patches: Tensor, texts: Sequence[Words], smoothing: float, regular: bool = True) -> Tensor:
-        """Cross entropy per word; with attention also how far it is from looking everywhere alike (Xu et al., 14)."""
+    def _word_loss(self, batch: CaptionBatch, smoothing: float) -> tuple[Tensor, Tensor | None]:
+        """Cross entropy per word in the vocabulary, and the mean attention over each text."""
         longest = self._config.max_words
-        ids = [torch.tensor([*(self._index.get(w, UNK) for w in text[:longest]), END]) for text in texts]
+        ids = [torch.tensor([*(self._index.get(w, UNK) for w in text[:longest]), END]) for text in batch.texts]
         words = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True, padding_value=PAD)
-        logits, targets, looked = self.module.words(patches, words)
-        known = targets != UNK
-        loss = F.cross_entropy(logits[known], targets[known], label_smoothing=smoothing)
-        if looked is None or not regular:
-            return loss
-        return loss + self._config.doubly_stochastic * ((1 - looked * looked.shape[1]) ** 2).mean()
+        logits, targets, attention = self.module.words(batch.patches, words)
+        in_vocabulary = targets != UNK
+        return F.cross_entropy(logits[in_vocabulary], targets[in_vocabulary], label_smoothing=smoothing), attention

@@ -1,4 +1,4 @@
-"""Stages 2 to 4: the decoder, from tags alone, with patch features, and on consensus reports."""
+"""The decoder's stages: reports from tags alone, then with patch features, then consensus reports."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from cxreport.train.data.targets import ConsensusReport
 from cxreport.train.data.tensors import Batch, Batches, DecoderData, Images
 from cxreport.train.networks.decoder import Decoder
 
-_MEASURED = 1  # seed of what the measure draws
+_MEASURE_SEED = 1
 
 
 class Losses(NamedTuple):
-    """Of the words, the stop decisions and the sections."""
+    """Losses of the words, the stop decisions and the sections."""
 
     words: Tensor
     stop: Tensor
@@ -30,7 +30,7 @@ class Losses(NamedTuple):
 
 
 class ReportTask:
-    """To write the radiologists' reports, from their own tags, with the patch features of an image or without."""
+    """The radiologists' reports, from their own tags, with the patch features of an image or without."""
 
     def __init__(self, config: DecoderConfig, data: DecoderData, decoder: Decoder, images: Images | None) -> None:
         self.module, self._config, self._data, self._images = decoder, config, data, images
@@ -38,26 +38,30 @@ class ReportTask:
 
     @property
     def steps(self) -> int:
-        """Batches of an epoch."""
+        """Number of batches."""
         return math.ceil(self._length / self._config.batch)
 
     @property
     def _length(self) -> int:
         return len(self._data.train)
 
-    def losses(self, rng: np.random.Generator) -> Iterator[Tensor]:
+    def batches(self, rng: np.random.Generator) -> Iterator[Batch]:
         """As `loop.Task` has it."""
         order = rng.permutation(self._length)
-        partner = self._images.partner(rng) if self._images else [-1] * len(self._data.train)
+        partners = self._images.partner(rng) if self._images else [-1] * len(self._data.train)
         for start in range(0, len(order), self._config.batch):
             rows = order[start : start + self._config.batch]
             hidden = rng.random(len(rows)) < self._config.visual_dropout
-            pictures = [-1 if h else partner[self._report(i)] for i, h in zip(rows, hidden, strict=True)]
-            losses = sentence_losses(self.module, self._batch(rows, pictures, rng), self._config.label_smoothing)
-            yield losses.words + losses.stop + losses.section
+            pictures = [-1 if h else partners[self._report(i)] for i, h in zip(rows, hidden, strict=True)]
+            yield self._batch(rows, pictures, rng)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Sum of the losses of all decisions."""
+        losses = sentence_losses(self.module, batch, self._config.label_smoothing)
+        return losses.words + losses.stop + losses.section
 
     def _report(self, row: int) -> int:
-        """Which train report a row of the epoch is about."""
+        """Index of the train report that a row of the epoch is about."""
         return row
 
     def _batch(self, rows: NDArray[np.int64], pictures: list[int], rng: np.random.Generator) -> Batch:
@@ -65,18 +69,18 @@ class ReportTask:
 
     def measure(self) -> dict[str, float]:
         """Losses on val, from the reports' own tags without an image."""
-        rng, sums = np.random.default_rng(_MEASURED), np.zeros(3)
-        batches = range(0, len(self._data.val), self._config.batch)
-        for i in batches:
-            reports = self._data.val[i : i + self._config.batch]
+        rng, sums = np.random.default_rng(_MEASURE_SEED), np.zeros(3)
+        starts = range(0, len(self._data.val), self._config.batch)
+        for start in starts:
+            reports = self._data.val[start : start + self._config.batch]
             batch = self._batches.make(reports, [-1] * len(reports), rng, noise=False)
-            sums += [float(x) for x in sentence_losses(self.module, batch, 0.0)]
-        words, stop, section = (sums / max(1, len(batches))).round(4)
+            sums += [float(loss) for loss in sentence_losses(self.module, batch, 0.0)]
+        words, stop, section = (sums / max(1, len(starts))).round(4)
         return {"val_words": float(words), "val_stop": float(stop), "val_section": float(section)}
 
 
 class ConsensusTask(ReportTask):
-    """To write consensus reports, planned as inference plans them."""
+    """Consensus reports, planned as inference plans them."""
 
     def __init__(
         self,
@@ -101,46 +105,47 @@ class ConsensusTask(ReportTask):
 
 
 def sentence_losses(decoder: Decoder, batch: Batch, label_smoothing: float) -> Losses:
-    """Losses of a batch of written reports, each per decision."""
-    topics, stop, section = decoder.topics(
-        batch.patches, batch.has_image, batch.tags, batch.unusual, batch.plans, batch.details, batch.sections
-    )
-    real = batch.real.float()
-    logits, targets, rows = unroll_words(decoder, topics[batch.real], batch.words[batch.real])
+    """Losses of a batch of reports under teacher forcing, each a mean over its decisions."""
+    topics, stop, section = decoder.topics(batch.study, batch.sentences)
+    mask = batch.mask.float()
+    logits, targets, rows = unroll_words(decoder, topics[batch.mask], batch.words[batch.mask])
     smoothing = label_smoothing if decoder.training else 0.0
-    known = targets != UNK
-    each = F.cross_entropy(logits[known], targets[known], label_smoothing=smoothing, reduction="none")
-    weight = batch.weight[batch.real][rows[known]]
-    word_loss = (each * weight).sum() / weight.sum()
-    stop_loss = F.binary_cross_entropy_with_logits(stop, batch.last, real)
-    inner = real[:, 1:]  # the section of the next sentence, where there is one
-    next_section = F.binary_cross_entropy_with_logits(section[:, :-1], batch.sections[:, 1:].float(), inner)
-    return Losses(word_loss, stop_loss, next_section if inner.numel() else stop_loss * 0)
+    in_vocabulary = targets != UNK
+    losses = F.cross_entropy(logits[in_vocabulary], targets[in_vocabulary], label_smoothing=smoothing, reduction="none")
+    weights = batch.weights[batch.mask][rows[in_vocabulary]]
+    stop_loss = F.binary_cross_entropy_with_logits(stop, batch.last, mask)
+    following = mask[:, 1:]  # sentences that have one before them, which decides on their section
+    next_sections = batch.sentences.section[:, 1:].float()
+    section_loss = F.binary_cross_entropy_with_logits(section[:, :-1], next_sections, following)
+    return Losses(
+        words=(losses * weights).sum() / weights.sum(),
+        stop=stop_loss,
+        section=section_loss if following.numel() else stop_loss * 0,
+    )
 
 
 def unroll_words(decoder: Decoder, topics: Tensor, words: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Unroll the word LSTM under teacher forcing, leaving out sentences that have ended.
+    """Unroll the word LSTM under teacher forcing, without the sentences that have ended.
 
     Args:
         decoder: whose word LSTM it is.
         topics: (N, hidden).
-        words: (N, T) int64, filled up with `PAD`.
+        words: (N, T) int64, padded with `PAD`.
 
     Returns:
-        logits (L, V), targets (L,) and rows (L,) of the L words that are no filling.
+        logits (L, V), targets (L,) and rows (L,) of the L words that are not padding.
     """
     lengths = (words != PAD).sum(1)
     order = lengths.argsort(descending=True)
     topics, words, lengths = topics[order], words[order], lengths[order]
-    state, before = decoder.start(len(topics)), None
+    state, previous = decoder.start(len(topics)), torch.full_like(words[:, 0], NO_WORD)
     logits, targets, rows = [], [], []
     for t in range(int(lengths[0])):
         alive = int((lengths > t).sum())
         state = type(state)(state.hidden[:alive], state.cell[:alive])
-        previous = torch.full_like(words[:alive, 0], NO_WORD) if before is None else before[:alive]
-        step, state = decoder.word(topics[:alive], previous, state)
-        logits.append(step)
+        word_logits, state = decoder.word(topics[:alive], previous[:alive], state)
+        logits.append(word_logits)
         targets.append(words[:alive, t])
         rows.append(order[:alive])
-        before = words[:, t]
+        previous = words[:, t]
     return torch.cat(logits), torch.cat(targets), torch.cat(rows)

@@ -1,69 +1,36 @@
-"""To put images and texts into one space: contrastively, with all pairs that share a label as positives."""
+"""The joint space's stage: images and texts, contrastively, with all pairs that share a label as positives."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cxreport.text.vocabulary import PAD, UNK
 from cxreport.train.config import JointConfig
+from cxreport.train.data.joint_data import JointData, JointTexts
 from cxreport.train.fit.metrics import auc_per_tag
 from cxreport.train.networks.joint import JointSizes, JointSpace
 
 _TEXTS = 96  # of each kind in a batch
 _LOCAL_TEXTS = 16  # sentences in a batch that single patches have to show
-_NORMAL = 0.3  # how much an image without a label counts against one with some; most images have none
+_NORMAL = 0.3  # weight of an image without a label against one with some; most images have none
 _CONTRAST = 0.2  # weight of the contrastive losses against that of the findings' names
 _LEAST_SPREAD = 0.25  # of a patch channel's deviation at its place, against the usual one
 _EVERY = 4  # images that the patches' deviations are taken from
-
-
-@dataclass(frozen=True, eq=False)
-class JointImages:
-    """N images: features (N, F), patches (N, P, D) in half precision, labels (N, T)."""
-
-    features: Tensor
-    patches: Tensor
-    labels: Tensor
-
-
-@dataclass(frozen=True, eq=False)
-class JointTexts:
-    """M texts: word ids (M, L) filled up with `PAD`, labels (M, T) that they state."""
-
-    words: Tensor
-    labels: Tensor
-
-
-@dataclass(frozen=True, eq=False)
-class JointData:
-    """What is brought together: images, whole reports, sentences that state something, and the labels by name."""
-
-    train: JointImages
-    val: JointImages
-    reports: JointTexts
-    sentences: JointTexts
-    names: Tensor
-    """(T, L) word ids."""
-    tags: tuple[str, ...]
-
-
-def text_words(index: dict[str, int], texts: Sequence[Sequence[str]], longest: int = 128) -> Tensor:
-    """(M, L) ids of tokenised texts, filled up with `PAD`."""
-    rows = [torch.tensor([index.get(w, UNK) for w in text[:longest]] or [UNK]) for text in texts]
-    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PAD)
 
 
 def new_space(config: JointConfig, data: JointData, words: int) -> JointSpace:
     """A joint space that standardises as the train images demand, with start values for the rest."""
     images = data.train
     patches, patch_dim = images.patches.shape[1:]
-    space = JointSpace(_sizes(config, words, images.features.shape[1], patches, patch_dim), len(data.tags))
+    sizes = JointSizes(
+        words=words, features=images.features.shape[1], patches=patches, patch_dim=patch_dim, **_inner_sizes(config)
+    )
+    space = JointSpace(sizes, len(data.tags))
     space.image.feature_mean.copy_(images.features.mean(0))
     space.image.feature_spread.copy_(images.features.std(0) + 1e-3)
     for place in range(patches):
@@ -76,16 +43,31 @@ def new_space(config: JointConfig, data: JointData, words: int) -> JointSpace:
 
 def load_space(config: JointConfig, state: dict[str, Tensor], tags: int) -> JointSpace:
     """A trained joint space."""
-    features, (patches, patch_dim) = len(state["image.feature_mean"]), state["image.patch_mean"].shape
-    words = len(state["text.embedding.weight"])
-    space = JointSpace(_sizes(config, words, features, patches, patch_dim), tags)
+    patches, patch_dim = state["image.patch_mean"].shape
+    sizes = JointSizes(
+        words=len(state["text.embedding.weight"]),
+        features=len(state["image.feature_mean"]),
+        patches=patches,
+        patch_dim=patch_dim,
+        **_inner_sizes(config),
+    )
+    space = JointSpace(sizes, tags)
     space.load_state_dict(state)
     return space.eval()
 
 
-def _sizes(config: JointConfig, words: int, features: int, patches: int, patch_dim: int) -> JointSizes:
-    inner = config.embedding, config.word_dim, config.hidden, config.patch_hidden
-    return JointSizes(words, features, patches, patch_dim, *inner)
+def _inner_sizes(config: JointConfig) -> dict[str, int]:
+    """Sizes that the recipe chooses."""
+    return {name: getattr(config, name) for name in ("embedding", "word_dim", "hidden", "patch_hidden")}
+
+
+class JointBatch(NamedTuple):
+    """Images and texts of a step."""
+
+    images: Tensor
+    """(B,) int64 indices of train images."""
+    reports: JointTexts
+    sentences: JointTexts
 
 
 class JointTask:
@@ -100,52 +82,57 @@ class JointTask:
 
     @property
     def steps(self) -> int:
-        """Batches of an epoch."""
+        """Number of batches."""
         return max(1, len(self._data.train.labels) // self._config.batch)
 
-    def losses(self, rng: np.random.Generator) -> Iterator[Tensor]:
+    def batches(self, rng: np.random.Generator) -> Iterator[JointBatch]:
         """As `loop.Task` has it."""
-        order, images = rng.permutation(len(self._data.train.labels)), self._data.train
+        order, size = rng.permutation(len(self._data.train.labels)), self._config.batch
         for step in range(self.steps):
-            rows = torch.from_numpy(order[step * self._config.batch : (step + 1) * self._config.batch])
-            labels = images.labels[rows]
-            whole, patches = self.module.image(images.features[rows], images.patches[rows].float())
-            names = self.module.text(self._data.names)
-            reports, sentences = (_draw(t, rng) for t in (self._data.reports, self._data.sentences))
-            told = self.module.text(sentences.words)
-            loss = F.binary_cross_entropy_with_logits(self.module.likeness(whole, names), labels)
-            scale, whole_texts = self.module.scale[1].exp(), self.module.text(reports.words)
-            contrast = _contrast(scale * whole @ whole_texts.T, labels, reports.labels)
-            contrast = contrast + _contrast(scale * whole @ told.T, labels, sentences.labels) / 2
-            for texts, stated in ((whole_texts, reports.labels), (told, sentences.labels)):
-                if len(texts):
-                    said = self.module.likeness(texts, names, texts=True)
-                    loss = loss + F.binary_cross_entropy_with_logits(said, stated) / 2
-            yield loss + _CONTRAST * contrast + self._local(patches, labels, names, told, sentences.labels)
+            images = torch.from_numpy(order[step * size : (step + 1) * size])
+            yield JointBatch(images, _draw(self._data.reports, rng), _draw(self._data.sentences, rng))
 
-    def _local(self, patches: Tensor, labels: Tensor, names: Tensor, told: Tensor, stated: Tensor) -> Tensor:
-        """Names and some sentences against single patches."""
-        told, stated = told[:_LOCAL_TEXTS], stated[:_LOCAL_TEXTS]
-        bias = self.module.local_bias
-        of_names = F.binary_cross_entropy_with_logits(_most(patches, names) + bias, labels)
-        if not len(told):
-            return of_names
-        likely = (stated @ bias) / stated.sum(1).clamp(min=1)
+    def loss(self, batch: JointBatch) -> Tensor:
+        """Sum of the losses of findings' names, of likeness to texts, and of single patches."""
+        images, labels = self._data.train, self._data.train.labels[batch.images]
+        embedded, patches = self.module.image(images.features[batch.images], images.patches[batch.images].float())
+        names, sentences = self.module.text(self._data.names), self.module.text(batch.sentences.words)
+        loss = F.binary_cross_entropy_with_logits(self.module.likeness(embedded, names), labels)
+        scale, reports = self.module.scale[1].exp(), self.module.text(batch.reports.words)
+        contrast = _contrast(scale * embedded @ reports.T, labels, batch.reports.labels)
+        contrast = contrast + _contrast(scale * embedded @ sentences.T, labels, batch.sentences.labels) / 2
+        for texts, text_labels in ((reports, batch.reports.labels), (sentences, batch.sentences.labels)):
+            if len(texts):
+                likeness = self.module.likeness(texts, names, texts=True)
+                loss = loss + F.binary_cross_entropy_with_logits(likeness, text_labels) / 2
+        local = self._local_names(patches, labels, names)
+        local_texts, local_labels = sentences[:_LOCAL_TEXTS], batch.sentences.labels[:_LOCAL_TEXTS]
+        if len(local_texts):
+            local = local + self._local_sentences(patches, labels, local_texts, local_labels) / 2
+        return loss + _CONTRAST * contrast + local
+
+    def _local_names(self, patches: Tensor, labels: Tensor, names: Tensor) -> Tensor:
+        """Loss of the findings' names (T, E) against single patches."""
+        return F.binary_cross_entropy_with_logits(_most(patches, names) + self.module.local_bias, labels)
+
+    def _local_sentences(self, patches: Tensor, labels: Tensor, sentences: Tensor, stated: Tensor) -> Tensor:
+        """Loss of sentences (N, E), which state labels (N, T), against single patches."""
+        bias = (stated @ self.module.local_bias) / stated.sum(1).clamp(min=1)
         shared = ((labels @ stated.T) > 0).float()
-        return of_names + F.binary_cross_entropy_with_logits(_most(patches, told) + likely, shared) / 2
+        return F.binary_cross_entropy_with_logits(_most(patches, sentences) + bias, shared)
 
     def measure(self) -> dict[str, float]:
         """Mean AUC of val images ranked by their likeness to the findings' names."""
         val = self._data.val
         if not len(val.labels):
             return {}
-        names, whole = self.module.text(self._data.names), self.module.image.embed(val.features)
+        names, embedded = self.module.text(self._data.names), self.module.image.embed(val.features)
         local = [
             _most(self.module.image.embed_patches(val.patches[i : i + 64].float()), names)
             for i in range(0, len(val.labels), 64)
         ]
         figures = {}
-        for name, scores in (("whole", whole @ names.T), ("local", torch.cat(local))):
+        for name, scores in (("whole", embedded @ names.T), ("local", torch.cat(local))):
             auc = auc_per_tag(scores.numpy(), val.labels.numpy(), self._data.tags)
             figures[f"val_auc_{name}"] = round(float(auc["mean"]), 4)
         return figures

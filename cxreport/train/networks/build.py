@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from cxreport.train.config import EncoderConfig, TrainConfig
 from cxreport.train.networks.captioner import Captioner, CaptionerSizes, make_captioner
-from cxreport.train.networks.decoder import Attends, Decoder, DecoderSizes
+from cxreport.train.networks.decoder import Decoder, DecoderSizes
 from cxreport.train.networks.encoder import Encoder
 from cxreport.train.networks.encoders import ENCODERS
 
@@ -32,7 +30,7 @@ def check_encoder(config: EncoderConfig) -> None:
 
 
 def new_decoder(config: TrainConfig, encoder: Encoder, tags: int, words: int) -> Decoder:
-    """A decoder that attends to what the architecture says."""
+    """A decoder of the recipe's architecture."""
     table = config.reports
     sizes = DecoderSizes(
         tags=tags,
@@ -42,7 +40,7 @@ def new_decoder(config: TrainConfig, encoder: Encoder, tags: int, words: int) ->
         word_dim=table.word_dim,
         attention=table.attention,
         top_tags=table.top_tags,
-        attends=cast(Attends, config.architecture),
+        attends_to=config.architecture.row.attends_to,
     )
     return Decoder(sizes)
 

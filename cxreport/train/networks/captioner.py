@@ -1,4 +1,4 @@
-"""The captioning architectures, which write a whole report as one sequence: CNN-RNN and soft attention.
+"""CNN-RNN and soft attention, the captioning architectures: a whole report as one sequence of words.
 
 Both take (N, P, D) patch features and have the same steps, so that one loop trains them and one graph exports them.
 """
@@ -23,8 +23,8 @@ class Unrolled(NamedTuple):
     """(L, words)"""
     targets: Tensor
     """(L,)"""
-    looked: Tensor | None
-    """(N, P) the mean attention over each text, in no order; None without attention."""
+    attention: Tensor | None
+    """(N, P) mean attention over each text, in the order of ``logits``; None without attention."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class CaptionerSizes:
 
 
 class Captioner(nn.Module):
-    """What both share: word embeddings, dropout, the LSTM's size, training passes."""
+    """The common part of both: word embeddings, dropout, the LSTM's size, training passes."""
 
     attends: bool
 
@@ -57,32 +57,32 @@ class Captioner(nn.Module):
         nn.init.normal_(self.embedding.weight, std=0.1)
         self.place = nn.Parameter(torch.zeros(sizes.places, sizes.patch_dim)) if sizes.places else None
 
-    def placed(self, patches: Tensor) -> Tensor:
+    def standard(self, patches: Tensor) -> Tensor:
         """(N, P, D) -> (N, P, D) standardised, with their places where these are learned."""
         standard: Tensor = self.norm(patches)
         return standard if self.place is None else standard + self.place
 
-    def seen(self, patches: Tensor) -> Tensor:
-        """(N, P, D) patch features -> what a step takes of them."""
+    def items(self, patches: Tensor) -> Tensor:
+        """(N, P, D) patch features -> the input of every step, (N, D) or (N, P, ...)."""
         raise NotImplementedError
 
-    def read(self, seen: Tensor, word: Tensor, state: State) -> tuple[Tensor, Tensor | None, State]:
-        """One word, as `forward`, but with what the scores are made of (N, word_dim) in place of them."""
+    def step(self, items: Tensor, word: Tensor, state: State) -> tuple[Tensor, Tensor | None, State]:
+        """One word, as `forward`, but with the output layer's input (N, word_dim) in place of logits."""
         raise NotImplementedError
 
-    def forward(self, seen: Tensor, word: Tensor, state: State) -> tuple[Tensor, Tensor | None, State]:
+    def forward(self, items: Tensor, word: Tensor, state: State) -> tuple[Tensor, Tensor | None, State]:
         """One word.
 
         Args:
-            seen: of `seen`.
-            word: (N,) int64, the word before, or `NO_WORD` at the start.
+            items: of `items`.
+            word: (N,) int64, the previous word, or `NO_WORD` at the start.
             state: of the LSTM; zeros at the start.
 
         Returns:
             logits (N, words), attention (N, P) or None, and the next state.
         """
-        read, attention, state = self.read(seen, word, state)
-        return self.scores(read), attention, state
+        hidden, attention, state = self.step(items, word, state)
+        return self.logits(hidden), attention, state
 
     def start(self, batch: int) -> State:
         """Zero state."""
@@ -90,7 +90,7 @@ class Captioner(nn.Module):
         return State(zeros, zeros)
 
     def words(self, patches: Tensor, words: Tensor) -> Unrolled:
-        """Unroll under teacher forcing, leaving out texts that have ended.
+        """Unroll under teacher forcing, without the texts that have ended.
 
         Args:
             patches: (N, P, D).
@@ -98,24 +98,24 @@ class Captioner(nn.Module):
         """
         lengths = (words != PAD).sum(1)
         order = lengths.argsort(descending=True, stable=True)
-        seen, words, lengths = self.seen(patches)[order], words[order], lengths[order]
-        state, before = self.start(len(words)), torch.full_like(words[:, 0], NO_WORD)
-        reads, targets, weights = [], [], []
+        items, words, lengths = self.items(patches)[order], words[order], lengths[order]
+        state, previous = self.start(len(words)), torch.full_like(words[:, 0], NO_WORD)
+        outputs, targets, weights = [], [], []
         for t in range(int(lengths[0])):
             alive = int((lengths > t).sum())
             state = State(state.hidden[:alive], state.cell[:alive])
-            read, attention, state = self.read(seen[:alive], before[:alive], state)
-            reads.append(read)
+            output, attention, state = self.step(items[:alive], previous[:alive], state)
+            outputs.append(output)
             targets.append(words[:alive, t])
             if attention is not None:
                 weights.append(F.pad(attention, (0, 0, 0, len(words) - alive)))
-            before = words[:, t]
-        looked = torch.stack(weights).sum(0) / lengths.unsqueeze(1) if weights else None
-        return Unrolled(self.scores(torch.cat(reads)), torch.cat(targets), looked)
+            previous = words[:, t]
+        mean = torch.stack(weights).sum(0) / lengths.unsqueeze(1) if weights else None
+        return Unrolled(self.logits(torch.cat(outputs)), torch.cat(targets), mean)
 
-    def scores(self, read: Tensor) -> Tensor:
+    def logits(self, output: Tensor) -> Tensor:
         """(N, word_dim) -> logits (N, words); input and output embeddings are tied."""
-        return read @ self.embedding.weight.t() + self.bias
+        return output @ self.embedding.weight.t() + self.bias
 
 
 class CnnRnn(Captioner):
@@ -126,26 +126,25 @@ class CnnRnn(Captioner):
     def __init__(self, sizes: CaptionerSizes) -> None:
         super().__init__(sizes, sizes.word_dim)
         self.image = nn.Linear(sizes.patch_dim, sizes.word_dim)
-
         self.mix = nn.Linear(sizes.patch_dim, sizes.patch_dim) if sizes.places else None
 
-    def seen(self, patches: Tensor) -> Tensor:
-        """(N, P, D) -> (N, D): the mean patch; where places are learned, of what a layer makes of each patch there."""
+    def items(self, patches: Tensor) -> Tensor:
+        """(N, P, D) -> (N, D): the mean patch; where places are learned, after a layer that sees each in its place."""
         if self.mix is None:
             mean: Tensor = self.norm(patches.mean(1))
             return mean
-        return torch.relu(self.mix(self.placed(patches))).mean(1)
+        return torch.relu(self.mix(self.standard(patches))).mean(1)
 
-    def read(self, seen: Tensor, word: Tensor, state: State) -> tuple[Tensor, Tensor | None, State]:
+    def step(self, items: Tensor, word: Tensor, state: State) -> tuple[Tensor, Tensor | None, State]:
         """As in `Captioner`."""
         first = (word == NO_WORD).unsqueeze(1)
-        inputs = torch.where(first, self.image(seen), self.embedding(word.clamp(min=0)))
+        inputs = torch.where(first, self.image(items), self.embedding(word.clamp(min=0)))
         hidden, cell = self.lstm(self.dropout(inputs), state)
         return self.output(self.dropout(hidden)), None, State(hidden, cell)
 
 
 class SoftAttention(Captioner):
-    """At every word a gated weighted mean of the patches (Xu et al. 2015): eq. 4 to 9, section 4.2.1, deep output."""
+    """A gated weighted mean of the patches at every word (Xu et al. 2015): eq. 4 to 9, section 4.2.1, deep output."""
 
     attends = True
 
@@ -158,25 +157,25 @@ class SoftAttention(Captioner):
         self.gate = nn.Linear(sizes.hidden, 1)
         self.context = nn.Linear(sizes.patch_dim, sizes.word_dim, bias=False)
 
-    def seen(self, patches: Tensor) -> Tensor:
-        """(N, P, D) -> (N, P, D + A): standardised, and behind each patch what attention compares it by."""
-        standard = self.placed(patches)
+    def items(self, patches: Tensor) -> Tensor:
+        """(N, P, D) -> (N, P, D + A): standardised patches, each followed by its key of the attention."""
+        standard = self.standard(patches)
         return torch.cat([standard, self.attention.item(standard)], 2)
 
-    def read(self, seen: Tensor, word: Tensor, state: State) -> tuple[Tensor, Tensor | None, State]:
+    def step(self, items: Tensor, word: Tensor, state: State) -> tuple[Tensor, Tensor | None, State]:
         """As in `Captioner`."""
         first = (word == NO_WORD).unsqueeze(1)
-        patches, keys = seen[..., : self.sizes.patch_dim], seen[..., self.sizes.patch_dim :]
+        patches, keys = items[..., : self.sizes.patch_dim], items[..., self.sizes.patch_dim :]
         mean = patches.mean(1)
         hidden = torch.where(first, torch.tanh(self.first_hidden(mean)), state.hidden)
         cell = torch.where(first, torch.tanh(self.first_cell(mean)), state.cell)
         weights = self.attention.weigh(keys, hidden)
         context = (weights.unsqueeze(2) * patches).sum(1)
         context = self.gate(hidden).sigmoid() * context
-        before = torch.where(first, self.start_word, self.embedding(word.clamp(min=0)))
-        hidden, cell = self.lstm(torch.cat([self.dropout(before), context], 1), (hidden, cell))
-        read = before + self.output(self.dropout(hidden)) + self.context(context)
-        return self.dropout(read), weights, State(hidden, cell)
+        previous = torch.where(first, self.start_word, self.embedding(word.clamp(min=0)))
+        hidden, cell = self.lstm(torch.cat([self.dropout(previous), context], 1), (hidden, cell))
+        output = previous + self.output(self.dropout(hidden)) + self.context(context)
+        return self.dropout(output), weights, State(hidden, cell)
 
 
 def make_captioner(architecture: str, sizes: CaptionerSizes) -> Captioner:

@@ -7,15 +7,13 @@ that it belongs to. With empty plans it is the papers' step.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from cxreport.text.vocabulary import NO_WORD
 from cxreport.types import Detail
-
-Attends = Literal["co-attention", "visual-only", "semantic-only", "no-attention"]
 
 
 @dataclass(frozen=True)
@@ -29,8 +27,9 @@ class DecoderSizes:
     word_dim: int = 192
     attention: int = 64
     top_tags: int = 10
-    attends: Attends = "co-attention"
-    """What the context is made of: patches and semantic features, one of them, or the mean patch alone."""
+    attends_to: tuple[str, ...] = ("patches", "tags")
+    """Context of a topic, as `model.choices.ArchitectureRow` has it: attention to the patches, to semantic features of
+    the tags, or neither, which leaves the mean patch."""
 
 
 class State(NamedTuple):
@@ -40,8 +39,36 @@ class State(NamedTuple):
     cell: Tensor
 
 
+class StudyInput(NamedTuple):
+    """B studies as the decoder sees them."""
+
+    patches: Tensor
+    """(B, P, patch_dim) patch features; ignored where there is no image."""
+    has_image: Tensor
+    """(B,) 1 or 0; 0 puts the learned "no image" vector in place of every patch."""
+    tags: Tensor
+    """(B, R) probability of each reporting tag, 0 where negative."""
+    unusual: Tensor
+    """(B, R) how unusual the evidence of each reporting tag is, in standard deviations; 0 if unknown."""
+
+
+class TopicInput(NamedTuple):
+    """Plans of sentences: one per study, or S with a dimension of their own behind the studies'."""
+
+    plan: Tensor
+    """(B, R) 1 for a tag that the sentence is planned to tell, -1 to deny; zeros for a free topic."""
+    detail: Tensor
+    """(B, D) 1 for each `Detail` of how it tells it."""
+    section: Tensor
+    """(B,) int64, 0 for Findings, 1 for Impression."""
+
+    def at(self, step: int) -> TopicInput:
+        """Sentence ``step`` of (B, S, ...)."""
+        return TopicInput(*(values[:, step] for values in self))
+
+
 class SentenceOutput(NamedTuple):
-    """What a sentence step gives."""
+    """Topic of a sentence, and the decisions what comes after it."""
 
     topic: Tensor
     """(B, hidden)"""
@@ -50,8 +77,19 @@ class SentenceOutput(NamedTuple):
     section: Tensor
     """(B,) logit: the next sentence belongs to the Impression."""
     attention: Tensor
-    """(B, P) weights over the patches."""
+    """(B, P) weights of the patches."""
     state: State
+
+
+class Topics(NamedTuple):
+    """Topics of reports of S sentences."""
+
+    topics: Tensor
+    """(B, S, hidden)"""
+    stop: Tensor
+    """(B, S) logits: the report ends after this sentence."""
+    section: Tensor
+    """(B, S) logits: the next sentence belongs to the Impression."""
 
 
 class Attention(nn.Module):
@@ -93,57 +131,36 @@ class SentenceStep(nn.Module):
         self.topic = nn.Linear(sizes.hidden, sizes.hidden)
         self.control = nn.Linear(sizes.hidden, 2)
 
-    def forward(
-        self,
-        patches: Tensor,
-        has_image: Tensor,
-        tags: Tensor,
-        unusual: Tensor,
-        plan: Tensor,
-        detail: Tensor,
-        section: Tensor,
-        state: State,
-    ) -> SentenceOutput:
-        """Make the next topic.
-
-        Args:
-            patches: (B, P, patch_dim) patch features; ignored where there is no image.
-            has_image: (B,) 1 or 0; 0 puts the learned "no image" vector in place of every patch.
-            tags: (B, R) probability of each reporting tag, 0 where negative.
-            unusual: (B, R) how unusual the evidence of each reporting tag is, in standard deviations; 0 if unknown.
-            plan: (B, R) 1 for a tag that this sentence is planned to tell, -1 to deny; zeros for a free topic.
-            detail: (B, D) 1 for each `Detail` of how it tells it.
-            section: (B,) int64, 0 for Findings, 1 for Impression.
-            state: of the sentence LSTM; zeros at the start.
-        """
-        seen = has_image.view(-1, 1, 1)
-        items = self.patch_norm(patches) * seen + self.no_image * (1 - seen)
-        visual, attention = self._see(items, state.hidden)
-        semantic = self._semantic(tags, state.hidden)
-        planned = plan @ self.tag_embedding.weight + detail @ self.detail_embedding.weight
-        context = self.context(visual) + semantic + planned + self.unusual(unusual) + self.section_embedding(section)
+    def forward(self, study: StudyInput, sentence: TopicInput, state: State) -> SentenceOutput:
+        """Make the next topic from the state of the sentence LSTM, zeros at the start."""
+        has_image = study.has_image.view(-1, 1, 1)
+        patches = self.patch_norm(study.patches) * has_image + self.no_image * (1 - has_image)
+        visual, attention = self._visual(patches, state.hidden)
+        semantic = self._semantic(study.tags, state.hidden)
+        plan = sentence.plan @ self.tag_embedding.weight + sentence.detail @ self.detail_embedding.weight
+        context = self.context(visual) + semantic + plan + self.unusual(study.unusual)
+        context = context + self.section_embedding(sentence.section)
         hidden, cell = self.lstm(torch.tanh(context), state)
         stop, next_section = self.control(hidden).unbind(1)
-        topic = torch.tanh(self.topic(hidden) + planned)
+        topic = torch.tanh(self.topic(hidden) + plan)
         return SentenceOutput(topic, stop, next_section, attention, State(hidden, cell))
 
-    def _see(self, items: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+    def _visual(self, patches: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """(B, P, patch_dim) -> the visual context and the weights of the patches, all alike without attention."""
-        if self.sizes.attends in ("co-attention", "visual-only"):
-            seen: tuple[Tensor, Tensor] = self.visual(items, hidden)
-            return seen
-        even = torch.ones_like(items[:, :, 0])
-        mean = items.mean(1)
-        blind = self.sizes.attends == "semantic-only"
-        return torch.zeros_like(mean) if blind else mean, even / even.sum(1, keepdim=True)
+        if "patches" in self.sizes.attends_to:
+            context: tuple[Tensor, Tensor] = self.visual(patches, hidden)
+            return context
+        even = torch.ones_like(patches[:, :, 0])
+        mean = patches.mean(1)
+        return torch.zeros_like(mean) if self.sizes.attends_to else mean, even / even.sum(1, keepdim=True)
 
     def _semantic(self, tags: Tensor, hidden: Tensor) -> Tensor:
         """(B, R) -> the semantic context (B, hidden)."""
-        if self.sizes.attends in ("visual-only", "no-attention"):
+        if "tags" not in self.sizes.attends_to:
             return torch.zeros_like(hidden)
-        strongest, chosen = tags.topk(min(self.sizes.top_tags, self.sizes.tags), dim=1)
+        probabilities, strongest = tags.topk(min(self.sizes.top_tags, self.sizes.tags), dim=1)
         semantic: Tensor
-        semantic, _ = self.semantic(self.tag_embedding(chosen) * strongest.unsqueeze(-1), hidden)
+        semantic, _ = self.semantic(self.tag_embedding(strongest) * probabilities.unsqueeze(-1), hidden)
         return semantic
 
 
@@ -164,7 +181,7 @@ class WordStep(nn.Module):
 
         Args:
             topic: (N, hidden).
-            word: (N,) int64, the word before, or `NO_WORD` at the start.
+            word: (N,) int64, the previous word, or `NO_WORD` at the start.
             state: of the word LSTM; zeros at the start.
 
         Returns:
@@ -194,47 +211,22 @@ class Decoder(nn.Module):
         zeros = self.word.bias.new_zeros(batch, self.sizes.hidden)
         return State(zeros, zeros)
 
-    def topics(
-        self,
-        patches: Tensor,
-        has_image: Tensor,
-        tags: Tensor,
-        unusual: Tensor,
-        plans: Tensor,
-        details: Tensor,
-        sections: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Unroll the sentence LSTM under teacher forcing.
-
-        Args:
-            patches: (B, P, patch_dim).
-            has_image: (B,).
-            tags: (B, R).
-            unusual: (B, R).
-            plans: (B, S, R).
-            details: (B, S, D).
-            sections: (B, S) int64.
-
-        Returns:
-            topics (B, S, hidden), stop logits (B, S), next-section logits (B, S).
-        """
-        state, outputs = self.start(len(tags)), []
-        for s in range(plans.shape[1]):
-            output = self.sentence(patches, has_image, tags, unusual, plans[:, s], details[:, s], sections[:, s], state)
+    def topics(self, study: StudyInput, sentences: TopicInput) -> Topics:
+        """Unroll the sentence LSTM under teacher forcing, over (B, S, ...) of sentences."""
+        state, outputs = self.start(len(study.tags)), []
+        for step in range(sentences.plan.shape[1]):
+            output = self.sentence(study, sentences.at(step), state)
             state = output.state
             outputs.append(output)
-        return (
-            torch.stack([o.topic for o in outputs], 1),
-            torch.stack([o.stop for o in outputs], 1),
-            torch.stack([o.section for o in outputs], 1),
-        )
+        columns = zip(*((output.topic, output.stop, output.section) for output in outputs), strict=True)
+        return Topics(*(torch.stack(column, 1) for column in columns))
 
     def words(self, topics: Tensor, words: Tensor) -> Tensor:
         """Unroll the word LSTM under teacher forcing: (N, hidden), (N, T) int64 -> logits (N, T, words)."""
         state, logits = self.start(len(topics)), []
-        before = torch.full_like(words[:, 0], NO_WORD)
+        previous = torch.full_like(words[:, 0], NO_WORD)
         for t in range(words.shape[1]):
-            step, state = self.word(topics, before, state)
-            logits.append(step)
-            before = words[:, t]
+            word_logits, state = self.word(topics, previous, state)
+            logits.append(word_logits)
+            previous = words[:, t]
         return torch.stack(logits, 1)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -123,3 +125,36 @@ def augment(grey: Tensor, size: int, generator: torch.Generator, mirror: bool = 
     x = F.grid_sample(grey / 255.0, grid, align_corners=False)
     gamma, gain, offset = (uniform(*r).view(-1, 1, 1, 1) for r in ((0.75, 1.33), (0.85, 1.15), (-0.08, 0.08)))
     return (x.clamp(1e-4, 1) ** gamma * gain + offset).clamp(0, 1) * 255.0
+
+
+@torch.inference_mode()
+def encode_all(
+    encoder: Encoder, pixels: NDArray[np.uint8], size: int | None = None, batch: int = 32
+) -> tuple[Tensor, Tensor]:
+    """Encode many images.
+
+    Args:
+        encoder: put in evaluation mode.
+        pixels: (N, S, S) or (N, S, S, 3).
+        size: side to shrink to; None leaves them as they are.
+        batch: images that are encoded together.
+
+    Returns:
+        patch features (N, P, D) in half precision and tag logits (N, T).
+    """
+    encoder.eval()
+    patches, logits = [], []
+    for i in range(0, len(pixels), batch):
+        grey = to_input(pixels[i : i + batch])
+        if size and size < grey.shape[-1]:
+            grey = F.interpolate(grey, size=(size, size), mode="area")
+        features, tag_logits, _ = encoder(grey)
+        patches.append(features.half())
+        logits.append(tag_logits)
+    return torch.cat(patches), torch.cat(logits)
+
+
+def tag_probabilities(encoder: Encoder, pixels: NDArray[np.uint8], size: int | None = None) -> NDArray[np.float32]:
+    """Tag probabilities (N, T) of (N, S, S) images."""
+    _, logits = encode_all(encoder, pixels, size)
+    return logits.sigmoid().numpy()

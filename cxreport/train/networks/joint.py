@@ -1,4 +1,4 @@
-"""One space for images and texts (Filipavicius et al. 2019, section on joint representations): unit vectors, by cosine.
+"""The joint space of images and texts (Filipavicius et al. 2019): unit vectors, compared by cosine.
 
 An image is embedded as a whole, from its mean patch, and patch by patch, from where the patch lies and from the finer
 features of the two depths before the last, relu3_4 and relu4_4 of VGG-19: those of the last see too much at once to
@@ -40,7 +40,7 @@ class JointSizes:
     features: int
     """Of the whole image."""
     patches: int
-    """How many are embedded."""
+    """Number of patches that are embedded."""
     patch_dim: int
     embedding: int = 512
     word_dim: int = 192
@@ -62,18 +62,18 @@ class TextEncoder(nn.Module):
         nn.init.normal_(self.embedding.weight, std=0.1)
 
     def forward(self, words: Tensor) -> Tensor:
-        """(N, T) int64, filled up with `PAD` -> (N, E)."""
-        there = (words != PAD).unsqueeze(1).float()  # so that filling up changes nothing
-        vectors = self.dropout(self.embedding(words)).transpose(1, 2) * there
-        read = torch.tanh(self.near(vectors)) * there
-        read = (read + torch.tanh(self.far(read))).transpose(1, 2)
-        weights = self.gate(read).clamp(-_MOST, _MOST).exp() * there.transpose(1, 2)
-        mean = (weights * read).sum(1) / weights.sum(1).clamp(min=1e-6)
+        """(N, T) int64, padded with `PAD` -> (N, E)."""
+        mask = (words != PAD).unsqueeze(1).float()  # so that padding changes nothing
+        vectors = self.dropout(self.embedding(words)).transpose(1, 2) * mask
+        context = torch.tanh(self.near(vectors)) * mask
+        context = (context + torch.tanh(self.far(context))).transpose(1, 2)
+        weights = self.gate(context).clamp(-_MOST, _MOST).exp() * mask.transpose(1, 2)
+        mean = (weights * context).sum(1) / weights.sum(1).clamp(min=1e-6)
         return F.normalize(self.output(mean), dim=1)
 
 
 class ImageEncoder(nn.Module):
-    """Features of the encoder's depths to a unit vector, and to a vector of any length for each patch."""
+    """Features of the encoder's depths to a unit vector of the image and vectors of its patches, of any length."""
 
     feature_mean: Tensor
     feature_spread: Tensor
@@ -112,7 +112,7 @@ class ImageEncoder(nn.Module):
     def embed_patches(self, patches: Tensor) -> Tensor:
         """(B, P, D) -> (B, P, E)."""
         standard = (patches - self.patch_mean) / self.patch_spread
-        if self.training:  # the same channels of all patches of an image: they are all much alike
+        if self.training:  # drops the same channels of all patches of an image, as these are much alike
             standard = standard * self.dropout(torch.ones_like(standard[:, :1]))
         hidden = torch.tanh(self.patch(standard))
         embedded: Tensor = self.patch_output(hidden) + self.position
@@ -120,7 +120,7 @@ class ImageEncoder(nn.Module):
 
 
 class JointSpace(nn.Module):
-    """Both encoders, and what training needs to turn likeness into probabilities."""
+    """Image and text encoder, with scales and biases that turn likeness into probabilities in training."""
 
     def __init__(self, sizes: JointSizes, tags: int) -> None:
         super().__init__()
@@ -128,7 +128,7 @@ class JointSpace(nn.Module):
         self.image = ImageEncoder(sizes)
         self.text = TextEncoder(sizes)
         self.scale = nn.Parameter(torch.tensor([2.5, 2.5]))
-        """Logarithms of what a cosine counts: against names of findings, and against other texts."""
+        """Logarithms of the weight of a cosine: with names of findings, and with other texts."""
         self.bias = nn.Parameter(torch.full((2, tags), -3.0))
         self.local_bias = nn.Parameter(torch.full((tags,), -3.0))
 

@@ -1,7 +1,6 @@
-"""A bundle's networks in eager PyTorch, read back from its graphs, and run as research code runs them.
+"""A bundle's networks in eager PyTorch, read back from its graphs: the baseline of `cxreport bench`.
 
-One study at a time, and every sentence and word reads all that was written before it once more: what `cxreport bench`
-compares with.
+As research code runs them: one study at a time, and every sentence and word reads the whole prefix again.
 """
 
 from __future__ import annotations
@@ -50,10 +49,10 @@ class EagerModel:
         """Write the sentences of a study.
 
         Args:
-            pixels: (S, S) or (S, S, 3) uint8, as `preprocess.network_input` makes them.
-            rereading: every step reads the whole prefix again; False carries the states on.
+            pixels: (S, S) or (S, S, 3) uint8, as `reading.network_input` makes them.
+            rereading: whether every step reads the whole prefix again, in place of carrying the states on.
         """
-        patches, logits, _ = self.encoder(to_input(pixels[None].copy()))  # torch wants to be allowed to write
+        patches, logits, _ = self.encoder(to_input(pixels[None].copy()))  # a copy, as torch wants writable memory
         tags = dict(zip(self.manifest.tag_names, logits[0].sigmoid().tolist(), strict=True))
         encoding = Encoding(tags, patches[0].numpy(), None)
         return greedy(self.decoder, self.manifest, encoding, make_plan(self.manifest, encoding, HEAD), rereading)
@@ -76,15 +75,24 @@ def load_eager(folder: Path) -> EagerModel:
     if manifest.architecture != _ARCHITECTURE or manifest.precision != Precision.FLOAT32:
         raise BundleError(f"{folder}: PyTorch runs float bundles with {_ARCHITECTURE}.", hint="Leave PyTorch out.")
     graphs = {name: onnx.load_from_string(content) for name, content in read_graphs(folder, manifest).items()}
-    encoder_weights = _weights(graphs[ENCODER])
-    deviation = encoder_weights["encoder.norm.deviation"]
-    trunk = convolutions(manifest.sizes.patch_dim / convolutions.full_patch_dim)
+    encoder = _encoder(manifest, _weights(graphs[ENCODER]))
+    decoder = _decoder(manifest, graphs["sentence_step"], graphs["word_step"])
+    return EagerModel(manifest, encoder.eval(), decoder.eval())
+
+
+def _encoder(manifest: Manifest, weights: _Weights) -> Encoder:
+    trunk_class = ENCODERS[_ENCODER]
+    trunk = trunk_class(manifest.sizes.patch_dim / trunk_class.full_patch_dim)
     encoder = Encoder(trunk, manifest.sizes.tags)
-    _fill(encoder.features, encoder_weights, "encoder.features.")
-    _fill(encoder.tag_head, encoder_weights, "encoder.tag_head.")
-    spread = {"running_mean": encoder_weights["encoder.norm.mean"], "running_var": deviation**2 - encoder.norm.eps}
-    encoder.norm.load_state_dict(spread, strict=False)
-    sentence, word = _weights(graphs["sentence_step"]), _weights(graphs["word_step"])
+    _fill(encoder.features, weights, "encoder.features.")
+    _fill(encoder.tag_head, weights, "encoder.tag_head.")
+    variance = weights["encoder.norm.deviation"] ** 2 - encoder.norm.eps
+    encoder.norm.load_state_dict({"running_mean": weights["encoder.norm.mean"], "running_var": variance}, strict=False)
+    return encoder
+
+
+def _decoder(manifest: Manifest, sentence_step: onnx.ModelProto, word_step: onnx.ModelProto) -> Decoder:
+    sentence, word = _weights(sentence_step), _weights(word_step)
     sizes = DecoderSizes(
         tags=manifest.sizes.reporting_tags,
         words=manifest.sizes.words,
@@ -92,32 +100,34 @@ def load_eager(folder: Path) -> EagerModel:
         hidden=manifest.sizes.hidden,
         word_dim=word["step.embedding.weight"].shape[1],
         attention=sentence["step.visual.item.weight"].shape[0],
-        top_tags=_top_tags(graphs["sentence_step"]),
-        attends=_ARCHITECTURE,
+        top_tags=_top_tags(sentence_step),
+        attends_to=manifest.architecture.row.attends_to,
     )
     decoder = Decoder(sizes)
     _fill(decoder.sentence, sentence, "step.")
     _fill(decoder.word, word, "step.")
-    return EagerModel(manifest, encoder.eval(), decoder.eval())
+    return decoder
 
 
 def _weights(graph: onnx.ModelProto) -> _Weights:
     """The weights of a graph by their names in it, in single precision."""
-    stored = {i.name: numpy_helper.to_array(i) for i in graph.graph.initializer}
-    found = {name.removesuffix(".half"): torch.from_numpy(array.astype("float32")) for name, array in stored.items()}
-    for node in graph.graph.node:  # of weights that are equal, the exporter keeps one
-        if node.op_type == "Identity" and node.input[0] in found:
-            found[node.output[0]] = found[node.input[0]]
-    return found
+    arrays = {i.name: numpy_helper.to_array(i) for i in graph.graph.initializer}
+    weights = {name.removesuffix(".half"): torch.from_numpy(array.astype("float32")) for name, array in arrays.items()}
+    for node in graph.graph.node:  # of equal weights the exporter keeps one
+        if node.op_type == "Identity" and node.input[0] in weights:
+            weights[node.output[0]] = weights[node.input[0]]
+    return weights
 
 
 def _fill(module: nn.Module, weights: _Weights, prefix: str) -> None:
-    """Give a module the weights whose names begin so."""
-    module.load_state_dict({name.removeprefix(prefix): w for name, w in weights.items() if name.startswith(prefix)})
+    """Load the weights whose names begin with a prefix into a module."""
+    state = {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
+    counters = {name: value for name, value in module.state_dict().items() if name.endswith("num_batches_tracked")}
+    module.load_state_dict(counters | state)
 
 
 def _top_tags(graph: onnx.ModelProto) -> int:
-    """How many tags the sentence step attends to: no weight tells, so it is the constant behind its TopK."""
+    """Number of tags that the sentence step attends to: the constant of its TopK, as no weight has that size."""
     makers = {output: node for node in graph.graph.node for output in node.output}
     node = next(node for node in graph.graph.node if node.op_type == "TopK")
     source = makers[node.input[1]]

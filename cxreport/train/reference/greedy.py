@@ -1,12 +1,12 @@
-"""Greedy decoding with the torch networks, one study, one sentence and one word after the other: the plain way.
+"""Greedy decoding with the torch networks, one study, one sentence and one word after the other.
 
-States are carried on, or, as much research code does it, every step reads all that was written before it once more.
-Both give the same reports.
+The states of the LSTMs are carried on, or, as in much research code, every step reads the whole prefix again. Both give
+the same reports.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from cxreport.model.manifest import Manifest
 from cxreport.model.word_limits import Words
 from cxreport.text.vocabulary import END, NO_WORD, PAD, UNK
 from cxreport.train.networks.captioner import Captioner
-from cxreport.train.networks.decoder import Decoder
+from cxreport.train.networks.decoder import Decoder, StudyInput, TopicInput
 from cxreport.types import Detail, Encoding, Plan, Section
 
 _LIKELY = 0.5
@@ -25,10 +25,12 @@ _PHRASE = 3
 
 Ids = list[tuple[Section, tuple[int, ...]]]
 """Sentences of a report."""
-_Speak = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
-"""Plan (1, R), details (1, D) and section (1,) -> topic (1, hidden) and the logits of stop and next section."""
-_Score = Callable[[list[int]], Tensor]
+_TopicStep = Callable[[TopicInput], tuple[Tensor, Tensor, Tensor]]
+"""Plan of a sentence, one more with each call -> topic (1, hidden), logits of stop and next section (1,)."""
+_WordStep = Callable[[list[int]], Tensor]
 """Words so far, one more with each call -> logits (1, V) of the next one."""
+_SignedTag = tuple[int, float]
+"""Index of a reporting tag, and 1 to tell it or -1 to deny it."""
 
 
 @torch.inference_mode()
@@ -46,47 +48,61 @@ def greedy(
     """
     if isinstance(writer, Captioner):
         return _greedy_caption(writer, manifest, encoding)
-    decoder = writer
-    told = [(t, 1.0) for t in plan.tags] if manifest.decoding.planned else []
-    denied = [(t, -1.0) for t in plan.denied] if manifest.decoding.planned else []
-    repeated = [(t, sign) for t, sign in told if manifest.reporting_tags[t].impression]
-    speak, found = _speaker(decoder, manifest, encoding, plan, rereading), Ids()
-    for number, (section, planned) in enumerate(zip(Section, (told + denied, repeated), strict=True)):
-        written, going_on = 0, True
-        while going_on:
-            hot, detail = torch.zeros(1, decoder.sizes.tags), torch.zeros(1, len(Detail))
-            for tag, sign in planned[written : written + 1]:
-                hot[0, tag] = sign
-                detail[0] = torch.tensor([float(sign > 0 and d in plan.details.get(tag, ())) for d in Detail])
-            topic, stop, next_section = speak(hot, detail, torch.tensor([number]))
-            written += 1
-            ids = _greedy_words(decoder, manifest, topic, detail, rereading)
-            if ids and (section, ids) not in found:
-                found.append((section, ids))
-            ends = bool(stop.sigmoid() > _LIKELY) or (number == 0 and bool(next_section.sigmoid() > _LIKELY))
-            going_on = written < len(planned) or (written < manifest.decoding.max_sentences and not ends)
-    return found
+    topic_step = _topic_step(writer, manifest, encoding, plan, rereading)
+    findings: list[_SignedTag] = [*((t, 1.0) for t in plan.tags), *((t, -1.0) for t in plan.denied)]
+    impression = [(t, 1.0) for t in plan.tags if manifest.reporting_tags[t].impression]
+    sentences = Ids()
+    for section, signed_tags in zip(Section, (findings, impression), strict=True):
+        steps, ends = (signed_tags if manifest.decoding.planned else []), False
+        count = 0
+        while count < len(steps) or (count < manifest.decoding.max_sentences and not ends):
+            inputs = _topic_input(writer, plan, section, steps[count : count + 1])
+            topic, stop, next_section = topic_step(inputs)
+            count += 1
+            ids = _greedy_words(writer, manifest, topic, inputs.detail, rereading)
+            if ids and (section, ids) not in sentences:
+                sentences.append((section, ids))
+            changes = section is Section.FINDINGS and bool(next_section.sigmoid() > _LIKELY)
+            ends = bool(stop.sigmoid() > _LIKELY) or changes
+    return sentences
 
 
-def _speaker(decoder: Decoder, manifest: Manifest, encoding: Encoding, plan: Plan, rereading: bool) -> _Speak:
-    """What makes the topics of a study."""
-    seen = encoding.patches is not None
-    patches = torch.from_numpy(encoding.patches)[None] if seen else torch.zeros(1, 1, decoder.sizes.patch_dim)
-    image, tags = torch.tensor([float(seen)]), torch.from_numpy(plan.positive)[None]
-    unusual = torch.from_numpy(plan.unusual)[None] * float(manifest.decoding.planned)
-    state, said = decoder.start(1), list[tuple[Tensor, ...]]()
+def _topic_input(decoder: Decoder, plan: Plan, section: Section, signed_tags: Sequence[_SignedTag]) -> TopicInput:
+    """Inputs of a sentence about one tag or none."""
+    inputs = TopicInput(
+        plan=torch.zeros(1, decoder.sizes.tags),
+        detail=torch.zeros(1, len(Detail)),
+        section=torch.tensor([list(Section).index(section)]),
+    )
+    for tag, sign in signed_tags:
+        inputs.plan[0, tag] = sign
+        details = plan.details.get(tag, ()) if sign > 0 else ()
+        inputs.detail[0] = torch.tensor([float(detail in details) for detail in Detail])
+    return inputs
 
-    def carry_on(hot: Tensor, detail: Tensor, section: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+
+def _topic_step(decoder: Decoder, manifest: Manifest, encoding: Encoding, plan: Plan, rereading: bool) -> _TopicStep:
+    """The step that makes the topics of a study."""
+    patches = torch.zeros(1, decoder.sizes.patch_dim) if encoding.patches is None else torch.tensor(encoding.patches)
+    study = StudyInput(
+        patches=patches[None],
+        has_image=torch.tensor([float(encoding.patches is not None)]),
+        tags=torch.from_numpy(plan.positive)[None],
+        unusual=torch.from_numpy(plan.unusual)[None] * float(manifest.decoding.planned),
+    )
+    state, prefix = decoder.start(1), list[TopicInput]()
+
+    def carry_on(sentence: TopicInput) -> tuple[Tensor, Tensor, Tensor]:
         nonlocal state
-        out = decoder.sentence(patches, image, tags, unusual, hot, detail, section, state)
-        state = out.state
-        return out.topic, out.stop, out.section
+        output = decoder.sentence(study, sentence, state)
+        state = output.state
+        return output.topic, output.stop, output.section
 
-    def reread(hot: Tensor, detail: Tensor, section: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        said.append((hot, detail, section))
-        plans, details, sections = (torch.stack(column, 1) for column in zip(*said, strict=True))
-        topics, stops, nexts = decoder.topics(patches, image, tags, unusual, plans, details, sections)
-        return topics[:, -1], stops[:, -1], nexts[:, -1]
+    def reread(sentence: TopicInput) -> tuple[Tensor, Tensor, Tensor]:
+        prefix.append(sentence)
+        sentences = TopicInput(*(torch.stack(column, 1) for column in zip(*prefix, strict=True)))
+        topics, stops, sections = decoder.topics(study, sentences)
+        return topics[:, -1], stops[:, -1], sections[:, -1]
 
     return reread if rereading else carry_on
 
@@ -94,7 +110,7 @@ def _speaker(decoder: Decoder, manifest: Manifest, encoding: Encoding, plan: Pla
 def _greedy_words(
     decoder: Decoder, manifest: Manifest, topic: Tensor, detail: Tensor, rereading: bool
 ) -> tuple[int, ...]:
-    """Decode the sentence of one topic (1, hidden) without words of details (1, D) that it does not have."""
+    """Decode the sentence of one topic (1, hidden), without the words of details that ``detail`` (1, D) lacks."""
     unplanned = [d for d in range(len(Detail)) if manifest.decoding.planned and not detail[0, d]]
     banned = np.flatnonzero(manifest.detail_words[unplanned].any(0)).tolist()
     state = decoder.start(1)
@@ -117,25 +133,25 @@ def _greedy_words(
 def _greedy_caption(captioner: Captioner, manifest: Manifest, encoding: Encoding) -> Ids:
     """Decode the report of an image as one sequence, and take it apart."""
     assert encoding.patches is not None
-    seen, state = captioner.seen(torch.from_numpy(encoding.patches)[None]), captioner.start(1)
+    items, state = captioner.items(torch.from_numpy(encoding.patches)[None]), captioner.start(1)
 
-    def score(ids: list[int]) -> Tensor:
+    def word_step(ids: list[int]) -> Tensor:
         nonlocal state
         logits: Tensor
-        logits, _, state = captioner(seen, torch.tensor(ids[-1:] or [NO_WORD]), state)
+        logits, _, state = captioner(items, torch.tensor(ids[-1:] or [NO_WORD]), state)
         return logits
 
-    ids = _greedy_ids(manifest, score, lambda _: [], REPEATS)
+    ids = _greedy_ids(manifest, word_step, lambda _: [], REPEATS)
     return [(s.section, s.ids) for s in split(manifest, Words(ids, 0.0)).sentences]
 
 
 def _greedy_ids(
-    manifest: Manifest, score: _Score, forbidden: Callable[[list[int]], list[int]], repeats: int
+    manifest: Manifest, word_step: _WordStep, forbidden: Callable[[list[int]], list[int]], repeats: int
 ) -> tuple[int, ...]:
-    """Take the likeliest word again and again, without ``forbidden`` ones and a phrase of ``repeats`` words twice."""
+    """Append the likeliest word until the end, but no ``forbidden`` one, and no phrase of ``repeats`` words twice."""
     ids = list[int]()
     while len(ids) < manifest.decoding.max_words:
-        logits = score(ids)
+        logits = word_step(ids)
         phrases = [ids[i : i + repeats] for i in range(len(ids) - repeats + 1)]
         repeating = [phrase[-1] for phrase in phrases if phrase[:-1] == ids[1 - repeats :]]
         early = [END] if len(ids) < manifest.decoding.min_words else []

@@ -13,7 +13,7 @@ from cxreport.datasets import openi  # noqa: E402
 from cxreport.text import lexicon  # noqa: E402
 from cxreport.train.config import load_config  # noqa: E402
 from cxreport.train.data import consensus  # noqa: E402
-from cxreport.train.data.reports_data import chexnet_evidence, decoder_data  # noqa: E402
+from cxreport.train.data.decoder_data import chexnet_evidence, decoder_data  # noqa: E402
 from cxreport.train.data.tag_facts import tag_facts  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -26,7 +26,7 @@ def made(tmp_path_factory):
     folder = make_openi(root / "openi", reports=400)
     config = load_config(write_recipe(root / "r.toml", "unpaired"))
     splits = openi.split_reports(openi.read_reports(folder), folder)
-    data = decoder_data(config, splits)
+    data = decoder_data(config.decoder, splits)
     facts = tag_facts(data, splits[0], config.decoder.denied)
     chexnet = chexnet_evidence(openi.read_evidence(folder), data)
     reports = consensus.consensus_reports(config.decoder, data, facts, chexnet, splits[0])

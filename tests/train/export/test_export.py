@@ -24,15 +24,15 @@ from cxreport.text.vocabulary import NO_WORD, PAD, UNK  # noqa: E402
 from cxreport.train.export import bundle as export  # noqa: E402
 from cxreport.train.export import parity  # noqa: E402
 from cxreport.train.export.bundle import BundleDescription  # noqa: E402
-from cxreport.train.export.fp16 import rounded  # noqa: E402
 from cxreport.train.export.graphs import CaptionGraph, EncoderGraph  # noqa: E402
 from cxreport.train.export.parity import Networks  # noqa: E402
+from cxreport.train.fit.typicality import fit_typicality  # noqa: E402
 from cxreport.train.networks.captioner import Captioner  # noqa: E402
 from cxreport.train.networks.decoder import State  # noqa: E402
 from cxreport.train.networks.encoder import Encoder, to_input  # noqa: E402
 from cxreport.train.networks.encoders.vgg19 import Vgg19  # noqa: E402
 from cxreport.train.networks.joint import joint_features  # noqa: E402
-from cxreport.train.networks.typicality import fit_typicality  # noqa: E402
+from cxreport.train.networks.rounding import rounded  # noqa: E402
 from cxreport.train.reference import greedy  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -109,7 +109,7 @@ def test_parity_of_caption_steps(captioner: tuple[Path, dict[str, float], Captur
     random = np.random.default_rng(1)
     patches = random.normal(size=(6, 4, 12)).astype(np.float32) * 3
     hidden, cell = random.normal(size=(2, 6, 24)).astype(np.float32)
-    seen, words = twin.seen(torch.from_numpy(patches)), np.array([NO_WORD, 3, 4, UNK, NO_WORD, 9])
+    seen, words = twin.items(torch.from_numpy(patches)), np.array([NO_WORD, 3, 4, UNK, NO_WORD, 9])
     given = model.caption_step(patches, words, hidden, cell)
     with torch.inference_mode():
         state = State(torch.from_numpy(hidden), torch.from_numpy(cell))

@@ -8,9 +8,10 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 from training_data import draw  # noqa: E402
 
 from cxreport.model.manifest import DistanceLimits  # noqa: E402
+from cxreport.train.fit.typicality import distance_limits, fit_typicality, measure_distances  # noqa: E402
 from cxreport.train.networks.encoder import Encoder  # noqa: E402
 from cxreport.train.networks.encoders.vgg19 import Vgg19  # noqa: E402
-from cxreport.train.networks.typicality import Typicality, distance_limits, fit_typicality, measure_distances  # noqa: E402
+from cxreport.train.networks.typicality import Typicality  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
