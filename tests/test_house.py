@@ -31,8 +31,8 @@ ROOMS = (
 """Folders of the package; each imports from those before it, and from the modules at the top."""
 
 
-def imported_rooms(path: Path) -> set[str]:
-    """Rooms that a module imports from, wherever in it."""
+def imported_modules(path: Path) -> set[str]:
+    """Modules, and names in them, that a module imports, wherever in it."""
     modules: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -40,8 +40,12 @@ def imported_rooms(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             modules |= {f"{node.module}.{alias.name}" for alias in node.names}
-    found = {name.split(".")[1] for name in modules if name.startswith("cxreport.")}
-    return found & set(ROOMS)
+    return modules
+
+
+def imported_rooms(path: Path) -> set[str]:
+    """Rooms that a module imports from."""
+    return {name.split(".")[1] for name in imported_modules(path) if name.startswith("cxreport.")} & set(ROOMS)
 
 
 def test_the_rooms_are_the_folders_of_the_package() -> None:
@@ -53,6 +57,19 @@ def test_imports_go_one_way(room: str) -> None:
     later = set(ROOMS[ROOMS.index(room) + 1 :])
     upward = {path.name: rooms & later for path in (PACKAGE / room).rglob("*.py") if (rooms := imported_rooms(path))}
     assert {name: rooms for name, rooms in upward.items() if rooms} == {}
+
+
+TRAIN_ROOMS = ("progress", "config", "run_folder", "networks", "data", "fit", "reference", "export")
+"""Modules and folders of `train`; each imports from those before it, and the stages of recipes from all."""
+
+
+@pytest.mark.parametrize("room", TRAIN_ROOMS)
+def test_imports_within_train_go_one_way(room: str) -> None:
+    allowed = TRAIN_ROOMS[: TRAIN_ROOMS.index(room) + 1]
+    train = PACKAGE / "train"
+    for path in (train / room).rglob("*.py") if (train / room).is_dir() else [train / f"{room}.py"]:
+        names = {name.split(".")[2] for name in imported_modules(path) if name.startswith("cxreport.train.")}
+        assert names <= set(allowed), path
 
 
 def test_modules_at_the_top_import_from_no_room() -> None:

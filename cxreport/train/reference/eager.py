@@ -69,8 +69,7 @@ def load_eager(folder: Path) -> EagerModel:
             co-attention.
     """
     manifest = load_manifest(folder)
-    convolutions = ENCODERS.get(manifest.encoder)
-    if convolutions is None:
+    if manifest.encoder not in ENCODERS:
         raise BundleError(f"{folder}: unknown encoder {manifest.encoder!r}.", hint="Leave PyTorch out.")
     if manifest.architecture != _ARCHITECTURE or manifest.precision != Precision.FLOAT32:
         raise BundleError(f"{folder}: PyTorch runs float bundles with {_ARCHITECTURE}.", hint="Leave PyTorch out.")
@@ -81,7 +80,7 @@ def load_eager(folder: Path) -> EagerModel:
 
 
 def _encoder(manifest: Manifest, weights: _Weights) -> Encoder:
-    trunk_class = ENCODERS[_ENCODER]
+    trunk_class = ENCODERS[manifest.encoder]
     trunk = trunk_class(manifest.sizes.patch_dim / trunk_class.full_patch_dim)
     encoder = Encoder(trunk, manifest.sizes.tags)
     _fill(encoder.features, weights, "encoder.features.")

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 from residual_encoder import TinyResidual  # noqa: E402
 from training_data import CAPTIONER, JOINT, make_nih, make_openi, write_recipe  # noqa: E402
 
-from cxreport.errors import TrainingError  # noqa: E402
+from cxreport.errors import BundleError, TrainingError  # noqa: E402
 from cxreport.model.bundle import load_manifest  # noqa: E402
 from cxreport.model.encode import encode  # noqa: E402
 from cxreport.model.session import Model  # noqa: E402
@@ -20,6 +20,7 @@ from cxreport.train.config import load_config  # noqa: E402
 from cxreport.train.export.run import export  # noqa: E402
 from cxreport.train.networks.encoder import Encoder  # noqa: E402
 from cxreport.train.networks.encoders import ENCODERS  # noqa: E402
+from cxreport.train.reference.eager import load_eager  # noqa: E402
 from cxreport.train.run import train  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -94,5 +95,12 @@ def test_an_encoder_is_a_file_and_a_row(architecture: str, tmp_path: Path, monke
     assert figures["identical"] == figures["inputs"]
     manifest = load_manifest(tmp_path / "bundle")
     assert (manifest.sizes.patches, manifest.sizes.patch_dim) == (64, 16)
-    (encoding,) = encode(Model.load(tmp_path / "bundle", "cpu"), [np.full((SIZE, SIZE), 90, np.uint8)])
+    assert manifest.encoder == "tiny-residual"
+    (encoding,) = encode(Model.load(tmp_path / "bundle", "cpu"), [picture := np.full((SIZE, SIZE), 90, np.uint8)])
     assert encoding.patches.shape == (64, 16)
+    if architecture == "co-attention":
+        patches, _, _ = load_eager(tmp_path / "bundle").encoder(torch.from_numpy(picture)[None, None])
+        np.testing.assert_allclose(patches[0].detach(), encoding.patches, rtol=1e-3, atol=1e-4)
+        monkeypatch.delitem(ENCODERS, "tiny-residual")
+        with pytest.raises(BundleError, match="unknown encoder 'tiny-residual'"):
+            load_eager(tmp_path / "bundle")
