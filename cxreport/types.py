@@ -17,6 +17,7 @@ Grey = NDArray[np.uint8]
 Pixels = NDArray[np.uint8]
 """(H, W) grey or (H, W, 3) RGB."""
 Floats = NDArray[np.float32]
+"""Single-precision numbers of the shape that is stated where they are used."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,6 @@ class InputShape:
         """(S, S), or (S, S, 3) with three channels."""
         square = (self.size, self.size)
         return square if self.channels == 1 else (*square, self.channels)
-
-
-"""Single-precision numbers of the shape that is stated where they are used."""
 
 
 class Position(enum.StrEnum):
@@ -137,7 +135,8 @@ class Encoding:
     patch_embeddings: Floats | None = None
     """(P', E) patches in the same space, of any length; their mean has the direction of ``embedding``."""
     distance: float | None = None
-    """Distance from the training images, 1 for a typical one; None without an image."""
+    """Out-of-distribution distance: PCA reconstruction error of encoder features, 1 for a typical training image; None
+    without an image."""
 
 
 def _no_tags() -> Floats:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from cxreport.drafting import decode
+from cxreport.drafting import topics
 from cxreport.drafting.grid import square
 from cxreport.drafting.ground import text_map
 from cxreport.drafting.pipeline import GenerateOptions, generate
@@ -129,7 +129,7 @@ def _finding_query(name: str, tag: int) -> TagQuery:
 def tag_map(model: Model, encoding: Encoding, plan: Plan, query: TagQuery) -> Floats:
     """(rows, columns) map of a tag, whether the plan has it or not: of its text, or else of a sentence's attention."""
     weights = text_map(model, encoding, query.text)
-    return square(decode.attend(model, encoding, plan, query.tag) if weights is None else weights)
+    return square(topics.attend(model, encoding, plan, query.tag) if weights is None else weights)
 
 
 def _tag_maps(

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cxreport.drafting import decode, pipeline
+from cxreport.drafting import pipeline, topics
 from cxreport.drafting.pipeline import GenerateOptions
 from cxreport.errors import BundleError, UsageError
 from cxreport.explain import explain
@@ -47,7 +47,7 @@ def test_a_tag_is_looked_for_whether_planned_or_not(model, monkeypatch) -> None:
     def encode(*arguments) -> list:
         return [replace(e, patch_embeddings=None) for e in honest(*arguments)]  # attention is all there is
 
-    monkeypatch.setattr(decode, "attend", attend)
+    monkeypatch.setattr(topics, "attend", attend)
     monkeypatch.setattr(explain, "encode", encode)
     both, third = (explain.tag_queries(model.manifest, tags) for tags in ([names[2], names[0]], [names[2]]))
     options = GenerateOptions(threshold=0.0)  # all are planned
