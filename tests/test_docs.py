@@ -21,6 +21,7 @@ from places import ROOT
 
 from cxreport.cli.app import app
 
+PACKAGE = ROOT / "cxreport"
 PAGES = sorted(
     path
     for folder in (".", "docs", "examples", "exported", "exported/default")
@@ -28,6 +29,8 @@ PAGES = sorted(
 )
 GUIDES = [page for page in PAGES if page.name not in ("CHANGELOG.md", "cli.md", "experiments.md")]
 """Pages that say how things are done today."""
+NEW_FILES = ("encoders/resnet", "recipes/resnet")
+"""Of a recipe in docs/contributing.md."""
 OTHER_TOOLS_OPTIONS = {"--check", "--side", "--update-golden"}
 
 
@@ -100,6 +103,14 @@ def test_readme_is_one_to_read_to_the_end() -> None:
 def test_readme_leads_to_every_page() -> None:
     links = re.findall(r"\]\((docs/\w+\.md)", (ROOT / "README.md").read_text(encoding="utf-8"))
     assert {page_id(page) for page in PAGES if page.parent.name == "docs"} <= set(links)
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=page_id)
+def test_files_exist(page: Path) -> None:
+    """Paths of the checkout, or of the package as the flow of a study has them."""
+    text = re.sub(r"<!-- (\w+):begin.*?<!-- \1:end -->", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for path in re.findall(r"(?<![\w/.-])((?:\w+/)+\w+\.(?:py|toml))\b", text):
+        assert path.startswith(NEW_FILES) or any((folder / path).exists() for folder in (ROOT, PACKAGE)), path
 
 
 def options_by_command() -> dict[str, dict[str, Any]]:
