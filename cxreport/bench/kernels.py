@@ -53,7 +53,7 @@ def measure_kernels(model: Model, images: Sequence[Pixels], batch_size: int, rep
     share = 1 / len(images)
     return KernelTimes(
         model.manifest.precision,
-        {step: measure(_replay(model, step, calls), repeats, share) for step, calls in recording.given.items()},
+        {step: measure(_replay(model, step, calls), repeats, share) for step, calls in recording.calls.items()},
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxreport.drafting.word_steps import Ints, NextWord, WordScorer
-from cxreport.model.word_limits import Limits, Words
+from cxreport.model.texts import TextLimits, WrittenText
 from cxreport.text.vocabulary import END, NO_WORD, PAD, UNK
 from cxreport.types import Floats
 
@@ -35,10 +35,10 @@ class _Hypotheses:
         """(N,) last word."""
         return self.ids[:, -1] if self.ids.shape[1] else np.full(len(self.ids), NO_WORD, np.int64)
 
-    def finished(self, row: int, total: float) -> Words:
+    def finished(self, row: int, total: float) -> WrittenText:
         """A row as a finished text."""
         attention = None if self.attention is None else self.attention[row]
-        return Words(tuple(self.ids[row].tolist()), float(total), attention)
+        return WrittenText(tuple(self.ids[row].tolist()), float(total), attention)
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class _Extensions:
         return _Extensions(self.row[selection], self.word[selection], self.total[selection])
 
 
-def search(scorer: WordScorer, state_size: int, banned: NDArray[np.bool_], limits: Limits) -> list[Words]:
+def search(scorer: WordScorer, state_size: int, banned: NDArray[np.bool_], limits: TextLimits) -> list[WrittenText]:
     """Decode all texts of a scorer.
 
     Each step continues a text's hypotheses by their ``beam`` likeliest words altogether; those that end leave the
@@ -70,7 +70,7 @@ def search(scorer: WordScorer, state_size: int, banned: NDArray[np.bool_], limit
         banned: (N, V) words that a text may not have.
         limits: beam, lengths and repetitions.
     """
-    finished: list[list[Words]] = [[] for _ in range(len(scorer))]
+    finished: list[list[WrittenText]] = [[] for _ in range(len(scorer))]
     rows = _start(len(scorer), state_size)
     for length in range(limits.max_words):
         if not len(rows.text):
@@ -84,7 +84,7 @@ def search(scorer: WordScorer, state_size: int, banned: NDArray[np.bool_], limit
         _file(finished, rows, ends.row, ends.total)
         rows = _extended(rows, unfinished, step)
     _file(finished, rows, np.arange(len(rows.text)), rows.total)
-    return [max(texts, key=lambda text: text.score, default=Words((), 0.0)) for texts in finished]
+    return [max(texts, key=lambda text: text.score, default=WrittenText((), 0.0)) for texts in finished]
 
 
 def _start(texts: int, state_size: int) -> _Hypotheses:
@@ -111,7 +111,7 @@ def _extended(rows: _Hypotheses, best: _Extensions, step: NextWord) -> _Hypothes
     )
 
 
-def _forbid(scores: Floats, ids: Ints, limits: Limits, may_end: bool) -> None:
+def _forbid(scores: Floats, ids: Ints, limits: TextLimits, may_end: bool) -> None:
     """Rule out, in place, marks that are no words, an early end, and the words that would repeat something."""
     scores[:, [PAD, UNK]] = -np.inf
     if not may_end:
@@ -146,7 +146,7 @@ def _best_per_text(extensions: _Extensions, text: Ints, beam: int) -> _Extension
     return extensions.take(order[rank < beam])
 
 
-def _file(finished: list[list[Words]], rows: _Hypotheses, ends: Ints, totals: NDArray[np.float64]) -> None:
+def _file(finished: list[list[WrittenText]], rows: _Hypotheses, ends: Ints, totals: NDArray[np.float64]) -> None:
     """Put the hypotheses that end, by their indices, among the finished texts."""
     for row, total in zip(ends, totals, strict=True):
         finished[rows.text[row]].append(rows.finished(row, total))

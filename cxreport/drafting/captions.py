@@ -12,7 +12,7 @@ from cxreport.drafting.beam import search
 from cxreport.drafting.word_steps import CaptionScorer
 from cxreport.errors import InvalidTagsError
 from cxreport.model.manifest import Manifest
-from cxreport.model.word_limits import Limits, Words
+from cxreport.model.texts import TextLimits, WrittenText
 from cxreport.text.vocabulary import FULL_STOP, NEXT_SECTION
 from cxreport.types import Decoding, Encoding, Floats, Section, SentenceIds
 
@@ -23,7 +23,7 @@ REPEATS = 6
 """A report may have a phrase of fewer words twice, as "there is no evidence of"; a sentence should not come twice."""
 
 
-def write_captions(model: Model, encodings: Sequence[Encoding], limits: Limits) -> list[Decoding]:
+def write_captions(model: Model, encodings: Sequence[Encoding], limits: TextLimits) -> list[Decoding]:
     """Write the reports of a batch of images.
 
     Args:
@@ -50,7 +50,7 @@ def write_captions(model: Model, encodings: Sequence[Encoding], limits: Limits) 
     return [split(model.manifest, caption) for caption in captions]
 
 
-def split(manifest: Manifest, caption: Words) -> Decoding:
+def split(manifest: Manifest, caption: WrittenText) -> Decoding:
     """Split a caption at its full stops, and at the word that begins the Impression; a sentence comes once a section.
 
     The log-probability of a sentence is its share of the caption's by length.
@@ -70,7 +70,9 @@ def split(manifest: Manifest, caption: Words) -> Decoding:
     return Decoding(tuple(sentences.values()))
 
 
-def _sentence(section: Section, ids: tuple[int, ...], word_attention: Floats | None, caption: Words) -> SentenceIds:
+def _sentence(
+    section: Section, ids: tuple[int, ...], word_attention: Floats | None, caption: WrittenText
+) -> SentenceIds:
     """A sentence of a caption."""
     return SentenceIds(
         section=section,

@@ -21,7 +21,7 @@ from cxreport.drafting.topics import Topic, make_topics
 from cxreport.drafting.word_steps import TopicScorer
 from cxreport.errors import UsageError
 from cxreport.model.manifest import WORD_SEARCH, Manifest
-from cxreport.model.word_limits import Limits, Words
+from cxreport.model.texts import TextLimits, WrittenText
 from cxreport.reading.stopwatch import Stopwatch
 from cxreport.types import Decoding, Encoding, Plan, Section, SentenceIds
 
@@ -69,7 +69,7 @@ def decode(
     options, watch = options or DecodeOptions(), watch or Stopwatch()
     defaults = model.manifest.decoding
     min_words, max_words = options.min_words or defaults.min_words, options.max_words or defaults.max_words
-    limits = Limits(options.beam, min_words, max_words, once=model.manifest.long_words)
+    limits = TextLimits(options.beam, min_words, max_words, once=model.manifest.long_words)
     if model.manifest.captioning:
         with watch.stage("words"):
             decodings = write_captions(model, encodings, limits)
@@ -84,7 +84,7 @@ def decode(
     return decodings
 
 
-def _write_topics(model: Model, topics: list[Topic], studies: int, limits: Limits) -> list[Decoding]:
+def _write_topics(model: Model, topics: list[Topic], studies: int, limits: TextLimits) -> list[Decoding]:
     """Write the words of all topics, rows of one batch."""
     if not topics:
         return []
@@ -105,7 +105,7 @@ def _banned(manifest: Manifest, topics: list[Topic]) -> NDArray[np.bool_]:
     return banned
 
 
-def _decoding(study: int, topics: list[Topic], sentences: list[Words]) -> Decoding:
+def _decoding(study: int, topics: list[Topic], sentences: list[WrittenText]) -> Decoding:
     """Sentences of a study, without empty ones and those that a section has already."""
     decoded: dict[tuple[Section, tuple[int, ...]], SentenceIds] = {}
     for topic, words in zip(topics, sentences, strict=True):

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cxreport.model.gpu.io_binding import fill
-from cxreport.model.graphs import StudyInput, TopicInput
+from cxreport.model.graphs import StudyInput, TopicInput, fill
 from cxreport.types import Detail, Floats
 
 if TYPE_CHECKING:

@@ -1,9 +1,8 @@
-"""Calls of a bundle's graphs, whatever sessions run them, and what they give."""
+"""Graphs of a bundle as functions of arrays, whatever sessions run them, with the types of their inputs and outputs."""
 
 from __future__ import annotations
 
 import functools
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -12,7 +11,6 @@ from numpy.typing import NDArray
 
 from cxreport.errors import BundleError
 from cxreport.model.choices import Device
-from cxreport.model.gpu.io_binding import BoundStep, Value, fill
 from cxreport.model.manifest import ENCODER, TEXT_ENCODER, WORD_SEARCH, Manifest
 from cxreport.model.signatures import signatures
 from cxreport.types import Floats, Grey
@@ -30,12 +28,12 @@ _ROWS: dict[Device, dict[str, int]] = {
         "text_encoder": 16,
     },
 }
-"""Rows of every call by device and graph; any number from `_LEAST_ROWS` where there is none."""
-_LEAST_ROWS = 2
+"""Rows of every call by device and graph; any number from `_MIN_ROWS` where there is none."""
+_MIN_ROWS = 2
 
 
 class EncoderOutput(NamedTuple):
-    """What the encoder gives."""
+    """Output of the encoder for B images."""
 
     patches: Floats
     """(B, P, D)"""
@@ -74,7 +72,7 @@ class TopicInput(NamedTuple):
 
 
 class SentenceOutput(NamedTuple):
-    """What a sentence step gives."""
+    """Output of a sentence step for B studies."""
 
     topic: Floats
     """(B, H)"""
@@ -89,21 +87,21 @@ class SentenceOutput(NamedTuple):
 
 
 class WordOutput(NamedTuple):
-    """What a word step gives."""
+    """Output of a word step for N sentences."""
 
     log_probabilities: Floats
-    """(N, V)"""
+    """(N, V) of the next word."""
     hidden: Floats
     cell: Floats
 
 
 class CaptionOutput(NamedTuple):
-    """What a step of a captioning architecture gives."""
+    """Output of a step of a captioning architecture for N reports."""
 
     log_probabilities: Floats
     """(N, V)"""
     attention: Floats | None
-    """(N, P); None where the architecture has none."""
+    """(N, P); None where the architecture does not attend."""
     hidden: Floats
     cell: Floats
 
@@ -112,28 +110,25 @@ class Session(Protocol):
     """A loaded graph, as ONNX Runtime has it."""
 
     def get_inputs(self) -> Sequence[Any]:
-        """Its inputs, with name, type and shape."""
+        """Inputs, with name, type and shape."""
 
     def get_outputs(self) -> Sequence[Any]:
-        """Its outputs likewise."""
+        """Outputs likewise."""
 
     def run(self, names: None, inputs: Mapping[str, NDArray[Any]]) -> Arrays:
-        """Run it from host to host."""
+        """Outputs of the graph, from host to host."""
 
 
-class Calls(ABC):
+class Graphs:
     """The graphs of a bundle as functions of arrays."""
 
     def __init__(self, manifest: Manifest, device: Device, sessions: Mapping[str, Session], streams: int = 1) -> None:
         """Take loaded graphs; ``streams`` images are encoded at a time."""
         self.manifest = manifest
         self.device = device
-        self.bound_steps = frozenset({"sentence_step", WORD_SEARCH} & sessions.keys() if device == Device.CUDA else ())
-        """Steps that `bound_step` runs with profit."""
         self._sessions = sessions
         self._rows = _ROWS[device]
         self._signatures = signatures(manifest.sizes, manifest.architecture, manifest.embeds_texts)
-        self._bound: dict[tuple[Any, ...], BoundStep] = {}
         self._map_images: Callable[..., Iterable[Arrays]] = map
         if streams > 1:
             from concurrent.futures import ThreadPoolExecutor  # one study starts without
@@ -160,7 +155,7 @@ class Calls(ABC):
 
         Args:
             topic: (N, H).
-            word: (N,) the word before; `manifest.NO_WORD` at the start.
+            word: (N,) the word before; `vocabulary.NO_WORD` at the start.
             hidden: (N, H) state of the word LSTM; zeros at the start.
             cell: (N, H) likewise.
         """
@@ -171,7 +166,7 @@ class Calls(ABC):
 
         Args:
             patches: (N, P, D) patch features.
-            word: (N,) the word before; `manifest.NO_WORD` at the start.
+            word: (N,) the word before; `vocabulary.NO_WORD` at the start.
             hidden: (N, H) state; zeros at the start.
             cell: (N, H) likewise.
         """
@@ -179,57 +174,35 @@ class Calls(ABC):
         return CaptionOutput(scores, attention[0] if attention else None, hidden, cell)
 
     def encode_text(self, words: NDArray[np.int64]) -> Floats:
-        """(N, T) word ids, filled up with `manifest.PAD` -> (N, E) unit vectors in the space of the images.
+        """(N, T) word ids, filled up with `vocabulary.PAD` -> (N, E) unit vectors in the space of the images.
 
         Raises:
             BundleError: the bundle has no text encoder.
         """
         if not self.manifest.embeds_texts:
             raise BundleError("The bundle has no text encoder.", hint="Train it with a [joint] table in the recipe.")
-        found: Floats = self._run(TEXT_ENCODER, [words])[0]
-        return found
+        embedding: Floats = self._run(TEXT_ENCODER, [words])[0]
+        return embedding
 
     def rows_of(self, name: str, number: int) -> int:
-        """How many rows each call of a graph has, when there are so many in all."""
-        return self._rows.get(name) or max(number, _LEAST_ROWS)
-
-    def bound_step(self, name: str, inputs: Mapping[str, NDArray[Any]], slot: int = 0) -> BoundStep:
-        """Start a step graph whose inputs, outputs and state stay on the device.
-
-        Steps of the same shapes use the same buffers again, so that what was begun in the same slot ends.
-
-        Args:
-            name: of the graph.
-            inputs: by name, all of them, at the start.
-            slot: for several that go on at once.
-        """
-        key = (name, slot, *(inputs[port.name].shape for port in self._signatures[name].inputs))
-        if key in self._bound:
-            self._bound[key].put(inputs)
-        else:
-            numbers = [2 * len(self._bound) + turn for turn in range(2)]
-            options = list(map(self._captured, numbers)) if name == WORD_SEARCH else (None, None)
-            signature, session = self._signatures[name], self._sessions[name]
-            self._bound[key] = BoundStep(session, signature, self._place, inputs, options)
-        return self._bound[key]
+        """Rows of each call of a graph, of a number in all."""
+        return self._rows.get(name) or max(number, _MIN_ROWS)
 
     def _run(self, name: str, inputs: Arrays) -> Arrays:
-        """Run a graph in calls of the numbers of rows that this device wants."""
+        """Run a graph in calls of the number of rows that suits the device."""
         session, rows = self._sessions[name], len(inputs[0])
         names = [port.name for port in session.get_inputs()]
-        chunk = self.rows_of(name, rows)
+        call_rows = self.rows_of(name, rows)
         calls = [
-            {n: fill(a[i : i + chunk], chunk) for n, a in zip(names, inputs, strict=True)}
-            for i in range(0, rows, chunk)
+            {n: fill(array[start : start + call_rows], call_rows) for n, array in zip(names, inputs, strict=True)}
+            for start in range(0, rows, call_rows)
         ]
         run_all = self._map_images if name == ENCODER else map
-        parts = list(run_all(functools.partial(session.run, None), calls))
-        return [np.concatenate(part)[:rows] for part in zip(*parts, strict=True)]
+        outputs = list(run_all(functools.partial(session.run, None), calls))
+        return [np.concatenate(arrays)[:rows] for arrays in zip(*outputs, strict=True)]
 
-    @abstractmethod
-    def _place(self, array: NDArray[Any]) -> Value:
-        """Put an array on the device."""
 
-    @abstractmethod
-    def _captured(self, number: int) -> Any:
-        """Options of a run that is captured as the CUDA graph with a number, where its session captures any."""
+def fill(array: NDArray[Any], rows: int) -> NDArray[Any]:
+    """Array with a number of rows, by repeating its last one."""
+    missing = rows - len(array)
+    return np.concatenate([array, np.repeat(array[-1:], missing, axis=0)]) if missing else array

@@ -1,4 +1,4 @@
-"""Keeps what the networks are given in a real run: to calibrate on, or to time them on."""
+"""Recorder of the networks' inputs in a real run: for quantisation to calibrate on, or for the bench to time."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ if TYPE_CHECKING:
 
 
 class Recording:
-    """Stands for a model and keeps what its methods are given.
+    """Stand-in for a model that records the arguments of its methods.
 
     Attributes:
         manifest: of the model.
-        given: method -> the arguments of each of its calls, arrays and named tuples of such.
+        calls: method -> the arguments of each of its calls, arrays and named tuples of such.
     """
 
     def __init__(self, model: Model, rows: int | None = None) -> None:
         """Record the first ``rows`` rows of every call; None records all."""
         self.manifest, self._model, self._rows = model.manifest, model, rows
-        self.given: dict[str, list[tuple[Any, ...]]] = {}
-        self.bound_steps = frozenset[str]()  # what a bound step is given stays on its device
+        self.calls: dict[str, list[tuple[Any, ...]]] = {}
+        self.bound_steps = frozenset[str]()  # the inputs of a bound step stay on its device
 
     def __getattr__(self, step: str) -> Any:
         run = getattr(self._model, step)
 
         def record(*inputs: Any) -> Any:
-            self.given.setdefault(step, []).append(tuple(self._head(value) for value in inputs))
+            self.calls.setdefault(step, []).append(tuple(self._head(value) for value in inputs))
             return run(*inputs)
 
         return record

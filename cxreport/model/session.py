@@ -1,15 +1,15 @@
-"""The networks of a bundle in ONNX Runtime; the only module that imports it.
+"""ONNX Runtime: the networks of a bundle in its sessions, and the only module that imports it.
 
 The networks must give a study the same numbers, to the last bit, whatever batch it travels in: otherwise a near tie
-between two words would fall differently. Rounding the numbers first would only move the ties. What a row of a matrix
-product comes to depends on the number of rows where a library picks its kernel by that, or cuts the work for its
-threads by it. So each call here has a number of rows that makes no difference: on the CPU the encoder takes one image,
-and the steps take two rows and more (one row has a kernel of its own) on one thread, which costs little beside the
-encoder; on a GPU it is always the same number, filled up with copies of the last row. A few numbers to choose from
-would spare work there, but cuDNN and cuBLAS pick their kernels by them.
+between two words would fall differently. Rounding the numbers first would only move the ties. A row of a matrix product
+depends on the number of rows where a library picks its kernel by that, or cuts the work for its threads by it. So each
+call has a number of rows that makes no difference: on the CPU the encoder takes one image, and the steps take two rows
+and more (one row has a kernel of its own) on one thread, which costs little beside the encoder; on a GPU it is always
+the same number, filled up with copies of the last row. A few numbers to choose from would spare work there, but cuDNN
+and cuBLAS pick their kernels by them.
 
-On a GPU, sentences and words are written by steps whose state stays there (see `_bound`); the word search, which has
-the same shapes at every step, as two CUDA graphs.
+On a GPU, sentences and words are written by steps whose state stays there (`gpu.io_binding`); the word search, which
+has the same shapes at every step, as two CUDA graphs (`gpu.word_search`).
 """
 
 from __future__ import annotations
@@ -30,15 +30,9 @@ from cxreport.errors import BundleError, DeviceError
 from cxreport.model.bundle import load_manifest, read_graphs
 from cxreport.model.choices import Device, Precision
 from cxreport.model.cpus import encoder_threads
-from cxreport.model.graphs import Calls, CaptionOutput, EncoderOutput, SentenceOutput, WordOutput
-from cxreport.model.manifest import (
-    ENCODER,
-    GPU_GRAPHS,
-    HALF_ENCODER,
-    WEIGHTS_OF,
-    WORD_SEARCH,
-    Manifest,
-)
+from cxreport.model.gpu.io_binding import BoundGraphs
+from cxreport.model.graphs import CaptionOutput, EncoderOutput, SentenceOutput, WordOutput
+from cxreport.model.manifest import ENCODER, GPU_GRAPHS, HALF_ENCODER, WEIGHTS_OF, WORD_SEARCH, Manifest
 from cxreport.model.signatures import Port
 
 __all__ = [
@@ -56,9 +50,8 @@ log = logging.getLogger(__name__)
 
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 _ORT_TYPES = {"float32": "tensor(float)", "int64": "tensor(int64)", "uint8": "tensor(uint8)", "bool": "tensor(bool)"}
-_CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
-_SHARING = "add_external_initializers_from_files_in_memory"
-"""What graphs need that take their weights from others; onnxruntime has not always had it."""
+_WEIGHT_SHARING = "add_external_initializers_from_files_in_memory"
+"""Method of session options for graphs that take their weights from others; onnxruntime has not always had it."""
 
 
 def providers_present() -> list[str]:
@@ -78,7 +71,7 @@ def has_cuda() -> bool:
     return _CUDA in providers_present() and cuda.has_driver()
 
 
-class Model(Calls):
+class Model(BoundGraphs):
     """A loaded bundle."""
 
     @classmethod
@@ -110,17 +103,16 @@ class Model(Calls):
         graphs = read_graphs(folder, manifest)
         ort.set_default_logger_severity(4)
         ort.disable_telemetry_events()
-        threads = threads or encoder_threads()
-        if half and HALF_ENCODER in graphs and hasattr(ort.SessionOptions, _SHARING):
+        if half and HALF_ENCODER in graphs and hasattr(ort.SessionOptions, _WEIGHT_SHARING):
             manifest = replace(manifest, precision=Precision.FLOAT16)
-        if device != Device.CPU:
+        if device is not Device.CPU:
             try:
                 return cls._on_cuda(manifest, graphs)
             except DeviceError as error:
                 log.debug("no CUDA", exc_info=error)
-                if device == Device.CUDA:
+                if device is Device.CUDA:
                     raise
-        return cls.on_cpu(manifest, graphs, threads, side_by_side)
+        return cls.on_cpu(manifest, graphs, threads or encoder_threads(), side_by_side)
 
     @classmethod
     def on_cpu(cls, manifest: Manifest, graphs: Mapping[str, bytes], threads: int, side_by_side: bool = False) -> Model:
@@ -130,15 +122,16 @@ class Model(Calls):
             BundleError: graphs that do not load or do not fit ``model.json``.
         """
         streams = threads if side_by_side else 1
+        encoder_threads = threads // streams
         try:
             sessions = {
-                name: _session(manifest, graphs, graph, [_CPU], threads // streams if name == ENCODER else 1)
-                for name, graph in _chosen(manifest).items()
+                name: _session(manifest, graphs, source, [_CPU], threads=encoder_threads if name == ENCODER else 1)
+                for name, source in _sources(manifest).items()
             }
         except Exception as error:  # onnxruntime's own exceptions have no common base
             raise BundleError("ONNX Runtime cannot load the bundle's graphs.") from error
         model = cls(manifest, Device.CPU, sessions, streams)
-        model._check_graphs()
+        model._check_ports()
         return model
 
     @classmethod
@@ -155,66 +148,66 @@ class Model(Calls):
         with contextlib.redirect_stdout(io.StringIO()):
             ort.preload_dlls()
         cuda.check_libraries(getattr(ort, "cuda_version", ""))
-        providers = [(_CUDA, _CUDA_OPTIONS), _CPU]
+        providers = [(_CUDA, cuda.PROVIDER_OPTIONS), _CPU]
         try:
-            sessions = {n: _session(manifest, graphs, g, providers, 1) for n, g in _chosen(manifest).items()}
+            sessions = {
+                name: _session(manifest, graphs, source, providers) for name, source in _sources(manifest).items()
+            }
             model = cls(manifest, Device.CUDA, sessions)
             model.encode_batch(np.zeros((1, manifest.channels, manifest.image_size, manifest.image_size), np.uint8))
         except Exception as error:  # whatever the driver dislikes
             raise cuda.cannot_run() from error
-        if any(_CUDA not in s.get_providers() for s in sessions.values()):
+        if any(_CUDA not in session.get_providers() for session in sessions.values()):
             raise cuda.cannot_run()
-        model._check_graphs()
+        model._check_ports()
         return model.with_word_search(graphs)
 
     def with_word_search(self, graphs: Mapping[str, bytes]) -> Model:
         """This model with a word search, on a GPU as CUDA graphs, if the bundle has one and that works."""
         if WORD_SEARCH not in graphs:
             return self
-        from cxreport.model.gpu.word_search import write_greedily
-        from cxreport.model.word_limits import Limits
+        from cxreport.model.gpu import cuda, word_search
 
-        captured = [(_CUDA, _CUDA_OPTIONS | {"enable_cuda_graph": "1"})] if self.device == Device.CUDA else []
-        sizes, lengths = self.manifest.sizes, self.manifest.decoding
-        limits = Limits(1, lengths.min_words, lengths.max_words, self.manifest.long_words)
+        providers = [(_CUDA, cuda.CAPTURING_OPTIONS), _CPU] if self.device is Device.CUDA else [_CPU]
         try:
-            search = _session(self.manifest, graphs, WORD_SEARCH, [*captured, _CPU], 1)
-            model = Model(self.manifest, self.device, {**self._sessions, WORD_SEARCH: search})
-            topic, nothing = np.zeros((1, sizes.hidden), np.float32), np.zeros((1, sizes.words), np.bool_)
-            write_greedily(model, topic, nothing, limits)
+            session = _session(self.manifest, graphs, WORD_SEARCH, providers)
+            model = Model(self.manifest, self.device, {**self._sessions, WORD_SEARCH: session})
+            word_search.try_out(model)
         except Exception as error:  # words are then written step by step, as on a CPU
             log.debug("no word search", exc_info=error)
             return self
-        model._check_graphs()
+        model._check_ports()
         return model
 
-    def _place(self, array: NDArray[Any]) -> ort.OrtValue:
-        """As in `Calls`; on the CPU a copy, as the value would be the array itself."""
+    def _to_device(self, array: NDArray[Any]) -> ort.OrtValue:
+        """On the CPU a copy, as the value would be the array itself."""
         return ort.OrtValue.ortvalue_from_numpy(np.array(array, order="C"), self.device)
 
-    def _captured(self, number: int) -> ort.RunOptions:
-        """As in `Calls`."""
+    def _capture_options(self, number: int) -> ort.RunOptions:
         options = ort.RunOptions()
         options.add_run_config_entry("gpu_graph_id", str(number))
         return options
 
-    def _check_graphs(self) -> None:
+    def _check_ports(self) -> None:
         """Compare the graphs' inputs and outputs with what ``model.json`` implies."""
         for name, session in self._sessions.items():
-            wanted = self._signatures[name]
-            for ports, found in ((wanted.inputs, session.get_inputs()), (wanted.outputs, session.get_outputs())):
-                if len(ports) != len(found) or not all(map(_fits, ports, found)):
+            signature = self._signatures[name]
+            for ports, nodes in (
+                (signature.inputs, session.get_inputs()),
+                (signature.outputs, session.get_outputs()),
+            ):
+                if len(ports) != len(nodes) or not all(map(_fits, ports, nodes)):
                     raise BundleError(f"The graph {name} does not fit model.json: its inputs or outputs differ.")
 
 
-def _chosen(manifest: Manifest) -> dict[str, str]:
-    """What the encoder and the other graphs that all bundles have are loaded from."""
+def _sources(manifest: Manifest) -> dict[str, str]:
+    """Graphs that all bundles have -> the graph that each is loaded from in this precision."""
     names = {name: name for name in manifest.graphs if name not in GPU_GRAPHS}
-    return names | ({ENCODER: HALF_ENCODER} if manifest.precision == Precision.FLOAT16 else {})
+    return names | ({ENCODER: HALF_ENCODER} if manifest.precision is Precision.FLOAT16 else {})
 
 
 def _session(
-    manifest: Manifest, graphs: Mapping[str, bytes], name: str, providers: list[Any], threads: int
+    manifest: Manifest, graphs: Mapping[str, bytes], name: str, providers: list[Any], threads: int = 1
 ) -> ort.InferenceSession:
     """Load a graph, with the weights that it takes from another one."""
     options = ort.SessionOptions()
@@ -224,11 +217,12 @@ def _session(
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if name in WEIGHTS_OF:
         weights = graphs[WEIGHTS_OF[name]]
-        getattr(options, _SHARING)([manifest.graphs[WEIGHTS_OF[name]].file], [weights], [len(weights)])
+        getattr(options, _WEIGHT_SHARING)([manifest.graphs[WEIGHTS_OF[name]].file], [weights], [len(weights)])
     return ort.InferenceSession(graphs[name], options, providers=providers, enable_fallback=0)
 
 
-def _fits(wanted: Port, found: Any) -> bool:
-    if (found.name, found.type) != (wanted.name, _ORT_TYPES[wanted.dtype]) or len(found.shape) != len(wanted.shape):
+def _fits(port: Port, node: Any) -> bool:
+    """Whether an input or output of a graph has the name, type and shape that its signature says."""
+    if (node.name, node.type) != (port.name, _ORT_TYPES[port.dtype]) or len(node.shape) != len(port.shape):
         return False
-    return all(isinstance(w, str) or w == f for w, f in zip(wanted.shape, found.shape, strict=True))
+    return all(isinstance(d, str) or d == length for d, length in zip(port.shape, node.shape, strict=True))

@@ -12,7 +12,7 @@ from cxreport.drafting.word_steps import TopicScorer
 from cxreport.model.bundle import load_manifest
 from cxreport.model.manifest import DecodingDefaults, Manifest
 from cxreport.model.session import WordOutput
-from cxreport.model.word_limits import Limits
+from cxreport.model.texts import TextLimits
 from cxreport.text.vocabulary import END, NO_WORD, PAD, SPECIAL_WORDS, UNK
 
 
@@ -43,7 +43,7 @@ def chain(manifest: Manifest, words: int, seed: int) -> Chain:
 
 def run(chain: Chain, beam: int, low: int, high: int) -> tuple[tuple[int, ...], float]:
     topic, banned = np.zeros((1, 24), np.float32), np.zeros((1, len(chain.manifest.vocabulary)), np.bool_)
-    limits = Limits(beam, low, high, chain.manifest.long_words)
+    limits = TextLimits(beam, low, high, chain.manifest.long_words)
     (words,) = search(TopicScorer(chain, topic), topic.shape[1], banned, limits)  # type: ignore[arg-type]
     return words.ids, words.log_probability
 

@@ -24,7 +24,7 @@ from cxreport.model.choices import CAPTIONING, Architecture
 from cxreport.model.encode import encode
 from cxreport.model.manifest import Manifest
 from cxreport.model.session import CaptionOutput, Model
-from cxreport.model.word_limits import Limits, Words
+from cxreport.model.texts import TextLimits, WrittenText
 from cxreport.reading.network_input import network_input
 from cxreport.reading.study import ReadOptions, read_studies
 from cxreport.text.vocabulary import END, NO_WORD
@@ -65,7 +65,7 @@ def ids(manifest: Manifest, text: str) -> tuple[int, ...]:
 
 
 def outline(manifest: Manifest, text: str) -> list[tuple[Section, str]]:
-    decoding = split(manifest, Words(ids(manifest, text), -1.0))
+    decoding = split(manifest, WrittenText(ids(manifest, text), -1.0))
     return [(s.section, " ".join(manifest.vocabulary[i] for i in s.ids)) for s in decoding.sentences]
 
 
@@ -97,7 +97,7 @@ def test_a_vocabulary_without_marks_gives_one_sentence(manifest: Manifest) -> No
 
 def test_sentences_share_the_attention_and_the_log_probability_by_their_words(manifest: Manifest) -> None:
     attention = np.random.default_rng(0).dirichlet(np.ones(4), 8).astype(np.float32)
-    caption = Words(ids(manifest, "the lungs . <impression> pneumothorax is present ."), -8.0, attention)
+    caption = WrittenText(ids(manifest, "the lungs . <impression> pneumothorax is present ."), -8.0, attention)
     first, second = split(manifest, caption).sentences
     np.testing.assert_array_equal(first.word_attention, attention[:2])
     np.testing.assert_array_equal(second.word_attention, attention[4:7])
@@ -183,7 +183,7 @@ def test_a_beam_changes_scores_for_the_better(model: Model) -> None:
             CaptionScorer(model, patches),
             hidden,
             np.zeros((len(patches), vocabulary), np.bool_),
-            Limits(beam, 3, 40, np.zeros(vocabulary, np.bool_), REPEATS),
+            TextLimits(beam, 3, 40, np.zeros(vocabulary, np.bool_), REPEATS),
         )
         for beam in (1, 5)
     ]

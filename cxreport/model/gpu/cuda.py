@@ -1,4 +1,4 @@
-"""Why CUDA does not work on a machine, and what would help."""
+"""CUDA: options of its sessions, and checks that say why it does not work on a machine and what would help."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ import sys
 
 from cxreport.errors import DeviceError
 
+PROVIDER_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
+"""Of ONNX Runtime's provider: single precision is that of the CPU, and the same kernels are taken each time."""
+CAPTURING_OPTIONS = PROVIDER_OPTIONS | {"enable_cuda_graph": "1"}
+"""Of sessions whose runs are captured as CUDA graphs."""
+
 _DRIVER = {"win32": "nvcuda.dll"}
 _LIBRARIES = {"win32": ("cudart64_{0}.dll", "cublas64_{0}.dll", "cublasLt64_{0}.dll", "cudnn64_9.dll")}
-_ELSEWHERE = ("libcudart.so.{0}", "libcublas.so.{0}", "libcublasLt.so.{0}", "libcudnn.so.9")
+_UNIX_LIBRARIES = ("libcudart.so.{0}", "libcublas.so.{0}", "libcublasLt.so.{0}", "libcudnn.so.9")
 _OR_CPU = "or use --device cpu."
 
 
 def has_driver() -> bool:
-    """Whether NVIDIA's driver library loads; without it the GPU libraries need not be tried."""
+    """Whether NVIDIA's driver library loads; without it there is no use in trying those of CUDA."""
     return _loads(_DRIVER.get(sys.platform, "libcuda.so.1"))
 
 
@@ -44,9 +49,9 @@ def check_libraries(cuda_version: str) -> None:
         cuda_version: that this onnxruntime was built for, as "13.0"; empty if it does not say.
 
     Raises:
-        DeviceError: some do not.
+        DeviceError: one of them does not.
     """
-    names = _LIBRARIES.get(sys.platform, _ELSEWHERE) if cuda_version else ()
+    names = _LIBRARIES.get(sys.platform, _UNIX_LIBRARIES) if cuda_version else ()
     missing = [name for name in (n.format(cuda_version.split(".")[0]) for n in names) if not _loads(name)]
     if missing:
         raise DeviceError(
@@ -56,7 +61,7 @@ def check_libraries(cuda_version: str) -> None:
 
 
 def cannot_run() -> DeviceError:
-    """What is left where all seems to be there."""
+    """Error where every part is present and the networks still do not run."""
     return DeviceError(
         "CUDA does not work here: ONNX Runtime cannot run the networks on the GPU.",
         hint=f"See that nvidia-smi lists a GPU with free memory and that its driver is recent enough, {_OR_CPU}",

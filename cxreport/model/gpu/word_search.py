@@ -7,20 +7,34 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cxreport.model.gpu.io_binding import fill
+from cxreport.model.graphs import fill
 from cxreport.model.manifest import FLOOR, WORD_SEARCH
-from cxreport.model.word_limits import Limits, Words
+from cxreport.model.texts import TextLimits, WrittenText
 from cxreport.text.vocabulary import END, NO_WORD
 from cxreport.types import Floats
 
 if TYPE_CHECKING:
     from cxreport.model.session import Model
 
-_LEAST_COLUMNS = 3  # of words, for the graph's windows
+_MIN_COLUMNS = 3
+"""Of words, for the graph's windows."""
 
 
-def write_greedily(model: Model, topics: Floats, banned: NDArray[np.bool_], limits: Limits) -> list[Words]:
-    """Write what `_beam.search` writes with a beam of 1 where no three words in a row may come twice.
+def try_out(model: Model) -> None:
+    """Write a text from a topic of zeros.
+
+    Raises:
+        Exception: of any kind, where the device or its driver cannot run the graph.
+    """
+    sizes, lengths = model.manifest.sizes, model.manifest.decoding
+    limits = TextLimits(
+        beam=1, min_words=lengths.min_words, max_words=lengths.max_words, once=model.manifest.long_words
+    )
+    write_greedily(model, np.zeros((1, sizes.hidden), np.float32), np.zeros((1, sizes.words), np.bool_), limits)
+
+
+def write_greedily(model: Model, topics: Floats, banned: NDArray[np.bool_], limits: TextLimits) -> list[WrittenText]:
+    """Write what `beam.search` writes with a beam of 1 where no three words in a row may come twice.
 
     At each step one number per text comes back to the host: its next word. A text that has ended goes on with end
     marks until all have ended.
@@ -31,19 +45,20 @@ def write_greedily(model: Model, topics: Floats, banned: NDArray[np.bool_], limi
         banned: (N, V) words that a text may not have.
         limits: lengths, and words that no text has twice.
     """
-    rows, found = model.rows_of(WORD_SEARCH, len(topics)), list[Words]()
-    for first in range(0, len(topics), rows):
-        part = slice(first, first + rows)
-        found += _write(model, fill(topics[part], rows), fill(banned[part], rows), limits)
-    return found[: len(topics)]
+    call_rows = model.rows_of(WORD_SEARCH, len(topics))
+    texts: list[WrittenText] = []
+    for start in range(0, len(topics), call_rows):
+        rows = slice(start, start + call_rows)
+        texts += _write(model, fill(topics[rows], call_rows), fill(banned[rows], call_rows), limits)
+    return texts[: len(topics)]
 
 
-def _write(model: Model, topics: Floats, banned: NDArray[np.bool_], limits: Limits) -> list[Words]:
+def _write(model: Model, topics: Floats, banned: NDArray[np.bool_], limits: TextLimits) -> list[WrittenText]:
     """Write as many texts as one call of the graph takes."""
     state = np.zeros_like(topics)
     inputs: dict[str, NDArray[Any]] = {
         "topic": topics,
-        "words": np.full((len(topics), max(limits.max_words, _LEAST_COLUMNS)), NO_WORD, np.int64),
+        "words": np.full((len(topics), max(limits.max_words, _MIN_COLUMNS)), NO_WORD, np.int64),
         "total": np.zeros(len(topics), np.float32),
         "hidden": state,
         "cell": state,
@@ -59,12 +74,12 @@ def _write(model: Model, topics: Floats, banned: NDArray[np.bool_], limits: Limi
         length += 1
         if (step.fetch("best") == END).all():
             break
-    written, totals = step.fetch("words_out")[:, -length:], step.fetch("total_out")
-    return [_words(ids, total) for ids, total in zip(written.tolist(), totals.tolist(), strict=True)]
+    words, totals = step.fetch("words_out")[:, -length:], step.fetch("total_out")
+    return [_text(ids, total) for ids, total in zip(words.tolist(), totals.tolist(), strict=True)]
 
 
-def _words(ids: list[int], total: float) -> Words:
+def _text(ids: list[int], total: float) -> WrittenText:
     """A row of the graph as a finished text; one that could have no word somewhere is empty."""
     if total <= FLOOR / 2:
-        return Words((), 0.0)
-    return Words(tuple(ids[: ids.index(END)] if END in ids else ids), total)
+        return WrittenText((), 0.0)
+    return WrittenText(tuple(ids[: ids.index(END)] if END in ids else ids), total)

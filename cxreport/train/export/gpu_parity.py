@@ -22,7 +22,7 @@ from cxreport.model.encode import encode
 from cxreport.model.gpu.word_search import write_greedily
 from cxreport.model.manifest import HALF_ENCODER, WORD_SEARCH, Manifest
 from cxreport.model.session import Model
-from cxreport.model.word_limits import Limits
+from cxreport.model.texts import TextLimits
 from cxreport.train.export.parity import made_image
 
 MAX_CHANGE = 0.005
@@ -59,7 +59,7 @@ def check_gpu_graphs(model: Model, graphs: Mapping[str, bytes]) -> dict[str, Any
         sizes, lengths = manifest.sizes, manifest.decoding
         topics = generator.uniform(-1, 1, (_TOPICS, sizes.hidden)).astype(np.float32)
         banned = generator.random((_TOPICS, sizes.words)) < 0.1
-        limits = Limits(1, lengths.min_words, lengths.max_words, manifest.long_words)
+        limits = TextLimits(1, lengths.min_words, lengths.max_words, manifest.long_words)
         pairs = zip(
             write_greedily(bound, topics, banned, limits),
             search(TopicScorer(model, topics), sizes.hidden, banned, limits),

@@ -104,7 +104,7 @@ def _quantised_graphs(
     batches = range(0, len(images), _BATCH)
     encodings = [e for i in batches for e in encode(cast(Model, recording), images[i : i + _BATCH])]
     _draft(cast(Model, recording), encodings)
-    given = recording.given | {ENCODER: recording.given["encode_batch"]}
+    given = recording.calls | {ENCODER: recording.calls["encode_batch"]}
     made = {
         name: content if name == TEXT_ENCODER else _quantised(name, content, given[name][:_FEEDS])
         for name, content in graphs.items()

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cxreport.drafting.captions import REPEATS, split
 from cxreport.model.manifest import Manifest
-from cxreport.model.word_limits import Words
+from cxreport.model.texts import WrittenText
 from cxreport.text.vocabulary import END, NO_WORD, PAD, UNK
 from cxreport.train.networks.captioner import Captioner
 from cxreport.train.networks.decoder import Decoder, StudyInput, TopicInput
@@ -142,7 +142,7 @@ def _greedy_caption(captioner: Captioner, manifest: Manifest, encoding: Encoding
         return logits
 
     ids = _greedy_ids(manifest, word_step, lambda _: [], REPEATS)
-    return [(s.section, s.ids) for s in split(manifest, Words(ids, 0.0)).sentences]
+    return [(s.section, s.ids) for s in split(manifest, WrittenText(ids, 0.0)).sentences]
 
 
 def _greedy_ids(

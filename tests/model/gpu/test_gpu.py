@@ -28,7 +28,7 @@ from cxreport.model.gpu.word_search import write_greedily  # noqa: E402
 from cxreport.model.manifest import GPU_GRAPHS, WORD_SEARCH  # noqa: E402
 from cxreport.model.session import Model  # noqa: E402
 from cxreport.model.signatures import signatures  # noqa: E402
-from cxreport.model.word_limits import Limits, Words  # noqa: E402
+from cxreport.model.texts import TextLimits, WrittenText  # noqa: E402
 from cxreport.reading.network_input import network_input  # noqa: E402
 from cxreport.text.vocabulary import END, NO_WORD  # noqa: E402
 from cxreport.train.export.bundle import write_files  # noqa: E402
@@ -66,12 +66,12 @@ def bound(folder: Path, rows: int | None = None) -> Model:
     return model
 
 
-def limits_of(model: Model, **changed: object) -> Limits:
+def limits_of(model: Model, **changed: object) -> TextLimits:
     lengths = model.manifest.decoding
-    return replace(Limits(1, lengths.min_words, lengths.max_words, model.manifest.long_words), **changed)
+    return replace(TextLimits(1, lengths.min_words, lengths.max_words, model.manifest.long_words), **changed)
 
 
-def compare(found: list[Words], wanted: list[Words]) -> None:
+def compare(found: list[WrittenText], wanted: list[WrittenText]) -> None:
     assert [w.ids for w in found] == [w.ids for w in wanted]
     np.testing.assert_allclose(
         [w.log_probability for w in found], [w.log_probability for w in wanted], rtol=1e-5, atol=1e-4
@@ -261,7 +261,7 @@ def test_reports_are_the_same_with_the_state_on_the_device(folder: Path, rows: i
                 assert (a.attention is None) == (b.attention is None)
                 if a.attention is not None:
                     np.testing.assert_allclose(a.attention, b.attention, atol=1e-6)
-    assert len(model._bound) < 12
+    assert len(model._bound_steps) < 12
 
 
 def test_a_bound_step_keeps_its_state(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Texts that a word search writes: what they may be, and what it gives."""
+"""Texts that a search writes word by word: the limits that it keeps to, and its result."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from cxreport.types import Floats
 
 
 @dataclass(frozen=True, eq=False)
-class Limits:
-    """What a text may be."""
+class TextLimits:
+    """Limits of a text: a sentence, or a whole report of a captioning architecture."""
 
     beam: int
+    """Width of the search; 1 is greedy."""
     min_words: int
     """Words before which a text may not end."""
     max_words: int
@@ -22,18 +23,18 @@ class Limits:
     once: NDArray[np.bool_]
     """(V,) words that no text has twice."""
     repeats: int = 3
-    """No text has the same so many words in a row twice."""
+    """Length in words of the phrases that no text has twice."""
 
 
 @dataclass(frozen=True)
-class Words:
-    """A finished text."""
+class WrittenText:
+    """Result of a search: a text in word ids."""
 
     ids: tuple[int, ...]
     log_probability: float
     """Sum over the words and the end mark."""
     attention: Floats | None = None
-    """(W, P) over the patches, per word; None where the writer does not attend."""
+    """(W, P) over the patches, per word; None where the network does not attend."""
 
     @property
     def score(self) -> float:
