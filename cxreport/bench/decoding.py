@@ -1,4 +1,4 @@
-"""Decoding by encoding: the bare codec on bytes in memory, and the way from a file to the network's input."""
+"""Times of decoding by encoding: the bare codec on bytes in memory, and the way from a file to network input."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
-from pydicom import dcmread, uid
+from pydicom import dcmread
 from pydicom.encaps import get_frame
 
 from cxreport.bench.spread import Spread, Times, mean, mean_times, measure
-from cxreport.bench.studies import SYNTAXES, Kind
+from cxreport.bench.studies import TRANSFER_SYNTAXES
 from cxreport.bench.workload import network_inputs
 from cxreport.model.manifest import Manifest
 from cxreport.reading.dicom.codecs import codec_of
@@ -23,22 +24,21 @@ from cxreport.reading.discover import FileKind, sniff
 from cxreport.reading.shrink import KEPT
 
 _SAMPLES = 3
-"""Files of a kind that are timed."""
-_NAMES = {syntax: str(kind) for kind, syntax in SYNTAXES.items()} | {
-    uid.ImplicitVRLittleEndian: str(Kind.RAW),
-    uid.JPEG2000: str(Kind.J2K),
-}
-_Codec = Callable[[int | None], object]
-"""Decodes bytes in memory, for a side in pixels or every pixel."""
+"""Files of an encoding that are timed."""
+_NAMES = {codec_of(syntax).name: str(encoding) for encoding, syntax in TRANSFER_SYNTAXES.items()}
+"""Codec -> the short name that generated studies have for it."""
+_Decode = Callable[[int | None], object]
+"""Function that decodes bytes in memory, for a side in pixels or every pixel."""
 
 
 @dataclass(frozen=True)
 class DecodeTimes:
-    """Of one image of a kind, in milliseconds."""
+    """Times of one image of an encoding, in milliseconds."""
 
     kind: str
+    """Name of the encoding."""
     studies: int
-    """Of this kind."""
+    """Studies of this encoding."""
     full: Times
     """The codec, every pixel."""
     shrunk: Times
@@ -50,52 +50,56 @@ class DecodeTimes:
 
 
 def measure_decoding(sources: Sequence[str], manifest: Manifest, repeats: int) -> tuple[DecodeTimes, ...]:
-    """Time every kind of file on a few of its files.
+    """Time every encoding on a few of its files.
 
     Args:
         sources: the image of each study.
         manifest: what the network takes.
         repeats: of every measurement.
     """
-    by_kind: dict[str, list[str]] = {}
+    by_encoding: dict[str, list[str]] = {}
     for source in sources:
-        if (kind := _kind(source)) is not None:
-            by_kind.setdefault(kind, []).append(source)
-    found = (_measure(kind, some, manifest, repeats) for kind, some in sorted(by_kind.items()))
-    return tuple(times for times in found if times is not None)
+        if (encoding := _encoding(source)) is not None:
+            by_encoding.setdefault(encoding, []).append(source)
+    measured = (_measure(encoding, files, manifest, repeats) for encoding, files in sorted(by_encoding.items()))
+    return tuple(times for times in measured if times is not None)
 
 
-def _measure(kind: str, sources: list[str], manifest: Manifest, repeats: int) -> DecodeTimes | None:
-    """Time a few files of a kind; None where all are damaged."""
-    whole = (source for source in sources if network_inputs(manifest, [Path(source)]))
-    side, some = manifest.image_size, list(islice(whole, _SAMPLES))
-    if not some:
+def _measure(encoding: str, sources: list[str], manifest: Manifest, repeats: int) -> DecodeTimes | None:
+    """Time a few files of an encoding; None where all are damaged."""
+    readable = (source for source in sources if network_inputs(manifest, [Path(source)]))
+    sample = list(islice(readable, _SAMPLES))
+    if not sample:
         return None
-    codecs = [_codec(source) for source in some]
+    decoders = [_decoder(source) for source in sample]
     return DecodeTimes(
-        kind,
-        len(sources),
-        mean_times([measure(partial(codec, None), repeats) for codec in codecs]),
-        mean_times([measure(partial(codec, side), repeats) for codec in codecs]),
-        mean([measure(partial(network_inputs, manifest, [Path(s)]), repeats).wall_ms for s in some]),
-        mean([measure(partial(network_inputs, manifest, [Path(s)], True), repeats).wall_ms for s in some]),
+        kind=encoding,
+        studies=len(sources),
+        full=mean_times([measure(partial(decode, None), repeats) for decode in decoders]),
+        shrunk=mean_times([measure(partial(decode, manifest.image_size), repeats) for decode in decoders]),
+        file_to_input=mean([_file_to_input(source, manifest, repeats) for source in sample]),
+        file_to_input_full=mean([_file_to_input(source, manifest, repeats, every_pixel=True) for source in sample]),
     )
 
 
-def _kind(source: str) -> str | None:
+def _file_to_input(source: str, manifest: Manifest, repeats: int, *, every_pixel: bool = False) -> Spread:
+    return measure(partial(network_inputs, manifest, [Path(source)], every_pixel), repeats).wall_ms
+
+
+def _encoding(source: str) -> str | None:
     """Name of a file's encoding; None for a file that cannot be read, which the other parts count as a failure."""
     try:
         if sniff(source) is not FileKind.DICOM:
             with Image.open(source) as image:
                 return str(image.format).lower()
-        syntax = dcmread(source, stop_before_pixels=True).file_meta.TransferSyntaxUID
+        codec = codec_of(dcmread(source, stop_before_pixels=True).file_meta.TransferSyntaxUID)
     except Exception:  # pydicom and Pillow raise anything on damage
         return None
-    return _NAMES.get(syntax, str(syntax.name))
+    return _NAMES.get(codec.name, codec.name)
 
 
-def _codec(source: str) -> _Codec:
-    """What decodes a file's pixels, with the compressed bytes in memory."""
+def _decoder(source: str) -> _Decode:
+    """Decoder of a file's pixels, with the compressed bytes in memory."""
     if sniff(source) is not FileKind.DICOM:
         return partial(_decode_picture, Path(source).read_bytes())
     dataset = dcmread(source)
@@ -106,6 +110,8 @@ def _codec(source: str) -> _Codec:
     if not syntax.is_encapsulated:
         return lambda side: full()
     frame = get_frame(dataset.PixelData, 0, number_of_frames=int(dataset.get("NumberOfFrames", 1)))
+    if codec.frame_syntax is not None:  # uncompressed: the fragment holds the pixels
+        return lambda side: np.frombuffer(frame, np.uint8)
     options: dict[str, Any] = {
         "rows": dataset.Rows,
         "columns": dataset.Columns,

@@ -1,4 +1,4 @@
-"""The program beside eager PyTorch that reads every prefix again, on the same studies, one at a time."""
+"""Eager PyTorch beside the program, on the same studies, one at a time; it reads every prefix of a sentence again."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _PAUSE = 0.1
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Milliseconds per study."""
+class EagerComparison:
+    """Milliseconds per study of the program and of eager PyTorch."""
 
     studies: int
     ours: Spread
@@ -41,17 +41,17 @@ class Comparison:
 
     @property
     def ratio(self) -> float:
-        """How many times as fast the program is, from file to report."""
+        """Speed-up over eager PyTorch, from file to report."""
         return self.eager.median / self.ours.median
 
     @property
     def networks_ratio(self) -> float:
-        """The same of the networks alone."""
+        """Speed-up of the networks alone."""
         return self.eager_networks.median / self.ours_networks.median
 
 
-def compare(model: Model, folder: Path, studies: Sequence[Files], repeats: int) -> Comparison:
-    """Time both.
+def compare_with_eager(model: Model, folder: Path, studies: Sequence[Files], repeats: int) -> EagerComparison:
+    """Time both, by turns.
 
     Args:
         model: the program's, in any precision.
@@ -66,7 +66,7 @@ def compare(model: Model, folder: Path, studies: Sequence[Files], repeats: int) 
 
     eager = load_eager(folder)
     inputs = [pixels for files in studies for pixels in network_inputs(model.manifest, files)]
-    written = [(_words(model, pixels), eager.draft(pixels)) for pixels in inputs]  # warms up
+    pairs = [(_words(model, pixels), eager.draft(pixels)) for pixels in inputs]  # warms up
     files = _in_turns(
         lambda files: list(draft(model, files, 1, 0)),
         lambda files: [eager.draft(pixels) for pixels in network_inputs(model.manifest, files, every_pixel=True)],
@@ -74,20 +74,27 @@ def compare(model: Model, folder: Path, studies: Sequence[Files], repeats: int) 
         repeats,
     )
     networks = _in_turns(lambda pixels: _words(model, pixels), eager.draft, inputs, repeats)
-    same = sum(ours == theirs for ours, theirs in written)
-    return Comparison(len(inputs), *files, *networks, same, eager.threads)
+    return EagerComparison(
+        studies=len(inputs),
+        ours=files[0],
+        eager=files[1],
+        ours_networks=networks[0],
+        eager_networks=networks[1],
+        same_words=sum(ours == theirs for ours, theirs in pairs),
+        threads=eager.threads,
+    )
 
 
 def _in_turns(
     ours: Callable[[_T], object], eager: Callable[[_T], object], studies: Sequence[_T], repeats: int
 ) -> tuple[Spread, Spread]:
     """Mean milliseconds in each repeat; by turns, so that whatever else the machine does hits both."""
-    spent = [[(_spent(ours, study), _spent(eager, study)) for study in studies] for _ in range(repeats)]
-    means = [tuple(map(fmean, zip(*pairs, strict=True))) for pairs in spent]
+    times = [[(_milliseconds(ours, study), _milliseconds(eager, study)) for study in studies] for _ in range(repeats)]
+    means = [tuple(map(fmean, zip(*pairs, strict=True))) for pairs in times]
     return Spread(tuple(mean for mean, _ in means)), Spread(tuple(mean for _, mean in means))
 
 
-def _spent(action: Callable[[_T], object], study: _T) -> float:
+def _milliseconds(action: Callable[[_T], object], study: _T) -> float:
     time.sleep(_PAUSE)
     start = time.perf_counter()
     action(study)
@@ -95,7 +102,7 @@ def _spent(action: Callable[[_T], object], study: _T) -> float:
 
 
 def _words(model: Model, pixels: Pixels) -> list[tuple[str, tuple[int, ...]]]:
-    """What the program writes of a network input, before it puts it into words."""
+    """Section and ids of words of each sentence that the program decodes from a network input."""
     encodings = encode(model, [pixels])
     decodings = decode(model, encodings, [make_plan(model.manifest, encodings[0], HEAD)])
     return [(sentence.section, sentence.ids) for sentence in decodings[0].sentences]

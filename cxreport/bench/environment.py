@@ -1,4 +1,4 @@
-"""What a benchmark ran on and with."""
+"""Environment of a benchmark: machine, versions and model."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ class Environment:
     system: str
     processor: str
     cpus: int
-    """That this process may use."""
+    """CPUs that this process may use."""
     machine_cpus: int
     python: str
     versions: dict[str, str]
     """Of the packages that are installed."""
     provider: str
-    """What runs the networks: ``cpu`` or ``cuda``."""
+    """Device of the networks: ``cpu`` or ``cuda``."""
     precision: str
     encoder_threads: int
     bundle: str
 
 
 def describe(model: Model) -> Environment:
-    """Describe what a loaded model runs on."""
+    """Describe the environment of a loaded model."""
     manifest = model.manifest
     return Environment(
-        platform.platform(),
-        processor(),
-        usable_cpus(),
-        os.cpu_count() or 1,
-        platform.python_version(),
-        {"cxreport": __version__} | {name: found for name in _PACKAGES if (found := _version(name))},
-        model.device,
-        manifest.precision,
-        encoder_threads(),
-        f"{manifest.name} {manifest.version} {manifest.sha256[:12]}",
+        system=platform.platform(),
+        processor=processor(),
+        cpus=usable_cpus(),
+        machine_cpus=os.cpu_count() or 1,
+        python=platform.python_version(),
+        versions={"cxreport": __version__} | {name: number for name in _PACKAGES if (number := _version(name))},
+        provider=model.device,
+        precision=manifest.precision,
+        encoder_threads=encoder_threads(),
+        bundle=f"{manifest.name} {manifest.version} {manifest.sha256[:12]}",
     )
 
 

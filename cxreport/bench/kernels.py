@@ -1,4 +1,4 @@
-"""The bare networks in ONNX Runtime, on tensors that are ready: what remains of a run when nothing else takes time."""
+"""Times of the bare networks in ONNX Runtime, on tensors that are ready: a run in which nothing else takes time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ENCODER = "encode_batch"
 
 @dataclass(frozen=True)
 class KernelTimes:
-    """Of a study, in milliseconds."""
+    """Times of the networks on a study, in milliseconds."""
 
     precision: str
     steps: dict[str, Times]
@@ -27,17 +27,17 @@ class KernelTimes:
 
     @property
     def wall_ms(self) -> float:
-        """Of all steps, one after the other."""
+        """Wall time of all steps, one after the other."""
         return sum(times.wall_ms.median for times in self.steps.values())
 
     @property
     def cpu_ms(self) -> float:
-        """Of all steps and threads."""
+        """CPU time of all steps and threads."""
         return sum(times.cpu_ms.median for times in self.steps.values())
 
 
 def measure_kernels(model: Model, images: Sequence[Pixels], batch_size: int, repeats: int) -> KernelTimes:
-    """Draft once, keep what the networks are given, and time them on that alone.
+    """Draft once, record the inputs of the networks, and time the networks on these alone.
 
     Args:
         model: a loaded bundle.

@@ -1,4 +1,4 @@
-"""Fresh processes of the command line: how soon they answer, and how much memory they take."""
+"""Fresh processes of the command line: start-up times and peak memory."""
 
 from __future__ import annotations
 
@@ -56,11 +56,12 @@ def measure_start(picture: Path, bundle: Path, repeats: int) -> StartTimes:
         repeats: of every command.
     """
     model = ["--model", str(bundle)]
+    generate = ["generate", *model, "--device", "cpu", "--force", "--quiet", str(picture)]
     return StartTimes(
-        _seconds(["-c", "pass"], repeats),
-        _seconds(_command("--help"), repeats),
-        _seconds(_command("info", *model), repeats),
-        _seconds(_command("generate", *model, "--device", "cpu", "--force", "--quiet", str(picture)), repeats),
+        python=_seconds(["-c", "pass"], repeats),
+        help=_seconds(_command("--help"), repeats),
+        info=_seconds(_command("info", *model), repeats),
+        report=_seconds(_command(*generate), repeats),
     )
 
 
@@ -72,7 +73,7 @@ def measure_memory(studies: Sequence[Sequence[Path]], arguments: Sequence[str]) 
         arguments: options of `cxreport generate`.
 
     Returns:
-        None where the system does not tell, as it does in /proc.
+        None on systems without /proc, which the memory is read from.
 
     Raises:
         CxreportError: the run failed.
@@ -94,7 +95,7 @@ def measure_memory(studies: Sequence[Sequence[Path]], arguments: Sequence[str]) 
     if process.returncode not in (ExitCode.OK, ExitCode.SOME_FAILED):
         raise CxreportError(f"`cxreport generate` ended with {process.returncode} while its memory was measured.")
     main = peaks.pop(process.pid)
-    return PeakMemory(len(studies), main, sum(peaks.values()))
+    return PeakMemory(studies=len(studies), main=main, workers=sum(peaks.values()))
 
 
 def _command(*arguments: str) -> list[str]:
@@ -103,23 +104,20 @@ def _command(*arguments: str) -> list[str]:
 
 def _seconds(arguments: list[str], repeats: int) -> Spread:
     """Run Python once to warm up, then again and again."""
-    spent = []
+    seconds = []
     for _ in range(repeats + 1):
         start = time.perf_counter()
         done = subprocess.run([sys.executable, *arguments], stdin=subprocess.DEVNULL, capture_output=True, check=False)
-        spent.append(time.perf_counter() - start)
+        seconds.append(time.perf_counter() - start)
         if done.returncode:
             raise CxreportError(f"`python {' '.join(arguments)}` ended with {done.returncode}.")
-    return Spread(tuple(spent[1:]))
+    return Spread(tuple(seconds[1:]))
 
 
 def _children(parent: int) -> list[int]:
-    """Processes that a process has started."""
-    found = []
-    for entry in _PROC.iterdir():
-        if entry.name.isdecimal() and _field(int(entry.name), "PPid") == parent:
-            found.append(int(entry.name))
-    return found
+    """Numbers of the processes that a process has started."""
+    numbers = [int(entry.name) for entry in _PROC.iterdir() if entry.name.isdecimal()]
+    return [number for number in numbers if _field(number, "PPid") == parent]
 
 
 def _peak(number: int) -> float:

@@ -1,4 +1,4 @@
-"""What a benchmark found, and the same as JSON."""
+"""Result of a benchmark, and the same as JSON."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
+from cxreport.bench.choices import Part
 from cxreport.bench.decoding import DecodeTimes
-from cxreport.bench.eager import Comparison
+from cxreport.bench.eager import EagerComparison
 from cxreport.bench.environment import Environment
 from cxreport.bench.kernels import KernelTimes
-from cxreport.bench.parts import Part
 from cxreport.bench.processes import PeakMemory, StartTimes
 from cxreport.bench.spread import Times
 from cxreport.bench.stages import StageTimes, Throughput
@@ -18,12 +18,12 @@ from cxreport.bench.stages import StageTimes, Throughput
 
 @dataclass
 class Benchmark:
-    """What was measured; None, or empty, for what was not."""
+    """Result of a benchmark; None, or empty, for parts that were not measured."""
 
     environment: Environment
     studies: int
     note: str
-    """About the studies."""
+    """Description of the studies."""
     left_out: dict[Part, str] = field(default_factory=dict)
     """Parts that were not measured, and why."""
     stages: StageTimes | None = None
@@ -32,14 +32,14 @@ class Benchmark:
     encoders: dict[str, Times] = field(default_factory=dict)
     """By precision, on the CPU, per image."""
     wall: Throughput | None = None
-    eager: Comparison | None = None
+    eager: EagerComparison | None = None
     memory: tuple[PeakMemory, ...] = ()
     """Of few studies, then of all."""
     start: StartTimes | None = None
 
 
 def to_json(value: Any) -> Any:
-    """Turn what was measured into what `json` writes: all repeats, and what the properties make of them."""
+    """Turn dataclasses into what `json` writes: all repeats, and the properties that are computed from them."""
     if is_dataclass(value):
         properties = [name for name, kind in vars(type(value)).items() if isinstance(kind, property)]
         names = [*(f.name for f in fields(value)), *properties]

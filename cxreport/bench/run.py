@@ -1,4 +1,4 @@
-"""Runs a benchmark, part after part."""
+"""Run of a benchmark, part after part."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cxreport.bench.choices import FileEncoding, Part
 from cxreport.bench.decoding import measure_decoding
-from cxreport.bench.eager import compare
+from cxreport.bench.eager import compare_with_eager
 from cxreport.bench.environment import describe
 from cxreport.bench.kernels import measure_encoder, measure_kernels
-from cxreport.bench.parts import Part
 from cxreport.bench.processes import PeakMemory, measure_memory, measure_start
 from cxreport.bench.result import Benchmark
 from cxreport.bench.stages import measure_stages, measure_throughput
-from cxreport.bench.studies import SIZE, Kind, Mix, Size, write_studies
+from cxreport.bench.studies import SIZE, Mix, Size, write_studies
 from cxreport.bench.workload import Files, network_inputs
 from cxreport.errors import BundleError, MissingExtraError, NothingReadableError
 from cxreport.model.bundle import load_manifest
@@ -27,31 +27,32 @@ from cxreport.reading.ahead import default_workers
 from cxreport.reading.discover import group_files
 
 _STAGED = 40
-"""Studies that are taken one after the other, and whose tensors the networks get."""
+"""Studies that the stages and the bare networks are timed on."""
 _EAGER = 10
-"""Studies that eager PyTorch gets, which is slow."""
+"""Studies that eager PyTorch is timed on, which is slow."""
 _LEAST_FEW = 16
-"""With fewer, not every process that reads meets every encoding."""
+"""Studies of the smaller run when memory is measured: with fewer, a worker may not meet every encoding."""
 
 
 @dataclass(frozen=True)
 class BenchOptions:
-    """What to measure, and how."""
+    """Settings of a benchmark."""
 
     device: Device = Device.AUTO
     precision: Precision = Precision.AUTO
     repeats: int = 3
-    """Of every measurement but those of memory."""
+    """Repeats of every measurement but those of memory."""
     workers: int | None = None
     """Processes that read in the end-to-end run and when memory is measured; None as in `cxreport generate`."""
     batch_size: int = 8
     few: int | None = None
     """Studies whose peak memory that of all is compared with; None takes a tenth, at least 16."""
     size: Size = SIZE
-    """Of the picture that a fresh process reads."""
+    """Size of the picture that a fresh process reads."""
     left_out: Collection[Part] = ()
+    """Parts that are not measured."""
     say: Callable[[str], None] = lambda text: None
-    """Gets the name of each part before it begins."""
+    """Called with the name of each part before it begins."""
 
 
 def benchmark(
@@ -62,115 +63,114 @@ def benchmark(
     Args:
         bundle: its folder.
         studies: from `find_studies`.
-        note: what there is to say of them.
-        options: what to measure, and how.
+        note: description of the studies.
+        options: settings.
 
     Raises:
         NothingReadableError: no study that can be drafted.
         CxreportError: the bundle cannot be used, or a process failed.
     """
     model = load_model(bundle, device=options.device, precision=options.precision, side_by_side=True)
-    found = Benchmark(describe(model), len(studies), note)
-    bench = _Bench(bundle, model, studies, options, found)
+    result = Benchmark(environment=describe(model), studies=len(studies), note=note)
+    run = _Run(bundle=bundle, model=model, studies=studies, options=options, result=result)
     measures = {
-        Part.STAGES: bench.stages,
-        Part.DECODING: bench.decoding,
-        Part.KERNELS: bench.kernels,
-        Part.WALL: bench.wall,
-        Part.EAGER: bench.eager,
-        Part.MEMORY: bench.memory,
-        Part.START: bench.start,
+        Part.STAGES: run.stages,
+        Part.DECODING: run.decoding,
+        Part.KERNELS: run.kernels,
+        Part.WALL: run.wall,
+        Part.EAGER: run.eager,
+        Part.MEMORY: run.memory,
+        Part.START: run.start,
     }
     for part, measure in measures.items():
         if part in options.left_out:
-            found.left_out[part] = f"--skip {part}"
+            result.left_out[part] = f"--skip {part}"
         else:
             options.say(part)
             measure()
-    return found
+    return result
 
 
 def generate_studies(folder: Path, count: int, size: Size, mix: Mix) -> str:
-    """Write studies into a folder, and tell what they are."""
-    made = write_studies(folder, count, size, mix)
-    counts = ", ".join(f"{number} {kind}" for kind, number in made.counts.items())
-    return f"Generated, {size.rows} x {size.columns}: {counts}; {made.bytes / 1e6:,.0f} MB."
+    """Write studies into a folder, and describe them in a line."""
+    files = write_studies(folder, count, size, mix)
+    counts = ", ".join(f"{number} {encoding}" for encoding, number in files.counts.items())
+    return f"Generated, {size.rows} x {size.columns}: {counts}; {files.bytes / 1e6:,.0f} MB."
 
 
 def find_studies(paths: Sequence[Path], limit: int | None = None) -> list[Files]:
-    """The files of each study, at most ``limit``.
+    """Find the files of each study, of at most ``limit`` studies.
 
     Raises:
         NothingReadableError: there is none.
     """
-    found = [[Path(file) for file in study.paths] for study in group_files(paths, "study")][:limit]
-    if not found:
+    studies = [[Path(file) for file in study.paths] for study in group_files(paths, "study")][:limit]
+    if not studies:
         raise NothingReadableError("No study among the inputs.")
-    return found
+    return studies
 
 
 @dataclass(frozen=True)
-class _Bench:
-    """Measures one part at a time, and notes what it found."""
+class _Run:
+    """Measures one part at a time, and notes its figures in the result."""
 
     bundle: Path
     model: Model
-    all: Sequence[Files]
+    studies: Sequence[Files]
     options: BenchOptions
-    found: Benchmark
+    result: Benchmark
 
     def stages(self) -> None:
-        files = _flat(self.all[:_STAGED])
-        self.found.stages = measure_stages(self.model, files, self.options.batch_size, self.options.repeats)
+        files = _flat(self.studies[:_STAGED])
+        self.result.stages = measure_stages(self.model, files, self.options.batch_size, self.options.repeats)
 
     def decoding(self) -> None:
-        sources = [str(files[0]) for files in self.all]
-        self.found.decoding = measure_decoding(sources, self.model.manifest, self.options.repeats)
+        sources = [str(files[0]) for files in self.studies]
+        self.result.decoding = measure_decoding(sources, self.model.manifest, self.options.repeats)
 
     def kernels(self) -> None:
         model, repeats = self.model, self.options.repeats
-        inputs = network_inputs(model.manifest, _flat(self.all[:_STAGED]))
+        inputs = network_inputs(model.manifest, _flat(self.studies[:_STAGED]))
         if not inputs:
             raise NothingReadableError("No study among the inputs can be read.")
-        self.found.kernels = measure_kernels(model, inputs, self.options.batch_size, repeats)
+        self.result.kernels = measure_kernels(model, inputs, self.options.batch_size, repeats)
         for precision in precision_facts(self.bundle, load_manifest(self.bundle)).available:
-            if precision == Precision.FLOAT16:  # of GPUs
-                continue
-            other = load_model(self.bundle, device=Device.CPU, precision=precision, side_by_side=True)
-            self.found.encoders[precision] = measure_encoder(other, inputs, repeats)
+            if Device.CPU in precision.row.devices:
+                variant = load_model(self.bundle, device=Device.CPU, precision=precision, side_by_side=True)
+                self.result.encoders[precision] = measure_encoder(variant, inputs, repeats)
 
     def wall(self) -> None:
-        files, options = _flat(self.all), self.options
-        self.found.wall = measure_throughput(self.model, files, self._workers, options.batch_size, options.repeats)
+        files, options = _flat(self.studies), self.options
+        self.result.wall = measure_throughput(self.model, files, self._workers, options.batch_size, options.repeats)
 
     def eager(self) -> None:
         try:
             if any(importlib.util.find_spec(name) is None for name in ("torch", "onnx")):
                 raise MissingExtraError("Eager PyTorch", "train")
-            alone = load_model(self.bundle, device=self.options.device, precision=self.options.precision)
-            self.found.eager = compare(alone, self.bundle, self.all[:_EAGER], self.options.repeats)
+            model = load_model(self.bundle, device=self.options.device, precision=self.options.precision)
+            self.result.eager = compare_with_eager(model, self.bundle, self.studies[:_EAGER], self.options.repeats)
         except (MissingExtraError, BundleError) as error:
-            self.found.left_out[Part.EAGER] = error.message
+            self.result.left_out[Part.EAGER] = error.message
 
     def memory(self) -> None:
-        few = self.options.few or max(_LEAST_FEW, len(self.all) // 10)
-        runs = [self._peak(self.all[:few]), self._peak(self.all)] if few < len(self.all) else [self._peak(self.all)]
-        self.found.memory = tuple(run for run in runs if run is not None)
-        if not self.found.memory:
-            self.found.left_out[Part.MEMORY] = "the system does not tell"
+        studies, few = self.studies, self.options.few or max(_LEAST_FEW, len(self.studies) // 10)
+        peaks = [self._peak(sample) for sample in ([studies[:few], studies] if few < len(studies) else [studies])]
+        self.result.memory = tuple(peak for peak in peaks if peak is not None)
+        if not self.result.memory:
+            self.result.left_out[Part.MEMORY] = "needs /proc, which this system does not have"
 
     def start(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            write_studies(Path(folder), 1, self.options.size, {Kind.PNG: 1.0})
+            write_studies(Path(folder), 1, self.options.size, {FileEncoding.PNG: 1.0})
             (picture,) = Path(folder).iterdir()
-            self.found.start = measure_start(picture, self.bundle, self.options.repeats)
+            self.result.start = measure_start(picture, self.bundle, self.options.repeats)
 
     @property
     def _workers(self) -> int:
-        return default_workers(len(self.all)) if self.options.workers is None else self.options.workers
+        return default_workers(len(self.studies)) if self.options.workers is None else self.options.workers
 
     def _peak(self, studies: Sequence[Files]) -> PeakMemory | None:
-        """Of a run with the options of this one."""
+        """Peak memory of `cxreport generate` with the settings of this run."""
         manifest, options = self.model.manifest, self.options
         settings = {
             "--model": self.bundle,
@@ -179,7 +179,7 @@ class _Bench:
             "--workers": self._workers,
             "--batch-size": options.batch_size,
         }
-        arguments = [str(part) for setting in settings.items() for part in setting]
+        arguments = [str(argument) for setting in settings.items() for argument in setting]
         return measure_memory(studies, arguments)
 
 

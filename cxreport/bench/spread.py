@@ -1,4 +1,4 @@
-"""Repeated measurements: their median, their spread, and how they are taken."""
+"""Repeats of a measurement, their median and quartiles, and the clock that takes them."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Spread:
-    """What repeats of a measurement gave."""
+    """Values of the repeats of a measurement."""
 
     repeats: tuple[float, ...]
     """At least one."""
 
     @property
     def median(self) -> float:
-        """Half of the repeats are no larger."""
+        """Median of the repeats."""
         return statistics.median(self.repeats)
 
     @property
     def quartiles(self) -> tuple[float, float]:
-        """The middle half of the repeats lies between them."""
+        """First and third quartile of the repeats."""
         if len(self.repeats) == 1:
             return self.repeats[0], self.repeats[0]
         low, _, high = statistics.quantiles(self.repeats, n=4, method="inclusive")
         return low, high
 
     def scaled(self, factor: float) -> Spread:
-        """In another unit, or of a share."""
+        """Convert to another unit, or to a share."""
         return Spread(tuple(factor * value for value in self.repeats))
 
 
 @dataclass(frozen=True)
 class Times:
-    """How long something takes, in milliseconds."""
+    """Wall and CPU time of an action, in milliseconds."""
 
     wall_ms: Spread
     cpu_ms: Spread
@@ -47,8 +47,8 @@ def measure(action: Callable[[], object], repeats: int, share: float = 1.0) -> T
 
     Args:
         action: what to time.
-        repeats: how often.
-        share: what to multiply times by, 1 / n where the action does n things.
+        repeats: of the measurement.
+        share: factor of the times, 1 / n for an action on n studies.
     """
     action()
     walls, cpus = [], []
@@ -61,10 +61,10 @@ def measure(action: Callable[[], object], repeats: int, share: float = 1.0) -> T
 
 
 def mean(spreads: Sequence[Spread]) -> Spread:
-    """The mean of several things in each repeat."""
+    """Mean of several measurements in each repeat."""
     return Spread(tuple(statistics.fmean(values) for values in zip(*(s.repeats for s in spreads), strict=True)))
 
 
 def mean_times(times: Sequence[Times]) -> Times:
-    """The mean of several things in each repeat."""
+    """Mean of several measurements in each repeat, of wall and CPU time."""
     return Times(mean([t.wall_ms for t in times]), mean([t.cpu_ms for t in times]))

@@ -1,4 +1,4 @@
-"""The pipeline, stage by stage and end to end."""
+"""Times of the pipeline, stage by stage and end to end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WARM_UP = 16
 
 @dataclass(frozen=True)
 class StageTimes:
-    """Where the time of a study goes when one process does everything, one thing after the other."""
+    """Times of a study by stage when one process does everything, one thing after the other."""
 
     studies: int
     stages: dict[str, Spread]
@@ -31,10 +31,10 @@ class StageTimes:
 
 @dataclass(frozen=True)
 class Throughput:
-    """All studies, from paths to lines of JSON."""
+    """Times of all studies together, from paths to lines of JSON."""
 
     studies: int
-    """That were drafted."""
+    """Studies that were drafted."""
     failures: int
     workers: int
     batch_size: int
@@ -42,12 +42,12 @@ class Throughput:
 
     @property
     def images_per_second(self) -> float:
-        """Of the median repeat."""
+        """Rate of the median repeat."""
         return self.studies / self.seconds.median
 
 
 def measure_stages(model: Model, files: Files, batch_size: int, repeats: int) -> StageTimes:
-    """Draft reports without other processes, and add up what the reports say of their stages."""
+    """Draft reports without other processes, and add up the timings of their stages."""
     list(draft(model, files, batch_size, 0))
     runs = []
     for _ in range(repeats):
@@ -61,13 +61,13 @@ def measure_stages(model: Model, files: Files, batch_size: int, repeats: int) ->
                     formatter.piece(report, first=False)
         runs.append(_per_study(reports, watch))
     stages = {stage: Spread(tuple(run[stage] for run in runs)) for stage in runs[0]}
-    return StageTimes(len(reports), stages)
+    return StageTimes(studies=len(reports), stages=stages)
 
 
 def measure_throughput(model: Model, files: Files, workers: int, batch_size: int, repeats: int) -> Throughput:
-    """Draft all reports and write their records to where nothing is kept, after a few studies to warm up."""
+    """Draft all reports and write their records to the null device, after a few studies to warm up."""
     list(draft(model, files[:_WARM_UP], batch_size, workers))
-    spent = []
+    seconds = []
     for _ in range(repeats):
         start, drafted, failures = time.perf_counter(), 0, 0
         with (
@@ -79,8 +79,14 @@ def measure_throughput(model: Model, files: Files, workers: int, batch_size: int
                 sink.write(formatter.piece(outcome, first=False))
                 failures += isinstance(outcome, Failure)
                 drafted += isinstance(outcome, Report)
-        spent.append(time.perf_counter() - start)
-    return Throughput(drafted, failures, workers, batch_size, Spread(tuple(spent)))
+        seconds.append(time.perf_counter() - start)
+    return Throughput(
+        studies=drafted,
+        failures=failures,
+        workers=workers,
+        batch_size=batch_size,
+        seconds=Spread(tuple(seconds)),
+    )
 
 
 def _records(model: Model) -> JsonLinesFormatter:
@@ -91,6 +97,6 @@ def _per_study(reports: list[Report], watch: Stopwatch) -> dict[str, float]:
     """Mean milliseconds of each stage, in the order in which a study passes them."""
     if not reports:
         raise NothingReadableError("No study among the inputs can be drafted.")
-    own = {stage: fmean(report.timing_ms.get(stage, 0.0) for report in reports) for stage in reports[0].timing_ms}
-    find, *after = (spent / len(reports) for spent in watch.timing_ms.values())
-    return {"find": find, **own, "render": after[0], "record": after[1]}
+    drafting = {stage: fmean(report.timing_ms.get(stage, 0.0) for report in reports) for stage in reports[0].timing_ms}
+    find, render, record = (total / len(reports) for total in watch.timing_ms.values())
+    return {"find": find, **drafting, "render": render, "record": record}

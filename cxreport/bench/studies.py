@@ -1,8 +1,7 @@
-"""Generated studies: drawings of chests in the encodings of archives, as many as are wanted."""
+"""Generated studies: drawings of chests in the encodings of archives, any number of them."""
 
 from __future__ import annotations
 
-import enum
 import io
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -16,74 +15,63 @@ from PIL import Image
 from pydicom import uid
 from pydicom.dataset import Dataset, FileMetaDataset
 
+from cxreport.bench.choices import FileEncoding
 from cxreport.errors import UsageError
 
 _DISTINCT = 3
-"""Images per kind; the other studies are copies under other names and UIDs."""
+"""Images per encoding; the other studies are copies under other names and UIDs."""
 _BITS = 12
 _NOISE = 8.0
 """Standard deviation of the grain in stored values: lossless compression then gains what it gains on radiographs."""
 _COARSE = (160, 128)
 
 
-class Kind(enum.StrEnum):
-    """Encodings of a file."""
-
-    RAW = "raw"
-    """DICOM, explicit little endian, as are the others: 12 bits in 16."""
-    RLE = "rle"
-    J2K = "j2k"
-    """JPEG 2000, lossless."""
-    JPEG_LS = "jpeg-ls"
-    PNG = "png"
-    """A picture of 8 bits."""
-    JPEG = "jpeg"
-    """A picture of 8 bits."""
-
-
-SYNTAXES = {
-    Kind.RAW: uid.ExplicitVRLittleEndian,
-    Kind.RLE: uid.RLELossless,
-    Kind.J2K: uid.JPEG2000Lossless,
-    Kind.JPEG_LS: uid.JPEGLSLossless,
+TRANSFER_SYNTAXES = {
+    FileEncoding.RAW: uid.ExplicitVRLittleEndian,
+    FileEncoding.RLE: uid.RLELossless,
+    FileEncoding.J2K: uid.JPEG2000Lossless,
+    FileEncoding.JPEG_LS: uid.JPEGLSLossless,
 }
-"""Transfer syntaxes of those that are DICOM."""
-Mix = Mapping[Kind, float]
+"""Transfer syntaxes of the encodings that are DICOM; the others are pictures."""
+Mix = Mapping[FileEncoding, float]
+"""Encoding -> share of the studies, of any sum."""
 
 
 class Size(NamedTuple):
-    """Of an image in pixels."""
+    """Size of an image in pixels."""
 
     rows: int
     columns: int
 
 
 SIZE = Size(2500, 2048)
-"""Of a usual radiograph."""
+"""Size of a usual radiograph."""
 
 
 @dataclass(frozen=True)
-class Made:
-    """What was written."""
+class GeneratedFiles:
+    """Files of generated studies."""
 
     counts: dict[str, int]
-    """Studies by kind."""
+    """Studies by encoding."""
     bytes: int
+    """Size of all files."""
 
 
-def parse_mix(text: str) -> dict[Kind, float]:
+def parse_mix(text: str) -> Mix:
     """Read shares, as ``raw=50,png=50``.
 
     Raises:
-        UsageError: an unknown kind, or a share that is no positive number.
+        UsageError: an unknown encoding, or a share that is no positive number.
     """
-    shares: dict[Kind, float] = {}
-    for part in text.split(","):
-        name, _, share = part.strip().partition("=")
+    shares: dict[FileEncoding, float] = {}
+    for item in text.split(","):
+        name, _, share = item.strip().partition("=")
         try:
-            shares[Kind(name)] = float(share)
+            shares[FileEncoding(name)] = float(share)
         except ValueError:
-            raise UsageError(f"{part!r} is no share of a mix.", hint=f"Kinds: {', '.join(Kind)}.") from None
+            hint = f"Encodings: {', '.join(FileEncoding)}. For example: raw=50,png=50"
+            raise UsageError(f"{item!r} is not a share of a mix.", hint=hint) from None
     if not all(0 < share < float("inf") for share in shares.values()):
         raise UsageError("The shares of a mix are positive numbers.")
     return shares
@@ -97,30 +85,30 @@ def parse_size(text: str) -> Size:
     """
     rows, _, columns = text.partition("x")
     if not (rows.isdecimal() and columns.isdecimal() and min(int(rows), int(columns)) >= 16):
-        raise UsageError(f"{text!r} is no size in pixels.", hint="For example: 2500x2048, height first.")
+        raise UsageError(f"{text!r} is not a size in pixels.", hint="For example: 2500x2048, height first.")
     return Size(int(rows), int(columns))
 
 
-def write_studies(folder: Path, count: int, size: Size, mix: Mix) -> Made:
-    """Write studies of one file each, the kinds well mixed in the order of their names.
+def write_studies(folder: Path, count: int, size: Size, mix: Mix) -> GeneratedFiles:
+    """Write studies of one file each, the encodings well mixed in the order of their names.
 
     Args:
         folder: exists.
         count: of the studies.
         size: of the images.
-        mix: shares, of any sum.
+        mix: shares of encodings.
     """
-    originals = {kind: [_original(kind, size, seed) for seed in range(_DISTINCT)] for kind in mix}
+    originals = {encoding: [_original(encoding, size, seed) for seed in range(_DISTINCT)] for encoding in mix}
     counts: Counter[str] = Counter()
     total = 0
-    for number, kind in enumerate(_order(count, mix)):
-        original = originals[kind][counts[kind] % _DISTINCT]
+    for number, encoding in enumerate(_order(count, mix)):
+        original = originals[encoding][counts[encoding] % _DISTINCT]
         content = original if isinstance(original, bytes) else _copy(original, number)
-        suffix = "dcm" if kind in SYNTAXES else kind
+        suffix = "dcm" if encoding in TRANSFER_SYNTAXES else encoding
         (folder / f"{number:06d}.{suffix}").write_bytes(content)
-        counts[kind] += 1
+        counts[encoding] += 1
         total += len(content)
-    return Made(dict(counts), total)
+    return GeneratedFiles(counts=dict(counts), bytes=total)
 
 
 def phantom(size: Size, seed: int) -> NDArray[np.uint16]:
@@ -145,28 +133,28 @@ def phantom(size: Size, seed: int) -> NDArray[np.uint16]:
     return np.asarray(np.rint(values).astype(np.uint16))
 
 
-def _order(count: int, mix: Mix) -> Iterator[Kind]:
-    """The kinds of all studies, each as often as its share says and as evenly spread as can be."""
-    total, so_far = sum(mix.values()), dict.fromkeys(mix, 0)
+def _order(count: int, mix: Mix) -> Iterator[FileEncoding]:
+    """The encodings of all studies, each as often as its share says and as evenly spread as can be."""
+    total, counts = sum(mix.values()), dict.fromkeys(mix, 0)
     for number in range(1, count + 1):
-        kind = max(mix, key=lambda kind: number * mix[kind] / total - so_far[kind])
-        so_far[kind] += 1
-        yield kind
+        encoding = max(mix, key=lambda candidate: number * mix[candidate] / total - counts[candidate])
+        counts[encoding] += 1
+        yield encoding
 
 
-def _original(kind: Kind, size: Size, seed: int) -> bytes | Dataset:
-    """A file, or a data set to be copied under other UIDs."""
-    pixels = phantom(size, seed)
-    return _dataset(pixels, SYNTAXES[kind]) if kind in SYNTAXES else _picture(pixels, kind)
+def _original(encoding: FileEncoding, size: Size, seed: int) -> bytes | Dataset:
+    """A picture file, or a data set to be copied under other UIDs."""
+    pixels, transfer_syntax = phantom(size, seed), TRANSFER_SYNTAXES.get(encoding)
+    return _picture(pixels, encoding) if transfer_syntax is None else _dataset(pixels, transfer_syntax)
 
 
-def _picture(pixels: NDArray[np.uint16], kind: Kind) -> bytes:
+def _picture(pixels: NDArray[np.uint16], encoding: FileEncoding) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray((pixels >> (_BITS - 8)).astype(np.uint8)).save(buffer, kind.upper())
+    Image.fromarray((pixels >> (_BITS - 8)).astype(np.uint8)).save(buffer, encoding.upper())
     return buffer.getvalue()
 
 
-def _dataset(pixels: NDArray[np.uint16], syntax: uid.UID) -> Dataset:
+def _dataset(pixels: NDArray[np.uint16], transfer_syntax: uid.UID) -> Dataset:
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
@@ -192,13 +180,13 @@ def _dataset(pixels: NDArray[np.uint16], syntax: uid.UID) -> Dataset:
     for keyword, value in attributes.items():
         setattr(dataset, keyword, value)
     dataset["PixelData"].VR = "OW"
-    if syntax.is_compressed:
-        dataset.compress(syntax, pixels, generate_instance_uid=False)
+    if transfer_syntax.is_compressed:
+        dataset.compress(transfer_syntax, pixels, generate_instance_uid=False)
     return dataset
 
 
 def _copy(dataset: Dataset, number: int) -> bytes:
-    """The file of a data set as another study."""
+    """File of a data set under UIDs of another study."""
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
         setattr(dataset, keyword, uid.generate_uid(entropy_srcs=["cxreport bench", keyword, str(number)]))
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID

@@ -1,71 +1,77 @@
-"""What the program has to reach: measured, wanted, and whether it is met."""
+"""Targets of the program: limits, measured values, and whether they are met."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from cxreport.bench.parts import Part
+from cxreport.bench.choices import FileEncoding, Part
 from cxreport.bench.result import Benchmark
-from cxreport.bench.studies import Kind
 from cxreport.model.choices import Precision
 
 
 @dataclass(frozen=True)
 class Target:
-    """A figure and its limit."""
+    """Figure and its limit."""
 
     name: str
     unit: str
     limit: float
     at_least: bool
-    """Whether the limit is the least that is wanted, or the most."""
-    value: float | None
+    """Whether the limit is the least allowed value, or the most."""
+    value: float | None = None
     """None where it was not measured."""
     note: str = ""
-    """What to see it beside, or why it was not measured."""
+    """Figures to compare it with, or the reason why it was not measured."""
 
     @property
     def met(self) -> bool | None:
-        """None where it was not measured."""
+        """Whether the value is within the limit; None where it was not measured."""
         if self.value is None:
             return None
         return self.value >= self.limit if self.at_least else self.value <= self.limit
 
 
-def all_targets(found: Benchmark) -> tuple[Target, ...]:
+def all_targets(benchmark: Benchmark) -> tuple[Target, ...]:
     """All targets, those that nothing was measured for as well."""
     return (
-        _encoder(found),
-        _wall(found),
-        *_eager(found),
-        *_memory(found),
-        *_start(found),
-        *_decoding(found),
+        _encoder(benchmark),
+        _wall(benchmark),
+        *_eager(benchmark),
+        *_memory(benchmark),
+        *_start(benchmark),
+        *_decoding(benchmark),
     )
 
 
-def _encoder(found: Benchmark) -> Target:
+def _encoder(benchmark: Benchmark) -> Target:
     """Int8 against single precision, both on the CPU."""
-    value, note = None, found.left_out.get(Part.KERNELS, "the bundle has no int8 variant")
-    if {Precision.INT8, Precision.FLOAT32} <= found.encoders.keys():
-        before, after = (found.encoders[p].wall_ms.median for p in (Precision.FLOAT32, Precision.INT8))
-        value, note = before / after, f"{before:.1f} / {after:.1f} ms"
-    return Target("encoder, float32 / int8", "x", 3.0, True, value, note)
+    target = Target(
+        name="encoder, float32 / int8",
+        unit="x",
+        limit=3.0,
+        at_least=True,
+        note=benchmark.left_out.get(Part.KERNELS, "the bundle has no int8 variant"),
+    )
+    times = {precision: encoder.wall_ms.median for precision, encoder in benchmark.encoders.items()}
+    float32, int8 = times.get(Precision.FLOAT32), times.get(Precision.INT8)
+    if float32 is None or int8 is None:
+        return target
+    return replace(target, value=float32 / int8, note=f"{float32:.1f} / {int8:.1f} ms")
 
 
-def _wall(found: Benchmark) -> Target:
+def _wall(benchmark: Benchmark) -> Target:
     """The wall time of all studies against the larger of the bare networks, and the bare codecs on all CPUs.
 
-    Networks and codecs share the CPUs, so the note tells what no program on so many of them could do better than.
+    Networks and codecs share the CPUs, so the note has the time that no program on so many of them could undercut.
     """
-    target = Target("wall / larger of networks, codecs", "x", 1.25, False, None)
-    run, kernels, cpus = found.wall, found.kernels, found.environment.cpus
-    if run is None or kernels is None or not found.decoding:
-        return replace(target, note=_why(found, Part.WALL, Part.KERNELS, Part.DECODING))
+    target = Target(name="wall / larger of networks, codecs", unit="x", limit=1.25, at_least=False)
+    run, kernels, cpus = benchmark.wall, benchmark.kernels, benchmark.environment.cpus
+    if run is None or kernels is None or not benchmark.decoding:
+        return replace(target, note=_reasons(benchmark, Part.WALL, Part.KERNELS, Part.DECODING))
     networks = run.studies * kernels.wall_ms / 1000
-    codecs = sum(t.studies * t.shrunk.wall_ms.median for t in found.decoding) / 1000 / cpus
-    work = (run.studies * kernels.cpu_ms + sum(t.studies * t.shrunk.cpu_ms.median for t in found.decoding)) / 1000
+    codecs = sum(t.studies * t.shrunk.wall_ms.median for t in benchmark.decoding) / 1000 / cpus
+    work = (run.studies * kernels.cpu_ms + sum(t.studies * t.shrunk.cpu_ms.median for t in benchmark.decoding)) / 1000
     wall, floor = run.seconds.median, work / cpus
     note = (
         f"{wall:.2f} s / {networks:.2f} s, {codecs:.2f} s; together on {cpus} CPUs {floor:.2f} s: {wall / floor:.2f} x"
@@ -73,62 +79,68 @@ def _wall(found: Benchmark) -> Target:
     return replace(target, value=wall / max(networks, codecs), note=note)
 
 
-def _eager(found: Benchmark) -> Iterator[Target]:
+def _eager(benchmark: Benchmark) -> Iterator[Target]:
     """File to report against eager PyTorch, which takes one study at a time: so do we, or all as `generate` does."""
-    together = Target("eager / ours, all studies", "x", 10.0, True, None, _why(found, Part.EAGER, Part.WALL))
-    alone = Target("eager / ours, one at a time", "x", 10.0, True, None, _why(found, Part.EAGER))
-    if found.eager is not None:
-        ours, eager = found.eager.ours.median, found.eager.eager.median
-        note = f"{eager:.0f} / {ours:.0f} ms; networks alone {found.eager.networks_ratio:.1f} x"
-        alone = replace(alone, value=found.eager.ratio, note=note)
-        if found.wall is not None:
-            share = 1000 * found.wall.seconds.median / found.wall.studies
-            together = replace(together, value=eager / share, note=f"{eager:.0f} / {share:.0f} ms")
-    yield together
-    yield alone
+    eager, wall = benchmark.eager, benchmark.wall
+    target = Target(name="eager / ours, all studies", unit="x", limit=10.0, at_least=True)
+    if eager is not None and wall is not None:
+        share = 1000 * wall.seconds.median / wall.studies
+        median = eager.eager.median
+        yield replace(target, value=median / share, note=f"{median:.0f} / {share:.0f} ms")
+    else:
+        yield replace(target, note=_reasons(benchmark, Part.EAGER, Part.WALL))
+    target = replace(target, name="eager / ours, one at a time")
+    if eager is not None:
+        note = f"{eager.eager.median:.0f} / {eager.ours.median:.0f} ms; networks alone {eager.networks_ratio:.1f} x"
+        yield replace(target, value=eager.ratio, note=note)
+    else:
+        yield replace(target, note=_reasons(benchmark, Part.EAGER))
 
 
-def _memory(found: Benchmark) -> Iterator[Target]:
+def _memory(benchmark: Benchmark) -> Iterator[Target]:
     """Peak memory, and whether it grows with the number of studies."""
-    why, few, many = _why(found, Part.MEMORY), None, None
-    if found.memory:
-        *less, many = found.memory
-        few, why = next(iter(less), None), f"{many.studies} studies"
-    yield Target("peak memory, main process", "MB", 700, False, many.main if many else None, why)
-    yield Target("peak memory, with workers", "MB", 700, False, many.total if many else None, why)
-    growth, note = None, why
+    note, few, many = _reasons(benchmark, Part.MEMORY), None, None
+    if benchmark.memory:
+        *smaller, many = benchmark.memory
+        few, note = next(iter(smaller), None), f"{many.studies} studies"
+    target = Target(name="peak memory, main process", unit="MB", limit=700, at_least=False, note=note)
+    yield replace(target, value=many.main if many else None)
+    yield replace(target, name="peak memory, with workers", value=many.total if many else None)
+    growth = Target(name="peak memory, many / few studies", unit="x", limit=1.1, at_least=False, note=note)
     if few and many:
-        growth = many.total / few.total
         note = f"{many.studies} / {few.studies} studies; main process {many.main / few.main:.2f} x"
-    yield Target("peak memory, many / few studies", "x", 1.1, False, growth, note)
+        growth = replace(growth, value=many.total / few.total, note=note)
+    yield growth
 
 
-def _start(found: Benchmark) -> Iterator[Target]:
+def _start(benchmark: Benchmark) -> Iterator[Target]:
     """Fresh processes."""
-    start, why = found.start, _why(found, Part.START)
-    for name, what, limit in (("--help", "help", 0.3), ("info", "info", 0.5), ("one PNG to its report", "report", 1.5)):
-        spent: float | None = None
-        if start is not None:
-            spent = getattr(start, what).median
-            why = f"{spent / start.python.median:.1f} x `python -c pass`"
-        yield Target(f"start, {name}", "s", limit, False, spent, why)
+    start = benchmark.start
+    commands = (("--help", "help", 0.3), ("info", "info", 0.5), ("one PNG to its report", "report", 1.5))
+    for name, field, limit in commands:
+        target = Target(name=f"start, {name}", unit="s", limit=limit, at_least=False)
+        if start is None:
+            yield replace(target, note=_reasons(benchmark, Part.START))
+        else:
+            seconds: float = getattr(start, field).median
+            yield replace(target, value=seconds, note=f"{seconds / start.python.median:.1f} x `python -c pass`")
 
 
-def _decoding(found: Benchmark) -> Iterator[Target]:
+def _decoding(benchmark: Benchmark) -> Iterator[Target]:
     """JPEG 2000 with fewer pixels, and raw files."""
-    by_kind = {times.kind: times for times in found.decoding}
-    why = found.left_out.get(Part.DECODING, "no such study")
-    j2k = Target("J2K codec, full / shrunk", "x", 5.0, True, None, why)
-    if times := by_kind.get(Kind.J2K):
+    by_encoding = {times.kind: times for times in benchmark.decoding}
+    note = benchmark.left_out.get(Part.DECODING, "no such study")
+    j2k = Target(name="J2K codec, full / shrunk", unit="x", limit=5.0, at_least=True, note=note)
+    if times := by_encoding.get(FileEncoding.J2K):
         full, shrunk = times.full.wall_ms.median, times.shrunk.wall_ms.median
         j2k = replace(j2k, value=full / shrunk, note=f"{full:.0f} / {shrunk:.0f} ms")
     yield j2k
-    raw = Target("raw file to network input", "ms", 15.0, False, None, why)
-    if times := by_kind.get(Kind.RAW):
+    raw = Target(name="raw file to network input", unit="ms", limit=15.0, at_least=False, note=note)
+    if times := by_encoding.get(FileEncoding.RAW):
         raw = replace(raw, value=times.file_to_input.median, note=f"{times.file_to_input_full.median:.0f} ms unshrunk")
     yield raw
 
 
-def _why(found: Benchmark, *parts: Part) -> str:
-    """Why something was not measured."""
-    return "; ".join(found.left_out[part] for part in parts if part in found.left_out)
+def _reasons(benchmark: Benchmark, *needs: Part) -> str:
+    """Reasons why parts were not measured."""
+    return "; ".join(benchmark.left_out[part] for part in needs if part in benchmark.left_out)

@@ -1,4 +1,4 @@
-"""Reading and drafting as `cxreport generate` does, for whatever times it."""
+"""Work that is timed: reading and drafting as `cxreport generate` does."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cxreport.reading.study import ReadOptions
 from cxreport.types import Failure, Outcome, Pixels, Study
 
 Files = list[Path]
-"""Of one study, or of several."""
+"""Files of one study, or of several."""
 
 
 def read(
@@ -26,7 +26,7 @@ def read(
         manifest: what the network takes.
         files: of the studies.
         workers: processes that read.
-        every_pixel: decode all of an image, though the network takes few pixels.
+        every_pixel: decode images in full, though the network takes fewer pixels.
     """
     shape = manifest.input_shape
     options = ReadOptions(colour=shape.channels > 1, side=None if every_pixel else shape.size)
@@ -34,7 +34,7 @@ def read(
 
 
 def network_inputs(manifest: Manifest, files: Iterable[Path], every_pixel: bool = False) -> list[Pixels]:
-    """The network inputs of all studies that can be read."""
+    """Read the network inputs of all studies, without those that cannot be read."""
     with closing(read(manifest, files, every_pixel=every_pixel)) as studies:
         return [study.view.pixels for study in studies if isinstance(study, Study) and study.view is not None]
 

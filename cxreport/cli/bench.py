@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cxreport.bench.parts import Part
+from cxreport.bench.choices import FileEncoding, Part
 from cxreport.cli.errors import diagnostics, errors_handled, exits_with, say
 from cxreport.cli.options import (
     Bundle,
@@ -45,7 +45,7 @@ def bench(
     ] = None,
     size: Annotated[str, input_option(metavar="HxW", help="Rows and columns of generated images.")] = "2500x2048",
     mix: Annotated[
-        str, input_option(metavar="SHARES", help="Encodings of generated studies: raw, rle, j2k, jpeg-ls, png, jpeg.")
+        str, input_option(metavar="SHARES", help=f"Encodings of generated studies: {', '.join(FileEncoding)}.")
     ] = "raw=50,j2k=20,jpeg-ls=10,png=20",
     workers: Workers = None,
     repeats: Annotated[int, typer.Option(metavar="N", min=1, help="Repeats of every measurement.")] = 3,
@@ -112,7 +112,7 @@ def _write(result: Benchmark, json_: bool) -> None:
     from rich.console import Console
 
     from cxreport.bench.result import to_json
-    from cxreport.bench.table import render
+    from cxreport.bench.tables import render
     from cxreport.bench.targets import all_targets
 
     if json_:

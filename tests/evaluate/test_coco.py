@@ -128,6 +128,7 @@ def test_evaluate(evaluate: Callable, shapes: Path, monkeypatch: pytest.MonkeyPa
     assert max(map(len, table.splitlines()[:-1])) <= 100
 
 
+@pytest.mark.usefixtures("metrics")
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
@@ -191,6 +192,12 @@ def test_training_runs_are_exported_first(
         exported.append((folder, out))
         shutil.copytree(CAPTIONER, out)
 
+    def has_torch(installed: bool) -> None:
+        real = importlib.util.find_spec
+        spec = ModuleSpec("torch", None) if installed else None
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec if name == "torch" else real(name))
+
+    has_torch(True)
     fake.export = export
     monkeypatch.setitem(sys.modules, "cxreport.train.export.run", fake)
     folder = tmp_path / "run"
@@ -205,8 +212,7 @@ def test_training_runs_are_exported_first(
     ((source, out),) = exported
     assert source == folder
     assert not out.exists()
-    real = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "torch" else real(name))
+    has_torch(False)
     done = run(*arguments)
     assert done.exit_code == 5
     assert "cxreport[train]" in done.stderr

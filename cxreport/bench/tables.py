@@ -1,4 +1,4 @@
-"""A benchmark as tables for the terminal."""
+"""Tables of a benchmark."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cxreport.bench.decoding import DecodeTimes
-from cxreport.bench.eager import Comparison
+from cxreport.bench.eager import EagerComparison
 from cxreport.bench.environment import Environment
 from cxreport.bench.kernels import KernelTimes
 from cxreport.bench.processes import PeakMemory, StartTimes
@@ -22,24 +22,25 @@ from cxreport.evaluate.tables.format import NONE, new_table
 _VERDICTS = {True: Text("met", "green"), False: Text("missed", "red"), None: Text(NONE)}
 
 
-def render(found: Benchmark) -> Group:
+def render(benchmark: Benchmark) -> Group:
     """Lay out everything that was measured, the targets last."""
-    parts: list[RenderableType] = [_environment(found.environment), Text(found.note or f"{found.studies} studies.")]
-    if found.stages:
-        parts.append(_stages(found.stages))
-    if found.decoding:
-        parts.append(_decoding(found.decoding))
-    if found.kernels:
-        parts.append(_kernels(found.kernels, found.encoders))
-    if found.wall:
-        parts.append(_wall(found.wall))
-    if found.eager:
-        parts.append(_eager(found.eager))
-    if found.memory:
-        parts.append(_memory(found.memory))
-    if found.start:
-        parts.append(_start(found.start))
-    return Group(*parts, _targets(all_targets(found)))
+    note = Text(benchmark.note or f"{benchmark.studies} studies.")
+    tables: list[RenderableType] = [_environment(benchmark.environment), note]
+    if benchmark.stages:
+        tables.append(_stages(benchmark.stages))
+    if benchmark.decoding:
+        tables.append(_decoding(benchmark.decoding))
+    if benchmark.kernels:
+        tables.append(_kernels(benchmark.kernels, benchmark.encoders))
+    if benchmark.wall:
+        tables.append(_wall(benchmark.wall))
+    if benchmark.eager:
+        tables.append(_eager(benchmark.eager))
+    if benchmark.memory:
+        tables.append(_memory(benchmark.memory))
+    if benchmark.start:
+        tables.append(_start(benchmark.start))
+    return Group(*tables, _targets(all_targets(benchmark)))
 
 
 def _environment(environment: Environment) -> Text:
@@ -65,10 +66,10 @@ def _stages(times: StageTimes) -> Group:
 def _decoding(times: tuple[DecodeTimes, ...]) -> Group:
     columns = ("encoding", "n", "codec", "quartiles", "shrunk", "quartiles", "file to input", "unshrunk")
     titled, table = _table("Decoding: ms per image", *columns)
-    for kind in times:
-        cells = (*_cells(kind.full.wall_ms), *_cells(kind.shrunk.wall_ms))
-        files = (_number(spread.median) for spread in (kind.file_to_input, kind.file_to_input_full))
-        table.add_row(kind.kind, str(kind.studies), *cells, *files)
+    for encoding in times:
+        cells = (*_cells(encoding.full.wall_ms), *_cells(encoding.shrunk.wall_ms))
+        files = (_number(spread.median) for spread in (encoding.file_to_input, encoding.file_to_input_full))
+        table.add_row(encoding.kind, str(encoding.studies), *cells, *files)
     return titled
 
 
@@ -89,12 +90,13 @@ def _wall(run: Throughput) -> Group:
     return titled
 
 
-def _eager(comparison: Comparison) -> Group:
+def _eager(comparison: EagerComparison) -> Group:
     title = (
         f"Eager PyTorch, {comparison.threads} threads: {comparison.studies} studies one at a time, ms per study; "
         f"{comparison.same_words} with the same words"
     )
-    titled, table = _table(title, "", "ours", "quartiles", "eager", "quartiles", "ratio")
+    columns = ("", "ours", "quartiles", "eager", "quartiles", "ratio")
+    titled, table = _table(title, *columns)
     rows = (
         ("file to report", comparison.ours, comparison.eager, comparison.ratio),
         ("networks", comparison.ours_networks, comparison.eager_networks, comparison.networks_ratio),
@@ -138,17 +140,17 @@ def _target(target: Target) -> Iterator[str]:
 
 
 def _table(title: str, *columns: str) -> tuple[Group, Table]:
-    """An empty table, and the same under a title that may be wider than it."""
+    """Empty table under a title that may be wider than it, and the table itself."""
     table = new_table("", *columns)
     return Group(Text(f"\n{title}", "bold"), table), table
 
 
 def _cells(spread: Spread) -> tuple[str, str]:
-    """Median and quartiles."""
+    """Cells of median and quartiles."""
     low, high = spread.quartiles
     return _number(spread.median), f"{_number(low)}-{_number(high)}"
 
 
 def _number(value: float) -> str:
-    """Three digits and more."""
+    """Cell of a value: three digits and more."""
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
