@@ -92,7 +92,7 @@ def test_openi_table_with_bad_rows(generate, tmp_path) -> None:
     done, failed = records(result.stdout)
     assert done["study"]["id"] == "1"
     assert failed["error"]["message"] == "Row 4: Cardiomegaly not a number from 0 to 1."
-    assert "1 studies without a Frontal row were left out" in result.stderr
+    assert "studies left out because they have no Frontal row: 1" in result.stderr
 
 
 def test_table_without_tags_is_a_usage_error(generate, tmp_path) -> None:
