@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import itertools
 import json
 import re
@@ -227,9 +228,23 @@ def test_phantoms_come_out_of_their_script(tmp_path: Path, phantoms: Path) -> No
 
 
 def test_python_api_example(phantoms: Path, tiny_bundle: Path) -> None:
-    done = run("examples/python_api.py", phantoms / "normal-8bit.png", tiny_bundle)
+    picture = phantoms / "normal-8bit.png"
+    done = run("examples/python_api.py", picture, tiny_bundle)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("normal-8bit.png: ")
+    bundle, drafted, line, study, from_tags = done.stdout.splitlines()
+    assert bundle == "tiny 0: 14 tags"
+    assert drafted.startswith("normal-8bit.png: ")
+    assert json.loads(line)["attention"]["sentences"]
+    assert study.startswith(f"{picture}: {{'findings': ")
+    assert from_tags.startswith("from tags: ")
+
+
+def test_python_api_example_shows_every_function() -> None:
+    import cxreport
+
+    functions = {name for name in cxreport.__all__ if inspect.isfunction(getattr(cxreport, name))}
+    text = (ROOT / "examples" / "python_api.py").read_text()
+    assert {name for name in functions if f"cxreport.{name}(" not in text} == {"find_bundle", "load_manifest"}
 
 
 def test_worklist_example(generate, tmp_path: Path, phantoms: Path) -> None:
