@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cxreport.errors import BundleError
 from cxreport.model.choices import Architecture, Precision
@@ -43,11 +44,10 @@ _VERSION_3 = 3
 _READABLE_VERSIONS = (_VERSION_3, SCHEMA_VERSION)
 MANIFEST_FILE = "model.json"
 _T = TypeVar("_T")
-_REPORTING_TAG: dict[str, type] = {"name": str, "impression": bool, "deniable": bool, "place": float}
 
 
 def is_bundle(folder: Path) -> bool:
-    """Whether a folder holds a bundle, good or bad."""
+    """True if a folder holds a bundle, sound or not."""
     return (folder / MANIFEST_FILE).is_file()
 
 
@@ -121,7 +121,7 @@ def verify_graphs(folder: Path, manifest: Manifest) -> None:
 
 
 def _read_file(folder: Path, file: BundleFile) -> bytes:
-    """Content of a file that has the digest which ``model.json`` tells."""
+    """Content of a file, which must have its digest in ``model.json``."""
     path = folder / file.file
     try:
         content = path.read_bytes()
@@ -140,25 +140,21 @@ def _read_lexicon(folder: Path, raw: dict[str, Any]) -> Lexicon:
 
 
 def _parse(raw: dict[str, Any], sha256: str, lexicon: Lexicon) -> Manifest:
-    sizes, decoding, typicality = raw["sizes"], raw["decoding"], raw["typicality"]
+    decoding, typicality = raw["decoding"], raw["typicality"]
     return Manifest(
         name=_of(str, raw, "name"),
         version=_of(str, raw, "version"),
         encoder="vgg19" if raw["schema_version"] == _VERSION_3 else _of(str, raw, "encoder"),
         architecture=_parse_architecture(raw),
         sha256=sha256,
-        sizes=Sizes(*(_of(int, sizes, f.name) for f in fields(Sizes))),
+        sizes=Sizes(**{field.name: _of(int, raw["sizes"], field.name) for field in fields(Sizes)}),
         graphs=_parse_graphs(raw),
-        tags=_each(raw, "tags", lambda t: Tag(_of(str, t, "name"), float(t["threshold"]))),
-        reporting_tags=_each(
-            raw, "reporting_tags", lambda t: ReportingTag(*(_of(k, t, f) for f, k in _REPORTING_TAG.items()))
-        ),
-        evidence={source: _parse_evidence(e) for source, e in _of(dict, raw, "evidence").items()},
-        aliases={str(k): str(v) for k, v in _of(dict, raw, "aliases").items()},
+        tags=_each(raw, "tags", lambda tag: Tag(_of(str, tag, "name"), threshold=float(tag["threshold"]))),
+        reporting_tags=_each(raw, "reporting_tags", _parse_reporting_tag),
+        evidence={source: _parse_evidence(model) for source, model in _of(dict, raw, "evidence").items()},
+        aliases={str(finding): str(tag) for finding, tag in _of(dict, raw, "aliases").items()},
         vocabulary=_each(raw, "vocabulary", str),
-        detail_words=np.array(
-            [[w in raw["detail_words"][str(d)] for w in raw["vocabulary"]] for d in Detail], np.bool_
-        ),
+        detail_words=_parse_detail_words(raw),
         decoding=DecodingDefaults(
             max_sentences=_of(int, decoding, "max_sentences"),
             min_words=_of(int, decoding, "min_words"),
@@ -166,13 +162,27 @@ def _parse(raw: dict[str, Any], sha256: str, lexicon: Lexicon) -> Manifest:
             planned=_of(bool, decoding, "planned"),
             denials=_of(int, decoding, "denials"),
         ),
-        typicality=DistanceLimits(_of(float, typicality, "warn"), _of(float, typicality, "refuse")),
+        typicality=DistanceLimits(warn=_of(float, typicality, "warn"), refuse=_of(float, typicality, "refuse")),
         lexicon=lexicon,
         extra_words=_each(raw, "extra_words", str),
         precision=_parse_precision(raw),
         quantised_from=raw.get("quantised_from"),
         raw=raw,
     )
+
+
+def _parse_reporting_tag(raw: dict[str, Any]) -> ReportingTag:
+    return ReportingTag(
+        name=_of(str, raw, "name"),
+        impression=_of(bool, raw, "impression"),
+        deniable=_of(bool, raw, "deniable"),
+        place=_of(float, raw, "place"),
+    )
+
+
+def _parse_detail_words(raw: dict[str, Any]) -> NDArray[np.bool_]:
+    words = raw["detail_words"]
+    return np.array([[word in words[str(detail)] for word in raw["vocabulary"]] for detail in Detail], np.bool_)
 
 
 def _parse_architecture(raw: dict[str, Any]) -> Architecture:
@@ -191,10 +201,10 @@ def _parse_precision(raw: dict[str, Any]) -> Precision:
 
 def _parse_graphs(raw: dict[str, Any]) -> dict[str, BundleFile]:
     names = graph_names(_parse_architecture(raw), TEXT_ENCODER in raw["graphs"])
-    more = [name for name in GPU_GRAPHS if name in raw["graphs"]]
-    if not all(WEIGHTS_OF[name] in names for name in more):
+    gpu_names = [name for name in GPU_GRAPHS if name in raw["graphs"]]
+    if not all(WEIGHTS_OF[name] in names for name in gpu_names):
         raise ValueError("a graph for GPUs has no graph to take its weights from")
-    return {name: _parse_file(raw["graphs"][name]) for name in (*names, *more)}
+    return {name: _parse_file(raw["graphs"][name]) for name in (*names, *gpu_names)}
 
 
 def _parse_file(raw: dict[str, Any]) -> BundleFile:
@@ -205,18 +215,16 @@ def _parse_file(raw: dict[str, Any]) -> BundleFile:
 
 
 def _parse_evidence(raw: dict[str, Any]) -> EvidenceModel:
-    arrays = (np.array(raw[f.name], np.float32) for f in fields(EvidenceModel) if f.name != "inputs")
-    return EvidenceModel(_each(raw, "inputs", str), *arrays)
+    names = [field.name for field in fields(EvidenceModel) if field.name != "inputs"]
+    arrays = {name: np.array(raw[name], np.float32) for name in names}
+    return EvidenceModel(inputs=_each(raw, "inputs", str), **arrays)
 
 
 def _cross_check(manifest: Manifest) -> None:
-    """Refuse a manifest whose parts do not fit together."""
+    """Refuse a manifest whose entries do not fit each other."""
     sizes, reporting = manifest.sizes, manifest.sizes.reporting_tags
-    if (len(manifest.tags), len(manifest.reporting_tags), len(manifest.vocabulary)) != (
-        sizes.tags,
-        reporting,
-        sizes.words,
-    ):
+    lengths = (len(manifest.tags), len(manifest.reporting_tags), len(manifest.vocabulary))
+    if lengths != (sizes.tags, reporting, sizes.words):
         raise ValueError("sizes do not fit the listed tags, reporting tags or words")
     for names in (manifest.tag_names, manifest.reporting_names, manifest.text_vocabulary):
         if len(set(names)) != len(names):
@@ -243,11 +251,13 @@ def _cross_check(manifest: Manifest) -> None:
 
 
 def _of(kind: type[_T], raw: dict[str, Any], key: str) -> _T:
+    """Value of a key, which must be of a type."""
     value = raw[key]
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise ValueError(f"{key!r} has a value of the wrong kind")
     return value
 
 
-def _each(raw: dict[str, Any], key: str, make: Callable[[Any], _T]) -> tuple[_T, ...]:
-    return tuple(make(item) for item in _of(list, raw, key))
+def _each(raw: dict[str, Any], key: str, parse: Callable[[Any], _T]) -> tuple[_T, ...]:
+    """Items of a key's array, parsed."""
+    return tuple(parse(item) for item in _of(list, raw, key))

@@ -79,7 +79,7 @@ class Architecture(enum.StrEnum):
 
     @property
     def captioning(self) -> bool:
-        """Whether a report is one sequence of words, without plan and topics."""
+        """True if a report is one sequence of words, without plan and topics."""
         return "caption_step" in self.row.steps
 
 

@@ -1,4 +1,4 @@
-"""Which processor there is, and how much of it to use."""
+"""Processor of this machine: its name and flags, the CPUs to use, and the batch that suits them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 _CPUINFO = Path("/proc/cpuinfo")
 _MAX_THREADS = 16
-_LEAST_BATCH = 8
+_MIN_BATCH = 8
 
 
 def usable_cpus() -> int:
@@ -17,17 +17,17 @@ def usable_cpus() -> int:
 
 
 def encoder_threads() -> int:
-    """Threads that the encoder takes unless it is told how many."""
+    """Default number of threads of the encoder."""
     return min(usable_cpus(), _MAX_THREADS)
 
 
 def fitting_batch_size() -> int:
-    """Studies that run together unless it is told how many: an image for each thread, and enough rows for the steps."""
-    return max(_LEAST_BATCH, encoder_threads())
+    """Default number of studies that run together: an image for each thread, and enough rows for the steps."""
+    return max(_MIN_BATCH, encoder_threads())
 
 
 def cpuinfo() -> str:
-    """What Linux tells of the processor; empty elsewhere."""
+    """Linux's description of the processor; empty elsewhere."""
     try:
         return _CPUINFO.read_text()
     except OSError:
@@ -35,6 +35,6 @@ def cpuinfo() -> str:
 
 
 def processor() -> str:
-    """Name of the processor; empty where nobody tells."""
+    """Name of the processor; empty where the system has none."""
     names = (line.partition(":")[2].strip() for line in cpuinfo().splitlines() if line.startswith("model name"))
     return next(names, platform.processor())

@@ -1,4 +1,4 @@
-"""Encode: images, or given tag probabilities, to what the decoder reads."""
+"""Encode: images, or tag probabilities from a classifier, to the encodings that plan and decoder read."""
 
 from __future__ import annotations
 
@@ -20,23 +20,21 @@ def encode(model: Model, images: list[Pixels]) -> list[Encoding]:
 
     Args:
         model: a loaded bundle.
-        images: (S, S) or (S, S, 3) uint8 each, as `preprocess.network_input` makes them.
+        images: (S, S) or (S, S, 3) uint8 each, as `reading.network_input` makes them.
     """
     if not images:
         return []
     stacked = np.stack(images)
     output = model.encode_batch(stacked.transpose(0, 3, 1, 2) if stacked.ndim > 3 else stacked[:, None])
-    embedded = [None] * len(images) if output.patch_embeddings is None else output.patch_embeddings
-    rows = zip(output.patches, output.probabilities, output.embedding, output.distance, embedded, strict=True)
     return [
         Encoding(
-            dict(zip(model.manifest.tag_names, map(float, probabilities), strict=True)),
-            patches,
-            embedding,
-            patch_embeddings,
-            float(distance),
+            tags=dict(zip(model.manifest.tag_names, map(float, output.probabilities[i]), strict=True)),
+            patches=output.patches[i],
+            embedding=output.embedding[i],
+            patch_embeddings=None if output.patch_embeddings is None else output.patch_embeddings[i],
+            distance=float(output.distance[i]),
         )
-        for patches, probabilities, embedding, distance, patch_embeddings in rows
+        for i in range(len(images))
     ]
 
 
@@ -49,7 +47,7 @@ def check_typical(manifest: Manifest, encoding: Encoding, force: bool = False) -
         force: only warn of what would be refused.
 
     Returns:
-        warnings for the reader of the report.
+        Warnings for the reader of the report.
 
     Raises:
         NotAChestRadiographError: too far for a report to mean anything.
@@ -65,22 +63,22 @@ def check_typical(manifest: Manifest, encoding: Encoding, force: bool = False) -
 
 
 def encode_tags(manifest: Manifest, tags: dict[str, float]) -> Encoding:
-    """Take given tag probabilities in place of an image.
+    """Take tag probabilities from elsewhere in place of an image.
 
     Args:
         manifest: of the bundle.
         tags: probabilities by the classifier's tag names; the bundle's own tags come first in the result.
 
     Raises:
-        InvalidTagsError: none that the bundle knows, or something that is no probability.
+        InvalidTagsError: no name that the bundle knows, or a value that is no probability.
     """
     for name, probability in tags.items():
         if not (math.isfinite(probability) and 0 <= probability <= 1):
             raise InvalidTagsError(f"The value of {name!r} is not a probability.")
     sources = (evidence.inputs for evidence in manifest.evidence.values())
-    known = set(manifest.tag_names).union(manifest.reporting_names, manifest.aliases, *sources)
-    if not known & tags.keys():
+    names = set(manifest.tag_names).union(manifest.reporting_names, manifest.aliases, *sources)
+    if names.isdisjoint(tags):
         raise InvalidTagsError("None of the given tags is known to the bundle.")
-    ordered = [t for t in manifest.tag_names if t in tags]
-    ordered += [t for t in tags if t not in manifest.tag_names]
-    return Encoding({t: float(tags[t]) for t in ordered}, None, None)
+    ordered = [tag for tag in manifest.tag_names if tag in tags]
+    ordered += [tag for tag in tags if tag not in manifest.tag_names]
+    return Encoding(tags={tag: float(tags[tag]) for tag in ordered}, patches=None, embedding=None)

@@ -1,4 +1,4 @@
-"""What a bundle says of itself: the content of ``model.json``, as the stages use it."""
+"""Manifest: the content of a bundle's ``model.json``, as the stages use it."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from cxreport.types import Floats, InputShape
 
 ENCODER, TEXT_ENCODER = "encoder", "text_encoder"
 HALF_ENCODER, WORD_SEARCH = GPU_GRAPHS = (Precision.FLOAT16.row.encoder, "word_search")
-"""Graphs that a float bundle may have for GPUs; their big weights are those of other graphs, named in `WEIGHTS_OF`."""
+"""Graphs that a float bundle may have for GPUs; they share their large weights with others, see `WEIGHTS_OF`."""
 WEIGHTS_OF = {HALF_ENCODER: ENCODER, WORD_SEARCH: "word_step"}
 FLOOR = -3.4028234663852886e38
-"""Score of what is ruled out in `WORD_SEARCH`: the least single-precision number, as a maximum on a GPU ends there."""
+"""Score of words that are ruled out in `WORD_SEARCH`: the least single-precision number, which ends a GPU's maximum."""
 
-_SHORT = 5  # letters: "the", "and", "lobe", "right"
+_SHORT_WORD = 5
+"""Letters: "the", "and", "lobe", "right"."""
 
 
 @dataclass(frozen=True)
 class Tag:
-    """A finding of the tag head, and the probability from which it counts as positive."""
+    """Finding of the tag head, and the probability from which it counts as positive."""
 
     name: str
     threshold: float
@@ -33,15 +34,15 @@ class Tag:
 
 @dataclass(frozen=True)
 class ReportingTag:
-    """A tag that the decoder speaks."""
+    """Tag that reports are planned from, and that the decoder has sentences for."""
 
     name: str
     impression: bool
-    """Whether a positive one is planned in the Impression too."""
+    """True if a positive one is planned in the Impression too."""
     deniable: bool
-    """Whether the training reports have sentences that deny it and little else."""
+    """True if the training reports have sentences that deny it and little else."""
     place: float
-    """Where Findings speak of it on average: 0 is their start, 1 their end."""
+    """Mean place of its mention in the Findings, from 0 at their start to 1 at their end."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,9 +58,9 @@ class EvidenceModel:
     thresholds: Floats
     """(R,) probability from which a reporting tag is positive."""
     mild: Floats
-    """(R,) probability below which a positive one is told as mild."""
+    """(R,) probability below which a positive one is stated as mild."""
     marked: Floats
-    """(R,) probability above which it is told as marked."""
+    """(R,) probability above which it is stated as marked."""
     usual: Floats
     """(R,) mean log odds among typical images."""
     spread: Floats
@@ -68,11 +69,12 @@ class EvidenceModel:
 
 @dataclass(frozen=True)
 class BundleFile:
-    """A file that ``model.json`` names and vouches for."""
+    """File that ``model.json`` names, with its digest."""
 
     file: str
     sha256: str
     bytes: int
+    """Length of the file."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class Sizes:
     embedding: int
     """Dimensions of the space that images and texts share."""
     patch_embeddings: int
-    """How many patches are embedded in it; 0 in a bundle without a text encoder."""
+    """Number of patches that are embedded in it; 0 in a bundle without a text encoder."""
     hidden: int
     tags: int
     reporting_tags: int
@@ -97,7 +99,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class DistanceLimits:
-    """Distances from the training images: beyond ``warn`` a report has a warning, beyond ``refuse`` there is none."""
+    """Limits of the distance from the training images: for a warning in the report, and for refusing to draft one."""
 
     warn: float
     refuse: float
@@ -105,20 +107,22 @@ class DistanceLimits:
 
 @dataclass(frozen=True)
 class DecodingDefaults:
-    """Lengths: free sentences end a section at ``max_sentences``; a sentence has ``min_words`` to ``max_words``."""
+    """Lengths and plan that the decoder was trained for."""
 
     max_sentences: int
+    """Sentences of a section after which there are no more free ones."""
     min_words: int
+    """Of a sentence, or of a whole report of a captioning architecture."""
     max_words: int
     planned: bool = True
-    """Whether the decoder was trained with planned topics; without, all its topics are free, as in the papers."""
+    """True if the decoder was trained with planned topics; otherwise all topics are free, as in the papers."""
     denials: int = 0
-    """How many negative tags, those with the most unusual evidence, the Findings deny by planned topics."""
+    """Number of negative tags, those with the most unusual evidence, that the Findings deny by planned topics."""
 
 
 @dataclass(frozen=True, eq=False)
 class Manifest:
-    """What ``model.json`` says, checked."""
+    """Content of ``model.json`` after its checks."""
 
     name: str
     version: str
@@ -126,43 +130,43 @@ class Manifest:
     """Name of the network that encodes images, as in recipes."""
     architecture: Architecture
     sha256: str
-    """Of ``model.json``, which holds the digests of the graphs: it identifies the bundle."""
+    """Digest of ``model.json``, which holds those of the graphs and the lexicon: it identifies the bundle."""
     sizes: Sizes
     graphs: dict[str, BundleFile]
     tags: tuple[Tag, ...]
     reporting_tags: tuple[ReportingTag, ...]
     evidence: dict[str, EvidenceModel]
     aliases: dict[str, str]
-    """Other classifiers' names -> reporting tags."""
+    """Names of findings in other classifiers -> reporting tags."""
     vocabulary: tuple[str, ...]
     detail_words: NDArray[np.bool_]
-    """(D, V): which words give which `Detail`; a sentence planned without the detail may not have them."""
+    """(D, V) True for words that express a `Detail`; a sentence planned without the detail may not have them."""
     decoding: DecodingDefaults
     typicality: DistanceLimits
     lexicon: Lexicon
-    """Rules that its reports are checked with: its own, as the package's may have learned other tags since."""
+    """Rules that its reports are checked with: its own, as the package's may have more tags by now."""
     extra_words: tuple[str, ...]
-    """Words that the text encoder knows beyond the vocabulary; their ids follow on it."""
+    """Words of the text encoder beyond the vocabulary; their ids follow on its."""
     precision: Precision
-    """float16 once a float bundle is loaded so."""
+    """Precision of the bundle, or float16 once a float bundle is loaded so."""
     quantised_from: str | None
-    """Of an int8 bundle: the digest of the float bundle's ``model.json``."""
+    """Digest of the float bundle's ``model.json``; None in a float bundle."""
     raw: dict[str, Any]
-    """The whole of ``model.json``: licence, intended use, provenance."""
+    """All of ``model.json``: licence, intended use and provenance too."""
 
     @functools.cached_property
     def long_words(self) -> NDArray[np.bool_]:
-        """(V,) words that no sentence has twice: those of more than 5 letters."""
-        return np.array([len(word) > _SHORT for word in self.vocabulary])
+        """(V,) True for words that no sentence has twice: those of more than 5 letters."""
+        return np.array([len(word) > _SHORT_WORD for word in self.vocabulary])
 
     @property
     def identity(self) -> str:
-        """Name, version, precision and digest, as the signature of an evaluation has them."""
+        """Name, version, precision and digest, for the signature of an evaluation."""
         return f"{self.name} {self.version} {self.precision} sha256:{self.sha256}"
 
     @property
     def origin(self) -> str:
-        """Digest of the float bundle that this one is, or was made from: both embed in the same space."""
+        """Digest of this float bundle, or of the one that it was made from: both embed in the same space."""
         return self.quantised_from or self.sha256
 
     @property
@@ -177,22 +181,22 @@ class Manifest:
 
     @property
     def text_vocabulary(self) -> tuple[str, ...]:
-        """The words of the text encoder by id."""
+        """Words of the text encoder by id."""
         return self.vocabulary + self.extra_words
 
     @property
     def embeds_texts(self) -> bool:
-        """Whether the bundle has a text encoder."""
+        """True if the bundle has a text encoder."""
         return TEXT_ENCODER in self.graphs
 
     @property
     def captioning(self) -> bool:
-        """Whether the report is written as one sequence of words, without tags and plan."""
+        """True if a report is one sequence of words, without tags and plan."""
         return self.architecture.captioning
 
     @functools.cached_property
     def places(self) -> dict[str, float]:
-        """Where Findings speak of each reporting tag."""
+        """Mean place of each reporting tag in the Findings, 0 to 1."""
         return {tag.name: tag.place for tag in self.reporting_tags}
 
     @property

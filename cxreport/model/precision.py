@@ -49,7 +49,7 @@ class PrecisionFacts:
 
     available: tuple[Precision, ...]
     dot_product: bool
-    """Whether the CPU is known to multiply 8-bit integers right and fast."""
+    """True if the CPU is known to multiply 8-bit integers right and fast."""
     measured_ms: _EncoderMs | None
     """Milliseconds per image by precision; None before the first measurement."""
     int8_sha256: str | None = None
@@ -202,7 +202,7 @@ def _measure(folder: Path, manifest: Manifest, threads: int | None) -> _EncoderM
 
 
 def _has_dot_product() -> bool:
-    """Whether the CPU is known to have such instructions; where its flags cannot be read, as on Windows, it is not."""
+    """True if the CPU has such instructions; False where its flags cannot be read, as on Windows."""
     if sys.platform == "darwin":
         return platform.machine() == "arm64"
     return not _DOT_PRODUCT_FLAGS.isdisjoint(cpuinfo().split())

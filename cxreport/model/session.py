@@ -65,7 +65,7 @@ def runtime_version() -> str:
 
 
 def has_cuda() -> bool:
-    """Whether CUDA may work: this onnxruntime has its provider, and the driver's library loads."""
+    """True if CUDA may work: this onnxruntime has its provider, and the driver's library loads."""
     from cxreport.model.gpu import cuda
 
     return _CUDA in providers_present() and cuda.has_driver()
@@ -89,9 +89,9 @@ class Model(BoundGraphs):
             folder: of the bundle.
             device: one of `Device`; ``auto`` takes CUDA where it works.
             threads: CPU threads of the encoder; None takes the CPUs that this process may use.
-            half: whether the encoder computes in half precision, where the bundle has a graph for that and this
+            half: take half precision for the encoder, where the bundle has a graph for that and this
                 onnxruntime can load it; faster on GPUs alone.
-            side_by_side: on the CPU, whether each thread takes an image of its own: more images in the same time, but
+            side_by_side: on the CPU, give each thread an image of its own: more images in the same time, but
                 one alone gets one thread. The numbers are the same.
 
         Raises:
@@ -222,7 +222,7 @@ def _session(
 
 
 def _fits(port: Port, node: Any) -> bool:
-    """Whether an input or output of a graph has the name, type and shape that its signature says."""
+    """True if an input or output of a graph has the name, type and shape of its signature."""
     if (node.name, node.type) != (port.name, _ORT_TYPES[port.dtype]) or len(node.shape) != len(port.shape):
         return False
     return all(isinstance(d, str) or d == length for d, length in zip(port.shape, node.shape, strict=True))

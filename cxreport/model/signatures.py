@@ -1,4 +1,4 @@
-"""Inputs and outputs of the bundle's graphs: export declares them, loading checks them."""
+"""Signatures of the bundle's graphs, their inputs and outputs: export declares them, loading checks them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from cxreport.model.manifest import ENCODER, HALF_ENCODER, TEXT_ENCODER, WORD_SE
 from cxreport.types import Detail
 
 Shape = tuple[int | str, ...]
-"""A name stands for a dimension that may have any length."""
+"""Lengths of the dimensions; a name stands for one that may have any length."""
 
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output of a graph."""
+    """Input or output of a graph."""
 
     name: str
     shape: Shape
@@ -30,7 +30,7 @@ class Signature:
 
 
 def signatures(sizes: Sizes, architecture: Architecture, text_encoder: bool) -> dict[str, Signature]:
-    """What the graphs of a bundle take and give, those for GPUs included."""
+    """Signatures of the graphs of a bundle, those for GPUs included."""
     features, hidden, reporting = sizes.patch_dim, sizes.hidden, sizes.reporting_tags
 
     def state(rows: str, suffix: str = "") -> tuple[Port, Port]:
@@ -39,7 +39,7 @@ def signatures(sizes: Sizes, architecture: Architecture, text_encoder: bool) -> 
     words, word = Port("log_probabilities", ("N", sizes.words)), Port("word", ("N",), "int64")
     patches = Port("patches", ("N", sizes.patches, features))
     attention = (Port("attention", ("N", sizes.patches)),) if "patches" in architecture.row.attends_to else ()
-    every = {
+    all_signatures = {
         ENCODER: _encoder(sizes, text_encoder),
         HALF_ENCODER: _encoder(sizes, text_encoder),
         "sentence_step": Signature(
@@ -83,12 +83,12 @@ def signatures(sizes: Sizes, architecture: Architecture, text_encoder: bool) -> 
         TEXT_ENCODER: Signature((Port("words", ("N", "T"), "int64"),), (Port("embedding", ("N", sizes.embedding)),)),
     }
     names = graph_names(architecture, text_encoder)
-    more = (HALF_ENCODER, WORD_SEARCH) if "word_step" in names else (HALF_ENCODER,)
-    return {name: every[name] for name in (*names, *more)}
+    gpu_names = (HALF_ENCODER, WORD_SEARCH) if "word_step" in names else (HALF_ENCODER,)
+    return {name: all_signatures[name] for name in (*names, *gpu_names)}
 
 
 def _encoder(sizes: Sizes, text_encoder: bool) -> Signature:
-    """With the patches in the space of texts, where the bundle has texts there."""
+    """Signature of the encoder, with patches in the space of texts where the bundle has a text encoder."""
     outputs = (
         Port("patches", ("B", sizes.patches, sizes.patch_dim)),
         Port("probabilities", ("B", sizes.tags)),

@@ -1,11 +1,11 @@
-"""Report text as the papers score it: which sections, in which order, cut into which words."""
+"""Conventions of the papers for the text that they score: its sections, their order, and its words."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cxreport.types import Report, Section
 
@@ -17,30 +17,30 @@ _LETTERS = re.compile(r"(?<!\w)[a-z]+(?!\w)")
 
 @dataclass(frozen=True)
 class SectionTexts:
-    """The text of a report, by section."""
+    """Text of a report by section."""
 
     findings: str
     impression: str
 
     @classmethod
     def of(cls, report: Report) -> SectionTexts:
-        """The text of a drafted report."""
+        """Text of a drafted report."""
         return cls(" ".join(report.findings), " ".join(report.impression))
 
 
 @dataclass(frozen=True)
 class Convention:
-    """How a paper makes words of a report before it scores them."""
+    """Convention of a paper: the words of a report that it scores."""
 
     name: str
     title: str
     sections: tuple[Section, ...]
     """In the order in which they are joined."""
     words: Callable[[str], list[str]]
-    least: int = 1
-    """Words seen less often in the train split become `UNKNOWN`."""
-    longest: int | None = None
-    """Words after these are cut off."""
+    min_count: int = 1
+    """Words that are rarer in the train split become `UNKNOWN`."""
+    max_words: int | None = None
+    """Length at which a text is cut."""
 
     def text(self, report: SectionTexts) -> str:
         """Join the sections; empty where the report has none of them."""
@@ -48,14 +48,14 @@ class Convention:
 
     @property
     def signature(self) -> str:
-        """What has to be the same for two figures to compare."""
-        cut = f"{self.longest} words" if self.longest else "no cut-off"
-        unknown = f"<unk> under {self.least}" if self.least > 1 else "no <unk>"
+        """Line that is equal for figures that can be compared."""
+        cut = f"{self.max_words} words" if self.max_words else "no cut-off"
+        unknown = f"<unk> under {self.min_count}" if self.min_count > 1 else "no <unk>"
         return f"{'+'.join(self.sections)}, {self.words.__name__}, lower case, {unknown}, {cut}"
 
 
 def r2gen_words(text: str) -> list[str]:
-    """Words as R2Gen (Chen et al. 2020) cleans its Open-I reports: ``.`` ends a sentence, other marks are removed.
+    """Words of a text cleaned as R2Gen (Chen et al. 2020) does: ``.`` ends a sentence, other marks are removed.
 
     Hyphens stay, list numbers up to five go, and de-identified words stay as ``xxxx``, as in its published code.
     """
@@ -65,19 +65,31 @@ def r2gen_words(text: str) -> list[str]:
 
 
 def alphabetic_words(text: str) -> list[str]:
-    """Lower-case words of letters alone, as Jing et al. 2018 keep them; a hyphen is taken to part two words."""
+    """Lower-case words of letters alone, as Jing et al. 2018 keep them; a hyphen separates two words."""
     return _LETTERS.findall(text.lower())
 
 
-R2GEN_FINDINGS = Convention("findings", "Findings, as R2Gen", (Section.FINDINGS,), r2gen_words, 3, 60)
+R2GEN_FINDINGS = Convention(
+    name="findings",
+    title="Findings, as R2Gen",
+    sections=(Section.FINDINGS,),
+    words=r2gen_words,
+    min_count=3,
+    max_words=60,
+)
 """Chen et al. 2020: Findings alone, words seen less than 3 times in train unknown, 60 words. Their code counts its
 start mark among the 60, so it keeps one word less. The generated text passes through the same vocabulary."""
 
-R2GEN_IMPRESSION = Convention("impression", "Impression, as R2Gen", (Section.IMPRESSION,), r2gen_words, 3, 60)
+R2GEN_IMPRESSION = replace(
+    R2GEN_FINDINGS, name="impression", title="Impression, as R2Gen", sections=(Section.IMPRESSION,)
+)
 """The other section in the same way; R2Gen itself does not write it."""
 
 JING_REPORT = Convention(
-    "report", "Impression + Findings, as Jing", (Section.IMPRESSION, Section.FINDINGS), alphabetic_words
+    name="report",
+    title="Impression + Findings, as Jing",
+    sections=(Section.IMPRESSION, Section.FINDINGS),
+    words=alphabetic_words,
 )
 """Jing et al. 2018. From the paper: both sections as one paragraph with the Impression first, lower case, no
 non-alphabetic tokens. Assumed, as the paper does not say: references keep words outside its dictionary of 1,000, and
@@ -87,16 +99,16 @@ CONVENTIONS = (R2GEN_FINDINGS, R2GEN_IMPRESSION, JING_REPORT)
 
 
 class Preparer:
-    """Makes texts ready for the metrics, with the vocabulary of the train split."""
+    """Function from texts to what the metrics compare, with the vocabulary of the train split."""
 
     def __init__(self, convention: Convention, train: Iterable[str]) -> None:
         self._convention = convention
         counts = Counter(word for text in train for word in convention.words(text))
-        self._known = {word for word, count in counts.items() if count >= convention.least}
+        self._vocabulary = {word for word, count in counts.items() if count >= convention.min_count}
 
     def __call__(self, text: str) -> str:
-        """Words with a space between; a text without any is `UNKNOWN`, as METEOR takes no empty line."""
-        words = self._convention.words(text)[: self._convention.longest]
-        if self._convention.least > 1:
-            words = [word if word in self._known else UNKNOWN for word in words]
+        """Words separated by spaces; a text without any is `UNKNOWN`, as METEOR takes no empty line."""
+        words = self._convention.words(text)[: self._convention.max_words]
+        if self._convention.min_count > 1:
+            words = [word if word in self._vocabulary else UNKNOWN for word in words]
         return " ".join(words) or UNKNOWN

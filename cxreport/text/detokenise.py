@@ -1,4 +1,4 @@
-"""Word ids to a written sentence."""
+"""Detokeniser: word ids to an English sentence."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _PLURAL, _SINGULAR, _UNCOUNTABLE = (
     "(?:atelectasis|disease|scarring|edema)",
 )
 _AGREEMENT = tuple(
-    (re.compile(f"^{before} {_NOUN_PHRASE.format(noun)}"), after)
-    for before, noun, after in (
+    (re.compile(f"^{start} {_NOUN_PHRASE.format(noun)}"), replacement)
+    for start, noun, replacement in (
         ("there is(?: an?)?", _PLURAL, r"there are \1"),
         ("there are (an?)", _SINGULAR, r"there is \1 \2"),
         ("there is an?", _UNCOUNTABLE, r"there is \1"),

@@ -1,4 +1,4 @@
-"""Labels report text with the 14 classes of CheXpert (Irvin et al. 2019), by the rules of the lexicon."""
+"""Labeler of report text: the 14 classes of CheXpert (Irvin et al. 2019), by the rules of the package's lexicon."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def label(text: str) -> dict[str, int]:
     """
     rules = packaged()
     statuses = rules.read_classes(text)
-    stated = {name for name, status in statuses.items() if status != "absent"}
+    abnormal = {name for name, status in statuses.items() if status != "absent"} - rules.no_finding_tags
     labels = {name: _VALUES[statuses.get(name, "absent")] for name in CLASSES}
-    return labels | {_NO_FINDING: int(stated <= rules.no_finding_tags)}
+    return labels | {_NO_FINDING: int(not abnormal)}
 
 
 def label_tags(tags: Collection[str]) -> dict[str, int]:
@@ -60,7 +60,7 @@ def label_tags(tags: Collection[str]) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class ReportText:
-    """A text to label."""
+    """Text to label."""
 
     id: str | int
     text: str
@@ -83,7 +83,7 @@ def read_texts(lines: Iterable[bytes], source: str) -> Iterator[ReportText | Fai
 
 
 def _read(line: JsonLine, source: str) -> ReportText | Failure:
-    """Find id and text in a line's object."""
+    """Text and id of a line."""
     number, fields = line.number, line.fields or {}
     study, report = fields.get("study"), fields.get("report")
     id_, text = fields.get("id"), fields.get("text")
@@ -92,8 +92,8 @@ def _read(line: JsonLine, source: str) -> ReportText | Failure:
         sections = [report.get(name) for name in ("findings", "impression")] if isinstance(report, dict) else []
         text = "\n".join(section for section in sections if isinstance(section, str))
     if not isinstance(id_, str | int) or isinstance(id_, bool):
-        what = "is no JSON object" if line.fields is None else "has no id"
-        return Failure(f"line {number}", (source,), InvalidTextError(f"Line {number} {what}."))
+        fault = "is no JSON object" if line.fields is None else "has no id"
+        return Failure(f"line {number}", (source,), InvalidTextError(f"Line {number} {fault}."))
     if not isinstance(text, str) or not text.strip():
         error = fields.get("error")
         reason = f": its study failed ({error.get('code')})" if isinstance(error, dict) else ""

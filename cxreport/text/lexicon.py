@@ -40,7 +40,7 @@ class _Terms:
 
 @dataclass(frozen=True)
 class _NormalPhrase:
-    """A phrase that denies several tags at once."""
+    """Phrase that denies several tags at once."""
 
     says: re.Pattern[str]
     denies: tuple[str, ...]
@@ -236,11 +236,17 @@ def _status(scope: _Scope, clause: str, neutral: str, mention: re.Match[str]) ->
     return "present"
 
 
-def _joined(alternatives: re.Pattern[str], left: str, right: str) -> bool:
-    """Whether an alternative stands next to a mention: up to three words before it, or two after it."""
+def _joined(alternatives: re.Pattern[str], start: str, end: str) -> bool:
+    """True if an alternative stands next to a mention: up to three words before it, or two after it.
+
+    Args:
+        alternatives: "or", "versus" and the like.
+        start: of the clause, up to the mention.
+        end: of the clause, from the mention on.
+    """
     return any(
         alternatives.search(" ".join(words))
-        for words in (left.rpartition(",")[2].split()[-4:], right.partition(",")[0].split()[:3])
+        for words in (start.rpartition(",")[2].split()[-4:], end.partition(",")[0].split()[:3])
     )
 
 

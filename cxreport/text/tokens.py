@@ -1,4 +1,4 @@
-"""Text to word ids, as the networks read it. Training and inference share this module."""
+"""Tokeniser: text to words, and to word ids of a vocabulary; training and inference share it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from cxreport.text.vocabulary import PAD, SPECIAL_WORDS, UNK
 
 __all__ = ["has_known_word", "text_ids", "tokenise"]
 
-LONGEST = 128
+MAX_WORDS = 128
+"""Words of a text that the text encoder reads."""
 _TOKEN = re.compile(r"\d+(?:\.\d+)?%?|[a-z]+(?:[-'/][a-z]+)*|,")
 _SUGGESTIONS = 5
-_SHORT = 5  # letters: "the", "and", "lobe", "right" suggest nothing
+_SHORT_WORD = 5
+"""Letters: "the", "and", "lobe", "right" are no suggestions."""
 
 
 def tokenise(sentence: str) -> list[str]:
@@ -25,27 +27,27 @@ def tokenise(sentence: str) -> list[str]:
     return _TOKEN.findall(sentence.lower())
 
 
-def has_known_word(vocabulary: Sequence[str], text: str, longest: int = LONGEST) -> bool:
-    """Whether the text encoder would read a word of a text that it knows; a comma is none."""
-    return not set(vocabulary[len(SPECIAL_WORDS) :]).isdisjoint(_words(tokenise(text)[:longest]))
+def has_known_word(vocabulary: Sequence[str], text: str, max_words: int = MAX_WORDS) -> bool:
+    """True if the vocabulary has one of the words of a text that the text encoder reads; a comma is none."""
+    return not set(vocabulary[len(SPECIAL_WORDS) :]).isdisjoint(_words(tokenise(text)[:max_words]))
 
 
-def text_ids(vocabulary: Sequence[str], texts: Sequence[str], longest: int = LONGEST) -> NDArray[np.int64]:
+def text_ids(vocabulary: Sequence[str], texts: Sequence[str], max_words: int = MAX_WORDS) -> NDArray[np.int64]:
     """Turn texts into word ids.
 
     Args:
-        vocabulary: of the bundle; unknown words of a text become `manifest.UNK`.
+        vocabulary: of the bundle; unknown words of a text become `vocabulary.UNK`.
         texts: whole reports or queries, in English.
-        longest: words of a text that are read.
+        max_words: words of a text that are read.
 
     Returns:
-        (N, T) ids, filled up with `manifest.PAD`; T is the length of the longest text, at least 1.
+        (N, T) ids, filled up with `vocabulary.PAD`; T is the length of the longest text, at least 1.
 
     Raises:
         UsageError: no word of a text is known; the hint names known ones that look alike.
     """
     index = {word: i for i, word in enumerate(vocabulary) if i >= len(SPECIAL_WORDS)}
-    rows = [tokenise(text)[:longest] for text in texts]
+    rows = [tokenise(text)[:max_words] for text in texts]
     for words in rows:
         if index.keys().isdisjoint(_words(words)):
             raise UsageError("No word of the text is known to the bundle.", hint=_suggestion(words, index))
@@ -56,21 +58,21 @@ def text_ids(vocabulary: Sequence[str], texts: Sequence[str], longest: int = LON
 
 
 def _words(tokens: Iterable[str]) -> list[str]:
-    """Leave out the commas."""
+    """Tokens without the commas."""
     return [token for token in tokens if token != ","]
 
 
-def _suggestion(words: Sequence[str], known: Iterable[str]) -> str:
-    """Name known words that look like the unknown ones, or the most frequent that mean something."""
-    known = _words(known)
-    alike = [match for word in _words(words) for match in difflib.get_close_matches(word, known)]
-    if alike:
-        return f"Known words that look alike: {', '.join(list(dict.fromkeys(alike))[:_SUGGESTIONS])}."
-    usual = [word for word in known if len(word) > _SHORT][:_SUGGESTIONS]
-    return f"Describe it in English, with words such as: {', '.join(usual)}."
+def _suggestion(words: Sequence[str], vocabulary: Iterable[str]) -> str:
+    """Hint with words of the vocabulary that look like unknown ones, or with its most frequent long ones."""
+    vocabulary = _words(vocabulary)
+    matches = [match for word in _words(words) for match in difflib.get_close_matches(word, vocabulary)]
+    if matches:
+        return f"Known words that look alike: {', '.join(list(dict.fromkeys(matches))[:_SUGGESTIONS])}."
+    frequent = [word for word in vocabulary if len(word) > _SHORT_WORD][:_SUGGESTIONS]
+    return f"Describe it in English, with words such as: {', '.join(frequent)}."
 
 
 def unknown_words(vocabulary: Sequence[str], text: str) -> list[str]:
     """Words of a text, marks aside, that the vocabulary lacks, each once."""
-    known = set(vocabulary)
-    return [word for word in dict.fromkeys(tokenise(text)) if word not in known and word != ","]
+    words = set(vocabulary)
+    return [word for word in dict.fromkeys(tokenise(text)) if word not in words and word != ","]

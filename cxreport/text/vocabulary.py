@@ -1,4 +1,4 @@
-"""Special words of a vocabulary, and their ids."""
+"""Vocabulary: its special words and their ids."""
 
 SPECIAL_WORDS = ("<pad>", "<end>", "<unk>")
 PAD, END, UNK = range(3)

@@ -20,7 +20,7 @@ def test_words_become_ids_and_unknown_ones_are_marked() -> None:
 
 def test_long_texts_are_cut() -> None:
     assert text_ids(VOCABULARY, ["no " * 500]).shape == (1, 128)
-    assert text_ids(VOCABULARY, ["no no no"], longest=2).tolist() == [[4, 4]]
+    assert text_ids(VOCABULARY, ["no no no"], max_words=2).tolist() == [[4, 4]]
 
 
 def test_training_reads_text_with_the_same_code() -> None:

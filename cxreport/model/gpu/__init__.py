@@ -1,1 +1,1 @@
-"""What only GPUs run."""
+"""GPUs: CUDA, steps bound to the device, word search as CUDA graphs."""

@@ -19,7 +19,7 @@ _OR_CPU = "or use --device cpu."
 
 
 def has_driver() -> bool:
-    """Whether NVIDIA's driver library loads; without it there is no use in trying those of CUDA."""
+    """True if NVIDIA's driver library loads; without it there is no use in trying those of CUDA."""
     return _loads(_DRIVER.get(sys.platform, "libcuda.so.1"))
 
 
@@ -27,8 +27,8 @@ def check_machine(provider: bool, driver: bool) -> None:
     """Check what comes before any library of CUDA.
 
     Args:
-        provider: whether this onnxruntime was built with CUDA.
-        driver: whether there is NVIDIA's.
+        provider: True if this onnxruntime was built with CUDA.
+        driver: True if NVIDIA's driver is there.
 
     Raises:
         DeviceError: one of the two is missing.

@@ -116,7 +116,7 @@ class _Pool:
         said = []
         for text in texts:
             row = np.zeros(len(self.grams), np.float32)
-            words = (".", *R2GEN_FINDINGS.words(text)[: R2GEN_FINDINGS.longest])
+            words = (".", *R2GEN_FINDINGS.words(text)[: R2GEN_FINDINGS.max_words])
             row[[self.grams[g] for g in _grams(words) if g in self.grams]] = 1
             said.append(row)
         return np.stack(said)
