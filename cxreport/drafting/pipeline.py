@@ -80,12 +80,14 @@ class _Stages:
 
     def encode(self, studies: list[Study]) -> list[Draft]:
         """Encode the images of the batch; tag probabilities stand in for an image."""
-        manifest, images = self.model.manifest, [study.view.pixels for study in studies if study.view is not None]
+        manifest = self.model.manifest
         with self.watch.stage("encode"):
-            encoded = iter(encode(self.model, images) if images else ())
-            encodings = [next(encoded) if study.view else encode_tags(manifest, study.tags or {}) for study in studies]
-            doubts = [check_typical(manifest, encoding, self.options.force) for encoding in encodings]
-        return [Draft(*values) for values in zip(studies, encodings, doubts, strict=True)]
+            images = iter(encode(self.model, [study.view.pixels for study in studies if study.view]))
+            encodings = [next(images) if study.view else encode_tags(manifest, study.tags or {}) for study in studies]
+            return [
+                Draft(study, encoding, warnings=check_typical(manifest, encoding, self.options.force))
+                for study, encoding in zip(studies, encodings, strict=True)
+            ]
 
     def plan(self, draft: Draft) -> Draft:
         """Decide which reporting tags the report states and denies."""

@@ -81,7 +81,7 @@ def _doubts(manifest: Manifest, plan: Plan, texts: Mapping[Section, Sequence[str
     affirmed = manifest.lexicon.affirmed(" ".join(text for sentences in texts.values() for text in sentences))
     for tag in plan.tags:
         if (name := manifest.reporting_names[tag]) not in affirmed:
-            yield f"Planned, but no sentence tells it: {name}."
+            yield f"Planned, but not stated in any sentence: {name}."
 
 
 def _planned_tags(manifest: Manifest, plan: Plan) -> tuple[PlannedTag, ...]:

@@ -94,7 +94,7 @@ def explain(
     if outcome.study.view is None:
         raise UsageError("A study of tag probabilities has no image to explain.")
     if outcome.maps is None and (outcome.findings or outcome.impression):
-        raise BundleError("The bundle does not say where its sentences look.", hint="Choose another with --model.")
+        raise BundleError("The bundle does not map its sentences to the image.", hint="Choose another with --model.")
     picture = outcome.study.view.pixels
     return Explanation(
         report=outcome,

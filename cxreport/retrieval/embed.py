@@ -48,7 +48,9 @@ def embed_reports(
         if isinstance(report, Failure):
             yield report
         elif not has_known_word(model.manifest.text_vocabulary, report.text):
-            error = InvalidTextError("No word of the report is known to the bundle.", hint="Reports are in English.")
+            error = InvalidTextError(
+                "No word of the report is known to the bundle.", hint="Reports must be in English."
+            )
             yield Failure(report.id, (report.source,), error)
         else:
             batch.append(report)

@@ -61,7 +61,9 @@ class Index:
         """
         embeddings = self.file.embeddings
         if query.shape != embeddings.shape[1:]:
-            raise RetrievalIndexError(f"{self.file.path}: of another bundle, its embeddings have another length.")
+            raise RetrievalIndexError(
+                f"{self.file.path}: built with another bundle, its embeddings have another length."
+            )
         query = np.asarray(query, np.float32)
         with np.errstate(all="ignore"):
             similarity = embeddings @ query
@@ -119,6 +121,6 @@ def open_index(path: Path, manifest: Manifest | None = None) -> Index:
 def add_similar(index: Index, report: Report, encoding: Encoding, count: int) -> Report:
     """Put the nearest reports of an index beside a drafted one; none, with a warning, where there is no image."""
     if encoding.embedding is None:
-        warnings = (*report.warnings, "No nearest reports: they are found by the image, and there is none.")
+        warnings = (*report.warnings, "No nearest reports: the search starts from an image, and the study has none.")
         return replace(report, similar=(), warnings=warnings)
     return replace(report, similar=index.search(encoding.embedding, count, ["report"])["report"])

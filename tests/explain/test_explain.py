@@ -90,5 +90,5 @@ def test_what_has_no_image_or_no_attention_cannot_be_explained(model, monkeypatc
         explain.explain(model, Study("t", ("t",), None, tags=tags))
     honest = pipeline.write_report
     monkeypatch.setattr(pipeline, "write_report", lambda *a, **options: replace(honest(*a, **options), maps=None))
-    with pytest.raises(BundleError, match="where its sentences look"):
+    with pytest.raises(BundleError, match="does not map its sentences"):
         explain.explain(model, study())
