@@ -1,4 +1,4 @@
-"""The training configuration: one TOML file, read into frozen dataclasses, unknown keys refused."""
+"""Recipes: TOML files of a training, read into frozen dataclasses; unknown keys are refused."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cxreport.model.choices import CAPTIONING, Architecture
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Where the data lie, relative to the data root."""
+    """Folders of the data, relative to the data root."""
 
     nih: tuple[str, ...] = ()
     nih_small: tuple[str, ...] = ()
@@ -25,21 +25,21 @@ class DataConfig:
     imagenet: str = ""
     """Start weights of the convolutions; empty for random ones."""
     mesh_least: int = 20
-    """Paired: MeSH headings of at least so many reports are the tags."""
+    """Paired: reports that a MeSH heading has at least, to be a tag."""
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of encoder training at one image size."""
+    """Stretch of encoder training at one image size."""
 
     size: int
     """Side of the training images in pixels."""
     images: int
-    """How many are drawn; more than there are means several passes."""
+    """Number of images to train on; more than there are means several passes."""
     small: bool
-    """Whether the upsampled small images take part."""
+    """Add the upsampled small images."""
     mixup: float = 0.0
-    """Two images are blended at a share drawn from Beta(mixup, mixup) (Zhang et al. 2018); 0: none are."""
+    """Blend pairs of images by a share drawn from Beta(mixup, mixup) (Zhang et al. 2018); 0 for none."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,12 @@ class EncoderConfig:
     width: float = 1.0
     """Share of the convolutions' published number of channels, for tests."""
     flip: bool = True
-    """Whether training mirrors images; off where texts say left and right of the picture."""
+    """Mirror images in training; off where texts say left and right of the picture."""
 
 
 @dataclass(frozen=True)
 class DecoderConfig:
-    """Decoder stages: from tags alone, then with patch features."""
+    """The decoder and its stages: from tags alone, then with patch features, then consensus reports."""
 
     plan: Literal["tags", "none"]
     """``tags``: the first topics of a section are planned, one per positive tag. ``none``: the papers' plain form."""
@@ -99,9 +99,9 @@ class DecoderConfig:
     consensus_epochs: int = 0
     """On consensus reports, as inference plans them; 0 leaves the decoder as it was."""
     consensus_neighbours: int = 80
-    """How many of the nearest studies say what a consensus report is expected to be."""
+    """Number of nearest studies whose reports a consensus report is expected to be like."""
     consensus_sentences: int = 80
-    """How many of a section's most frequent sentences may be written without a plan."""
+    """Number of a section's most frequent sentences that a consensus report may have without a plan."""
     neighbours: int = 20
     """Unpaired: reports among which an image's partner is drawn anew each epoch."""
     hidden: int = 512
@@ -119,18 +119,18 @@ class CaptionerConfig:
     weight_decay: float = 0.01
     label_smoothing: float = 0.05
     doubly_stochastic: float = 0.1
-    """Weight of the penalty for looking at some patches more than at others over a whole text (Xu et al. 2015)."""
+    """Weight of the penalty for more attention to some patches than to others over a text (Xu et al. 2015)."""
     min_words: int = 2
-    """Of a whole text."""
+    """Of a text."""
     max_words: int = 100
     min_word_count: int = 3
     tag_count: int = 20
-    """Captions: words of at least so many train images are the tags of the encoder."""
+    """Captions: train images that have a word at least, for it to be a tag of the encoder."""
     hidden: int = 512
     word_dim: int = 192
     attention: int = 128
     places: bool = False
-    """Whether the places of the patches are learned, for texts that say left and right; the papers have a set."""
+    """Learn the places of the patches, for texts that say left and right; in the papers patches are a set."""
 
 
 @dataclass(frozen=True)
@@ -151,13 +151,13 @@ class JointConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """A whole recipe."""
+    """Recipe of a training."""
 
     name: str
     version: str
     pairing: Literal["paired", "unpaired", "captions"]
-    """Whether reports come with their own images or meet images of another collection through shared tags; or captions
-    of pictures."""
+    """Reports with their own images, or with images of another collection through shared tags; or captions of
+    pictures."""
     seed: int
     data: DataConfig
     encoder: EncoderConfig
@@ -180,7 +180,7 @@ class TrainConfig:
 
     @property
     def consensus(self) -> bool:
-        """Whether the decoder goes on to learn consensus reports, which are planned and need a CheXNet's evidence."""
+        """True for recipes with a stage of consensus reports, which are planned and need a CheXNet's evidence."""
         return self.pairing == "unpaired" and self.reports.plan == "tags" and self.reports.consensus_epochs > 0
 
 
@@ -208,13 +208,13 @@ def parse_config(recipe: str, name: str) -> TrainConfig:
     return built
 
 
-def _build(kind: Any, value: Any, where: str) -> Any:
+def _build(kind: Any, value: Any, path: str) -> Any:
     """Turn parsed TOML into the annotated type ``kind``."""
     if isinstance(kind, types.UnionType):
         kind = typing.get_args(kind)[0]
     if dataclasses.is_dataclass(kind):
         if not isinstance(value, dict):
-            raise ValueError(f"{where}: expected a table")
+            raise ValueError(f"{path}: expected a table")
         hints = typing.get_type_hints(kind)
         unknown = value.keys() - hints.keys()
         required = {
@@ -223,23 +223,23 @@ def _build(kind: Any, value: Any, where: str) -> Any:
             if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
         }
         if unknown or required - value.keys():
-            raise ValueError(f"{where}: unknown {sorted(unknown)}, missing {sorted(required - value.keys())}")
-        return kind(**{k: _build(hints[k], v, f"{where}.{k}") for k, v in value.items()})  # type: ignore[operator]
+            raise ValueError(f"{path}: unknown {sorted(unknown)}, missing {sorted(required - value.keys())}")
+        return kind(**{k: _build(hints[k], v, f"{path}.{k}") for k, v in value.items()})  # type: ignore[operator]
     origin = typing.get_origin(kind)
     if origin is tuple:
         if not isinstance(value, list):
-            raise ValueError(f"{where}: expected an array")
-        return tuple(_build(typing.get_args(kind)[0], v, where) for v in value)
+            raise ValueError(f"{path}: expected an array")
+        return tuple(_build(typing.get_args(kind)[0], v, path) for v in value)
     if origin is Literal:
         if value not in typing.get_args(kind):
-            raise ValueError(f"{where}: expected one of {typing.get_args(kind)}, got {value!r}")
+            raise ValueError(f"{path}: expected one of {typing.get_args(kind)}, got {value!r}")
         return value
     if issubclass(kind, enum.Enum):
         if value not in list(kind):
-            raise ValueError(f"{where}: expected one of {', '.join(kind)}, got {value!r}")
+            raise ValueError(f"{path}: expected one of {', '.join(kind)}, got {value!r}")
         return kind(value)
     if kind is float and isinstance(value, int):
         return float(value)
     if not isinstance(value, kind):
-        raise ValueError(f"{where}: expected {kind.__name__}, got {value!r}")
+        raise ValueError(f"{path}: expected {kind.__name__}, got {value!r}")
     return value

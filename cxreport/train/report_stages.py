@@ -158,9 +158,8 @@ def _partners(material: _Material, vision: _Vision) -> Images:
     draw = pseudo_pairs(
         labels=images.labels[features.sample],
         probabilities=vision.head.probabilities(features.logits.numpy()),
-        reports=data.train,
-        tags=data.tags,
-        evident=chexnet.probabilities,
+        data=data,
+        evidence=chexnet.probabilities,
         neighbours=material.config.reports.neighbours,
     )
     return Images(features.patches, draw)

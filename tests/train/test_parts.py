@@ -19,7 +19,7 @@ from cxreport.train.config import CaptionerConfig, load_config  # noqa: E402
 from cxreport.train.data import evidence  # noqa: E402
 from cxreport.train.data import targets as text  # noqa: E402
 from cxreport.train.data.pseudo_pairs import nih_vector, pseudo_pairs, stand_ins  # noqa: E402
-from cxreport.train.data.tensors import Images  # noqa: E402
+from cxreport.train.data.tensors import DecoderData, Images  # noqa: E402
 from cxreport.train.data.variants import plainer  # noqa: E402
 from cxreport.train.fit.captioner import CaptionData, CaptionTask, report_words  # noqa: E402
 from cxreport.train.fit.metrics import auc, auc_per_tag  # noqa: E402
@@ -189,7 +189,7 @@ def test_pseudo_pairs_share_their_tags(tmp_path):
     labels[4:, nih.FINDINGS.index("Effusion")] = 1
     probabilities = nih.nih_targets(labels, tags, nih.FINDINGS)
     evident = dict(zip((t.uid for t in targets), adapter.probabilities(logits), strict=True))
-    draw = pseudo_pairs(labels, probabilities, targets, tags, evident, neighbours=4)
+    draw = pseudo_pairs(labels, probabilities, DecoderData(targets, [], tags, ()), evident, neighbours=4)
     for report, image in zip(targets, draw(np.random.default_rng(0)), strict=True):
         if report.tags <= {"Pleural Effusion"}:
             assert ("Pleural Effusion" in report.tags) == (image >= 4)

@@ -1,4 +1,4 @@
-"""Adapters from a classifier's probabilities to the decoder's reporting tags, one per source of evidence."""
+"""Adapters from a classifier's tags to the decoder's reporting tags, one per source of evidence."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Adapter:
 
 @dataclass(frozen=True, eq=False)
 class ReportEvidence:
-    """What a classifier says of the images of reports, by uid."""
+    """A classifier's evidence on the images of reports, by uid."""
 
     source: EvidenceModel
     logits: dict[int, Floats]
@@ -45,7 +45,7 @@ class ReportEvidence:
 
     @property
     def unusual(self) -> dict[int, Floats]:
-        """(R,) how unusual the evidence is."""
+        """(R,) standard scores of the evidence."""
         return {uid: unusual_evidence(self.source, p) for uid, p in self.probabilities.items()}
 
 
@@ -119,25 +119,25 @@ def best_f1_threshold(scores: Floats, targets: Floats) -> float:
 
 
 def calibrate(logits: Floats, labels: Floats) -> Adapter:
-    """Platt's scaling (1999) of every tag by itself; a tag with too few positives, or an extreme scale, keeps its own.
+    """Platt's scaling (1999) of every tag by itself; none for a tag with too few positives, or an extreme scale.
 
     Args:
         logits: (N, T) of the tag head on images that it was not trained on.
         labels: (N, T) 0 or 1.
     """
-    own = np.eye(labels.shape[1], dtype=bool)
-    adapter = fit_adapter(logits, labels, own, penalty=1e-3)
+    identity = np.eye(labels.shape[1], dtype=bool)
+    adapter = fit_adapter(logits, labels, identity, penalty=1e-3)
     slope = np.diag(adapter.weights)
     few = (labels.sum(0) < _LEAST_POSITIVES) | (slope < _LEAST_SLOPE) | (slope > _MOST_SLOPE)
     slope, bias = np.where(few, 1, slope), np.where(few, 0, adapter.bias)
-    kept = Adapter((own * slope).astype(np.float32), bias.astype(np.float32), adapter.thresholds)
-    scores = kept.probabilities(logits)
-    own_thresholds = [best_f1_threshold(scores[:, t], labels[:, t]) for t in range(labels.shape[1])]
-    return replace(kept, thresholds=np.where(few, own_thresholds, adapter.thresholds).astype(np.float32))
+    scaling = Adapter((identity * slope).astype(np.float32), bias.astype(np.float32), adapter.thresholds)
+    scores = scaling.probabilities(logits)
+    thresholds = [best_f1_threshold(scores[:, t], labels[:, t]) for t in range(labels.shape[1])]
+    return replace(scaling, thresholds=np.where(few, thresholds, adapter.thresholds).astype(np.float32))
 
 
 def source(adapter: Adapter, inputs: tuple[str, ...], logits: Floats, shares: Floats) -> EvidenceModel:
-    """What the bundle needs of an adapter.
+    """An adapter as a bundle has it.
 
     Args:
         adapter: fitted.
@@ -145,8 +145,8 @@ def source(adapter: Adapter, inputs: tuple[str, ...], logits: Floats, shares: Fl
         logits: (N, T) of typical images.
         shares: (R, 2) of the sentences that call a tag mild, and marked.
     """
-    cuts, usual = degree_cuts(adapter, logits, shares), usual_evidence(adapter, logits)
-    return EvidenceModel(inputs, adapter.weights, adapter.bias, adapter.thresholds, *cuts, *usual)
+    cuts, moments = degree_cuts(adapter, logits, shares), usual_evidence(adapter, logits)
+    return EvidenceModel(inputs, adapter.weights, adapter.bias, adapter.thresholds, *cuts, *moments)
 
 
 def usual_evidence(adapter: Adapter, logits: Floats) -> tuple[Floats, Floats]:

@@ -1,15 +1,18 @@
-"""Unpaired training: images of one collection meet reports of another through the tags that both have."""
+"""Pseudo-pairs: images of one collection with reports of another that share their tags."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cxreport.datasets.nih import FINDINGS, nih_mask, nih_targets
 from cxreport.text.lexicon import packaged
-from cxreport.train.data.targets import TargetReport
 from cxreport.types import Floats
+
+if TYPE_CHECKING:
+    from cxreport.train.data.tensors import DecoderData
 
 
 def nih_vector(tags: Collection[str]) -> Floats:
@@ -19,9 +22,9 @@ def nih_vector(tags: Collection[str]) -> Floats:
 
 
 def stand_ins(labels: Floats, stated: Floats, evident: Floats) -> list[int]:
-    """An image for every report to be measured with, by a rule that no model has a part in.
+    """An image to measure each report with, by a rule in which no model has a part.
 
-    It is the image whose labels come closest to what the report states and a CheXNet says of its own image; of
+    It is the image whose labels come closest to the mean of the report's statements and a CheXNet's probabilities; of
     equally near ones the one that the fewest reports have.
 
     Args:
@@ -29,23 +32,22 @@ def stand_ins(labels: Floats, stated: Floats, evident: Floats) -> list[int]:
         stated: (M, 14) findings that the reports state.
         evident: (M, 14) CheXNet's probabilities of the reports' own images; zeros where unknown.
     """
-    used = np.zeros(len(labels), np.int64)
-    chosen = []
-    for wanted in (stated + evident) / 2:
-        distances = ((labels - wanted) ** 2).sum(1).round(6)
+    uses = np.zeros(len(labels), np.int64)
+    images = []
+    for findings in (stated + evident) / 2:
+        distances = ((labels - findings) ** 2).sum(1).round(6)
         nearest = np.flatnonzero(distances == distances.min())
-        image = int(nearest[np.argmin(used[nearest])])
-        used[image] += 1
-        chosen.append(image)
-    return chosen
+        image = int(nearest[np.argmin(uses[nearest])])
+        uses[image] += 1
+        images.append(image)
+    return images
 
 
 def pseudo_pairs(
     labels: Floats,
     probabilities: Floats,
-    reports: list[TargetReport],
-    tags: tuple[str, ...],
-    evident: dict[int, Floats],
+    data: DecoderData,
+    evidence: Mapping[int, Floats],
     neighbours: int,
 ) -> Callable[[np.random.Generator], list[int]]:
     """Find the images that could have had each report.
@@ -56,20 +58,19 @@ def pseudo_pairs(
     Args:
         labels: (N, 14) NIH labels.
         probabilities: (N, R) reporting tags predicted for the images.
-        reports: the decoder's targets.
-        tags: the R reporting tags.
-        evident: probabilities (R,) of the reporting tags by uid, from a CheXNet.
-        neighbours: how many of the nearest images a report draws from.
+        data: train reports, and the R reporting tags.
+        evidence: probabilities (R,) of the reporting tags by uid, from a CheXNet.
+        neighbours: number of nearest images that a report draws from.
 
     Returns:
-        A draw: random generator -> index of an image for every report, anew each epoch.
+        a draw: random generator -> index of an image for every report, anew each epoch.
     """
-    shared = nih_mask(tags, FINDINGS).any(1)
-    images = (nih_targets(labels, tags, FINDINGS) + probabilities)[:, shared] / 2
-    texts = np.array([[t in r.tags for t in tags] for r in reports], np.float32)
-    for i, report in enumerate(reports):
-        if report.uid in evident:
-            texts[i] = (texts[i] + evident[report.uid]) / 2
+    shared = nih_mask(data.tags, FINDINGS).any(1)
+    images = (nih_targets(labels, data.tags, FINDINGS) + probabilities)[:, shared] / 2
+    texts = np.array([[t in r.tags for t in data.tags] for r in data.train], np.float32)
+    for i, report in enumerate(data.train):
+        if report.uid in evidence:
+            texts[i] = (texts[i] + evidence[report.uid]) / 2
     texts = texts[:, shared]
     scale = 1 / np.sqrt(texts.var(0) + 1e-3)
     distances = (

@@ -21,7 +21,7 @@ _DEIDENTIFIED = re.compile(r"x{3,}")
 
 @dataclass(frozen=True)
 class PlannedSentence:
-    """A sentence to write: its words and the reporting tag that it is planned for."""
+    """Sentence to write: its words and the reporting tag that it is planned for."""
 
     words: tuple[str, ...]
     impression: bool
@@ -30,14 +30,14 @@ class PlannedSentence:
     denied: tuple[str, ...] = ()
     """Tags that a free sentence of the Findings denies; its topic can be planned to deny them."""
     details: frozenset[Detail] = frozenset()
-    """How the sentence tells what it tells."""
+    """Attributes of the tag, as laterality and degree."""
     plainer: tuple[tuple[tuple[str, ...], frozenset[Detail]], ...] = ()
     """The words without some of the details, and the details left."""
 
 
 @dataclass(frozen=True)
 class TargetReport:
-    """What the decoder learns to write for one report."""
+    """Sentences of a report as the decoder learns to write them."""
 
     uid: int
     tags: frozenset[str]
@@ -50,24 +50,24 @@ class TargetReport:
 
 @dataclass(frozen=True, eq=False)
 class ConsensusReport:
-    """A report to be learned as inference plans it."""
+    """Report to be learned as inference plans it."""
 
     index: int
-    """Of the study's own report among the train reports, which says what images go with it."""
+    """Of the study's own report among the train reports; the images of that one go with this one too."""
     plan: Plan
     sentences: tuple[PlannedSentence, ...]
     """In the order of decoding: of each section what is told, then what is denied, then the free ones."""
 
 
 def target_report(report: OpeniReport, plan: bool, max_words: int) -> TargetReport | None:
-    """Read a report's tags and lay its sentences out for the decoder; None if nothing usable is left.
+    """Read a report's tags and lay its sentences out for the decoder; None without a usable sentence.
 
     Sentences with de-identification marks (``XXXX``) are left out: without the missing word they are not English. So
     are numbers, which no tag tells: sizes are cut, other sentences with numbers left out.
 
     Args:
         report: the report.
-        plan: whether sentences that affirm a tag are planned; otherwise all are free, in their order.
+        plan: plan the sentences that affirm a tag; otherwise all are free, in their order.
         max_words: longer sentences are left out.
     """
     sections = (report.findings, report.impression)
@@ -76,8 +76,10 @@ def target_report(report: OpeniReport, plan: bool, max_words: int) -> TargetRepo
         return None
     tags = lexicon.packaged().affirmed_in(sections)
     labels = label(" ".join(sections))
-    stated = {tag for tag in lexicon.packaged().reporting_tags if (labels[tag] if tag in CLASSES else tag in tags)}
-    return TargetReport(report.uid, tags, tuple(sentences), frozenset(stated))
+    chexpert_tags = {
+        tag for tag in lexicon.packaged().reporting_tags if (labels[tag] if tag in CLASSES else tag in tags)
+    }
+    return TargetReport(report.uid, tags, tuple(sentences), frozenset(chexpert_tags))
 
 
 def _section(text: str, impression: bool, plan: bool, max_words: int) -> list[PlannedSentence]:
@@ -105,7 +107,14 @@ def _section(text: str, impression: bool, plan: bool, max_words: int) -> list[Pl
 
 def _sentence(text: str, impression: bool, tag: str | None = None, denied: tuple[str, ...] = ()) -> PlannedSentence:
     words = tuple(tokenise(text))
-    return PlannedSentence(words, impression, tag, denied, lexicon.packaged().details(text), plainer(words))
+    return PlannedSentence(
+        words=words,
+        impression=impression,
+        tag=tag,
+        denied=denied,
+        details=lexicon.packaged().details(text),
+        plainer=plainer(words),
+    )
 
 
 def build_vocabulary(reports: Iterable[TargetReport], least: int) -> tuple[str, ...]:
@@ -116,8 +125,8 @@ def build_vocabulary(reports: Iterable[TargetReport], least: int) -> tuple[str, 
 def frequent_words(texts: Iterable[Sequence[str]], least: int) -> tuple[str, ...]:
     """Words that come at least ``least`` times in all, after `SPECIAL_WORDS`, most frequent first."""
     counts = Counter(word for text in texts for word in text)
-    kept = sorted((w for w, n in counts.items() if n >= least), key=lambda w: (-counts[w], w))
-    return SPECIAL_WORDS + tuple(kept)
+    frequent = sorted((w for w, n in counts.items() if n >= least), key=lambda w: (-counts[w], w))
+    return SPECIAL_WORDS + tuple(frequent)
 
 
 def word_ids(words: tuple[str, ...], index: dict[str, int]) -> list[int]:

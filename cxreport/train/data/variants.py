@@ -26,8 +26,8 @@ _PLACE = (
 )
 
 
-def _rules(describing: str, *others: tuple[str, str]) -> _Rules:
-    return tuple((re.compile(p), r) for p, r in ((_DESCRIBING.format(describing), ""), *others))
+def _rules(adjectives: str, *patterns: tuple[str, str]) -> _Rules:
+    return tuple((re.compile(p), r) for p, r in ((_DESCRIBING.format(adjectives), ""), *patterns))
 
 
 _GROUPS: tuple[_Rules, ...] = (
@@ -50,17 +50,17 @@ _TIDY = ((re.compile(r"\ban?(?= [aeiou])"), "an"), (re.compile(r"\ban(?= [^aeiou
 
 
 def plainer(words: Words) -> tuple[tuple[Words, frozenset[Detail]], ...]:
-    """All plainer forms of a sentence with the details that are left in each; none if nothing can be left out."""
+    """All plainer forms of a sentence, with the details that are left in each; none for a sentence without details."""
     text = " ".join(words)
-    before = lexicon.packaged().details(text)
+    all_details = lexicon.packaged().details(text)
     forms: dict[Words, frozenset[Detail]] = {}
-    if before:
+    if all_details:
         for size in range(1, len(_GROUPS) + 1):
             for groups in itertools.combinations(_GROUPS, size):
                 form = _without(text, groups)
                 if form not in forms and len(form) > 1:
                     forms[form] = lexicon.packaged().details(" ".join(form))
-    return tuple((form, details) for form, details in forms.items() if details < before)
+    return tuple((form, details) for form, details in forms.items() if details < all_details)
 
 
 def _without(text: str, groups: tuple[_Rules, ...]) -> Words:

@@ -33,9 +33,9 @@ def tag_vectors(sentences: Iterable[Iterable[str]], tags: tuple[str, ...], dim: 
     random = np.random.default_rng(seed)
     vectors = random.normal(size=(len(tags), dim)) / dim**0.5
     for i, tag in enumerate(tags):
-        known = [model.wv[w] for w in re.findall(r"[a-z]+", tag.lower()) if w in model.wv]
-        if known:
-            mean = np.mean(known, axis=0)
+        words = [model.wv[w] for w in re.findall(r"[a-z]+", tag.lower()) if w in model.wv]
+        if words:
+            mean = np.mean(words, axis=0)
             vectors[i] = mean / np.linalg.norm(mean)
     vectors -= vectors.mean(0)  # all words of chest reports resemble each other; what tells the tags apart is the rest
     return np.asarray(vectors / (vectors.std(1, keepdims=True) + 1e-6), np.float32)

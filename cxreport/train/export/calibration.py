@@ -1,4 +1,4 @@
-"""What an int8 bundle is calibrated on: training images, and how ONNX Runtime's calibration gets its inputs."""
+"""Training images to calibrate an int8 bundle on, and inputs of its graphs as ONNX Runtime's calibration reads them."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ def calibration_images(folder: Path, manifest: Manifest) -> list[Pixels]:
     listing = folder / "train_list.txt"
     listed = set(listing.read_text().split()) if listing.exists() else None
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and (listed is None or path.name in listed))
-    drawn = [paths[i] for i in np.random.default_rng(_SEED).permutation(len(paths))]
+    shuffled = [paths[i] for i in np.random.default_rng(_SEED).permutation(len(paths))]
     size, channels = manifest.image_size, manifest.channels
-    found: list[Pixels] = []
-    for i in range(0, len(drawn), _READ):
-        for study in read_studies(drawn[i : i + _READ], ReadOptions(colour=channels > 1)):
+    images: list[Pixels] = []
+    for i in range(0, len(shuffled), _READ):
+        for study in read_studies(shuffled[i : i + _READ], ReadOptions(colour=channels > 1)):
             if isinstance(study, Study) and study.view is not None:
-                found.append(network_input(study.view.pixels, size, channels))
-        if len(found) >= 2 * CALIBRATED:
+                images.append(network_input(study.view.pixels, size, channels))
+        if len(images) >= 2 * CALIBRATED:
             break
-    return found[: 2 * CALIBRATED]
+    return images[: 2 * CALIBRATED]
 
 
 class Feeds(CalibrationDataReader):  # type: ignore[misc]
@@ -53,5 +53,5 @@ class Feeds(CalibrationDataReader):  # type: ignore[misc]
         self._feeds = iter(feeds)
 
     def get_next(self) -> dict[str, NDArray[Any]] | None:
-        """As ONNX Runtime's calibration wants it."""
+        """Inputs of the next run of the graph; None at the end."""
         return next(self._feeds, None)

@@ -40,7 +40,7 @@ def make_gpu_graphs(
         graphs by name, the same bytes for the same bundle.
     """
     makers = {HALF_ENCODER: _half_encoder, WORD_SEARCH: _word_search}
-    made = {}
+    gpu_graphs = {}
     for name, make in makers.items():
         source = WEIGHTS_OF[name]
         if source in graphs:
@@ -51,8 +51,8 @@ def make_gpu_graphs(
             declare(model.graph.output, ports[name].outputs)
             onnx.checker.check_model(model, full_check=True)
             _share_weights(model.graph, graphs[source], files[source])
-            made[name] = bytes(model.SerializeToString(deterministic=True))
-    return made
+            gpu_graphs[name] = bytes(model.SerializeToString(deterministic=True))
+    return gpu_graphs
 
 
 def _share_weights(graph: onnx.GraphProto, content: bytes, file: str) -> None:
@@ -64,12 +64,12 @@ def _share_weights(graph: onnx.GraphProto, content: bytes, file: str) -> None:
             continue
         initializer.ClearField("raw_data")
         initializer.data_location = TensorProto.EXTERNAL
-        where = {"location": file, "offset": offset, "length": len(raw)}
-        initializer.external_data.extend(onnx.StringStringEntryProto(key=k, value=str(v)) for k, v in where.items())
+        place = {"location": file, "offset": offset, "length": len(raw)}
+        initializer.external_data.extend(onnx.StringStringEntryProto(key=k, value=str(v)) for k, v in place.items())
 
 
 def _half_encoder(graph: onnx.GraphProto) -> None:
-    """Let the chain of convolutions compute in half precision, and everything else go on in single precision.
+    """Convolutions, and ReLUs and poolings between them, in half precision; everything else in single precision.
 
     Means and sums over maps, standardisation, distance, logits and lengths of vectors read the maps behind a cast.
     """
@@ -84,17 +84,17 @@ def _half_encoder(graph: onnx.GraphProto) -> None:
 
     for node in list(graph.node):
         if node.op_type == "Conv" or (node.op_type in ("Relu", "MaxPool") and node.input[0] in chain):
-            given = [chain.get(i) or cast(i, TensorProto.FLOAT16) for i in node.input]
+            inputs = [chain.get(i) or cast(i, TensorProto.FLOAT16) for i in node.input]
             chain[node.output[0]] = node.output[0]
         else:
-            given = [cast(i, TensorProto.FLOAT) if chain.get(i) == i else i for i in node.input]
+            inputs = [cast(i, TensorProto.FLOAT) if chain.get(i) == i else i for i in node.input]
         del node.input[:]
-        node.input.extend(given)
+        node.input.extend(inputs)
         nodes[node.output[0]] = node
-    read = {i for node in nodes.values() for i in node.input} | {port.name for port in graph.output}
-    kept = [node for node in nodes.values() if read & set(node.output)]
+    readers = {i for node in nodes.values() for i in node.input} | {port.name for port in graph.output}
+    live = [node for node in nodes.values() if readers & set(node.output)]
     del graph.node[:]
-    graph.node.extend(kept)
+    graph.node.extend(live)
 
 
 class _Builder:
@@ -142,10 +142,10 @@ def _word_search(graph: onnx.GraphProto) -> None:
 
 
 def _rule_out(build: _Builder, ids: NDArray[np.int64]) -> None:
-    """Turn ``log_probabilities`` to ``allowed``.
+    """Make ``allowed`` from ``log_probabilities``.
 
     Words that a text may not repeat are scattered to their ids; places of the text that forbid nothing go to `PAD`,
-    which is never allowed. So all that meet at one id write the same.
+    which is never allowed. So all values that are scattered to one id are equal.
     """
     build.node("Not", ["may_end"], "too_early")
     build.node("And", [build.constant("is_end", ids == END, np.bool_), "too_early"], "early_end")
@@ -168,10 +168,10 @@ def _rule_out(build: _Builder, ids: NDArray[np.int64]) -> None:
 
 def _choose(build: _Builder, ids: NDArray[np.int64]) -> None:
     """Take the likeliest allowed word; of equals the smallest id, which an ArgMax on a GPU does not promise."""
-    known, beyond = build.constant("ids", ids, np.float32), build.constant("beyond", len(ids), np.float32)
+    id_row, largest = build.constant("ids", ids, np.float32), build.constant("beyond", len(ids), np.float32)
     build.node("ReduceMax", ["allowed"], "score", axes=[1], keepdims=1)
     build.node("Equal", ["allowed", "score"], "is_best")
-    build.node("Where", ["is_best", known, beyond], "best_ids")
+    build.node("Where", ["is_best", id_row, largest], "best_ids")
     build.node("ReduceMin", ["best_ids"], "best_id", axes=[1], keepdims=1)
     build.node("Cast", ["best_id"], "chosen", to=TensorProto.INT64)
     build.node("Greater", ["score", "floor"], "possible")

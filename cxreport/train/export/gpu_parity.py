@@ -1,7 +1,7 @@
 """Parity of the graphs for GPUs with those that they are made from, on the CPU.
 
 ONNX Runtime has no convolution in half precision there: it computes in single precision and drops the casts between
-layers. So the half-precision encoder is run with what a GPU rounds between layers rounded on purpose.
+layers. So the half-precision encoder is run with nodes that round between layers as a GPU does.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def check_gpu_graphs(model: Model, graphs: Mapping[str, bytes]) -> dict[str, Any
     if HALF_ENCODER in manifest.graphs:
         images = [made_image(generator, manifest) for _ in range(_IMAGES)]
         encoders = model, as_on_a_gpu(model.manifest, graphs)
-        exact, other = (np.array([list(e.tags.values()) for e in encode(m, images)]) for m in encoders)
-        figures["half_change"] = float(abs(exact - other).max())
+        exact, half = (np.array([list(e.tags.values()) for e in encode(m, images)]) for m in encoders)
+        figures["half_change"] = float(abs(exact - half).max())
     if WORD_SEARCH in manifest.graphs:
         bound = model.with_word_search(graphs)
         sizes, lengths = manifest.sizes, manifest.decoding
@@ -72,7 +72,7 @@ def check_gpu_graphs(model: Model, graphs: Mapping[str, bytes]) -> dict[str, Any
 
 
 def as_on_a_gpu(manifest: Manifest, graphs: Mapping[str, bytes]) -> Model:
-    """Load a bundle on the CPU with an encoder that rounds what its convolutions take and give.
+    """Load a bundle on the CPU with an encoder that rounds the inputs and outputs of its convolutions.
 
     A GPU adds up in single precision and rounds the sums. The CPU's numbers may exceed half precision's range; those
     of a GPU would be infinite, so that the difference would show.
@@ -99,11 +99,11 @@ def as_on_a_gpu(manifest: Manifest, graphs: Mapping[str, bytes]) -> Model:
 
 def _rounding(source: str, target: str) -> list[onnx.NodeProto]:
     """Nodes that round a tensor to half precision in a way that no optimiser undoes."""
-    single, large, rest, rounded = (f"{target}.{n}" for n in ("single", "large", "rest", "rounded"))
+    single, large, small, rounded = (f"{target}.{n}" for n in ("single", "large", "rest", "rounded"))
     return [
         helper.make_node("Cast", [source], [single], to=TensorProto.FLOAT),
         helper.make_node("Mul", [single, "split"], [large]),
-        helper.make_node("Sub", [large, single], [rest]),
-        helper.make_node("Sub", [large, rest], [rounded]),
+        helper.make_node("Sub", [large, single], [small]),
+        helper.make_node("Sub", [large, small], [rounded]),
         helper.make_node("Cast", [rounded], [target], to=TensorProto.FLOAT16),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -42,7 +43,7 @@ _SMALL = 1e-4
 
 @dataclass(frozen=True, eq=False)
 class Networks:
-    """What a bundle is made of, trained."""
+    """Trained networks of a bundle."""
 
     encoder: Encoder
     writer: Decoder | Captioner
@@ -78,16 +79,16 @@ def check_parity(model: Model, networks: Networks) -> dict[str, Any]:
     texts = [generator.integers(END + 1, len(manifest.vocabulary), n) for n in range(1, half)] if networks.joint else []
     figures: dict[str, Any] = {}
     pairs = {"": networks.rounded(), "_fp32": networks}
-    for suffix, some in pairs.items():
-        differences = _differences(encodings[:half], images[:half], some) | _text_differences(model, some, texts)
+    for suffix, twins in pairs.items():
+        differences = _differences(encodings[:half], images[:half], twins) | _text_differences(model, twins, texts)
         figures |= {name + suffix: value for name, value in differences.items()}
     encodings += [Encoding({}, None, None)] * (INPUTS - len(images))
     plans = [make_plan(manifest, e) if captioning else _plan(generator, manifest) for e in encodings]
-    written = [[(s.section, s.ids) for s in d.sentences] for d in decode(model, encodings, plans)]
-    for suffix, some in pairs.items():
-        plainly = [greedy(some.writer, manifest, e, p) for e, p in zip(encodings, plans, strict=True)]
-        figures[f"identical{suffix}"] = sum(a == b for a, b in zip(written, plainly, strict=True))
-    figures |= {"inputs": INPUTS, "distinct": len({tuple(ids) for ids in written})}
+    incremental = [[(s.section, s.ids) for s in d.sentences] for d in decode(model, encodings, plans)]
+    for suffix, twins in pairs.items():
+        reference = [greedy(twins.writer, manifest, e, p) for e, p in zip(encodings, plans, strict=True)]
+        figures[f"identical{suffix}"] = sum(a == b for a, b in zip(incremental, reference, strict=True))
+    figures |= {"inputs": INPUTS, "distinct": len({tuple(ids) for ids in incremental})}
     compared = [name for name in figures if name in _COMPARED]
     if max(figures[name] for name in compared) > TOLERANCE or figures["identical"] < INPUTS:
         raise ExportError(f"The exported graphs differ from the trained networks: {figures}.")
@@ -97,23 +98,23 @@ def check_parity(model: Model, networks: Networks) -> dict[str, Any]:
 @torch.inference_mode()
 def _differences(encodings: list[Encoding], images: list[Pixels], networks: Networks) -> dict[str, float]:
     """Largest differences of features and embeddings relative to an image's largest, of probabilities and distances."""
-    found: dict[str, list[float]] = {}
+    differences: dict[str, list[float]] = {}
     for encoding, image in zip(encodings, images, strict=True):
         maps = networks.encoder.maps(to_input(image[None]))
         patches, logits, _ = networks.encoder.read(maps)
-        wanted, given = logits[0].sigmoid(), torch.tensor(list(encoding.tags.values()))
+        expected, actual = logits[0].sigmoid(), torch.tensor(list(encoding.tags.values()))
         distance = float(networks.typicality(maps))
         assert encoding.distance is not None
         pairs = {"features": [(encoding.patches, patches[0])]}
         if networks.joint:
-            whole, embedded = networks.joint.image(*joint_features(maps))
-            pairs["embeddings"] = [(encoding.embedding, whole[0]), (encoding.patch_embeddings, embedded[0])]
-        figures = {name: max(_relative(a, b) for a, b in some) for name, some in pairs.items()}
-        figures["probabilities"] = float(((given - wanted).abs() / wanted.clamp(min=_SMALL)).max())
+            embedding, patch_embeddings = networks.joint.image(*joint_features(maps))
+            pairs["embeddings"] = [(encoding.embedding, embedding[0]), (encoding.patch_embeddings, patch_embeddings[0])]
+        figures = {name: max(itertools.starmap(_relative, arrays)) for name, arrays in pairs.items()}
+        figures["probabilities"] = float(((actual - expected).abs() / expected.clamp(min=_SMALL)).max())
         figures["distances"] = abs(encoding.distance - distance) / distance
         for name, value in figures.items():
-            found.setdefault(name, []).append(value)
-    return {name: max(values) for name, values in found.items()}
+            differences.setdefault(name, []).append(value)
+    return {name: max(values) for name, values in differences.items()}
 
 
 @torch.inference_mode()
@@ -128,10 +129,10 @@ def _text_differences(model: Model, networks: Networks, texts: Sequence[NDArray[
     return {"texts": _relative(model.encode_text(padded), alone)}
 
 
-def _relative(given: Floats | None, wanted: Tensor) -> float:
+def _relative(actual: Floats | None, expected: Tensor) -> float:
     """Largest difference relative to the largest value."""
-    assert given is not None
-    return float((torch.from_numpy(given) - wanted).abs().max() / wanted.abs().max())
+    assert actual is not None
+    return float((torch.from_numpy(actual) - expected).abs().max() / expected.abs().max())
 
 
 def made_image(generator: np.random.Generator, manifest: Manifest) -> Pixels:
@@ -144,11 +145,11 @@ def made_image(generator: np.random.Generator, manifest: Manifest) -> Pixels:
 
 
 def _plan(generator: np.random.Generator, manifest: Manifest) -> Plan:
-    """Up to four positive tags, told in any way, and as many denied as the bundle denies."""
+    """Up to four positive tags with random details, and as many denied as the bundle denies."""
     probabilities = generator.uniform(0.05, 0.95, len(manifest.reporting_tags)).astype(np.float32)
     positive = int(generator.integers(0, min(_MAX_POSITIVE, len(probabilities)) + 1))
     ranked = [int(t) for t in np.argsort(-probabilities, kind="stable")]
-    told, denied = ranked[:positive], ranked[positive : positive + manifest.decoding.denials]
-    details = {t: frozenset(d for d in Detail if generator.random() < _DETAIL_SHARE) for t in told}
+    tags, denied = ranked[:positive], ranked[positive : positive + manifest.decoding.denials]
+    details = {t: frozenset(d for d in Detail if generator.random() < _DETAIL_SHARE) for t in tags}
     unusual = generator.normal(size=len(ranked)).astype(np.float32)
-    return Plan(probabilities, unusual, tuple(told), tuple(denied), details)
+    return Plan(probabilities, unusual, tuple(tags), tuple(denied), details)

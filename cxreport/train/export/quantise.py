@@ -1,10 +1,10 @@
 """Quantise: a float bundle to an int8 one, by static quantisation with ONNX Runtime's own tools.
 
-Weights become signed 8-bit integers with a scale per output channel; what flows between layers becomes unsigned 8-bit
-integers with a scale per tensor, found on training images (Jacob et al. 2018). The scales are fixed, so what a study
-comes to does not depend on the batch that it travels in. Weights that take no part in a quantised product stay in half
-precision. Unsigned activations, because ONNX Runtime on x86 turns signed ones into these, but not where a tensor has
-several readers, and computes those layers in single precision.
+Weights become signed 8-bit integers with a scale per output channel, activations unsigned 8-bit integers with a scale
+per tensor, calibrated on training images (Jacob et al. 2018). The scales are fixed, so that the results of a study do
+not depend on the batch that it travels in. Weights that take no part in a quantised product stay in half precision.
+Unsigned activations, because ONNX Runtime on x86 turns signed ones into these, but not where a tensor has several
+readers, and computes those layers in single precision.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _ROWS = 32
 
 
 def add_int8(bundle: Path, images: Path) -> dict[str, Any]:
-    """Give a float bundle its int8 bundle, in the folder where `loading.load_model` looks for it.
+    """Give a float bundle its int8 bundle, in the folder where `model.precision.load_model` looks for it.
 
     Args:
         bundle: folder of the float bundle.
@@ -99,18 +99,18 @@ def quantise(source: Path, out: Path, images: Sequence[Pixels]) -> dict[str, Any
 def _quantised_graphs(
     model: Model, graphs: dict[str, bytes], images: list[Pixels]
 ) -> tuple[dict[str, bytes], list[Encoding]]:
-    """Quantise all graphs but the text encoder, which is small and seldom runs; and what the float ones gave."""
+    """Quantise all graphs but the text encoder, which is small and seldom runs; returns the float encodings too."""
     recording = Recording(model, _ROWS)
     batches = range(0, len(images), _BATCH)
     encodings = [e for i in batches for e in encode(cast(Model, recording), images[i : i + _BATCH])]
     _draft(cast(Model, recording), encodings)
-    given = recording.calls | {ENCODER: recording.calls["encode_batch"]}
-    made = {
-        name: content if name == TEXT_ENCODER else _quantised(name, content, given[name][:_FEEDS])
+    arguments = recording.calls | {ENCODER: recording.calls["encode_batch"]}
+    quantised = {
+        name: content if name == TEXT_ENCODER else _quantised(name, content, arguments[name][:_FEEDS])
         for name, content in graphs.items()
         if name not in GPU_GRAPHS
     }
-    return made, encodings
+    return quantised, encodings
 
 
 def _arrays(arguments: tuple[Any, ...]) -> list[NDArray[Any]]:
@@ -118,12 +118,12 @@ def _arrays(arguments: tuple[Any, ...]) -> list[NDArray[Any]]:
     return [array for value in arguments for array in (value if isinstance(value, tuple) else (value,))]
 
 
-def _quantised(name: str, content: bytes, given: list[tuple[Any, ...]]) -> bytes:
-    """Quantise one graph."""
+def _quantised(name: str, content: bytes, steps: list[tuple[Any, ...]]) -> bytes:
+    """Quantise one graph; ``steps`` are the arguments of its runs to calibrate on."""
     graph = onnx.load_from_string(content)
     restore(graph)
     inputs = [port.name for port in graph.graph.input]
-    feeds = [dict(zip(inputs, _arrays(arguments), strict=True)) for arguments in given]
+    feeds = [dict(zip(inputs, _arrays(arguments), strict=True)) for arguments in steps]
     convolutions = name == ENCODER
     options = {"CalibPercentile": _PERCENTILE, "CalibMaxIntermediateOutputs": 4} if convolutions else {}
     with tempfile.TemporaryDirectory() as folder, _silent():
@@ -143,10 +143,10 @@ def _quantised(name: str, content: bytes, given: list[tuple[Any, ...]]) -> bytes
             calibrate_method=CalibrationMethod.Percentile if convolutions else CalibrationMethod.MinMax,
             extra_options=options,
         )
-        made = onnx.load(quantised)
-    halve(made)
-    onnx.checker.check_model(made, full_check=True)
-    return bytes(made.SerializeToString(deterministic=True))
+        result = onnx.load(quantised)
+    halve(result)
+    onnx.checker.check_model(result, full_check=True)
+    return bytes(result.SerializeToString(deterministic=True))
 
 
 def _first_convolution(path: Path) -> list[str]:
@@ -156,14 +156,14 @@ def _first_convolution(path: Path) -> list[str]:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Keep the quantiser's advice off the log, and what it prints off stdout."""
-    before = logging.root.manager.disable
+    """Keep the quantiser's advice off the log, and its prints off stdout."""
+    level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             yield
     finally:
-        logging.disable(before)
+        logging.disable(level)
 
 
 def _write(folder: Path, manifest: Manifest, graphs: dict[str, bytes], stretch: float) -> None:
@@ -173,7 +173,7 @@ def _write(folder: Path, manifest: Manifest, graphs: dict[str, bytes], stretch: 
         folder: of the bundle.
         manifest: of the float bundle.
         graphs: quantised.
-        stretch: how much farther from the training images an image seems; the limits move along.
+        stretch: factor of the distances from the training images, by which the limits move along.
     """
     limits = {name: round(limit * stretch, 4) for name, limit in manifest.raw["typicality"].items()}
     raw = upgraded(manifest) | {"precision": Precision.INT8, "quantised_from": manifest.sha256, "typicality": limits}
@@ -189,8 +189,8 @@ def _draft(model: Model, encodings: list[Encoding]) -> tuple[list[Plan], list[De
     """Plan and write greedy reports."""
     plans = [make_plan(model.manifest, encoding, HEAD) for encoding in encodings]
     batches = range(0, len(plans), _BATCH)
-    written = [decode(model, encodings[i : i + _BATCH], plans[i : i + _BATCH], DecodeOptions()) for i in batches]
-    return plans, [decoding for batch in written for decoding in batch]
+    decodings = [decode(model, encodings[i : i + _BATCH], plans[i : i + _BATCH], DecodeOptions()) for i in batches]
+    return plans, [decoding for batch in decodings for decoding in batch]
 
 
 def _compare(folder: Path, exact: Model, images: list[Pixels]) -> dict[str, Any]:
@@ -201,17 +201,17 @@ def _compare(folder: Path, exact: Model, images: list[Pixels]) -> dict[str, Any]
     """
     quantised = Model.load(folder, "cpu")
     encodings = [encode(model, images) for model in (exact, quantised)]
-    before, after = (np.array([list(e.tags.values()) for e in some]) for some in encodings)
-    drafts = [_draft(model, some) for model, some in zip((exact, quantised), encodings, strict=True)]
-    told = [[set(plan.tags) for plan in plans] for plans, _ in drafts]
-    texts = [[[s.ids for s in d.sentences] for d in written] for _, written in drafts]
-    change = abs(after - before)
+    exact_tags, quantised_tags = (np.array([list(e.tags.values()) for e in group]) for group in encodings)
+    drafts = [_draft(model, group) for model, group in zip((exact, quantised), encodings, strict=True)]
+    tags = [[set(plan.tags) for plan in plans] for plans, _ in drafts]
+    texts = [[[s.ids for s in d.sentences] for d in decodings] for _, decodings in drafts]
+    change = abs(quantised_tags - exact_tags)
     figures = {
         "bytes": sum(file.stat().st_size for file in folder.iterdir()),
         "images": len(images),
         "probabilities_mean": float(change.mean()),
         "probabilities_max": float(change.max()),
-        "same_findings": sum(a == b for a, b in zip(*told, strict=True)) / len(images),
+        "same_findings": sum(a == b for a, b in zip(*tags, strict=True)) / len(images),
         "same_reports": sum(a == b for a, b in zip(*texts, strict=True)) / len(images),
     }
     if figures["bytes"] > MAX_BYTES or figures["probabilities_mean"] > MAX_CHANGE:

@@ -26,7 +26,7 @@ B = TypeVar("B")
 
 
 class Task(Protocol[B]):
-    """What a network learns in one epoch."""
+    """Content of one epoch of a stage."""
 
     @property
     def steps(self) -> int:
@@ -59,7 +59,7 @@ class Course:
     warm_up: int = 50
     """Steps in which the rates rise."""
     least_lr: float = 0.02
-    """What the rates fall to, as a share of the highest."""
+    """End of the rates' fall, as a share of the highest."""
     groups: tuple[ParameterGroup, ...] = ()
     """All parameters, where not all learn at ``lr``."""
     average: float = 0.0
@@ -67,7 +67,7 @@ class Course:
     checkpoint_steps: int | None = None
     """Steps between checkpoints within an epoch; None for checkpoints between epochs alone."""
     reseed: bool = True
-    """Whether the dropout of each epoch has a seed of its own."""
+    """Give the dropout of each epoch a seed of its own."""
     unit: str = "epoch"
     """An epoch's name in the log."""
 
@@ -134,7 +134,7 @@ class _Loop:
         self.epoch, self.step = 0, 0
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take the place of an interrupted loop."""
+        """Take over the state of an interrupted loop."""
         try:
             self.module.load_state_dict(state["module"])
             self.optimiser.load_state_dict(state["optimiser"])
@@ -187,7 +187,7 @@ class _Loop:
         return mean
 
     def _update(self, loss: Tensor) -> float:
-        """One step of the optimiser, the schedule and the moving average."""
+        """Step of the optimiser, the schedule and the moving average."""
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.module.parameters(), _LARGEST_GRADIENT)

@@ -1,4 +1,4 @@
-"""Figures of the tag head against labels."""
+"""Area under the ROC curve of each tag."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ def auc_per_tag(
     scores: NDArray[np.floating], labels: NDArray[np.floating], tags: tuple[str, ...], least: int = 10
 ) -> dict[str, float]:
     """AUC of every tag with at least ``least`` positives; ``mean`` averages them."""
-    kept = {t: auc(scores[:, i], labels[:, i]) for i, t in enumerate(tags) if labels[:, i].sum() >= least}
-    return kept | {"mean": float(np.mean(list(kept.values()))) if kept else float("nan")}
+    per_tag = {t: auc(scores[:, i], labels[:, i]) for i, t in enumerate(tags) if labels[:, i].sum() >= least}
+    return per_tag | {"mean": float(np.mean(list(per_tag.values()))) if per_tag else float("nan")}

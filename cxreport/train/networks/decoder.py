@@ -95,11 +95,11 @@ class Topics(NamedTuple):
 class Attention(nn.Module):
     """Additive attention over a set, conditioned on the sentence LSTM's hidden state (Jing et al., eq. 1 to 4)."""
 
-    def __init__(self, item_dim: int, hidden: int, inner: int) -> None:
+    def __init__(self, item_dim: int, hidden: int, keys: int) -> None:
         super().__init__()
-        self.item = nn.Linear(item_dim, inner)
-        self.hidden = nn.Linear(hidden, inner, bias=False)
-        self.score = nn.Linear(inner, 1, bias=False)
+        self.item = nn.Linear(item_dim, keys)
+        self.hidden = nn.Linear(hidden, keys, bias=False)
+        self.score = nn.Linear(keys, 1, bias=False)
 
     def forward(self, items: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """(B, N, D), (B, H) -> weighted mean (B, D) and weights (B, N)."""
@@ -107,7 +107,7 @@ class Attention(nn.Module):
         return (weights.unsqueeze(-1) * items).sum(1), weights
 
     def weigh(self, keys: Tensor, hidden: Tensor) -> Tensor:
-        """(B, N, inner) of `item` and (B, H) -> weights (B, N)."""
+        """(B, N, keys) of `item` and (B, H) -> weights (B, N)."""
         scores: Tensor = self.score(torch.tanh(keys + self.hidden(hidden).unsqueeze(1))).squeeze(-1)
         return scores.softmax(1)
 

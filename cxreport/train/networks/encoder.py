@@ -75,7 +75,7 @@ class Encoder(nn.Module):
         return self.features.maps(x.contiguous(memory_format=torch.channels_last))
 
     def read(self, maps: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """What `forward` returns, from the images' `maps`."""
+        """The outputs of `forward`, from the images' `maps`."""
         patches = maps[-1].flatten(2).transpose(1, 2).float()
         embedding = patches.mean(1)
         return patches, self.tag_head(self.dropout(self.norm(embedding))), embedding

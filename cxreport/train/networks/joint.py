@@ -21,7 +21,7 @@ _WINDOW = 5  # words that a convolution sees; with the second one 13 in all
 
 
 def joint_features(maps: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """What is embedded of an image: the mean patch (B, D), and features (B, P, F) of its finer patches.
+    """Features of an image to be embedded: the mean patch (B, D), and those of its finer patches (B, P, F).
 
     Args:
         maps: of `Encoder.maps`; a finer patch has what the depth before the last has at its place, and the means and

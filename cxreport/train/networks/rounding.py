@@ -16,7 +16,7 @@ _LEAST = 256
 
 
 def is_big(shape: Sequence[int]) -> bool:
-    """Whether weights of a shape are stored in half precision."""
+    """True for a shape of weights that are stored in half precision."""
     return len(shape) > 1 and math.prod(shape) >= _LEAST
 
 
