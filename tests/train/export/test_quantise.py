@@ -54,7 +54,7 @@ def test_it_is_int8_and_near(made: tuple[Path, dict[str, Any]]) -> None:
     assert figures["images"] == 48
     assert figures["bytes"] == sum(file.stat().st_size for file in (folder / "int8").iterdir())
     assert figures["same_findings"] > 0.5
-    exact, quantised = Model.load(folder, "cpu"), load_model(folder, "cpu", "int8")
+    exact, quantised = Model.load(folder, "cpu"), load_model(folder, device="cpu", precision="int8")
     before, after = (encode(model, clouds(16, seed=4)) for model in (exact, quantised))
     ratio = [b.distance / a.distance for a, b in zip(before, after, strict=True)]
     assert np.median(ratio) == pytest.approx(manifest.typicality.warn / original.typicality.warn, abs=0.1)
@@ -73,7 +73,7 @@ def test_products_are_of_integers(made: tuple[Path, dict[str, Any]]) -> None:
 
 
 def test_a_study_comes_to_the_same_in_any_batch(made: tuple[Path, dict[str, Any]]) -> None:
-    model = load_model(made[0], "cpu", "int8")
+    model = load_model(made[0], device="cpu", precision="int8")
     encodings = encode(model, clouds(9, seed=8))
     plans = [make_plan(model.manifest, e, "head") for e in encodings]
     together = decode(model, encodings, plans)
