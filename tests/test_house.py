@@ -59,16 +59,26 @@ def test_imports_go_one_way(room: str) -> None:
     assert {name: rooms for name, rooms in upward.items() if rooms} == {}
 
 
-TRAIN_ROOMS = ("progress", "config", "run_folder", "networks", "data", "fit", "reference", "export")
-"""Modules and folders of `train`; each imports from those before it, and the stages of recipes from all."""
+INNER_ROOMS = {
+    "train": ("progress", "config", "run_folder", "networks", "data", "fit", "reference", "export"),
+    "evaluate": (
+        *("bootstrap", "drafting", "text", "grounding", "baselines", "tags", "ranking", "abstention", "guards"),
+        *("openi", "nih", "coco", "compare", "retrieval", "run", "tables"),
+    ),
+    "bench": (
+        *("choices", "spread", "environment", "studies", "workload", "decoding", "kernels", "stages", "processes"),
+        *("eager", "result", "targets", "tables", "run"),
+    ),
+}
+"""Modules and folders of rooms; each imports from those before it, and the stages of recipes in `train` from all."""
 
 
-@pytest.mark.parametrize("room", TRAIN_ROOMS)
-def test_imports_within_train_go_one_way(room: str) -> None:
-    allowed = TRAIN_ROOMS[: TRAIN_ROOMS.index(room) + 1]
-    train = PACKAGE / "train"
-    for path in (train / room).rglob("*.py") if (train / room).is_dir() else [train / f"{room}.py"]:
-        names = {name.split(".")[2] for name in imported_modules(path) if name.startswith("cxreport.train.")}
+@pytest.mark.parametrize(("room", "inner"), [(room, inner) for room, order in INNER_ROOMS.items() for inner in order])
+def test_imports_within_a_room_go_one_way(room: str, inner: str) -> None:
+    allowed = INNER_ROOMS[room][: INNER_ROOMS[room].index(inner) + 1]
+    folder = PACKAGE / room
+    for path in (folder / inner).rglob("*.py") if (folder / inner).is_dir() else [folder / f"{inner}.py"]:
+        names = {name.split(".")[2] for name in imported_modules(path) if name.startswith(f"cxreport.{room}.")}
         assert names <= set(allowed), path
 
 

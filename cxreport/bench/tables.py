@@ -127,7 +127,7 @@ def _start(start: StartTimes) -> Group:
 
 
 def _targets(targets: tuple[Target, ...]) -> Group:
-    titled, table = _table("Targets", "", "measured", "wanted", "")
+    titled, table = _table("Targets", "", "measured", "limit", "")
     table.add_column("", overflow="fold")
     for target in targets:
         table.add_row(target.name, *_target(target), _VERDICTS[target.met], target.note)

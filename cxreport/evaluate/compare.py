@@ -60,7 +60,7 @@ class Comparison:
     """Figures of systems on the same images and the same references."""
 
     signature: str
-    """What has to be the same for two comparisons to compare, in one line."""
+    """Conditions that two comparisons have to share to be compared, in one line."""
     images: int
     """Of NIH."""
     reports: int
@@ -87,6 +87,19 @@ class _ValData:
     """M val reports with that section."""
     images: list[int]
     """M indices of the NIH images that stand in for their images, or `OWN`."""
+    folders: str
+    """Names of the NIH folders."""
+    split: str
+    """Name of the rule by which Open-I's reports are val."""
+
+    @property
+    def signature(self) -> str:
+        """Images, reports, and how the reports come to images."""
+        stand_ins = len(self.val) - self.own
+        return (
+            f"nih val {self.folders} ({len(self.labels)}) | openi {self.split} ({len(self.val)})"
+            f" from {self.own} own images, {stand_ins} stand-ins by labels and {EVIDENCE}"
+        )
 
     @property
     def own(self) -> int:
@@ -135,24 +148,17 @@ def compare(
     manifests = [_load(bundle, precision).manifest for bundle in bundles]
     sizes = {manifest.image_size for manifest in manifests}
     images = {size: reduce(add, read_val(folders, size, options.limit)) for size in sizes}
-    data = _read(folder, images[manifests[0].image_size].labels, options.limit)
+    data = _read(folder, folders, images[manifests[0].image_size].labels, options.limit)
     measures = _Measures(data, options.bootstrap)
     systems = []
     for bundle, manifest in zip(bundles, manifests, strict=True):
         reports, texts = _draft(_load(bundle, precision), data, folder, images[manifest.image_size], options)
         systems.append(_bundle_figures(manifest, reports, texts, measures))
     systems += [_baseline_figures(name, texts, measures) for name, texts in _baselines(data, measures.prepare)]
-    collections = [
-        f"nih val {' + '.join(path.name for path in folders)} ({len(data.labels)})",
-        f"openi {split_name(folder)} ({len(data.val)}) from {data.own} own images, {len(data.val) - data.own} stand-ins"
-        f" by labels and {EVIDENCE}",
-    ]
-    methods = [R2GEN_FINDINGS.signature, measures.metrics.signature, "labels lexicon rules, uncertain positive"]
-    identities = [manifest.identity for manifest in manifests]
+    bundle_signatures = [manifest.identity for manifest in manifests]
+    signatures = [data.signature, measures.signature, options.signature, *bundle_signatures]
     return Comparison(
-        signature=" | ".join(
-            [f"compare {len(manifests)} bundles", *collections, *methods, options.signature, *identities]
-        ),
+        signature=" | ".join([f"compare {len(manifests)} bundles", *signatures]),
         images=len(data.labels),
         reports=len(data.val),
         abnormal=int(measures.abnormal.sum()),
@@ -199,7 +205,7 @@ def _load(bundle: Path, precision: Precision) -> Model:
     )
 
 
-def _read(folder: Path, labels: Floats, limit: int | None) -> _ValData:
+def _read(folder: Path, folders: Sequence[Path], labels: Floats, limit: int | None) -> _ValData:
     """Find the reports to compare with, and an image for each."""
     with missing_files_reported():
         train, val = openi.split_reports(openi.read_reports(folder), folder)
@@ -217,7 +223,14 @@ def _read(folder: Path, labels: Floats, limit: int | None) -> _ValData:
         probabilities = np.stack([evidence.get(val[i].uid, unknown) for i in rows])
         for i, image in zip(rows, stand_ins(labels, statements, probabilities), strict=True):
             images[i] = image
-    return _ValData(labels=labels, train=[sections(report) for report in train], val=val, images=images)
+    return _ValData(
+        labels=labels,
+        train=[sections(report) for report in train],
+        val=val,
+        images=images,
+        folders=" + ".join(path.name for path in folders),
+        split=split_name(folder),
+    )
 
 
 def _draft(
@@ -255,13 +268,18 @@ class _Measures:
     """Measures of systems, all on the same references and resamples."""
 
     def __init__(self, data: _ValData, resamples: int) -> None:
-        self.metrics = CaptionMetrics()
+        self._metrics = CaptionMetrics()
         self.prepare = Preparer(R2GEN_FINDINGS, (R2GEN_FINDINGS.text(report) for report in data.train))
         self.abnormal = np.array([not label(f"{r.findings} {r.impression}")["No Finding"] for r in data.val])
         self._labels = data.labels
         texts = [R2GEN_FINDINGS.text(sections(report)) for report in data.val]
         self._references, self._truth = [self.prepare(text) for text in texts], clinical.read_classes(texts)
         self._draws = draw_studies(len(data.labels), resamples), draw_studies(len(data.val), resamples)
+
+    @property
+    def signature(self) -> str:
+        """Convention of texts, versions of metrics, and the labeler."""
+        return f"{R2GEN_FINDINGS.signature} | {self._metrics.signature} | labels lexicon rules, uncertain positive"
 
     def images(self, system: _SystemTexts) -> dict[str, Figure]:
         """Figures of the reports of the NIH images."""
@@ -275,6 +293,6 @@ class _Measures:
     def texts(self, system: _SystemTexts) -> dict[str, Figure]:
         """Figures of the texts against the val reports."""
         texts = [R2GEN_FINDINGS.text(report) for report in system.texts]
-        statistics = self.metrics.measure(self._references, [self.prepare(text) for text in texts])
+        statistics = self._metrics.measure(self._references, [self.prepare(text) for text in texts])
         statistics.append(clinical.f1_statistics(self._truth, clinical.read_classes(texts)))
         return estimate_all(statistics, self._draws[1]) | variety(texts, self.abnormal)

@@ -25,14 +25,14 @@ class GuardCounts:
     unplanned: int
     """Reports that affirm a tag that was not planned."""
     untold: int
-    """Reports that leave a planned tag untold."""
+    """Reports that leave out a planned tag."""
     empty_section: int
     contradicting: int
     """Reports from which sentences that contradicted the plan were left out ..."""
     removed: int
     """... and how many such sentences."""
     repaired: int
-    """Reports that got a plain sentence because none told a planned tag ..."""
+    """Reports that got a plain sentence because none stated a planned tag ..."""
     added: int
     """... and how many such sentences."""
     no_plan: int

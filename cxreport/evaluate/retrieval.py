@@ -29,7 +29,7 @@ from cxreport.train.data.pseudo_pairs import nih_vector
 from cxreport.types import Floats
 
 IMAGES, REPORTS = 10, 5
-"""How many of the first images, or reports, the precision is of."""
+"""Length of the lists whose precision is measured: images for a finding, reports for an image."""
 EMBEDDING, CONSTANT, RANDOM = "embedding", "constant", "random"
 TAGS, COSINE, PRODUCT = "tags", "tags, cosine", "tags, product"
 

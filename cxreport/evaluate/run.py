@@ -37,14 +37,14 @@ class Evaluation:
     """Everything that was measured of a bundle."""
 
     signature: str
-    """What has to be the same for two evaluations to compare, in one line."""
+    """Conditions that two evaluations have to share to be compared, in one line."""
     openi: OpeniFigures | None
     nih: NihFigures | None
     coco: CocoFigures | None
     grounding: Grounding | None = None
     """Of the NIH images that have boxes."""
     retrieval: RetrievalFigures | None = None
-    """Where both NIH images and Open-I reports are there, and the bundle has a text encoder."""
+    """Of NIH images and Open-I reports together, by a bundle with a text encoder."""
 
 
 def evaluate(model: Model, collections: Collections, options: EvaluateOptions) -> Evaluation:

@@ -19,7 +19,7 @@ def test_the_bootstrap_is_the_same_each_time_and_holds_the_mean() -> None:
     # the standard error of the mean is 28.9 / 10
     assert figures[0].low == pytest.approx(49.5 - 1.96 * 2.89, abs=0.8)
     assert figures[0].high == pytest.approx(49.5 + 1.96 * 2.89, abs=0.8)
-    by_rows = estimate_by_rows(("x",), lambda chosen: [float(rows[chosen].mean())], draw_studies(100, 500))["x"]
+    by_rows = estimate_by_rows(("x",), lambda rows_drawn: [float(rows[rows_drawn].mean())], draw_studies(100, 500))["x"]
     assert (by_rows.low, by_rows.high) == pytest.approx((figures[0].low, figures[0].high))
 
 

@@ -92,10 +92,10 @@ def test_maps_are_asked_for_where_there_are_boxes(copy: Path, monkeypatch: pytes
         return reports[::-1]
 
     monkeypatch.setattr(coco, "draft", draft)
-    found = coco.evaluate_coco(None, copy, EvaluateOptions(bootstrap=0, samples=2))
-    assert (found.images, found.references, found.pointing) == (4, 20, None)
-    assert found.systems["model"]["BLEU-4"].value == pytest.approx(1)  # each text is with its own references
-    assert [sample.reference for sample in found.samples] == [sample.caption for sample in found.samples]
+    evaluation = coco.evaluate_coco(None, copy, EvaluateOptions(bootstrap=0, samples=2))
+    assert (evaluation.images, evaluation.references, evaluation.pointing) == (4, 20, None)
+    assert evaluation.systems["model"]["BLEU-4"].value == pytest.approx(1)  # each text is with its own references
+    assert [sample.reference for sample in evaluation.samples] == [sample.caption for sample in evaluation.samples]
     (copy / "shapes_boxes.json").unlink()
     coco.evaluate_coco(None, copy, EvaluateOptions(bootstrap=0))
     assert asked == [True, False]
@@ -114,14 +114,14 @@ def evaluate(run_cli: Callable, tiny_bundle: Path) -> Callable:
 def test_evaluate(evaluate: Callable, shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = evaluate("--dataset", "coco", "--data", shapes, "--json", "--samples", 1, "--limit", 3)
     assert done.exit_code == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert found["openi"] is found["nih"] is None
-    captions = found["coco"]
+    evaluation = json.loads(done.stdout)
+    assert evaluation["openi"] is evaluation["nih"] is None
+    captions = evaluation["coco"]
     assert (captions["images"], captions["references"], captions["pointing"]) == (3, 15, None)
     figure = captions["systems"]["model"]["BLEU-1"]
     assert figure["low"] <= figure["value"] <= figure["high"]
     assert captions["samples"][0]["image"] == "000000000005.jpg"
-    assert "val of dataset_coco.json (3, 15 references)" in found["signature"]
+    assert "val of dataset_coco.json (3, 15 references)" in evaluation["signature"]
     monkeypatch.setenv("COLUMNS", "100")
     table = evaluate("--dataset", "coco", "--data", shapes).stdout
     assert "4 images, 20 references" in table

@@ -72,19 +72,19 @@ def drafted(monkeypatch: pytest.MonkeyPatch) -> list[list[Report]]:
 def test_systems_stand_beside_baselines(run: Callable, tiny_bundle: Path, nih: Path, blind: Path) -> None:
     done = run("--compare", tiny_bundle, CAPTIONER, "--nih", nih, "--openi", blind, "--json")
     assert done.exit_code == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert [(s["name"], s["architecture"]) for s in found["systems"]] == [
+    comparison = json.loads(done.stdout)
+    assert [(s["name"], s["architecture"]) for s in comparison["systems"]] == [
         *(("tiny", "co-attention"), ("tiny-captioner", "soft-attention"), ("constant", None), ("random", None))
     ]
-    assert (found["images"], found["reports"], found["abnormal"], found["own"]) == (VAL, 11, 8, 0)
-    assert 4 <= found["stand_ins"] <= 11
-    for system in found["systems"]:
+    assert (comparison["images"], comparison["reports"], comparison["abnormal"], comparison["own"]) == (VAL, 11, 8, 0)
+    assert 4 <= comparison["stand_ins"] <= 11
+    for system in comparison["systems"]:
         assert {"BLEU-1", "BLEU-4", "ROUGE-L", "CIDEr", "F1-5 micro", "F1-14 macro", "distinct"} <= set(system["texts"])
         assert {"F1, labeler micro", "F1, lexicon macro", "sentences", "distinct"} <= set(system["images"])
         for figures in (system["texts"]["BLEU-4"], system["images"]["F1, labeler micro"]):
             assert figures["low"] <= figures["value"] <= figures["high"]
         assert (system["ms_per_study"] is None) == (system["sha256"] is None)
-    tiny, captioner, constant, random = found["systems"]
+    tiny, captioner, constant, random = comparison["systems"]
     assert constant["texts"]["distinct"]["value"] == pytest.approx(1 / 11)
     assert constant["images"]["distinct"]["value"] == pytest.approx(1 / VAL)
     assert random["texts"]["distinct"]["value"] > 1 / 11
@@ -99,7 +99,7 @@ def test_systems_stand_beside_baselines(run: Callable, tiny_bundle: Path, nih: P
         *("compare 2 bundles", f"nih val nih ({VAL})", "0 own images, 11 stand-ins", "20 resamples"),
         *(f"tiny 0 float32 sha256:{tiny['sha256']}", f"tiny-captioner 0 float32 sha256:{captioner['sha256']}"),
     ):
-        assert part in found["signature"]
+        assert part in comparison["signature"]
 
 
 def test_every_image_is_drafted_from_once_and_stands_in_by_labels(
@@ -111,7 +111,7 @@ def test_every_image_is_drafted_from_once_and_stands_in_by_labels(
     compare.compare([tiny_bundle], blind, [nih], NO_INTERVALS)
     images, own = calls
     assert (len(images), own) == (VAL, [])
-    data = compare._read(blind, np.stack([read_labels(nih)[report.study.id] for report in images]), None)
+    data = compare._read(blind, [nih], np.stack([read_labels(nih)[report.study.id] for report in images]), None)
     assert [text.findings for text in measured[0].texts] == [" ".join(images[i].findings) for i in data.images]
     # the evidence of the generated reports is that of their sentences, so the labels of the stand-ins are theirs
     effusion, heart = data.labels[:, 2] > 0, data.labels[:, 1] > 0
@@ -129,10 +129,10 @@ def test_an_image_of_its_own_goes_before_a_stand_in(
         shutil.copy(openi / "images" / name, blind / "images" / name)
     (blind / "images" / "CXR15_IM-0001-1001.png").write_text("damaged")
     calls = drafted(monkeypatch)
-    found = compare.compare([tiny_bundle, CAPTIONER], blind, [nih], NO_INTERVALS)
-    assert (found.own, found.reports) == (2, 11)
+    comparison = compare.compare([tiny_bundle, CAPTIONER], blind, [nih], NO_INTERVALS)
+    assert (comparison.own, comparison.reports) == (2, 11)
     assert [[report.study.id for report in own] for own in calls[1::2]] == [["10", "25"]] * 2
-    assert "from 2 own images, 9 stand-ins" in found.signature
+    assert "from 2 own images, 9 stand-ins" in comparison.signature
     everyone = compare.compare([tiny_bundle], openi, [nih], NO_INTERVALS)
     assert (everyone.own, everyone.stand_ins) == (11, 0)
 
@@ -151,18 +151,18 @@ def test_reports_without_findings_are_not_compared(tiny_bundle: Path, nih: Path,
 def test_a_study_without_evidence_gets_a_stand_in_too(tiny_bundle: Path, nih: Path, blind: Path) -> None:
     table = blind / "chexnet_predictions.csv"
     table.write_text("\n".join(line for line in table.read_text().splitlines() if not line.startswith("10,")))
-    found = compare.compare([tiny_bundle], blind, [nih], NO_INTERVALS)
-    assert (found.reports, found.own) == (11, 0)
+    comparison = compare.compare([tiny_bundle], blind, [nih], NO_INTERVALS)
+    assert (comparison.reports, comparison.own) == (11, 0)
     table.unlink()
     with pytest.raises(UsageError, match=r"chexnet_predictions\.csv: not found"):
         compare.compare([tiny_bundle], blind, [nih], NO_INTERVALS)
 
 
 def test_several_folders_and_a_limit(tiny_bundle: Path, nih: Path, blind: Path) -> None:
-    found = compare.compare([tiny_bundle], blind, [nih, nih], EvaluateOptions(bootstrap=0, limit=4))
-    assert (found.images, found.reports) == (8, 4)
-    assert "nih + nih (8)" in found.signature
-    assert "first 4 only" in found.signature
+    comparison = compare.compare([tiny_bundle], blind, [nih, nih], EvaluateOptions(bootstrap=0, limit=4))
+    assert (comparison.images, comparison.reports) == (8, 4)
+    assert "nih + nih (8)" in comparison.signature
+    assert "first 4 only" in comparison.signature
 
 
 def test_tables(run: Callable, tiny_bundle: Path, nih: Path, blind: Path) -> None:
@@ -207,8 +207,8 @@ def test_training_runs_are_exported_first(
     assert done.exit_code == 2
     assert "neither a bundle (model.json) nor a finished training run (run.json)" in " ".join(done.stderr.split())
     (folder / "run.json").write_text("{}")
-    found = json.loads(run(*arguments).stdout)
-    assert [system["name"] for system in found["systems"]] == ["tiny-captioner", "tiny", "constant", "random"]
+    comparison = json.loads(run(*arguments).stdout)
+    assert [system["name"] for system in comparison["systems"]] == ["tiny-captioner", "tiny", "constant", "random"]
     ((source, out),) = exported
     assert source == folder
     assert not out.exists()

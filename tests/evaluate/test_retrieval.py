@@ -45,12 +45,14 @@ def test_findings_by_hand() -> None:
     rising = np.arange(20, dtype=np.float32)
     name = np.stack([-rising, -rising, rising, -rising], 1)
     head = np.stack([rising, rising, rising, np.zeros(20, np.float32)], 1)
-    found, lifts = retrieval.measure_findings({EMBEDDING: name, TAGS: head}, truth, list("ABCD"), draw_studies(20, 0))
-    assert [found[n].positives for n in "ABCD"] == [5, 5, 0, 1]
-    assert [found[n].prevalence for n in "ABCD"] == [0.25, 0.25, 0, 0.05]
-    assert [found[n].precision[EMBEDDING].value for n in "ABCD"] == [0.5, 0, 0, 0]
+    findings, lifts = retrieval.measure_findings(
+        {EMBEDDING: name, TAGS: head}, truth, list("ABCD"), draw_studies(20, 0)
+    )
+    assert [findings[n].positives for n in "ABCD"] == [5, 5, 0, 1]
+    assert [findings[n].prevalence for n in "ABCD"] == [0.25, 0.25, 0, 0.05]
+    assert [findings[n].precision[EMBEDDING].value for n in "ABCD"] == [0.5, 0, 0, 0]
     # all tie for D: ten of twenty places, one positive
-    assert [found[n].precision[TAGS].value for n in "ABCD"] == pytest.approx([0, 0.5, 0, 0.05])
+    assert [findings[n].precision[TAGS].value for n in "ABCD"] == pytest.approx([0, 0.5, 0, 0.05])
     assert lifts[EMBEDDING].value == pytest.approx((2 + 0 + 0) / 3)
     assert lifts[TAGS].value == pytest.approx((0 + 2 + 1) / 3)
 
@@ -65,8 +67,8 @@ def test_intervals_of_findings_hold_the_value() -> None:
     random = np.random.default_rng(1)
     truth = random.random((200, 1)) < 0.3
     scores = (truth + random.normal(0, 1, truth.shape)).astype(np.float32)
-    found, lifts = retrieval.measure_findings({EMBEDDING: scores}, truth, ["A"], draw_studies(200, 200))
-    for figure in (found["A"].precision[EMBEDDING], lifts[EMBEDDING]):
+    findings, lifts = retrieval.measure_findings({EMBEDDING: scores}, truth, ["A"], draw_studies(200, 200))
+    for figure in (findings["A"].precision[EMBEDDING], lifts[EMBEDDING]):
         assert figure.low < figure.value < figure.high
 
 
@@ -111,15 +113,15 @@ def test_a_group_without_images_is_left_out() -> None:
 
 
 def test_the_tiny_bundle(model: Model, nih: Path, openi: Path) -> None:
-    found = retrieval.evaluate_retrieval(model, openi, [nih, nih], EvaluateOptions(bootstrap=20))
-    assert (found.images, found.reports, found.split) == (40, 11, "r2gen val")
+    figures = retrieval.evaluate_retrieval(model, openi, [nih, nih], EvaluateOptions(bootstrap=20))
+    assert (figures.images, figures.reports, figures.split) == (40, 11, "r2gen val")
     # the tiny bundle's text encoder knows no word of the others
-    assert set(found.findings) == {
+    assert set(figures.findings) == {
         *("Atelectasis", "Cardiomegaly", "Effusion", "Infiltration", "Pneumothorax", "Pleural_Thickening")
     }
-    assert found.findings["Effusion"].positives == 20
-    assert found.findings["Atelectasis"].positives == 0
-    labelled, unlabelled, everyone = found.groups
+    assert figures.findings["Effusion"].positives == 20
+    assert figures.findings["Atelectasis"].positives == 0
+    labelled, unlabelled, everyone = figures.groups
     assert (labelled.images, unlabelled.images, everyone.images) == (30, 10, 40)
     assert set(everyone.precision) == {EMBEDDING, COSINE, PRODUCT, "constant", "random"}
     shares = [(g.precision[EMBEDDING].value, g.images) for g in (labelled, unlabelled)]
@@ -143,10 +145,10 @@ def test_a_perfect_tag_head_ranks_reports_that_share_a_label_first(
 
     monkeypatch.setattr(retrieval, "encode_images", encode)
     monkeypatch.setattr(retrieval, "has_known_word", lambda vocabulary, text: text == "Effusion")
-    found = retrieval.evaluate_retrieval(model, openi, [nih], EvaluateOptions(bootstrap=0))
-    assert list(found.findings) == ["Effusion"]
-    assert found.findings["Effusion"].precision[TAGS].value == 1
-    labelled = found.groups[0]
+    figures = retrieval.evaluate_retrieval(model, openi, [nih], EvaluateOptions(bootstrap=0))
+    assert list(figures.findings) == ["Effusion"]
+    assert figures.findings["Effusion"].precision[TAGS].value == 1
+    labelled = figures.groups[0]
     assert labelled.precision[COSINE].value == labelled.precision[PRODUCT].value == 1
     assert labelled.precision["random"].value < 1
 
@@ -172,9 +174,9 @@ def test_evaluate_has_them_where_the_bundle_has_texts(
         return done.stdout
 
     assert json.loads(run("--json"))["retrieval"] is None
-    found = json.loads(run("--openi", openi, "--json"))
-    assert found["retrieval"]["images"] == 5
-    assert "retrieval 5 nih val images, 5 openi r2gen val reports" in found["signature"]
+    figures = json.loads(run("--openi", openi, "--json"))
+    assert figures["retrieval"]["images"] == 5
+    assert "retrieval 5 nih val images, 5 openi r2gen val reports" in figures["signature"]
     text = run("--openi", openi)
     for part in ("by a finding's name", "mean over prevalence", "first 5 of 5 reports", "unlabelled", "tags, cosine"):
         assert part in text

@@ -129,8 +129,8 @@ def _reports(sets: tuple[ImageFigures, ...]) -> Table:
         for answer in agreements[0].micro_f1:
             figures = [agreement.micro_f1[answer] for agreement in agreements]
             table.add_row(f"F1 micro, {reader}: {answer}", *(f"{number(f.value)} {interval(f)}" for f in figures))
-        table.add_row(f"planned told, {reader}", *(number(agreement.planned_told) for agreement in agreements))
-        table.add_row(f"told unplanned, {reader}", *(number(agreement.told_unplanned) for agreement in agreements))
+        table.add_row(f"planned and stated, {reader}", *(number(agreement.planned_told) for agreement in agreements))
+        table.add_row(f"stated unplanned, {reader}", *(number(agreement.told_unplanned) for agreement in agreements))
     for metric in variety.METRICS:
         table.add_row(metric, *(_value(images.variety[metric], metric) for images in sets))
     table.add_row("sentences", *(f"{images.sentences:.1f}" for images in sets))
@@ -142,11 +142,11 @@ def _guards(counts: dict[str, GuardCounts]) -> Table:
     table = new_table("\nGuards: number of reports that", "", *counts)
     rows = (
         ("affirm a tag that was not planned", "unplanned"),
-        ("leave a planned tag untold", "untold"),
+        ("leave out a planned tag", "untold"),
         ("have an empty section", "empty_section"),
         ("lost sentences that contradicted the plan", "contradicting"),
         ("    such sentences", "removed"),
-        ("got plain sentences for planned tags left untold", "repaired"),
+        ("got plain sentences for planned tags left out", "repaired"),
         ("    such sentences", "added"),
         ("have no planned tag", "no_plan"),
         ("were drafted", "reports"),

@@ -19,10 +19,11 @@ _LEGEND = """
 Pointing game: share of images where the map's peak is inside the box. Mass ratio: share of the map
 inside the box over the box's share of the image. IoU: of the box and what is above a threshold, the
 one that is best for the finding on these very boxes: optimistic.
-map: of a sentence about the finding, written or not. told map: of the report's own sentences.
+map: of a sentence about the finding, written or not. report: of the report's own sentence, for the
+n images before it that have one.
 prior: mean box of the finding in all other images. CAM: class activation map of the tag; the head is
 """
-_COLUMNS = ("finding", "n", "map", "95 %", "prior", "CAM", "chance", "told", "told map", "95 %")
+_COLUMNS = ("finding", "n", "map", "95 %", "prior", "CAM", "chance", "n", "report", "95 %")
 
 
 def render_grounding(grounding: Grounding) -> Iterator[RenderableType]:

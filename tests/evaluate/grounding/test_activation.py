@@ -28,8 +28,8 @@ def test_the_weights_of_a_linear_head_are_recovered() -> None:
     head = recover_head(means, probabilities)
     assert head.recovered.all()
     assert head.images == 90
-    wanted = np.where(means.std(0) > 0, weights, 0)
-    np.testing.assert_allclose(head.weights, wanted, atol=1e-3)
+    expected = np.where(means.std(0) > 0, weights, 0)
+    np.testing.assert_allclose(head.weights, expected, atol=1e-3)
 
 
 def test_what_is_not_linear_or_of_too_few_images_is_not_recovered() -> None:
@@ -48,8 +48,8 @@ def test_what_is_not_linear_or_of_too_few_images_is_not_recovered() -> None:
 
 def test_an_activation_map_is_what_patches_add_beyond_the_mean() -> None:
     patches = np.array([[1, 5], [2, 5], [3, 5], [6, 5]], np.float32)
-    found = activation_map(patches, np.array([2.0, 1.0]))
-    assert found.tolist() == [[0, 0], [0, 1]]
+    weights = activation_map(patches, np.array([2.0, 1.0]))
+    assert weights.tolist() == [[0, 0], [0, 1]]
     assert activation_map(patches, np.array([0.0, 1.0])).tolist() == EVEN.tolist()
 
 

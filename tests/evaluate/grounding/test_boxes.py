@@ -92,11 +92,11 @@ def test_what_is_no_text_is_no_box_file(tmp_path: Path) -> None:
 
 def test_boxed_images_are_found_in_any_split_and_folder(nih: Path, box_file: Path, tmp_path: Path) -> None:
     other = make_nih(tmp_path / "other", images=1, val=1, size=SIZE)
-    found = find_boxed([other, nih], read_boxes(box_file), (FLUID,), SIZE)
-    assert len(found) == 20  # every second of 40 images has an effusion; the one of the last row is nowhere
-    assert {image.name: image.val for image in found}["00000039_000.png"]
-    assert not {image.name: image.val for image in found}["00000011_000.png"]
-    assert all(list(image.boxes) == [FLUID] and image.pixels.shape == (SIZE, SIZE) for image in found)
+    images = find_boxed([other, nih], read_boxes(box_file), (FLUID,), SIZE)
+    assert len(images) == 20  # every second of 40 images has an effusion; the one of the last row is nowhere
+    assert {image.name: image.val for image in images}["00000039_000.png"]
+    assert not {image.name: image.val for image in images}["00000011_000.png"]
+    assert all(list(image.boxes) == [FLUID] and image.pixels.shape == (SIZE, SIZE) for image in images)
     assert len(find_boxed([nih], read_boxes(box_file), (FLUID,), SIZE, limit=3)) == 3
     with pytest.raises(UsageError, match="None of the NIH folders"):
         find_boxed([nih], read_boxes(box_file), ("Mass",), SIZE)
@@ -106,5 +106,5 @@ def test_a_patient_of_a_train_list_is_no_val_patient(tmp_path: Path) -> None:
     folder = make_nih(tmp_path / "nih", images=1, val=3, size=SIZE)
     (folder / "train_list.txt").write_text("00000000_000.png\n00000002_007.png")
     boxes = {f"0000000{i}_000.png": {FLUID: ((0.0, 0.0, 1.0, 1.0),)} for i in range(4)}
-    found = find_boxed([folder], boxes, (FLUID,), SIZE)
-    assert [image.val for image in found] == [False, True, False, True]
+    images = find_boxed([folder], boxes, (FLUID,), SIZE)
+    assert [image.val for image in images] == [False, True, False, True]

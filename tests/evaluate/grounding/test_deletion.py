@@ -46,9 +46,9 @@ def test_a_tag_falls_where_what_it_lives_on_is_masked() -> None:
         DeletionImage(bright, {FLUID: 1.0, HEART: 0.5}, {FLUID: (seeing, missing), HEART: (seeing, None)})
         for _ in range(4)
     ]
-    found = measure_deletion(images, blank, probabilities, 10)
-    fluid, heart = found.findings[FLUID], found.findings[HEART]
-    assert (fluid.pairs, heart.pairs, found.overall.pairs) == (4, 4, 8)
+    figures = measure_deletion(images, blank, probabilities, 10)
+    fluid, heart = figures.findings[FLUID], figures.findings[HEART]
+    assert (fluid.pairs, heart.pairs, figures.overall.pairs) == (4, 4, 8)
     assert fluid.figures["attended"] == Figure(1, 1, 1)
     assert fluid.figures["activation"].value == 0
     assert fluid.figures["drop attended"].value == pytest.approx(13 / 16)  # a fifth of 64 patches
@@ -56,6 +56,6 @@ def test_a_tag_falls_where_what_it_lives_on_is_masked() -> None:
     assert 0.1 < fluid.figures["drop random"].value < 0.3  # a fifth of the quarter
     assert heart.figures["attended"].value == 0  # it does not fall at all
     assert math.isnan(heart.figures["activation"].value)
-    assert found.overall.figures["attended"].value == pytest.approx(1 / 2)
-    assert found.overall.figures["activation"].value == 0
-    assert to_json(measure_deletion(images, blank, probabilities, 10)) == to_json(found)
+    assert figures.overall.figures["attended"].value == pytest.approx(1 / 2)
+    assert figures.overall.figures["activation"].value == 0
+    assert to_json(measure_deletion(images, blank, probabilities, 10)) == to_json(figures)

@@ -39,9 +39,9 @@ def test_mass_ratio_by_hand() -> None:
 def test_overlap_by_hand() -> None:
     weights = np.zeros((8, 8), np.float32)
     weights[:4, :4], weights[:4, 4:] = 1, 0.5
-    found = dict(zip(THRESHOLDS.round(2), overlaps(weights, QUARTER), strict=True))
-    assert found[0.5] == pytest.approx(16 / 32)
-    assert found[0.55] == 1
+    by_threshold = dict(zip(THRESHOLDS.round(2), overlaps(weights, QUARTER), strict=True))
+    assert by_threshold[0.5] == pytest.approx(16 / 32)
+    assert by_threshold[0.55] == 1
     assert overlaps(7 * weights, QUARTER) == pytest.approx(overlaps(weights, QUARTER))
 
 

@@ -86,22 +86,22 @@ def test_maps_are_those_of_explain_and_of_generate(model: Model, nih: Path, box_
 def test_grounding(model: Model, nih: Path, box_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grounding, "MOST", 5)
     monkeypatch.setattr(deletion, "MOST", 5)
-    found = grounding.evaluate_grounding(model, [nih, nih], box_file, EvaluateOptions(bootstrap=10))
-    everything, val = found.sets
-    assert (found.boxes, everything.images, val.images) == (40, 30, 21)
+    figures = grounding.evaluate_grounding(model, [nih, nih], box_file, EvaluateOptions(bootstrap=10))
+    everything, val = figures.sets
+    assert (figures.boxes, everything.images, val.images) == (40, 30, 21)
     assert list(everything.findings) == [HEART, FLUID]
     assert {name: of["model"].pairs for name, of in everything.findings.items()} == {HEART: 20, FLUID: 20}
     assert everything.means["prior"]["pointing"].value == 1  # the boxes are all alike
     area = box_mask([(256 / 1024, 341 / 1024, 512 / 1024, 341 / 1024)], SIZE).mean()
     assert everything.findings[HEART]["chance"].figures["pointing"].value == pytest.approx(area)
     # a folder named twice is measured once: all but every tenth of 28 val images
-    assert (found.head_images, found.unrecovered) == (26, ())
-    assert max(found.head_residuals.values()) < 0.01
+    assert (figures.head_images, figures.unrecovered) == (26, ())
+    assert max(figures.head_residuals.values()) < 0.01
     assert everything.findings[HEART]["activation"].pairs == 20
-    assert {name: of.pairs for name, of in found.deletion.findings.items()} == {HEART: 5, FLUID: 5}
-    assert found.deletion.overall.pairs == 10
-    assert [pair.val for pair in found.pairs if pair.image == "00000039_000.png"] == [True, True]
-    assert sum(pair.told for pair in found.pairs) == sum(of["sentence"].pairs for of in everything.findings.values())
+    assert {name: of.pairs for name, of in figures.deletion.findings.items()} == {HEART: 5, FLUID: 5}
+    assert figures.deletion.overall.pairs == 10
+    assert [pair.val for pair in figures.pairs if pair.image == "00000039_000.png"] == [True, True]
+    assert sum(pair.told for pair in figures.pairs) == sum(of["sentence"].pairs for of in everything.findings.values())
 
 
 def test_each_image_is_encoded_once(model: Model, nih: Path, box_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,12 +121,12 @@ def test_without_a_text_encoder_or_enough_images_there_are_maps_of_attention(
 
     original = model.encode_batch
     monkeypatch.setattr(model, "encode_batch", bare)
-    found = grounding.evaluate_grounding(model, [nih], box_file, EvaluateOptions(bootstrap=0, limit=6))
-    assert set(found.unrecovered) == {*model.manifest.aliases, *model.manifest.reporting_names} & set(FINDINGS)
-    assert found.sets[0].images == 6
-    assert found.sets[0].findings[FLUID]["activation"].pairs == 0
-    assert 0 < found.sets[0].means["model"]["mass ratio"].value < 4
-    assert math.isnan(found.deletion.overall.figures["activation"].value)
+    figures = grounding.evaluate_grounding(model, [nih], box_file, EvaluateOptions(bootstrap=0, limit=6))
+    assert set(figures.unrecovered) == {*model.manifest.aliases, *model.manifest.reporting_names} & set(FINDINGS)
+    assert figures.sets[0].images == 6
+    assert figures.sets[0].findings[FLUID]["activation"].pairs == 0
+    assert 0 < figures.sets[0].means["model"]["mass ratio"].value < 4
+    assert math.isnan(figures.deletion.overall.figures["activation"].value)
 
 
 def test_a_bundle_that_plans_nothing_has_no_sentence_about_a_finding(model: Model, monkeypatch) -> None:
@@ -140,11 +140,11 @@ def test_cli(run_cli: Callable, tiny_bundle: Path, nih: Path, box_file: Path) ->
     run = ("evaluate", "--model", tiny_bundle, "--nih", nih, "--boxes", box_file, "--bootstrap", 20)
     done = run_cli(*run, "--json")
     assert done.exit_code == 0, done.stderr
-    found = json.loads(done.stdout)["grounding"]
-    assert [some["name"] for some in found["sets"]] == ["all boxed images", "val patients"]
-    pointing = found["sets"][0]["findings"][HEART]["model"]["figures"]["pointing"]
+    figures = json.loads(done.stdout)["grounding"]
+    assert [some["name"] for some in figures["sets"]] == ["all boxed images", "val patients"]
+    pointing = figures["sets"][0]["findings"][HEART]["model"]["figures"]["pointing"]
     assert pointing["low"] <= pointing["value"] <= pointing["high"]
-    assert len(found["pairs"]) == found["boxes"] == 40
+    assert len(figures["pairs"]) == figures["boxes"] == 40
     *tables, signature = run_cli(*run).stdout.splitlines()
     text = "\n".join(tables)
     for part in ("Pointing game, all boxed images: 30", "IoU, val patients: 21", "of 2 findings", "Deletion test"):

@@ -9,8 +9,8 @@ from cxreport.evaluate.text.variety import variety
 
 
 def test_variety_by_hand() -> None:
-    found = variety(["A b.", "a b", "a c d", "e"], np.array([True, True, True, False]))
-    assert {name: figure.value for name, figure in found.items()} == {
+    figures = variety(["A b.", "a b", "a c d", "e"], np.array([True, True, True, False]))
+    assert {name: figure.value for name, figure in figures.items()} == {
         "distinct": 3 / 4,
         "distinct, abnormal": pytest.approx(2 / 3),
         "modal": 1 / 2,
