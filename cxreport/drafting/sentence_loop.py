@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _STEP = "sentence_step"
 
 
-class Topics(NamedTuple):
+class TopicOutput(NamedTuple):
     """Output of a step for the studies that remain, as `SentenceOutput` without the state."""
 
     topic: Floats
@@ -29,7 +29,7 @@ class Topics(NamedTuple):
 class SentenceLoop(Protocol):
     """Group of studies whose reports end one after the other."""
 
-    def step(self, topics: TopicInput) -> Topics:
+    def step(self, topics: TopicInput) -> TopicOutput:
         """Make the next topic of the studies that remain."""
 
     def keep(self, rows: Sequence[int]) -> None:
@@ -48,11 +48,11 @@ class _HostLoop:
         self._model, self._studies = model, studies
         self._hidden = self._cell = np.zeros((len(studies.tags), model.manifest.sizes.hidden), np.float32)
 
-    def step(self, topics: TopicInput) -> Topics:
+    def step(self, topics: TopicInput) -> TopicOutput:
         """Run the graph on the studies that remain."""
         output = self._model.sentence_step(self._studies, topics, self._hidden, self._cell)
         self._hidden, self._cell = output.hidden, output.cell
-        return Topics(output.topic, output.stop, output.section_next, output.attention)
+        return TopicOutput(output.topic, output.stop, output.section_next, output.attention)
 
     def keep(self, rows: Sequence[int]) -> None:
         """Cut the batch."""
@@ -78,7 +78,7 @@ class _DeviceLoop:
             for call in range(-(-size // self._call_rows))
         ]
 
-    def step(self, topics: TopicInput) -> Topics:
+    def step(self, topics: TopicInput) -> TopicOutput:
         """Run the calls that have studies that remain."""
         for name, array in topics._asdict().items():
             self._topics[name][self._remaining] = array
@@ -87,7 +87,9 @@ class _DeviceLoop:
             self._calls[call].put({name: self._cut(array, call) for name, array in self._topics.items()})
             self._calls[call].run()
         rows = call_of * self._call_rows + self._remaining % self._call_rows
-        return Topics(*(np.concatenate([self._calls[c].fetch(name) for c in calls])[rows] for name in Topics._fields))
+        return TopicOutput(
+            *(np.concatenate([self._calls[c].fetch(name) for c in calls])[rows] for name in TopicOutput._fields)
+        )
 
     def keep(self, rows: Sequence[int]) -> None:
         """Pass over the others from now on."""
