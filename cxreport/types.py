@@ -58,10 +58,7 @@ class Section(enum.StrEnum):
 
 
 class Detail(enum.StrEnum):
-    """Attribute that a sentence gives of its finding.
-
-    A sentence planned without one may not have its words, so that nothing is made up.
-    """
+    """Attribute that a sentence gives of its finding; one that is not planned may not be named: nothing is made up."""
 
     LEFT = "left"
     RIGHT = "right"
@@ -135,8 +132,7 @@ class Encoding:
     patch_embeddings: Floats | None = None
     """(P', E) patches in the same space, of any length; their mean has the direction of ``embedding``."""
     distance: float | None = None
-    """Out-of-distribution distance: PCA reconstruction error of encoder features, 1 for a typical training image; None
-    without an image."""
+    """Out-of-distribution distance, a PCA reconstruction error: 1 for a typical training image; None without one."""
 
 
 def _no_tags() -> Floats:
@@ -235,9 +231,6 @@ class Repairs:
     added: int = 0
     """Plain sentences for planned tags that no sentence of a section states."""
 
-    def __add__(self, other: Repairs) -> Repairs:
-        return Repairs(self.removed + other.removed, self.added + other.added)
-
 
 @dataclass(frozen=True)
 class WordMap:
@@ -280,9 +273,8 @@ class Match:
     similarity: float
     """Cosine, -1 to 1."""
     findings: str = ""
-    """Section of a report; empty for an image."""
     impression: str = ""
-    """Section of a report; empty for an image."""
+    """Sections of a report; empty for an image."""
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def write_report(manifest: Manifest, draft: Draft, threshold: float | None = Non
 
 def _sections(manifest: Manifest, draft: Draft) -> tuple[dict[Section, tuple[Sentence, ...]], Repairs]:
     """Sentences of each section; where topics are planned, they keep to the plan."""
-    sections, repairs = dict[Section, tuple[Sentence, ...]](), Repairs()
+    sections, repairs = dict[Section, tuple[Sentence, ...]](), list[Repairs]()
     for section in Section:
         sentences = [
             Sentence(sentence_text(manifest.vocabulary, decoded.ids), origin=decoded)
@@ -49,9 +49,9 @@ def _sections(manifest: Manifest, draft: Draft) -> tuple[dict[Section, tuple[Sen
         ]
         if manifest.decoding.planned and sentences:
             sentences, changes = _plan_check(manifest, draft.plan, section).repair(sentences)
-            repairs += changes
+            repairs.append(changes)
         sections[section] = _distinct(sentences)
-    return sections, repairs
+    return sections, Repairs(sum(r.removed for r in repairs), sum(r.added for r in repairs))
 
 
 def _plan_check(manifest: Manifest, plan: Plan, section: Section) -> PlanCheck:
