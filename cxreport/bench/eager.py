@@ -28,16 +28,16 @@ class EagerComparison:
 
     studies: int
     ours: Spread
-    """From the file to the report, in this process."""
+    """Time from the file to the report, in this process."""
     eager: Spread
-    """From the file, every pixel of it decoded, to the words of the report."""
+    """Time from the file, every pixel of it decoded, to the words of the report."""
     ours_networks: Spread
-    """From the network's input to the words."""
+    """Time from the network's input to the words."""
     eager_networks: Spread
     same_words: int
     """Studies whose reports have the same words both ways."""
     threads: int
-    """Of PyTorch."""
+    """Threads of PyTorch."""
 
     @property
     def ratio(self) -> float:

@@ -28,7 +28,7 @@ class Environment:
     machine_cpus: int
     python: str
     versions: dict[str, str]
-    """Of the packages that are installed."""
+    """Versions of the packages that are installed."""
     provider: str
     """Device of the networks: ``cpu`` or ``cuda``."""
     precision: str

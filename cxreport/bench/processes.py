@@ -43,7 +43,7 @@ class PeakMemory:
 
     @property
     def total(self) -> float:
-        """Of all processes."""
+        """Peak of all processes together."""
         return self.main + self.workers
 
 

@@ -30,11 +30,11 @@ class Benchmark:
     decoding: tuple[DecodeTimes, ...] = ()
     kernels: KernelTimes | None = None
     encoders: dict[str, Times] = field(default_factory=dict)
-    """By precision, on the CPU, per image."""
+    """Precision -> times of the encoder on the CPU, per image."""
     wall: Throughput | None = None
     eager: EagerComparison | None = None
     memory: tuple[PeakMemory, ...] = ()
-    """Of few studies, then of all."""
+    """Peaks of few studies, then of all; of all alone where there are few."""
     start: StartTimes | None = None
 
 

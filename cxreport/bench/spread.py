@@ -39,7 +39,7 @@ class Times:
 
     wall_ms: Spread
     cpu_ms: Spread
-    """Of all threads of this process."""
+    """CPU time of all threads of this process."""
 
 
 def measure(action: Callable[[], object], repeats: int, share: float = 1.0) -> Times:

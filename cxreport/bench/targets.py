@@ -18,7 +18,7 @@ class Target:
     unit: str
     limit: float
     at_least: bool
-    """Whether the limit is the least allowed value, or the most."""
+    """True for a lower limit, False for an upper one."""
     value: float | None = None
     """None where it was not measured."""
     note: str = ""
@@ -26,7 +26,7 @@ class Target:
 
     @property
     def met(self) -> bool | None:
-        """Whether the value is within the limit; None where it was not measured."""
+        """Verdict on the value; None where it was not measured."""
         if self.value is None:
             return None
         return self.value >= self.limit if self.at_least else self.value <= self.limit

@@ -39,10 +39,10 @@ class AbstentionRates:
 
     kind: str
     plausible: bool
-    """Whether these are frontal chest radiographs, so that warnings and refusals are false alarms."""
+    """True of frontal chest radiographs: warnings and refusals of these are false alarms."""
     images: int
     shares: dict[str, Figure]
-    """By the names of `METRICS`: warned or refused, and refused."""
+    """Share by the names of `METRICS`: warned or refused, and refused."""
 
 
 def measure_abstention(

@@ -41,7 +41,7 @@ class CocoFigures:
     """Everything measured on images with captions."""
 
     name: str
-    """Of the folder."""
+    """Name of the folder."""
     split: str
     metrics: str
     """Versions of the text metrics."""
@@ -49,10 +49,10 @@ class CocoFigures:
     """Name of the tokenizer."""
     images: int
     references: int
-    """Of all images together."""
+    """References of all images together."""
     systems: Systems
-    """By system and metric. `HUMAN` is one reference of each image against its others, at a disadvantage to systems
-    that are measured against them all; `LIKE_HUMAN` is the model against those others."""
+    """Figures by system and metric. `HUMAN` is one reference of each image against its others, at a disadvantage to
+    systems that are measured against them all; `LIKE_HUMAN` is the model against those others."""
     pointing: PointingFigures | None
     """None without boxes, without maps, or without a word that names a shape of its image."""
     samples: tuple[CocoSample, ...]
@@ -110,7 +110,7 @@ class CaptionScorer:
     metrics: CaptionMetrics
     tokenize: CaptionTokenizer
     resamples: int
-    """Of the intervals."""
+    """Resamples of the intervals."""
 
     def score(
         self, references: Sequence[Sequence[str]], captions: Sequence[str], train: Sequence[CocoImage]

@@ -21,7 +21,7 @@ from cxreport.evaluate.openi import EVIDENCE, sections, split_name
 from cxreport.evaluate.text import clinical
 from cxreport.evaluate.text.metrics import CaptionMetrics
 from cxreport.evaluate.text.variety import variety
-from cxreport.model.choices import Precision
+from cxreport.model.choices import Device, Precision
 from cxreport.model.manifest import Manifest
 from cxreport.model.precision import load_model
 from cxreport.model.session import Model
@@ -33,7 +33,7 @@ from cxreport.types import Floats, Report, Study
 
 SENTENCES = "sentences"
 OWN = -1
-"""In place of the index of a stand-in: the report's own image is there."""
+"""Index in place of a stand-in's where the report's own image is there."""
 
 
 @dataclass(frozen=True)
@@ -41,18 +41,18 @@ class SystemFigures:
     """Figures of one system, a bundle or a baseline."""
 
     name: str
-    """Of the bundle, which is that of its recipe; or of a baseline."""
+    """Name of the bundle, which is that of its recipe, or of the baseline."""
     architecture: str | None
     """None of a baseline, which sees no image."""
     sha256: str | None
-    """Of the bundle's ``model.json``."""
+    """Digest of the bundle's ``model.json``."""
     images: dict[str, Figure]
-    """Of the reports of the NIH images: ``F1, <reader> micro`` and ``macro`` of what they state against the labels, by
+    """Figures of the reports of the NIH images: ``F1, <reader> micro`` and ``macro`` against the labels, by
     the readers of `read_nih_classes`; `SENTENCES`, the mean number in a report; those of `variety`."""
     texts: dict[str, Figure]
-    """Against Open-I's reports, those of `captions`, `clinical` and `variety`."""
+    """Figures against Open-I's reports: those of `text.metrics`, `text.clinical` and `text.variety`."""
     ms_per_study: float | None
-    """Of the NIH images; None of a baseline."""
+    """Mean time of a report of the NIH images; None of a baseline."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,9 @@ class Comparison:
     signature: str
     """Conditions that two comparisons have to share to be compared, in one line."""
     images: int
-    """Of NIH."""
+    """NIH images."""
     reports: int
-    """Of Open-I, with the section that is compared."""
+    """Open-I reports with the section that is compared."""
     abnormal: int
     """Reports among them that state a finding."""
     own: int
@@ -72,7 +72,7 @@ class Comparison:
     stand_ins: int
     """Different NIH images that stand in for those of the other reports."""
     systems: tuple[SystemFigures, ...]
-    """As they were given, then the baselines."""
+    """Bundles in their order on the command line, then the baselines."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,11 +198,10 @@ def _baseline_figures(name: str, system: _SystemTexts, measures: _Measures) -> S
 
 
 def _load(bundle: Path, precision: Precision) -> Model:
-    return (
-        Model.load(bundle, "cpu")
-        if precision is Precision.AUTO
-        else load_model(bundle, device="cpu", precision=precision)
-    )
+    """Load a bundle in a precision, by default as its folder holds it."""
+    if precision is Precision.AUTO:
+        return Model.load(bundle, "cpu")
+    return load_model(bundle, device=Device.CPU, precision=precision)
 
 
 def _read(folder: Path, folders: Sequence[Path], labels: Floats, limit: int | None) -> _ValData:

@@ -48,7 +48,7 @@ class StatedClasses:
     """Read from the text."""
     plan: Statements
     tags: Statements
-    """Of the tag head at its thresholds, without a report."""
+    """Positive tags of the head at its thresholds, without a report."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Agreement:
     reader: str
     classes: tuple[str, ...]
     micro_f1: dict[str, Figure]
-    """Of the report, its plan, the tag head at its thresholds, and the two constant answers."""
+    """F1 of the report, its plan, the tag head at its thresholds, and the two constant answers."""
     planned_told: float
     """Share of the planned classes that the reports state; nan if none is planned."""
     told_unplanned: float

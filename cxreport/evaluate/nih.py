@@ -42,7 +42,7 @@ class ImageFigures:
     name: str
     images: int
     means: dict[str, Figure]
-    """Of AUC, AP and ECE over the findings with enough positives."""
+    """Means of AUC, AP and ECE over the findings with enough positives."""
     findings: dict[str, tags.FindingFigures]
     agreement: tuple[Agreement, ...]
     variety: dict[str, Figure]
@@ -70,11 +70,11 @@ class NihFigures:
 
     sets: tuple[ImageFigures, ...]
     reliability: dict[str, tags.ReliabilityBins]
-    """Of all images together."""
+    """Reliability diagrams of all images together, by finding."""
     samples: tuple[Sample, ...]
     """The first images, of the first folder, that have one label alone, whatever their reports are like."""
     abstention: tuple[AbstentionRates, ...]
-    """On the images of each folder, on alterations of those of the first, and on real files of other kinds."""
+    """Rates on the images of each folder, on alterations of those of the first, and on real files of other kinds."""
 
     @property
     def signature(self) -> str:

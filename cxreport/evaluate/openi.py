@@ -43,9 +43,9 @@ class TextFigures:
     abnormal: int
     """Studies among them whose reference states a finding."""
     systems: Systems
-    """By system and metric. `TAGS_ALONE` has no words, so only clinical figures; `REFERENCES` only variety."""
+    """Figures by system and metric. `TAGS_ALONE` has no words, so only clinical figures; `REFERENCES` only variety."""
     classes: dict[str, clinical.ClassFigures]
-    """Of the model."""
+    """Figures of the model by class."""
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class FindingRetrieval:
     prevalence: float
     """The precision of a random order."""
     precision: dict[str, Figure]
-    """By `EMBEDDING`, and by `TAGS`, the tag head's own probability -> share of positives among the first `IMAGES`."""
+    """Ranker, `EMBEDDING` or `TAGS`, the tag head's own probability -> share of positives in the first `IMAGES`."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,10 @@ class RetrievalFigures:
 
     images: int
     split: str
-    """Of the reports."""
+    """Split of the reports."""
     reports: int
     findings: dict[str, FindingRetrieval]
-    """Of the tag head, by name, but for those without a word that the text encoder knows."""
+    """Findings of the tag head, but for those without a word that the text encoder knows."""
     lifts: dict[str, Figure]
     """Ranker -> mean precision in units of the prevalence, over the findings with a positive."""
     groups: tuple[ReportRetrieval, ...]

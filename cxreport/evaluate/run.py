@@ -42,9 +42,9 @@ class Evaluation:
     nih: NihFigures | None
     coco: CocoFigures | None
     grounding: Grounding | None = None
-    """Of the NIH images that have boxes."""
+    """Figures of the NIH images that have boxes."""
     retrieval: RetrievalFigures | None = None
-    """Of NIH images and Open-I reports together, by a bundle with a text encoder."""
+    """Figures of NIH images and Open-I reports together, by a bundle with a text encoder."""
 
 
 def evaluate(model: Model, collections: Collections, options: EvaluateOptions) -> Evaluation:

@@ -38,9 +38,9 @@ class FindingFigures:
 
     positives: int
     figures: dict[str, Figure]
-    """By the names of `METRICS`; AUC and AP are nan without positives, or with nothing else."""
+    """Figures by the names of `METRICS`; AUC and AP are nan without positives, or with nothing else."""
     threshold: float
-    """Of the bundle."""
+    """Threshold of the bundle."""
     sensitivity: float
     specificity: float
 

@@ -37,7 +37,7 @@ class BoxedImage:
     pixels: Grey
     """(S, S)"""
     val: bool
-    """Whether the image is of a val patient: in a val list, and its patient in no train list."""
+    """True if the image is of a val patient: in a val list, and its patient in no train list."""
     boxes: Mapping[str, tuple[Box, ...]]
     """Finding -> the boxes around it."""
 

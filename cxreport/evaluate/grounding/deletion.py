@@ -40,8 +40,8 @@ class DeletionFigures:
     pairs: int
     """Pairs of an image and a finding that it is labelled with."""
     figures: dict[str, Figure]
-    """By the names of `METRICS`: the share of pairs where masking what the sentence attends to, or the top of the class
-    activation map, lowers the probability more than masking at random, and how much each lowers it, on average."""
+    """Figures by the names of `METRICS`: share of pairs where masking what the sentence attends to, or the top of the
+    class activation map, lowers the probability more than masking at random, and mean falls of each."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class DeletionImage:
     pixels: Grey
     """(S, S)"""
     probabilities: Mapping[str, float]
-    """By finding, of the whole image."""
+    """Probability by finding, of the unmasked image."""
     maps: Mapping[str, tuple[Floats, Floats | None]]
     """Finding -> map of its sentence, (rows, columns), and its class activation map if there is one."""
 

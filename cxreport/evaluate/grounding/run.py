@@ -40,9 +40,9 @@ class BoxedPair:
     image: str
     finding: str
     val: bool
-    """Whether the image is of a val patient."""
+    """True if the image is of a val patient."""
     told: bool
-    """Whether the report has a sentence planned for the finding's tag."""
+    """True if the report has a sentence planned for the finding's tag."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Grounding:
     """Everything measured about where the model looks."""
 
     boxes: int
-    """On the images."""
+    """Boxes on the images."""
     sets: tuple[BoxFigures, ...]
     """All boxed images, and those of val patients where there are some."""
     head_images: int
@@ -167,7 +167,7 @@ class _Maps:
         return sorted(pairs, key=lambda pair: FINDINGS.index(pair.finding))
 
     def labelled(self, names: Sequence[str]) -> list[DeletionImage]:
-        """Those of the named images that take part in the deletion test."""
+        """Images of the deletion test, among the named ones."""
         images = []
         for name in names:
             request, observation = self.requests[name], self.observations[name]

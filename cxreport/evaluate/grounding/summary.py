@@ -30,15 +30,15 @@ class BoxedFinding:
     image: str
     finding: str
     val: bool
-    """Whether the image is of a val patient."""
+    """True if the image is of a val patient."""
     mask: Mask
     """(S, S) the boxes."""
     model: Floats
-    """(rows, columns), as the others, of a sentence about the finding."""
+    """Map of a sentence about the finding: (rows, columns), as the others."""
     sentence: Floats | None = None
-    """Of the report's own sentence."""
+    """Map of the report's own sentence."""
     activation: Floats | None = None
-    """Of the tag."""
+    """Class activation map of the tag."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class MapFigures:
     threshold: float | None
     """Share of a map's maximum that the IoU is measured at, the best for all boxed images together: optimistic."""
     figures: dict[str, Figure]
-    """By the names of `METRICS`."""
+    """Figures by the names of `METRICS`."""
 
 
 @dataclass(frozen=True)

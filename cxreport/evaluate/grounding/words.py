@@ -22,7 +22,7 @@ class PointingFigures:
     """Shares of words whose map has its peak in the box of the shape that they name."""
 
     images: int
-    """With such a word."""
+    """Images with such a word."""
     words: int
     """Words that name a kind of which the image has one shape."""
     hits: dict[str, Figure]
