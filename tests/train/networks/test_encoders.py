@@ -71,8 +71,8 @@ def test_old_recipes_name_no_encoder(tmp_path: Path) -> None:
 
 
 def test_an_unknown_encoder_is_refused_before_the_run_folder_is_claimed(tmp_path: Path) -> None:
-    recipe = _recipe(tmp_path, "resnet")
-    with pytest.raises(TrainingError, match=r"encoder.name: expected one of \('vgg19',.*\), got 'resnet'"):
+    recipe = _recipe(tmp_path, "no-such-encoder")
+    with pytest.raises(TrainingError, match=r"encoder.name: expected one of \('vgg19',.*\), got 'no-such-encoder'"):
         train(recipe, tmp_path, tmp_path / "run", Silence())
     assert not (tmp_path / "run").exists()
 
