@@ -27,7 +27,7 @@ from cxreport.cli.options import (
 )
 from cxreport.errors import ExitCode, UsageError
 from cxreport.model.choices import Device, Precision
-from cxreport.output.formats import Graphics, drawn
+from cxreport.output.formats import Graphics, console_text
 
 Source = Annotated[
     Path | None, typer.Argument(metavar="STUDY", help="A DICOM, PNG, JPEG or TIFF file, or a folder of one study.")
@@ -108,5 +108,5 @@ def explain(
             if not quiet:
                 say(f"written: {paths[-1]} and {len(paths) - 1} pictures")
         for block in render_explanation(outcome, console, painter):
-            sys.stdout.write(drawn(block, console))
+            sys.stdout.write(console_text(block, console))
             sys.stdout.flush()

@@ -96,8 +96,8 @@ def generate(
         from cxreport.retrieval.index import open_index
 
         with Progress(visible=not quiet and sys.stderr.isatty()) as progress:
-            several = _may_be_several(paths)
-            model = load_model(bundle, device=device, precision=precision, side_by_side=several)
+            side_by_side = _may_be_several(paths)
+            model = load_model(bundle, device=device, precision=precision, side_by_side=side_by_side)
             manifest = model.manifest
             reading = ReadOptions(
                 force=force,

@@ -93,13 +93,13 @@ def build(
             model = load_model(bundle, device=device, precision=precision, side_by_side=True)
             check_text_encoder(model.manifest)
             report_paths, image_paths = sort_paths(listed(paths))
-            reports = selection.listed(selection.with_text(read_reports(report_paths)))
+            reports = selection.with_listed_id(selection.with_text(read_reports(report_paths)))
             shape = model.manifest.input_shape
-            options = ReadOptions(force, group_by.value, max_megapixels, side=shape.size)
+            options = ReadOptions(force=force, group_by=group_by.value, max_megapixels=max_megapixels, side=shape.size)
             studies = read_ahead(image_paths, options, shape, workers)
             entries = chain(
                 embed_reports(model, reports, batch_size),
-                embed_images(model, selection.listed(studies), batch_size, force),
+                embed_images(model, selection.with_listed_id(studies), batch_size, force),
             )
             with closing(studies), IndexWriter(out, model.manifest) as writer:
                 tally = _write(entries, writer, progress, quiet)
@@ -150,7 +150,7 @@ class _Selection:
         """Reports without a section."""
         self._path = path
         self._ids: set[str] | None = None
-        self._met: set[str] = set()
+        self._passed: set[str] = set()
         if path is not None:
             try:
                 lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -158,13 +158,13 @@ class _Selection:
                 raise UsageError(f"{path}: cannot be read as text.") from error
             self._ids = {line.strip() for line in lines if line.strip()}
 
-    def listed(self, items: Iterable[_Item | Failure]) -> Iterator[_Item | Failure]:
-        """Pass on the items of the list of ids, all where there is none, and all failures."""
+    def with_listed_id(self, items: Iterable[_Item | Failure]) -> Iterator[_Item | Failure]:
+        """Pass on the items whose ids are listed, all where there is no list, and all failures."""
         from cxreport.types import Failure
 
         for item in items:
             if isinstance(item, Failure) or self._ids is None or item.id in self._ids:
-                self._met.add(item.id)
+                self._passed.add(item.id)
                 yield item
 
     def with_text(self, reports: Iterable[WrittenReport | Failure]) -> Iterator[WrittenReport | Failure]:
@@ -185,6 +185,6 @@ class _Selection:
 
     def warn_of_absent(self) -> None:
         """Warn of listed ids that no report or image has."""
-        absent = (self._ids or set()) - self._met
+        absent = (self._ids or set()) - self._passed
         if absent:
             say(f"warning: {len(absent)} of the ids in {self._path} belong to no report or image among the inputs.")

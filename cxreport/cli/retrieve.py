@@ -25,7 +25,7 @@ from cxreport.cli.options import (
 )
 from cxreport.errors import ExitCode, NotAChestRadiographError, NothingReadableError, UsageError
 from cxreport.model.choices import Device, Precision
-from cxreport.output.formats import drawn
+from cxreport.output.formats import console_text
 
 if TYPE_CHECKING:
     from cxreport.model.session import Model
@@ -92,7 +92,7 @@ def retrieve(
             elif image is not None:
                 reading = ReadOptions(force=force, max_megapixels=max_megapixels, side=model.manifest.image_size)
                 study = read_study(image, reading)
-                embedding = _embedded(model, study, force, quiet)
+                embedding = _embedding(model, study, force, quiet)
             matches = entries.search(embedding, count, _kinds(of))
         retrieval = Retrieval(text, study, matches)
         if json_:
@@ -110,7 +110,7 @@ def _print_panels(retrieval: Retrieval) -> None:
     console = Console()
     for kind, matches in retrieval.matches.items():
         panel = render_matches(f"{kind.capitalize()}s near {retrieval.name}", matches, console)
-        sys.stdout.write(drawn(panel, console))
+        sys.stdout.write(console_text(panel, console))
         sys.stdout.flush()
 
 
@@ -120,8 +120,8 @@ def _kinds(of: Of) -> tuple[EntryKind, ...]:
     return kinds.get(of, ("report", "image"))
 
 
-def _embedded(model: Model, study: Study, force: bool, quiet: bool) -> Floats:
-    """Embed an image that looks like a chest radiograph."""
+def _embedding(model: Model, study: Study, force: bool, quiet: bool) -> Floats:
+    """Embedding of an image that looks like a chest radiograph."""
     from cxreport.retrieval.embed import embed_images
     from cxreport.types import Failure
 

@@ -67,7 +67,7 @@ class TextFormatter(Formatter):
         """Draw a panel, with an empty line before it unless it is the first."""
         from cxreport.output.render import render
 
-        return ("" if first else "\n") + drawn(render(outcome, self._console), self._console)
+        return ("" if first else "\n") + console_text(render(outcome, self._console), self._console)
 
 
 class JsonLinesFormatter(Formatter):
@@ -148,8 +148,8 @@ def get_formatter(name: str, manifest: Manifest, terminal: TextIO | None = None)
     return FORMATS[name].formatter(manifest, terminal)
 
 
-def drawn(content: RenderableType, console: Console) -> str:
-    """Content as the console would show it; written by ourselves, as rich ends with an error on a closed pipe."""
+def console_text(content: RenderableType, console: Console) -> str:
+    """Text that the console would show, to be written by the caller: rich ends with an error on a closed pipe."""
     with console.capture() as capture:
         console.print(content)
     return capture.get()
