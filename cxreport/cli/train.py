@@ -39,7 +39,7 @@ def train(
         from cxreport.train import run as runs
 
         with training_progress() as progress:
-            runs.train(recipe_path, data, out, progress, architecture=architecture, encoder=encoder)
+            runs.train(recipe_path, data, out, progress, architecture=architecture, encoder_run=encoder)
 
 
 def _recipe_path(recipe: str | None, config: Path | None) -> Path:

@@ -43,8 +43,8 @@ class FakeTraining:
     def __init__(self) -> None:
         self.calls: list[tuple] = []
 
-    def train(self, config: Path, data: Path, run: Path, progress, architecture, encoder) -> None:
-        self.calls.append((config, data, run, architecture, encoder))
+    def train(self, config: Path, data: Path, run: Path, progress, architecture, encoder_run) -> None:
+        self.calls.append((config, data, run, architecture, encoder_run))
         progress.step("decoder", 1, 2, 0.5)
         progress.epoch("decoder", {"epoch": 1, "loss": 0.25})
 
