@@ -38,9 +38,9 @@ from cxreport.text.vocabulary import SPECIAL_WORDS
 from cxreport.types import Detail
 
 SCHEMA_VERSION = 4
-"""Of ``model.json``. An older cxreport refuses it: it would check reports with its own lexicon, without a word."""
+"""Version of ``model.json``. An older cxreport refuses it: it would check reports with its own lexicon, silently."""
 _VERSION_3 = 3
-"""Names neither lexicon nor encoder: it was made with the package's lexicon, and there was one encoder."""
+"""Version without lexicon and encoder: such bundles were made with the package's lexicon, and there was one encoder."""
 _READABLE_VERSIONS = (_VERSION_3, SCHEMA_VERSION)
 MANIFEST_FILE = "model.json"
 _T = TypeVar("_T")

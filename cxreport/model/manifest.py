@@ -112,8 +112,9 @@ class DecodingDefaults:
     max_sentences: int
     """Sentences of a section after which there are no more free ones."""
     min_words: int
-    """Of a sentence, or of a whole report of a captioning architecture."""
+    """Least length of a sentence, or of a whole report of a captioning architecture."""
     max_words: int
+    """Greatest length likewise."""
     planned: bool = True
     """True if the decoder was trained with planned topics; otherwise all topics are free, as in the papers."""
     denials: int = 0

@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 _DOT_PRODUCT_FLAGS = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"}
 _INT8_FOLDER = Precision.INT8.row.folder
 _SHARE_OF_FLOAT_TIME = 0.8
-"""Of the float encoder's time: an int8 encoder that takes more is not worth its rounding."""
+"""Share of the float encoder's time; an int8 encoder that takes more is not worth its rounding."""
 _RUNS = 5
 _EncoderMs = dict[Precision, float]
 """Milliseconds per image of each encoder."""

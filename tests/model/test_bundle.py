@@ -157,8 +157,8 @@ def test_missing_and_altered_graphs(copy: Path) -> None:
 
 
 def test_graphs_that_do_not_load_or_fit(copy: Path) -> None:
-    whole = (copy / "word_step.onnx").read_bytes()
-    replace_graph(copy, "word_step", whole[: len(whole) // 2])
+    content = (copy / "word_step.onnx").read_bytes()
+    replace_graph(copy, "word_step", content[: len(content) // 2])
     with pytest.raises(BundleError, match="cannot load"):
         Model.load(copy, "cpu")
     replace_graph(copy, "word_step", (copy / "sentence_step.onnx").read_bytes())

@@ -32,9 +32,9 @@ def options(help_text: str, option: str) -> list[str]:
 @pytest.mark.parametrize("command", ["generate", "explain", "retrieve", "bench"])
 def test_devices_and_precisions_in_the_help(run_cli: Callable, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    shown = run_cli(command, "--help").stdout
-    assert options(shown, "--device") == list(Device)
-    assert options(shown, "--precision") == list(Precision)
+    text = run_cli(command, "--help").stdout
+    assert options(text, "--device") == list(Device)
+    assert options(text, "--precision") == list(Precision)
 
 
 def test_architectures_in_the_help(run_cli: Callable, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,26 +51,26 @@ def test_noise_is_far_from_the_training_images_and_clouds_are_near(model: Model)
     random = np.random.default_rng(2)
     clouds = [network_input(random.integers(0, 256, (5, 5), np.uint8), 32) for _ in range(6)]
     noise = list(random.integers(0, 256, (6, 32, 32), np.uint8))
-    near, far = ([e.distance for e in encode(model, images)] for images in (clouds, noise))
+    of_clouds, of_noise = ([e.distance for e in encode(model, images)] for images in (clouds, noise))
     limits = model.manifest.typicality
-    assert max(near) < limits.warn
-    assert min(far) > limits.refuse
+    assert max(of_clouds) < limits.warn
+    assert min(of_noise) > limits.refuse
 
 
 def test_limits_of_distance(tiny_bundle: Path) -> None:
     manifest = load_manifest(tiny_bundle)
     limits = manifest.typicality
 
-    def told(distance: float | None, force: bool = False) -> tuple[str, ...]:
+    def warnings_at(distance: float | None, force: bool = False) -> tuple[str, ...]:
         return check_typical(manifest, Encoding({}, None, None, distance=distance), force)
 
-    assert told(None) == told(limits.warn) == told(limits.warn, force=True) == ()
-    (doubt,) = told(limits.warn * 1.01)
-    assert told(limits.refuse) == told(limits.refuse, force=True) == (doubt,)
-    for beyond in (limits.refuse * 1.01, float("inf"), float("nan")):
+    assert warnings_at(None) == warnings_at(limits.warn) == warnings_at(limits.warn, force=True) == ()
+    (doubt,) = warnings_at(limits.warn * 1.01)
+    assert warnings_at(limits.refuse) == warnings_at(limits.refuse, force=True) == (doubt,)
+    for distance in (limits.refuse * 1.01, float("inf"), float("nan")):
         with pytest.raises(NotAChestRadiographError, match="does not look like"):
-            told(beyond)
-        (warning,) = told(beyond, force=True)
+            warnings_at(distance)
+        (warning,) = warnings_at(distance, force=True)
         assert warning != doubt
 
 

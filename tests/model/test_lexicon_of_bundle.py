@@ -122,15 +122,15 @@ def test_upgraded_bundles_keep_their_graphs(copy: Path) -> None:
     from cxreport.train.export.bundle import upgrade_bundle
 
     as_version_3(copy)
-    inner = Path(shutil.copytree(copy, copy / "int8"))
-    edit(inner, lambda raw: raw.update(precision="int8", quantised_from=load_manifest(copy).sha256))
+    int8_folder = Path(shutil.copytree(copy, copy / "int8"))
+    edit(int8_folder, lambda raw: raw.update(precision="int8", quantised_from=load_manifest(copy).sha256))
     graphs = {path.relative_to(copy): path.read_bytes() for path in copy.rglob("*.onnx")}
     (copy / "README.md").write_text("a card")
     old = draft(copy)
     upgrade_bundle(copy, "1")
     assert {path.relative_to(copy): path.read_bytes() for path in copy.rglob("*.onnx")} == graphs
     assert (copy / "README.md").read_text() == "a card"
-    manifest, int8 = load_manifest(copy), load_manifest(inner)
+    manifest, int8 = load_manifest(copy), load_manifest(int8_folder)
     assert (manifest.version, int8.version) == ("1", "1")
     assert int8.quantised_from == manifest.sha256
     assert manifest.lexicon.toml == int8.lexicon.toml == packaged().toml

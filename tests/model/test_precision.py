@@ -63,20 +63,20 @@ def take(milliseconds: dict[str, float], monkeypatch: pytest.MonkeyPatch) -> lis
     return ran
 
 
-@pytest.mark.parametrize(("int8", "chosen"), [(20.0, "int8"), (79.0, "int8"), (81.0, "float32"), (300.0, "float32")])
+@pytest.mark.parametrize(("int8", "faster"), [(20.0, "int8"), (79.0, "int8"), (81.0, "float32"), (300.0, "float32")])
 def test_the_faster_one_runs_and_is_measured_once(
-    pair: Path, monkeypatch: pytest.MonkeyPatch, int8: float, chosen: str
+    pair: Path, monkeypatch: pytest.MonkeyPatch, int8: float, faster: str
 ) -> None:
     manifest = load_manifest(pair)
     assert precision_facts(pair, manifest).on_cpu is None
     ran = take({"float32": 100.0, "int8": int8}, monkeypatch)
-    assert load_model(pair, device="cpu").manifest.precision == chosen
+    assert load_model(pair, device="cpu").manifest.precision == faster
     assert set(ran) == {"float32", "int8"}
     measured = len(ran)
-    assert load_model(pair, device="cpu").manifest.precision == chosen
+    assert load_model(pair, device="cpu").manifest.precision == faster
     assert len(ran) == measured
     facts = precision_facts(pair, manifest)
-    assert (facts.on_cpu, facts.measured_ms) == (chosen, {"float32": 100.0, "int8": pytest.approx(int8)})
+    assert (facts.on_cpu, facts.measured_ms) == (faster, {"float32": 100.0, "int8": pytest.approx(int8)})
 
 
 def test_a_cpu_that_may_saturate_sums_never_gets_int8_unasked(
@@ -154,11 +154,11 @@ def test_info_and_records_name_the_precision(pair: Path, run_cli: Callable, phan
 
     assert "float32 or int8 on the CPU: the first run measures which is faster" in info()
     drafted = run_cli("generate", "--model", pair, "--device", "cpu", "--json", "--force", phantoms / "rle.dcm")
-    taken = json.loads(drafted.stdout)["model"]["precision"]
+    precision_in_record = json.loads(drafted.stdout)["model"]["precision"]
     facts = json.loads(run_cli("info", "--json", "--model", pair).stdout)["precision"]
     assert facts["available"] == ["float32", "int8"]
-    assert facts["on_cpu"] == taken
-    assert f"{taken} on the CPU (per image: float32 {facts['encoder_ms']['float32']:g} ms" in info()
+    assert facts["on_cpu"] == precision_in_record
+    assert f"{precision_in_record} on the CPU (per image: float32 {facts['encoder_ms']['float32']:g} ms" in info()
     asked = run_cli(
         *("generate", "--model", pair, "--device", "cpu", "--precision", "int8"),
         *("--json", "--force", phantoms / "rle.dcm"),
@@ -177,8 +177,8 @@ def test_an_index_serves_both_precisions(pair: Path, run_cli: Callable, phantoms
         "index", "build", "--model", pair, "--precision", "float32", "--force", phantoms / "rle.dcm", "-o", index
     )
     assert built.exit_code == 0, built.stderr
-    found = run_cli("retrieve", index, "--model", pair, "--precision", "int8", "--text", "pleural effusion")
-    assert found.exit_code == 0, found.stderr
+    result = run_cli("retrieve", index, "--model", pair, "--precision", "int8", "--text", "pleural effusion")
+    assert result.exit_code == 0, result.stderr
 
 
 def test_without_a_home_each_run_measures(pair: Path, monkeypatch: pytest.MonkeyPatch) -> None:

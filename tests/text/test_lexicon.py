@@ -1,7 +1,10 @@
 """The rules that read reporting tags off sentences. All sentences are made up for these tests."""
 
+import tomllib
+
 import pytest
 
+from cxreport.datasets.nih import FINDINGS
 from cxreport.text.labeler import CLASSES, label
 from cxreport.text.lexicon import packaged, split_sentences
 
@@ -70,6 +73,18 @@ def test_sentences_lose_list_numbers_and_keep_decimals():
 def test_tags_are_fixed_in_order():
     assert len(LEXICON.reporting_tags) == 20
     assert LEXICON.reporting_tags[0] == "Enlarged Cardiomediastinum"
+
+
+def test_tables_name_tags_and_findings_that_exist():
+    """A misspelled name would be without effect."""
+    tables = tomllib.loads(LEXICON.toml.decode())
+    tags = set(LEXICON.reporting_tags)
+    assert tables["plain"].keys() <= tags
+    assert tables["nih_findings"].keys() <= tags
+    assert set(tables["no_finding"]["tags"]) <= tags
+    assert {tag for phrase in tables["normal"] for tag in phrase["denies"]} <= tags
+    assert set(CLASSES) == tables["classes"].keys() - {"Other Finding"} | {"No Finding"}
+    assert {finding for findings in tables["nih_findings"].values() for finding in findings} == set(FINDINGS)
 
 
 @pytest.mark.parametrize("tag", LEXICON.reporting_tags)

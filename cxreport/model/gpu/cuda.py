@@ -8,9 +8,9 @@ import sys
 from cxreport.errors import DeviceError
 
 PROVIDER_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
-"""Of ONNX Runtime's provider: single precision is that of the CPU, and the same kernels are taken each time."""
+"""Options of ONNX Runtime's provider: single precision as on the CPU, and the same kernels each time."""
 CAPTURING_OPTIONS = PROVIDER_OPTIONS | {"enable_cuda_graph": "1"}
-"""Of sessions whose runs are captured as CUDA graphs."""
+"""Options of sessions whose runs are captured as CUDA graphs."""
 
 _DRIVER = {"win32": "nvcuda.dll"}
 _LIBRARIES = {"win32": ("cudart64_{0}.dll", "cublas64_{0}.dll", "cublasLt64_{0}.dll", "cudnn64_9.dll")}

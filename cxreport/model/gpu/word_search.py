@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cxreport.model.session import Model
 
 _MIN_COLUMNS = 3
-"""Of words, for the graph's windows."""
+"""Columns of words that the graph's windows need."""
 
 
 def try_out(model: Model) -> None:

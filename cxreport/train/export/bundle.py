@@ -39,13 +39,13 @@ from cxreport.types import Detail
 
 MAX_BYTES = 50_000_000
 MAX_JOINT_BYTES = 10_000_000
-"""What the joint space may add."""
+"""Size that the joint space may add."""
 _DECIMALS = 6
 
 
 @dataclass(frozen=True, eq=False)
 class BundleDescription:
-    """Everything in ``model.json`` that the networks do not tell themselves."""
+    """Content of ``model.json`` that does not follow from the networks."""
 
     name: str
     version: str
@@ -62,12 +62,13 @@ class BundleDescription:
     aliases: dict[str, str] = field(default_factory=dict)
     extra_words: tuple[str, ...] = ()
     encoder: str = "vgg19"
+    """Name in `networks.encoders.ENCODERS`."""
     architecture: Architecture = Architecture.CO_ATTENTION
     lexicon: Lexicon = field(default_factory=packaged)
-    """That the training targets were read with."""
+    """Rules that the training targets were read with."""
     resize: str = "stretch, area average"
     gpu_graphs: bool = True
-    """Whether to add the graphs for GPUs."""
+    """True to add the graphs for GPUs."""
 
 
 def write_bundle(out: Path, networks: Networks, description: BundleDescription) -> dict[str, Any]:
@@ -93,10 +94,10 @@ def write_bundle(out: Path, networks: Networks, description: BundleDescription) 
 
 
 def _sizes(networks: Networks, description: BundleDescription) -> Sizes:
-    """Collect the sizes.
+    """Sizes of networks that fit each other and their description.
 
     Raises:
-        ExportError: networks and description do not belong together.
+        ExportError: they do not, or the lexicon lacks a reporting tag.
     """
     writer, head, joint = networks.writer.sizes, networks.encoder.tag_head, networks.joint
     sizes = Sizes(
@@ -114,11 +115,14 @@ def _sizes(networks: Networks, description: BundleDescription) -> Sizes:
     described = (len(description.tags), len(description.reporting_tags), len(description.vocabulary))
     if described != (sizes.tags, sizes.reporting_tags, sizes.words) or writer.patch_dim != sizes.patch_dim:
         raise ExportError("Encoder, decoder, tags and vocabulary do not fit each other.")
+    missing = {tag.name for tag in description.reporting_tags}.difference(description.lexicon.reporting_tags)
+    if missing:
+        raise ExportError(f"The lexicon has no rules for {', '.join(sorted(missing))}.")
     return sizes
 
 
 def _modules(networks: Networks) -> dict[str, nn.Module]:
-    """The graphs to be."""
+    """Modules that become the graphs, by name."""
     writer, joint = networks.writer, networks.joint
     modules: dict[str, nn.Module] = {ENCODER: EncoderGraph(networks.encoder, networks.typicality, joint)}
     if isinstance(writer, Decoder):
@@ -180,13 +184,13 @@ def upgrade_bundle(folder: Path, version: str) -> None:
     Raises:
         BundleError: it is unusable, or its int8 bundle is.
     """
-    inner = Precision.INT8.row.folder
+    int8 = Precision.INT8.row.folder
     with partial_folder(folder) as partial:
         _upgrade(folder, partial, {"version": version})
-        if is_bundle(folder / inner):
-            (partial / inner).mkdir()
+        if is_bundle(folder / int8):
+            (partial / int8).mkdir()
             origin = load_manifest(partial).sha256
-            _upgrade(folder / inner, partial / inner, {"version": version, "quantised_from": origin})
+            _upgrade(folder / int8, partial / int8, {"version": version, "quantised_from": origin})
 
 
 def _upgrade(source: Path, target: Path, changes: dict[str, str]) -> None:

@@ -71,10 +71,10 @@ def limits_of(model: Model, **changed: object) -> TextLimits:
     return replace(TextLimits(1, lengths.min_words, lengths.max_words, model.manifest.long_words), **changed)
 
 
-def compare(found: list[WrittenText], wanted: list[WrittenText]) -> None:
-    assert [w.ids for w in found] == [w.ids for w in wanted]
+def compare(actual: list[WrittenText], expected: list[WrittenText]) -> None:
+    assert [w.ids for w in actual] == [w.ids for w in expected]
     np.testing.assert_allclose(
-        [w.log_probability for w in found], [w.log_probability for w in wanted], rtol=1e-5, atol=1e-4
+        [w.log_probability for w in actual], [w.log_probability for w in expected], rtol=1e-5, atol=1e-4
     )
 
 
@@ -86,8 +86,9 @@ def pictures(number: int, size: int) -> list[Pixels]:
 def studies(model: Model) -> list[Encoding]:
     """With images and without."""
     random, names = np.random.default_rng(12), model.manifest.tag_names
-    given = [Encoding(dict(zip(names, random.random(len(names)).tolist(), strict=True)), None, None) for _ in range(7)]
-    return [e for pair in zip(encode(model, pictures(7, model.manifest.image_size)), given, strict=True) for e in pair]
+    with_image = encode(model, pictures(7, model.manifest.image_size))
+    tags = [dict(zip(names, random.random(len(names)).tolist(), strict=True)) for _ in range(7)]
+    return [e for image, t in zip(with_image, tags, strict=True) for e in (image, Encoding(t, None, None))]
 
 
 def test_the_graphs_are_small_and_hold_no_big_weights(folder: Path) -> None:
@@ -102,13 +103,13 @@ def test_the_graphs_are_small_and_hold_no_big_weights(folder: Path) -> None:
 
 def test_all_of_the_word_search_has_kernels_for_cuda(folder: Path) -> None:
     """By ONNX Runtime's docs/OperatorKernels.md, for opset 17 and these types; none of it is control flow."""
-    known = {
+    cuda_operators = {
         *("Add", "And", "Cast", "Clip", "Concat", "Constant", "Equal", "Gather", "Gemm", "Greater", "LogSoftmax"),
         *("MatMul", "Max", "Mul", "Not", "Or", "ReduceMax", "ReduceMin", "ScatterElements", "Sigmoid", "Slice"),
         *("Split", "Squeeze", "Tanh", "Transpose", "Unsqueeze", "Where"),
     }
     model = onnx.load_from_string((folder / "word_search.onnx").read_bytes())
-    assert {n.op_type for n in model.graph.node} <= known
+    assert {n.op_type for n in model.graph.node} <= cuda_operators
     assert [o.version for o in model.opset_import] == [17]
 
 
@@ -174,9 +175,9 @@ def test_searching_words_is_greedy_decoding(folder: Path, rows: int | None) -> N
     banned = random.random((23, sizes.words)) < 0.2
     for changed in ({}, {"min_words": 1, "max_words": 2}, {"min_words": 9, "max_words": 30}, {"max_words": 4}):
         limits = limits_of(model, **changed)
-        wanted = search(TopicScorer(model, topics), sizes.hidden, banned, limits)
-        compare(write_greedily(model, topics, banned, limits), wanted)
-        compare(write_greedily(model, topics[::-1], banned[::-1], limits), wanted[::-1])
+        expected = search(TopicScorer(model, topics), sizes.hidden, banned, limits)
+        compare(write_greedily(model, topics, banned, limits), expected)
+        compare(write_greedily(model, topics[::-1], banned[::-1], limits), expected[::-1])
 
 
 def scripted(scores: np.ndarray, folder: Path, target: Path) -> Model:
@@ -184,7 +185,7 @@ def scripted(scores: np.ndarray, folder: Path, target: Path) -> Model:
     manifest = load_manifest(folder)
     graphs = read_graphs(folder, manifest)
     ports = signatures(manifest.sizes, manifest.architecture, manifest.embeds_texts)
-    helper, wanted = onnx.helper, ports["word_step"]
+    helper, word_ports = onnx.helper, ports["word_step"]
     kinds = {"float32": onnx.TensorProto.FLOAT, "int64": onnx.TensorProto.INT64}
     nodes = [
         helper.make_node("Add", ["word", "one"], ["row"]),
@@ -197,12 +198,12 @@ def scripted(scores: np.ndarray, folder: Path, target: Path) -> Model:
         onnx.numpy_helper.from_array(np.array(1), "one"),
     ]
     values = [
-        [helper.make_tensor_value_info(p.name, kinds[p.dtype], p.shape) for p in some]
-        for some in (wanted.inputs, wanted.outputs)
+        [helper.make_tensor_value_info(p.name, kinds[p.dtype], p.shape) for p in side]
+        for side in (word_ports.inputs, word_ports.outputs)
     ]
     graph = helper.make_graph(nodes, "word_step", *values, weights)
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    graphs = {n: g for n, g in graphs.items() if n not in GPU_GRAPHS} | {"word_step": made.SerializeToString()}
+    word_step = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    graphs = {n: g for n, g in graphs.items() if n not in GPU_GRAPHS} | {"word_step": word_step.SerializeToString()}
     files = {name: f"{name}.onnx" for name in graphs}
     target.mkdir()
     write_files(target, graphs | make_gpu_graphs(graphs, files, ports), manifest.lexicon, manifest.raw)
@@ -223,9 +224,9 @@ def test_searching_words_follows_all_rules(folder: Path, tmp_path: Path, seed: i
     for once in (np.zeros(words, np.bool_), random.random(words) < 0.5):
         for min_words in (1, 25):
             limits = limits_of(model, once=once, min_words=min_words, max_words=40)
-            wanted = search(TopicScorer(model, topics), topics.shape[1], banned, limits)
-            assert len({w.ids for w in wanted}) > 20
-            compare(write_greedily(model, topics, banned, limits), wanted)
+            expected = search(TopicScorer(model, topics), topics.shape[1], banned, limits)
+            assert len({w.ids for w in expected}) > 20
+            compare(write_greedily(model, topics, banned, limits), expected)
 
 
 def test_searching_words_repeats_no_trigram_and_takes_the_smaller_id(folder: Path, tmp_path: Path) -> None:
@@ -235,11 +236,11 @@ def test_searching_words_repeats_no_trigram_and_takes_the_smaller_id(folder: Pat
     banned = np.ones((3, words), np.bool_)
     banned[0, 3:5] = banned[1, 4] = False  # two words, one word, none
     limits = limits_of(model, once=np.zeros(words, np.bool_), min_words=20, max_words=20)
-    found = write_greedily(model, topics, banned, limits)
-    assert [w.ids for w in found] == [
+    actual = write_greedily(model, topics, banned, limits)
+    assert [w.ids for w in actual] == [
         w.ids for w in search(TopicScorer(model, topics), topics.shape[1], banned, limits)
     ]
-    assert [w.ids for w in found] == [(), (), ()]  # all come to where every word is ruled out
+    assert [w.ids for w in actual] == [(), (), ()]  # all come to where every word is ruled out
     shorter = {number: write_greedily(model, topics, banned, replace(limits, max_words=number)) for number in (3, 6)}
     assert [w.ids for w in shorter[6]] == [(3, 3, 3, 4, 3, 3), (), ()]
     assert [w.ids for w in shorter[3]] == [(3, 3, 3), (4, 4, 4), ()]
@@ -252,11 +253,11 @@ def test_reports_are_the_same_with_the_state_on_the_device(folder: Path, rows: i
     plans = [make_plan(plain.manifest, e, "head") for e in encodings]
     for number in (len(encodings), 1, 5):  # buffers are used again for the same shapes
         pairs = zip(*(decode(m, encodings[:number], plans[:number]) for m in (plain, model)), strict=True)
-        for wanted, found in pairs:
-            assert [(s.section, s.ids, s.planned) for s in found.sentences] == [
-                (s.section, s.ids, s.planned) for s in wanted.sentences
+        for expected, actual in pairs:
+            assert [(s.section, s.ids, s.planned) for s in actual.sentences] == [
+                (s.section, s.ids, s.planned) for s in expected.sentences
             ]
-            for a, b in zip(wanted.sentences, found.sentences, strict=True):
+            for a, b in zip(expected.sentences, actual.sentences, strict=True):
                 assert b.log_probability == pytest.approx(a.log_probability, rel=1e-4)
                 assert (a.attention is None) == (b.attention is None)
                 if a.attention is not None:
@@ -279,8 +280,8 @@ def test_a_bound_step_keeps_its_state(folder: Path) -> None:
     for length in range(3):
         step.run()
         last = step.fetch("words_out")[:, -2] if length else np.full(4, NO_WORD)
-        wanted = model.word_step(topics, last, state, cell)
-        state, cell = wanted.hidden, wanted.cell
+        expected = model.word_step(topics, last, state, cell)
+        state, cell = expected.hidden, expected.cell
         np.testing.assert_allclose(step.fetch("hidden_out"), state, atol=1e-5)
         np.testing.assert_allclose(step.fetch("cell_out"), cell, atol=1e-5)
         assert (step.fetch("words_out")[:, -1] == step.fetch("best")).all()
@@ -372,8 +373,8 @@ def test_the_shipped_encoder_in_half_precision(shipped: Path) -> None:
     changes = [abs(a.tags[t] - b.tags[t]) for a, b in zip(exact, half, strict=True) for t in a.tags]
     assert 1e-6 < max(changes) <= MAX_CHANGE
     assert all(abs(a.distance - b.distance) < 0.002 * a.distance for a, b in zip(exact, half, strict=True))
-    told = [[make_plan(manifest, e, "head").tags for e in some] for some in (exact, half)]
-    assert sum(a == b for a, b in zip(*told, strict=True)) >= 15
+    plans = [[make_plan(manifest, e, "head").tags for e in encodings] for encodings in (exact, half)]
+    assert sum(a == b for a, b in zip(*plans, strict=True)) >= 15
 
 
 @pytest.mark.slow
@@ -381,9 +382,9 @@ def test_the_shipped_bundle_searches_words(shipped: Path) -> None:
     plain, model = Model.load(shipped, "cpu"), bound(shipped)
     encodings = encode(plain, radiographs(16))
     plans = [make_plan(plain.manifest, e, "head") for e in encodings]
-    wanted, found = (decode(m, encodings, plans) for m in (plain, model))
-    assert len({d.sentences[0].ids for d in wanted}) > 3
-    for a, b in zip(wanted, found, strict=True):
+    expected, actual = (decode(m, encodings, plans) for m in (plain, model))
+    assert len({d.sentences[0].ids for d in expected}) > 3
+    for a, b in zip(expected, actual, strict=True):
         assert [(s.section, s.ids) for s in a.sentences] == [(s.section, s.ids) for s in b.sentences]
         np.testing.assert_allclose(*([s.log_probability for s in d.sentences] for d in (a, b)), rtol=1e-4)
 
@@ -398,9 +399,9 @@ def test_the_gpu_writes_what_the_cpu_writes(shipped: Path) -> None:
     changes = [abs(a.tags[t] - b.tags[t]) for a, b in zip(*encodings, strict=True) for t in a.tags]
     assert max(changes) <= MAX_CHANGE
     reports = []
-    for model, some in zip(models, encodings, strict=True):
-        plans = [make_plan(model.manifest, e, "head") for e in some]
-        reports.append([[s.ids for s in d.sentences] for d in decode(model, some, plans)])
+    for model, batch in zip(models, encodings, strict=True):
+        plans = [make_plan(model.manifest, e, "head") for e in batch]
+        reports.append([[s.ids for s in d.sentences] for d in decode(model, batch, plans)])
     assert sum(a == b for a, b in zip(*reports, strict=True)) >= 0.98 * len(images)
 
 
@@ -411,7 +412,7 @@ def test_cuda_graphs_search_as_the_cpu_does(shipped: Path) -> None:
     random, sizes = np.random.default_rng(3), cpu.manifest.sizes
     topics = random.uniform(-1, 1, (200, sizes.hidden)).astype(np.float32)
     banned, limits = random.random((200, sizes.words)) < 0.1, limits_of(cpu)
-    wanted = search(TopicScorer(cpu, topics), sizes.hidden, banned, limits)
+    expected = search(TopicScorer(cpu, topics), sizes.hidden, banned, limits)
     for _ in range(3):  # captured, and played again
-        found = write_greedily(gpu, topics, banned, limits)
-        assert sum(a.ids == b.ids for a, b in zip(found, wanted, strict=True)) >= 198
+        actual = write_greedily(gpu, topics, banned, limits)
+        assert sum(a.ids == b.ids for a, b in zip(actual, expected, strict=True)) >= 198
