@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from cxreport import DISCLAIMER
 from cxreport.cli.errors import diagnostics, errors_handled, exits_with
 from cxreport.cli.options import (
     Attention,
@@ -123,6 +124,8 @@ def generate(
                 studies = read_ahead(inputs, reading, manifest.input_shape, workers)
             with contextlib.closing(studies):
                 reports = pipeline.generate(model, studies, drafting)
+                if not quiet:
+                    progress.say(DISCLAIMER)
                 code = write_all(reports, make_writer(output_format, out, manifest), progress, quiet)
         raise typer.Exit(code)
 

@@ -129,8 +129,7 @@ def _write(
             tally[ExitCode.OK] += 1
             lines = [] if quiet else [f"warning: {outcome.id}: {warning}" for warning in outcome.warnings]
         if lines:
-            with progress.hidden():
-                say("\n".join(lines))
+            progress.say("\n".join(lines))
         progress.count(tally.total(), "entries")
     return tally
 

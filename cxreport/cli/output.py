@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from cxreport import DISCLAIMER
 from cxreport.cli.errors import exit_code, interrupt_held, say
 from cxreport.errors import ExitCode, NothingReadableError, UsageError
 from cxreport.files import PartialFile
@@ -35,9 +34,6 @@ def write_all(outcomes: Iterable[Outcome], writer: Writer, progress: Progress, q
         NothingReadableError: there was no outcome.
     """
     tally: Counter[ExitCode] = Counter()
-    if not quiet:
-        with progress.hidden():
-            say(DISCLAIMER)
     with _closing(writer):
         for outcome in outcomes:
             with progress.hidden():

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.progress import Progress as Bar
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from cxreport.cli.errors import say
+
 
 class Progress:
     """Spinner, count and time; nothing where they are not shown."""
@@ -36,6 +38,11 @@ class Progress:
     def count(self, done: int, unit: str = "studies") -> None:
         """Show how many are done."""
         self._bar.update(self._task, description=f"{done} {unit} done")
+
+    def say(self, text: str) -> None:
+        """Write lines to stderr in place of the spinner, which follows them."""
+        with self.hidden():
+            say(text)
 
     @contextmanager
     def hidden(self) -> Iterator[None]:
