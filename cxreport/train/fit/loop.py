@@ -135,20 +135,18 @@ class _Loop:
 
     def load(self, state: dict[str, Any]) -> None:
         """Take over the state of an interrupted loop."""
-        try:
-            self.module.load_state_dict(state["module"])
-            self.optimiser.load_state_dict(state["optimiser"])
-            self.schedule.load_state_dict(state["schedule"])
-            torch.set_rng_state(state["random"])
-            self.average, self.epoch, self.step = state["average"], state["epoch"], state["step"]
-        except KeyError as error:
+        if state.keys() != self.state().keys():
             path = self.stage.checkpoint
-            raise TrainingError(
-                f"{path}: a checkpoint of another version.", hint="Remove it to train this stage anew."
-            ) from error
+            raise TrainingError(f"{path}: a checkpoint of another version.", hint="Remove it to train this stage anew.")
+        self.module.load_state_dict(state["module"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        torch.set_rng_state(state["random"])
+        self.average, self.epoch, self.step = state["average"], state["epoch"], state["step"]
 
-    def save(self) -> None:
-        state = {
+    def state(self) -> dict[str, Any]:
+        """Content of a checkpoint."""
+        return {
             "module": self.module.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
@@ -157,7 +155,6 @@ class _Loop:
             "epoch": self.epoch,
             "step": self.step,
         }
-        save_tensors(state, self.stage.checkpoint)
 
     def run(self) -> None:
         """Train the remaining epochs; the network ends with the weights that are measured."""
@@ -167,7 +164,7 @@ class _Loop:
             figures = {self.course.unit: self.epoch + 1, "loss": round(loss, 4)} | self._measure(task)
             self.stage.progress.epoch(self.stage.name, figures | {"seconds": round(time.monotonic() - start)})
             self.epoch, self.step = self.epoch + 1, 0
-            self.save()
+            save_tensors(self.state(), self.stage.checkpoint)
         if self.average is not None:
             self.module.load_state_dict(self.average)
 
@@ -183,7 +180,7 @@ class _Loop:
             mean += (loss - mean) * max(1 / (self.step - first), 1 / _RECENT)
             self.stage.progress.step(self.stage.name, sum(self.steps[:epoch]) + self.step, sum(self.steps), mean)
             if self.course.checkpoint_steps and self.step % self.course.checkpoint_steps == 0:
-                self.save()
+                save_tensors(self.state(), self.stage.checkpoint)
         return mean
 
     def _update(self, loss: Tensor) -> float:

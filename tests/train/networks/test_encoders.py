@@ -9,6 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the train extra")
 
+from quiet import Quiet  # noqa: E402
 from residual_encoder import TinyResidual  # noqa: E402
 from training_data import CAPTIONER, JOINT, make_nih, make_openi, write_recipe  # noqa: E402
 
@@ -23,18 +24,7 @@ from cxreport.train.networks.encoders import ENCODERS  # noqa: E402
 from cxreport.train.reference.eager import load_eager  # noqa: E402
 from cxreport.train.run import train  # noqa: E402
 
-pytestmark = pytest.mark.slow
 SIZE = 64
-
-
-class Silence:
-    """Progress that nobody follows."""
-
-    def step(self, stage: str, done: int, total: int, loss: float) -> None:
-        pass
-
-    def epoch(self, stage: str, figures: dict[str, object]) -> None:
-        pass
 
 
 @pytest.mark.parametrize("trunk", [*ENCODERS.values(), TinyResidual])
@@ -73,7 +63,7 @@ def test_old_recipes_name_no_encoder(tmp_path: Path) -> None:
 def test_an_unknown_encoder_is_refused_before_the_run_folder_is_claimed(tmp_path: Path) -> None:
     recipe = _recipe(tmp_path, "no-such-encoder")
     with pytest.raises(TrainingError, match=r"encoder.name: expected one of \('vgg19',.*\), got 'no-such-encoder'"):
-        train(recipe, tmp_path, tmp_path / "run", Silence())
+        train(recipe, tmp_path, tmp_path / "run", Quiet())
     assert not (tmp_path / "run").exists()
 
 
@@ -84,13 +74,14 @@ def _recipe(folder: Path, encoder: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["co-attention", "soft-attention"])
 def test_an_encoder_is_a_file_and_a_row(architecture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It trains, and its export has proved itself against the trained networks, joint space and GPU graphs too."""
     monkeypatch.setitem(ENCODERS, "tiny-residual", TinyResidual)
     make_nih(tmp_path / "nih")
     make_openi(tmp_path / "openi", reports=60)
-    train(_recipe(tmp_path, "tiny-residual"), tmp_path, tmp_path / "run", Silence(), architecture)
+    train(_recipe(tmp_path, "tiny-residual"), tmp_path, tmp_path / "run", Quiet(), architecture)
     figures = export(tmp_path / "run", tmp_path / "bundle")
     assert figures["identical"] == figures["inputs"]
     manifest = load_manifest(tmp_path / "bundle")
