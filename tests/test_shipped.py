@@ -62,10 +62,18 @@ def test_the_int8_bundle_is_small_and_near():
     assert int8.quantised_from == float_.sha256
     assert sum(file.stat().st_size for file in (folder / "int8").iterdir()) <= 30_000_000
     image = [network_input(pixels("RG1_UNCR.dcm"), int8.image_size)]
-    exact, near = (encode(load_model(folder, "cpu", precision), image)[0] for precision in ("float32", "int8"))
-    moved = [abs(exact.tags[tag] - near.tags[tag]) for tag in exact.tags]
-    assert 0 < max(moved) <= 0.02
-    assert exact.embedding @ near.embedding > 0.98
+    models = [load_model(device="cpu", precision=precision) for precision in ("float32", "int8")]
+    exact, quantised = (encode(model, image)[0] for model in models)
+    changes = [abs(exact.tags[tag] - quantised.tags[tag]) for tag in exact.tags]
+    assert 0 < max(changes) <= 0.02
+    assert exact.embedding @ quantised.embedding > 0.98
+
+
+def test_the_lexicon_is_in_both_bundles_and_has_their_tags():
+    folder = find_bundle(None)
+    float_, int8 = load_manifest(folder), load_manifest(folder / "int8")
+    assert float_.lexicon.toml == int8.lexicon.toml == (folder / "lexicon.toml").read_bytes()
+    assert float_.reporting_names == float_.lexicon.reporting_tags
 
 
 def test_raw_and_lossless_forms_of_the_real_radiograph_read_alike():

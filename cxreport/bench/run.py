@@ -135,7 +135,7 @@ class _Run:
             raise NothingReadableError("No study among the inputs can be read.")
         self.result.kernels = measure_kernels(model, inputs, self.options.batch_size, repeats)
         for precision in precision_facts(self.bundle, load_manifest(self.bundle)).available:
-            if Device.CPU in precision.row.devices:
+            if not precision.gpu_only:
                 variant = load_model(self.bundle, device=Device.CPU, precision=precision, side_by_side=True)
                 self.result.encoders[precision] = measure_encoder(variant, inputs, repeats)
 

@@ -146,7 +146,7 @@ def evaluate(
 
 def _check_precision(precision: Precision) -> None:
     """Refuse the precision of GPUs."""
-    if precision is Precision.FLOAT16:
+    if precision.gpu_only:
         raise UsageError(
             "--precision float16 is for GPUs, and cxreport evaluate runs on the CPU.", hint="Leave --precision out."
         )

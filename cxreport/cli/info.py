@@ -13,7 +13,6 @@ from cxreport import __version__
 from cxreport.cli.errors import errors_handled, exits_with
 from cxreport.cli.options import Bundle, Json
 from cxreport.errors import BundleError, ExitCode
-from cxreport.model.choices import Precision
 
 if TYPE_CHECKING:
     from cxreport.model.manifest import Manifest
@@ -80,10 +79,11 @@ def _precision(facts: PrecisionFacts) -> dict[str, Any]:
 
 def _precision_text(precision: dict[str, Any]) -> str:
     """Say in a line which precision a CPU run takes, with its reason, and a GPU run if that is another one."""
-    gpu = f"; {Precision.FLOAT16} on a GPU" if Precision.FLOAT16 in precision["available"] else ""
+    on_gpu = " or ".join(name for name in precision["available"] if name.gpu_only)
+    gpu = f"; {on_gpu} on a GPU" if on_gpu else ""
     times = ", ".join(f"{name} {ms:g} ms" for name, ms in (precision["encoder_ms"] or {}).items())
     if precision["on_cpu"] is None:
-        choices = " or ".join(name for name in precision["available"] if name != Precision.FLOAT16)
+        choices = " or ".join(name for name in precision["available"] if not name.gpu_only)
         return f"{choices} on the CPU: the first run measures which is faster{gpu}"
     reason = f" (per image: {times})" if times else ""
     return f"{precision['on_cpu']} on the CPU{reason}{gpu}"

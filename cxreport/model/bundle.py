@@ -195,7 +195,7 @@ def _parse_architecture(raw: dict[str, Any]) -> Architecture:
 def _parse_precision(raw: dict[str, Any]) -> Precision:
     name, quantised = raw.get("precision", Precision.FLOAT32), isinstance(raw.get("quantised_from"), str)
     if name not in (Precision.FLOAT32, Precision.INT8) or (name == Precision.INT8) != quantised:
-        raise ValueError("the precision is unknown, or does not fit where the bundle comes from")
+        raise ValueError("the precision is unknown, or contradicts 'quantised_from'")
     return Precision(name)
 
 

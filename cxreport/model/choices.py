@@ -122,6 +122,11 @@ class Precision(enum.StrEnum):
     FLOAT16 = PrecisionRow(name="float16", encoder="encoder_fp16", devices=(Device.CUDA,))
     """The encoder in half precision."""
 
+    @property
+    def gpu_only(self) -> bool:
+        """True if the CPU does not run it."""
+        return Device.CPU not in self.row.devices
+
 
 CAPTIONING = tuple(a for a in Architecture if a.captioning)
 PRECISIONS = tuple(p for p in Precision if p is not Precision.AUTO)

@@ -65,4 +65,4 @@ def test_one_precision_is_a_folder_and_one_a_graph() -> None:
     rows = {precision.name: precision.row for precision in PRECISIONS}
     assert {name for name, row in rows.items() if row.folder} == {"INT8"}
     assert {name for name, row in rows.items() if row.encoder} == {"FLOAT16"}
-    assert {name for name, row in rows.items() if Device.CPU not in row.devices} == {"FLOAT16"}
+    assert [precision for precision in Precision if precision.gpu_only] == [Precision.FLOAT16]
