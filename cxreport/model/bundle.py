@@ -73,13 +73,14 @@ def find_bundle(model: str | Path | None) -> Path:
     raise BundleError("The model bundle that cxreport ships is missing.")
 
 
-def load_manifest(folder: Path) -> Manifest:
+def load_manifest(folder: str | Path) -> Manifest:
     """Parse and check ``model.json``; the lexicon is read, the graphs are not.
 
     Raises:
         BundleError: missing, not JSON, of another schema version, or contradicting itself; or the lexicon is missing
             or altered.
     """
+    folder = Path(folder)
     path = folder / MANIFEST_FILE
     try:
         content = path.read_bytes()
