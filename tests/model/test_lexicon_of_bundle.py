@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from places import DATA
 
 from cxreport.drafting.pipeline import generate
 from cxreport.errors import BundleError
@@ -20,7 +21,8 @@ from cxreport.text.lexicon import Lexicon, packaged
 from cxreport.types import Report, Study
 
 ENLARGED = Study("x", ("x",), None, tags={"Cardiomegaly": 0.9})
-WITH_ONE_MORE_TAG = packaged().toml.replace(b"[tags]\n", b'[tags]\n"Large Heart" = ["heart is enlarged"]\n')
+RULES = (DATA / "tiny_bundle" / "lexicon.toml").read_bytes()
+WITH_ONE_MORE_TAG = RULES.replace(b"[tags]\n", b'[tags]\n"Large Heart" = ["heart is enlarged"]\n')
 
 
 @pytest.fixture
@@ -108,7 +110,7 @@ def test_contradicting_manifest(copy: Path, change: Callable[[dict[str, Any]], A
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"\xff", b"[tags", b"scope = 1", b"[" * 10_000, packaged().toml.replace(b'"no(?! longer)"', b'"no("')],
+    [b"", b"\xff", b"[tags", b"scope = 1", b"[" * 10_000, RULES.replace(b'"no(?! longer)"', b'"no("')],
     ids=["empty", "no text", "no TOML", "no table", "deep", "no expression"],
 )
 def test_what_is_no_lexicon_is_refused_when_it_is_needed(copy: Path, content: bytes) -> None:
