@@ -86,6 +86,10 @@ class Lexicon:
         self._source = source
         self._remembered_tags = functools.lru_cache(_REMEMBERED)(lambda text: self._read(text, self._rules.tags))
 
+    def __reduce__(self) -> tuple[type[Lexicon], tuple[bytes, str]]:
+        """Pickle the file alone, so that manifests go to other processes."""
+        return Lexicon, (self.toml, self._source)
+
     @functools.cached_property
     def _rules(self) -> _Rules:
         try:

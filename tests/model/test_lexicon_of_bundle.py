@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -79,6 +80,11 @@ def test_a_bundle_of_version_3_has_the_lexicon_of_the_package(tiny_bundle: Path,
     assert manifest.lexicon is packaged()
     assert manifest.encoder == "vgg19"
     assert draft(copy).findings == draft(tiny_bundle).findings
+
+
+def test_a_manifest_goes_to_other_processes(tiny_bundle: Path) -> None:
+    copy = pickle.loads(pickle.dumps(load_manifest(tiny_bundle)))
+    assert copy.lexicon.affirmed("The heart is enlarged.") == {"Cardiomegaly"}
 
 
 def test_a_missing_or_altered_lexicon_is_refused(copy: Path) -> None:
