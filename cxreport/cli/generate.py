@@ -84,6 +84,9 @@ def generate(
         output_format = _output_format(format_, json_lines)
         if attention:
             _check_attention(output_format, tags_only, from_tags)
+        if retrieve and not output_format.holds_similar:
+            names = " or ".join(row.name for row in FORMATS.values() if row.holds_similar)
+            raise UsageError(f"--retrieve goes with --format {names}.")
         inputs = [example_path()] if example else listed(paths or [])
 
         from cxreport.cli.output import make_writer, write_all

@@ -1,1 +1,1 @@
-"""Reports as text, JSON and JSON Lines; explanations on the terminal and as a page; writing them to files."""
+"""Reports in the output formats; explanations on the terminal and as a page; writing them to files."""

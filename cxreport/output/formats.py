@@ -1,4 +1,4 @@
-"""The table of output formats: text, a JSON array, or JSON Lines. A new format is one class and one row here."""
+"""The table of output formats of drafted reports. A new format is one class and one row here."""
 
 from __future__ import annotations
 
@@ -108,14 +108,16 @@ class OutputFormat:
     formatter: type[Formatter]
     holds_attention: bool = False
     """True where a document can hold the attention maps of ``--attention``."""
+    holds_similar: bool = False
+    """True where a document can hold the nearest reports of ``--retrieve``."""
     shows_warnings: bool = False
     """True where a person who reads the document sees failures and warnings: a terminal need not repeat them."""
 
 
 _TABLE = (
-    OutputFormat("text", "a panel per study", ".txt", TextFormatter, shows_warnings=True),
-    OutputFormat("json", "one array of records", ".json", JsonFormatter, holds_attention=True),
-    OutputFormat("jsonl", "a record per line", ".jsonl", JsonLinesFormatter, holds_attention=True),
+    OutputFormat("text", "a panel per study", ".txt", TextFormatter, holds_similar=True, shows_warnings=True),
+    OutputFormat("json", "one array of records", ".json", JsonFormatter, holds_attention=True, holds_similar=True),
+    OutputFormat("jsonl", "a record per line", ".jsonl", JsonLinesFormatter, holds_attention=True, holds_similar=True),
 )
 FORMATS = {row.name: row for row in _TABLE}
 """Name -> output format; the first is the default of ``--format``."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -204,3 +205,10 @@ def test_no_results_leave_no_file(generate, tmp_path) -> None:
     (tmp_path / "empty").mkdir()
     assert generate(tmp_path / "empty", "--out", tmp_path / "out").exit_code == 3
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+def test_retrieve_needs_a_format_that_holds_the_nearest_reports(generate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FORMATS, "text", replace(FORMATS["text"], holds_similar=False))
+    result = generate("--retrieve", "my.index", "x.png")
+    assert result.exit_code == 2
+    assert "--retrieve goes with --format json or jsonl." in result.stderr

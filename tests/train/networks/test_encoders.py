@@ -67,11 +67,31 @@ def test_an_unknown_encoder_is_refused_before_the_run_folder_is_claimed(tmp_path
     assert not (tmp_path / "run").exists()
 
 
+def test_start_weights_leave_out_unused_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    published, trunk = TinyResidual(1 / 8), TinyResidual(1 / 8)
+    torch.save({**published.state_dict(), "classifier.weight": torch.zeros(3)}, tmp_path / "weights.pt")
+    with pytest.raises(TrainingError, match="not the weights of this encoder, TinyResidual"):
+        trunk.load_start_weights(tmp_path / "weights.pt")
+    monkeypatch.setattr(TinyResidual, "unused_weights", ("classifier.",))
+    trunk.load_start_weights(tmp_path / "weights.pt")
+    assert all(map(torch.equal, trunk.state_dict().values(), published.state_dict().values()))
+
+
 def _recipe(folder: Path, encoder: str) -> Path:
     """A recipe with a joint space that names its encoder."""
     path = write_recipe(folder / "recipe.toml", "unpaired", "none", SIZE, images=160, epochs=2, extra=CAPTIONER + JOINT)
     path.write_text(path.read_text().replace("[encoder]", f'[encoder]\nname = "{encoder}"'))
     return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_every_encoder_trains_and_exports(encoder: str, tmp_path: Path) -> None:
+    make_nih(tmp_path / "nih")
+    make_openi(tmp_path / "openi", reports=60)
+    train(_recipe(tmp_path, encoder), tmp_path, tmp_path / "run", Quiet())
+    export(tmp_path / "run", tmp_path / "bundle")
+    assert load_manifest(tmp_path / "bundle").encoder == encoder
 
 
 @pytest.mark.slow

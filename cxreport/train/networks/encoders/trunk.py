@@ -8,6 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from cxreport.errors import TrainingError
+
 
 class Trunk(nn.Module):
     """Convolutions from standardised pictures to feature maps, with the parameter names of their published weights.
@@ -20,6 +22,8 @@ class Trunk(nn.Module):
     """Channels of the deepest map at width 1."""
     patch_stride: ClassVar[int]
     """Pixels of the network input per patch and side."""
+    unused_weights: ClassVar[tuple[str, ...]] = ()
+    """Beginnings of the names, in the published file, of layers that the trunk leaves out, as a classifier's."""
     patch_dim: int
     """Channels of the deepest map."""
 
@@ -50,9 +54,20 @@ class Trunk(nn.Module):
         raise NotImplementedError
 
     def load_start_weights(self, path: Path) -> None:
-        """Load a state dict of published weights, in any precision."""
+        """Load a state dict of published weights, in any precision.
+
+        Raises:
+            TrainingError: the file holds other weights.
+        """
         state = torch.load(path, weights_only=True, map_location="cpu")
-        self.load_state_dict({name: weights.float() for name, weights in state.items()})
+        used = {name: weights.float() for name, weights in state.items() if not name.startswith(self.unused_weights)}
+        try:
+            self.load_state_dict(used)
+        except RuntimeError as error:  # lists every name and shape that differs
+            raise TrainingError(
+                f"{path}: not the weights of this encoder, {type(self).__name__}.",
+                hint="Name its own under [data] imagenet in the recipe, or none to start from random ones.",
+            ) from error
 
 
 def scaled(channels: int, width: float) -> int:
