@@ -10,7 +10,7 @@ from cxreport.bench.spread import Times, measure
 from cxreport.drafting.decode import decode
 from cxreport.drafting.plan import HEAD, make_plan
 from cxreport.model.encode import encode
-from cxreport.model.recorder import Recording
+from cxreport.model.input_recorder import Recording
 from cxreport.model.session import Model
 from cxreport.types import Pixels
 

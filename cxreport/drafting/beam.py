@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cxreport.drafting.word_steps import Ints, NextWord, WordScorer
+from cxreport.drafting.word_scores import Ints, NextWord, WordScorer
 from cxreport.model.texts import TextLimits, WrittenText
 from cxreport.text.vocabulary import END, NO_WORD, PAD, UNK
 from cxreport.types import Floats

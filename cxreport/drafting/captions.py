@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cxreport.drafting.beam import search
-from cxreport.drafting.word_steps import CaptionScorer
+from cxreport.drafting.word_scores import CaptionScorer
 from cxreport.errors import InvalidTagsError
 from cxreport.model.manifest import Manifest
 from cxreport.model.texts import TextLimits, WrittenText

@@ -18,7 +18,7 @@ from cxreport.drafting.beam import search
 from cxreport.drafting.captions import write_captions
 from cxreport.drafting.ground import ground
 from cxreport.drafting.topics import Topic, make_topics
-from cxreport.drafting.word_steps import TopicScorer
+from cxreport.drafting.word_scores import TopicScorer
 from cxreport.errors import UsageError
 from cxreport.model.manifest import WORD_SEARCH, Manifest
 from cxreport.model.texts import TextLimits, WrittenText

@@ -26,8 +26,8 @@ from cxreport.model.manifest import Manifest
 from cxreport.model.precision import load_model
 from cxreport.model.session import Model
 from cxreport.text import lexicon
-from cxreport.text.conventions import JING_REPORT, R2GEN_FINDINGS, Preparer, SectionTexts
 from cxreport.text.labeler import label
+from cxreport.text.scoring_conventions import JING_REPORT, R2GEN_FINDINGS, Preparer, SectionTexts
 from cxreport.train.data.pseudo_pairs import nih_vector, stand_ins
 from cxreport.types import Floats, Report, Study
 

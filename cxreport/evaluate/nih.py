@@ -16,7 +16,7 @@ from cxreport.evaluate import tags
 from cxreport.evaluate.abstention import AbstentionRates, abstain_on_altered, abstain_on_files, measure_abstention
 from cxreport.evaluate.bootstrap import Draws, Figure, draw_studies
 from cxreport.evaluate.drafting import EvaluateOptions, draft, missing_files_reported
-from cxreport.evaluate.guards import (
+from cxreport.evaluate.plan_agreement import (
     Agreement,
     GuardCounts,
     StatedClasses,
@@ -28,8 +28,8 @@ from cxreport.evaluate.text import clinical
 from cxreport.evaluate.text.variety import variety
 from cxreport.model.session import Model
 from cxreport.text import lexicon
-from cxreport.text.conventions import JING_REPORT, SectionTexts
 from cxreport.text.labeler import CLASSES
+from cxreport.text.scoring_conventions import JING_REPORT, SectionTexts
 from cxreport.types import Position, Report, Study, View, ViewInfo
 
 _SAMPLE_LABELS = ("Effusion", "Cardiomegaly", "Pneumothorax", "Emphysema", "No Finding", *FINDINGS)

@@ -16,14 +16,14 @@ from cxreport.evaluate import baselines
 from cxreport.evaluate.abstention import AbstentionRates, abstain_on_openi
 from cxreport.evaluate.bootstrap import Systems, draw_studies, estimate_all
 from cxreport.evaluate.drafting import EvaluateOptions, draft, missing_files_reported
-from cxreport.evaluate.guards import GuardCounts, count_guards, planned_tags
+from cxreport.evaluate.plan_agreement import GuardCounts, count_guards, planned_tags
 from cxreport.evaluate.text import clinical
 from cxreport.evaluate.text.metrics import CaptionMetrics
 from cxreport.evaluate.text.variety import variety
 from cxreport.model.session import Model
 from cxreport.reading.tag_table import read_tag_table
-from cxreport.text.conventions import CONVENTIONS, Convention, Preparer, SectionTexts
 from cxreport.text.labeler import label
+from cxreport.text.scoring_conventions import CONVENTIONS, Convention, Preparer, SectionTexts
 from cxreport.types import Failure, Report, Study
 
 EVIDENCE = "chexnet"

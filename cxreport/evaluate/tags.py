@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxreport.evaluate.bootstrap import Draws, Figure, estimate_by_rows
-from cxreport.train.fit.metrics import auc
+from cxreport.train.fit.auc import auc
 
 LEAST_POSITIVES = 10
 """Positives that a finding needs to count in the means."""

@@ -16,8 +16,8 @@ from cxreport.errors import StudyError, UnreadableFileError
 from cxreport.reading.dicom.eligibility import position_from_words
 from cxreport.reading.grey import percentile_window, through_table, to_bytes
 from cxreport.reading.instance import DecodeLimits, Instance
+from cxreport.reading.muted_libraries import quiet
 from cxreport.reading.shrink import KEPT, shrink, shrink_factor
-from cxreport.reading.silence import quiet
 from cxreport.types import Grey, Pixels
 
 _FORMATS = ("PNG", "JPEG", "TIFF")

@@ -25,10 +25,10 @@ from cxreport.train.data.images import ImageSplits
 from cxreport.train.data.tag_facts import unplanned
 from cxreport.train.data.targets import frequent_words
 from cxreport.train.data.tensors import Images
+from cxreport.train.fit.auc import auc_per_tag
 from cxreport.train.fit.captioner import CaptionData, CaptionTask, Words
 from cxreport.train.fit.encoder import fit_encoder
 from cxreport.train.fit.loop import Course, Stage, fit
-from cxreport.train.fit.metrics import auc_per_tag
 from cxreport.train.fit.typicality import fit_distance
 from cxreport.train.networks.build import new_captioner
 from cxreport.train.progress import RunLog

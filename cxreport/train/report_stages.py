@@ -39,12 +39,12 @@ from cxreport.train.data.tag_facts import degree_shares, tag_facts, unplanned
 from cxreport.train.data.targets import frequent_words
 from cxreport.train.data.tensors import DecoderData, Images
 from cxreport.train.data.word2vec import tag_vectors
+from cxreport.train.fit.auc import auc_per_tag
 from cxreport.train.fit.captioner import CaptionData, CaptionTask, report_words
 from cxreport.train.fit.decoder import ConsensusTask, ReportTask
 from cxreport.train.fit.encoder import fit_encoder
 from cxreport.train.fit.joint import JointTask, new_space
 from cxreport.train.fit.loop import Course, Stage, fit
-from cxreport.train.fit.metrics import auc_per_tag
 from cxreport.train.fit.typicality import fit_distance
 from cxreport.train.networks.build import new_captioner, new_decoder
 from cxreport.train.networks.encoder import Encoder

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cxreport.drafting.beam import search
-from cxreport.drafting.word_steps import TopicScorer
+from cxreport.drafting.word_scores import TopicScorer
 from cxreport.model.bundle import load_manifest
 from cxreport.model.manifest import DecodingDefaults, Manifest
 from cxreport.model.session import WordOutput

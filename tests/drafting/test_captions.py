@@ -17,7 +17,7 @@ from cxreport.drafting.beam import search
 from cxreport.drafting.captions import REPEATS, split
 from cxreport.drafting.decode import DecodeOptions, decode
 from cxreport.drafting.pipeline import GenerateOptions, generate
-from cxreport.drafting.word_steps import CaptionScorer
+from cxreport.drafting.word_scores import CaptionScorer
 from cxreport.errors import InvalidTagsError
 from cxreport.model.bundle import load_manifest
 from cxreport.model.choices import CAPTIONING, Architecture

@@ -127,7 +127,7 @@ def test_what_is_no_lexicon_is_refused_when_it_is_needed(copy: Path, content: by
 
 def test_upgraded_bundles_keep_their_graphs(copy: Path) -> None:
     pytest.importorskip("torch", reason="needs the train extra")
-    from cxreport.train.export.bundle import upgrade_bundle
+    from cxreport.train.export.write_bundle import upgrade_bundle
 
     as_version_3(copy)
     int8_folder = Path(shutil.copytree(copy, copy / "int8"))

@@ -24,8 +24,8 @@ from cxreport.model.manifest import DecodingDefaults, DistanceLimits, EvidenceMo
 from cxreport.text.vocabulary import END, FULL_STOP, NEXT_SECTION, PAD, SPECIAL_WORDS
 from cxreport.train.config import JointConfig
 from cxreport.train.data.joint_data import JointData, JointImages, JointTexts
-from cxreport.train.export.bundle import BundleDescription, write_bundle
 from cxreport.train.export.parity import Networks
+from cxreport.train.export.write_bundle import BundleDescription, write_bundle
 from cxreport.train.fit.joint import new_space
 from cxreport.train.fit.typicality import fit_typicality
 from cxreport.train.networks.captioner import Captioner, CaptionerSizes, make_captioner

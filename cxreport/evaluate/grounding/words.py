@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cxreport.datasets.coco import ShapeBox
 from cxreport.evaluate.bootstrap import Figure, Statistics, draw_studies
 from cxreport.evaluate.grounding.metrics import peak, share
-from cxreport.text.conventions import alphabetic_words
+from cxreport.text.scoring_conventions import alphabetic_words
 from cxreport.types import Floats, SentenceMap
 
 METRICS = ("model", "other image", "other shape", "centre", "chance")

@@ -13,9 +13,9 @@ from cxreport.evaluate.abstention import METRICS, AbstentionRates
 from cxreport.evaluate.bootstrap import Figure, Systems
 from cxreport.evaluate.coco import CocoFigures
 from cxreport.evaluate.grounding.words import PointingFigures
-from cxreport.evaluate.guards import GuardCounts
 from cxreport.evaluate.nih import ImageFigures, NihFigures, Sample
 from cxreport.evaluate.openi import MODEL, OpeniFigures, TextFigures
+from cxreport.evaluate.plan_agreement import GuardCounts
 from cxreport.evaluate.run import Evaluation
 from cxreport.evaluate.tables.format import NONE, interval, new_table, number
 from cxreport.evaluate.tables.grounding import render_grounding

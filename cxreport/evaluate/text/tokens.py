@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from cxreport.text.conventions import UNKNOWN, alphabetic_words
+from cxreport.text.scoring_conventions import UNKNOWN, alphabetic_words
 
 _PROGRAM = ("edu.stanford.nlp.process.PTBTokenizer", "-preserveLines", "-lowerCase", "-encoding", "utf-8")
 

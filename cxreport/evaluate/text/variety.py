@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxreport.evaluate.bootstrap import Figure
-from cxreport.text.conventions import alphabetic_words
+from cxreport.text.scoring_conventions import alphabetic_words
 
 METRICS = ("distinct", "distinct, abnormal", "modal", "vocabulary", "mean words")
 

@@ -11,9 +11,9 @@ from pydicom.pixels.decoders.base import Decoder, get_decoder
 
 from cxreport.errors import MissingCodecError, UnreadableFileError
 from cxreport.reading.dicom.codestream import is_sound_rle
-from cxreport.reading.dicom.reduced import reduced_jpeg, reduced_jpeg2000
+from cxreport.reading.dicom.reduced_size import reduced_jpeg, reduced_jpeg2000
 from cxreport.reading.grey import Integers
-from cxreport.reading.silence import quiet
+from cxreport.reading.muted_libraries import quiet
 
 PixelOptions = dict[str, Any]
 """Image Pixel attributes (PS3.3 C.7.6.3) under the names that pydicom's decoders give them."""
@@ -35,7 +35,7 @@ class Codec:
     is_sound: Callable[[bytes, PixelOptions], bool] | None = None
     """Check of a frame before the preferred plugin decodes it; pydicom's own decoder takes frames that fail it."""
     reduce: Callable[[bytes, PixelOptions, int], Integers | None] | None = None
-    """Decodes a frame at a fraction of its size, see `reduced`; None where the compression has no such thing."""
+    """Decodes a frame at a fraction of its size, see `reduced_size`; None where the compression has no such thing."""
     states_precision: bool = False
     """True for frames that state their own bits per value: what comes of them needs no alignment."""
     frame_syntax: uid.UID | None = None

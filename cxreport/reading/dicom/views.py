@@ -14,7 +14,7 @@ from cxreport.reading.dicom.eligibility import refusal, view_position
 from cxreport.reading.dicom.file import DicomFile, read_header, study_reference
 from cxreport.reading.dicom.pixel_data import require_complete
 from cxreport.reading.instance import DecodeLimits, Instance
-from cxreport.reading.silence import quiet
+from cxreport.reading.muted_libraries import quiet
 from cxreport.types import Grey
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from cxreport.datasets.openi import OpeniReport
 from cxreport.drafting.plan import plan_from_evidence
 from cxreport.text import lexicon
-from cxreport.text.conventions import R2GEN_FINDINGS
 from cxreport.text.detokenise import sentence_text
 from cxreport.text.labeler import CLASSES, label
+from cxreport.text.scoring_conventions import R2GEN_FINDINGS
 from cxreport.train.config import DecoderConfig
 from cxreport.train.data.evidence import ReportEvidence
 from cxreport.train.data.tag_facts import TagFacts

@@ -15,7 +15,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from cxreport.drafting.beam import search
-from cxreport.drafting.word_steps import TopicScorer
+from cxreport.drafting.word_scores import TopicScorer
 from cxreport.errors import ExportError
 from cxreport.model.choices import Precision
 from cxreport.model.encode import encode

@@ -32,12 +32,12 @@ from cxreport.model.bundle import load_manifest, read_graphs
 from cxreport.model.choices import Precision
 from cxreport.model.cpus import encoder_threads
 from cxreport.model.encode import encode
+from cxreport.model.input_recorder import Recording
 from cxreport.model.manifest import ENCODER, GPU_GRAPHS, TEXT_ENCODER, Manifest
-from cxreport.model.recorder import Recording
 from cxreport.model.session import Model
-from cxreport.train.export.bundle import upgraded, write_files
 from cxreport.train.export.calibration import CALIBRATED, Feeds, calibration_images
 from cxreport.train.export.fp16 import halve, restore
+from cxreport.train.export.write_bundle import upgraded, write_files
 from cxreport.types import Decoding, Encoding, Pixels, Plan
 
 MAX_BYTES = 30_000_000

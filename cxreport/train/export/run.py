@@ -14,8 +14,8 @@ from cxreport.errors import ExportError
 from cxreport.model.manifest import DecodingDefaults, DistanceLimits, EvidenceModel, ReportingTag, Tag
 from cxreport.text.lexicon import LEXICON_FILE, Lexicon, packaged
 from cxreport.train.config import TrainConfig, load_config
-from cxreport.train.export.bundle import BundleDescription, write_bundle
 from cxreport.train.export.parity import Networks
+from cxreport.train.export.write_bundle import BundleDescription, write_bundle
 from cxreport.train.fit.joint import load_space
 from cxreport.train.networks.build import new_captioner, new_decoder, new_encoder
 from cxreport.train.networks.captioner import Captioner

@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 from cxreport.train.config import EncoderConfig
 from cxreport.train.data.images import ImageSplits
+from cxreport.train.fit.auc import auc_per_tag
 from cxreport.train.fit.loop import Course, ParameterGroup, Stage, fit
-from cxreport.train.fit.metrics import auc_per_tag
 from cxreport.train.networks.build import new_encoder
 from cxreport.train.networks.encoder import Encoder, augment, tag_probabilities, to_input
 from cxreport.types import Pixels

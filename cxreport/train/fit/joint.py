@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from cxreport.train.config import JointConfig
 from cxreport.train.data.joint_data import JointData, JointTexts
-from cxreport.train.fit.metrics import auc_per_tag
+from cxreport.train.fit.auc import auc_per_tag
 from cxreport.train.networks.joint import JointSizes, JointSpace
 
 _TEXTS = 96  # of each kind in a batch

@@ -18,7 +18,7 @@ pytest.importorskip("torch")
 from cxreport.drafting.beam import search  # noqa: E402
 from cxreport.drafting.decode import decode  # noqa: E402
 from cxreport.drafting.plan import make_plan  # noqa: E402
-from cxreport.drafting.word_steps import TopicScorer  # noqa: E402
+from cxreport.drafting.word_scores import TopicScorer  # noqa: E402
 from cxreport.errors import BundleError, DeviceError, UsageError  # noqa: E402
 from cxreport.model import precision, session  # noqa: E402
 from cxreport.model.bundle import find_bundle, load_manifest, read_graphs  # noqa: E402
@@ -31,9 +31,9 @@ from cxreport.model.signatures import signatures  # noqa: E402
 from cxreport.model.texts import TextLimits, WrittenText  # noqa: E402
 from cxreport.reading.network_input import network_input  # noqa: E402
 from cxreport.text.vocabulary import END, NO_WORD  # noqa: E402
-from cxreport.train.export.bundle import write_files  # noqa: E402
 from cxreport.train.export.gpu_graphs import make_gpu_graphs  # noqa: E402
 from cxreport.train.export.gpu_parity import MAX_CHANGE, as_on_a_gpu  # noqa: E402
+from cxreport.train.export.write_bundle import write_files  # noqa: E402
 from cxreport.types import Encoding, Pixels  # noqa: E402
 
 needs_gpu = pytest.mark.skipif(not session.has_cuda(), reason="no GPU")

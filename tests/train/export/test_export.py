@@ -21,11 +21,11 @@ from cxreport.model.choices import CAPTIONING  # noqa: E402
 from cxreport.model.encode import encode  # noqa: E402
 from cxreport.model.session import Model  # noqa: E402
 from cxreport.text.vocabulary import NO_WORD, PAD, UNK  # noqa: E402
-from cxreport.train.export import bundle as export  # noqa: E402
 from cxreport.train.export import parity  # noqa: E402
-from cxreport.train.export.bundle import BundleDescription  # noqa: E402
+from cxreport.train.export import write_bundle as export  # noqa: E402
 from cxreport.train.export.graphs import CaptionGraph, EncoderGraph  # noqa: E402
 from cxreport.train.export.parity import Networks  # noqa: E402
+from cxreport.train.export.write_bundle import BundleDescription  # noqa: E402
 from cxreport.train.fit.typicality import fit_typicality  # noqa: E402
 from cxreport.train.networks.captioner import Captioner  # noqa: E402
 from cxreport.train.networks.decoder import State  # noqa: E402

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from cxreport.text.conventions import JING_REPORT, R2GEN_FINDINGS, Preparer, SectionTexts, alphabetic_words, r2gen_words
+from cxreport.text.scoring_conventions import (
+    JING_REPORT,
+    R2GEN_FINDINGS,
+    Preparer,
+    SectionTexts,
+    alphabetic_words,
+    r2gen_words,
+)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cxreport.evaluate.bootstrap import draw_studies
-from cxreport.evaluate.guards import StatedClasses, count_guards, measure_agreement
+from cxreport.evaluate.plan_agreement import StatedClasses, count_guards, measure_agreement
 from cxreport.text.lexicon import packaged
 from cxreport.types import PlannedTag, Report, Study
 

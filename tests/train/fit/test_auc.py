@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cxreport.train.fit.metrics import auc, auc_per_tag
+from cxreport.train.fit.auc import auc, auc_per_tag
 
 
 def test_auc_is_the_rank_statistic():
