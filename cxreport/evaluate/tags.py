@@ -116,4 +116,5 @@ def _measure(scores: Scores, labels: Scores, rows: NDArray[np.intp]) -> list[flo
 
 
 def _share(mask: NDArray[np.bool_], among: NDArray[np.bool_]) -> float:
+    """Share of the (N,) cases ``among`` that are in the ``mask`` too; nan where there are none."""
     return float(mask[among].mean()) if among.any() else float("nan")

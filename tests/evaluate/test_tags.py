@@ -36,3 +36,14 @@ def test_findings_and_their_means() -> None:
     assert figures["B"].figures["AUC"] == Figure(1.0, 1.0, 1.0)
     means = tags.measure_means(labelled, draw_studies(40, 20))
     assert means == figures["A"].figures  # B has too few positives
+
+
+def test_operating_points_by_hand() -> None:
+    """A finding with 4 true and 1 missed positive, 2 false alarms and 3 true negatives; and one that nobody has."""
+    labels = np.array([[1, 1, 1, 1, 1, 0, 0, 0, 0, 0], [0] * 10], np.float32).T
+    scores = np.array([[0.9, 0.9, 0.9, 0.9, 0.1, 0.9, 0.9, 0.1, 0.1, 0.1], [0.1] * 10], np.float32).T
+    labelled = tags.LabelledScores(("A", "none"), scores, labels, thresholds=np.full(2, 0.5, np.float32))
+    figures = tags.measure_findings(labelled, draw_studies(10, 20))
+    assert (figures["A"].sensitivity, figures["A"].specificity) == (pytest.approx(4 / 5), pytest.approx(3 / 5))
+    assert np.isnan(figures["none"].sensitivity)
+    assert figures["none"].specificity == 1

@@ -24,6 +24,8 @@ from cxreport.evaluate.tags import LEAST_POSITIVES, FindingFigures
 from cxreport.evaluate.text import clinical, metrics, variety
 
 _COUNTS = ("vocabulary", "mean words")
+_OPERATION = {"threshold": "threshold", "sens.": "sensitivity", "spec.": "specificity"}
+"""Columns of the findings at the bundle's threshold, and their fields of `FindingFigures`."""
 _POINTERS = {
     "model": "the word's map",
     "other image": "the map of another image's word",
@@ -104,7 +106,7 @@ def _classes(text: TextFigures) -> Table:
 
 
 def _findings(images: ImageFigures) -> Table:
-    columns = ("finding", "n", "AUC", "95 %", "AP", "ECE", "threshold", "sens.", "spec.")
+    columns = ("finding", "n", "AUC", "95 %", "AP", "ECE", *_OPERATION)
     table = new_table(f"\nTag head, {images.name}: {images.images} images", *columns)
     for name, finding in images.findings.items():
         table.add_row(name, str(finding.positives), *_discrimination(finding.figures), *_operation(finding))
@@ -118,7 +120,7 @@ def _discrimination(figures: dict[str, Figure]) -> Iterator[str]:
 
 
 def _operation(finding: FindingFigures) -> Iterator[str]:
-    yield from map(number, (finding.threshold, finding.sensitivity, finding.specificity))
+    return (number(getattr(finding, field)) for field in _OPERATION.values())
 
 
 def _reports(sets: tuple[ImageFigures, ...]) -> Table:
