@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -43,6 +44,21 @@ def tiny_captioner() -> Path:
 @pytest.fixture(scope="session")
 def phantoms() -> Path:
     return TESTS.parent / "examples" / "phantoms"
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures of shapes with captions, in COCO's layout."""
+    import make_shapes
+
+    folder = tmp_path_factory.mktemp("shapes")
+    make_shapes.main(folder, 30, side=32, seed=1)
+    return folder
+
+
+@pytest.fixture
+def shapes_copy(shapes: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(shapes, tmp_path / "copy")
 
 
 @pytest.fixture

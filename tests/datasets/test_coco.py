@@ -3,37 +3,20 @@
 from __future__ import annotations
 
 import json
-import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import make_shapes
 import numpy as np
 import pytest
 from PIL import Image
-from places import EXAMPLES
 
 from cxreport.datasets.coco import read_boxes, read_captions
 from cxreport.errors import TrainingError
 from cxreport.evaluate import baselines
 from cxreport.evaluate.grounding.words import shape_mask
 
-sys.path.append(str(EXAMPLES))
-import make_shapes
-
 IMAGES = 30
-
-
-@pytest.fixture(scope="module")
-def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("shapes")
-    make_shapes.main(folder, IMAGES, side=32, seed=1)
-    return folder
-
-
-@pytest.fixture
-def copy(shapes: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(shapes, tmp_path / "copy")
 
 
 def words(caption: str) -> str:
@@ -122,57 +105,57 @@ def test_no_constant_scores_well_and_who_sees_the_picture_does() -> None:
     assert bleu([*blind, captions[0]]) <= 0.30
 
 
-def test_the_split_file_says_which_images(copy: Path) -> None:
-    assert [len(read_captions(copy, split)) for split in ("train", "val", "test")] == [24, 4, 2]
-    split = json.loads((copy / "dataset_coco.json").read_text())
+def test_the_split_file_says_which_images(shapes_copy: Path) -> None:
+    assert [len(read_captions(shapes_copy, split)) for split in ("train", "val", "test")] == [24, 4, 2]
+    split = json.loads((shapes_copy / "dataset_coco.json").read_text())
     split["images"][4]["split"] = "restval"  # image 5, of val2017
     split["images"][0]["split"] = "val"
-    (copy / "dataset_coco.json").write_text(json.dumps(split))
-    train, val = read_captions(copy, "train"), read_captions(copy, "val")
+    (shapes_copy / "dataset_coco.json").write_text(json.dumps(split))
+    train, val = read_captions(shapes_copy, "train"), read_captions(shapes_copy, "val")
     assert [image.id for image in train][:5] == [2, 3, 4, 5, 6]
-    assert train[3].path == copy / "val2017" / "000000000005.jpg"
+    assert train[3].path == shapes_copy / "val2017" / "000000000005.jpg"
     assert [image.id for image in val] == [1, 10, 20, 25]
     assert all(len(image.captions) == 5 and image.path.exists() for image in train + val)
-    (copy / "dataset_coco.json").unlink()
-    assert [image.id for image in read_captions(copy, "val")] == [5, 10, 15, 20, 25, 30]
+    (shapes_copy / "dataset_coco.json").unlink()
+    assert [image.id for image in read_captions(shapes_copy, "val")] == [5, 10, 15, 20, 25, 30]
     with pytest.raises(TrainingError, match=r"test split needs dataset_coco\.json"):
-        read_captions(copy, "test")
+        read_captions(shapes_copy, "test")
 
 
-def test_the_year_2014(copy: Path) -> None:
-    expected = [(image.id, image.captions) for image in read_captions(copy, "train")]
-    for path in (copy / "train2017", copy / "val2017", *(copy / "annotations").iterdir()):
+def test_the_year_2014(shapes_copy: Path) -> None:
+    expected = [(image.id, image.captions) for image in read_captions(shapes_copy, "train")]
+    for path in (shapes_copy / "train2017", shapes_copy / "val2017", *(shapes_copy / "annotations").iterdir()):
         path.rename(path.with_name(path.name.replace("2017", "2014")))
-    images = read_captions(copy, "train")
+    images = read_captions(shapes_copy, "train")
     assert [(image.id, image.captions) for image in images] == expected
     assert images[0].path.parent.name == "train2014"
 
 
-def test_what_is_missing_is_named(copy: Path) -> None:
-    (copy / "train2017" / "000000000003.jpg").unlink()
+def test_what_is_missing_is_named(shapes_copy: Path) -> None:
+    (shapes_copy / "train2017" / "000000000003.jpg").unlink()
     with pytest.raises(FileNotFoundError, match=r"000000000003\.jpg"):
-        read_captions(copy, "train")
-    path = copy / "annotations" / "captions_val2017.json"
+        read_captions(shapes_copy, "train")
+    path = shapes_copy / "annotations" / "captions_val2017.json"
     data = json.loads(path.read_text())
     path.write_text(json.dumps(data | {"annotations": data["annotations"][5:]}))
     with pytest.raises(TrainingError, match="image 5 has no caption"):
-        read_captions(copy, "val")
+        read_captions(shapes_copy, "val")
     path.write_text(json.dumps({"images": [{}], "annotations": []}))
     with pytest.raises(TrainingError, match="not COCO captions"):
-        read_captions(copy, "val")
+        read_captions(shapes_copy, "val")
     path.unlink()
     with pytest.raises(FileNotFoundError, match=r"captions_val2017\.json"):
-        read_captions(copy, "val")
-    (copy / "dataset_coco.json").write_text("{")
+        read_captions(shapes_copy, "val")
+    (shapes_copy / "dataset_coco.json").write_text("{")
     with pytest.raises(TrainingError, match="not JSON"):
-        read_captions(copy, "val")
+        read_captions(shapes_copy, "val")
 
 
-def test_boxes(copy: Path) -> None:
-    boxes = read_boxes(copy)
+def test_boxes(shapes_copy: Path) -> None:
+    boxes = read_boxes(shapes_copy)
     assert sorted(boxes) == list(range(1, IMAGES + 1))
-    (copy / "shapes_boxes.json").write_text('{"1": [{"kind": "ring", "colour": "red", "box": [1, 2, 3]}]}')
+    (shapes_copy / "shapes_boxes.json").write_text('{"1": [{"kind": "ring", "colour": "red", "box": [1, 2, 3]}]}')
     with pytest.raises(TrainingError, match="not boxes"):
-        read_boxes(copy)
-    (copy / "shapes_boxes.json").unlink()
-    assert read_boxes(copy) == {}
+        read_boxes(shapes_copy)
+    (shapes_copy / "shapes_boxes.json").unlink()
+    assert read_boxes(shapes_copy) == {}

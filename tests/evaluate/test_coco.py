@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from captions import sentence_map
-from places import EXAMPLES
 
 from cxreport.datasets.coco import CocoImage, read_boxes, read_captions
 from cxreport.evaluate import coco
@@ -20,23 +17,6 @@ from cxreport.evaluate.drafting import EvaluateOptions
 from cxreport.evaluate.text.metrics import CaptionMetrics
 from cxreport.evaluate.text.tokens import CaptionTokenizer
 from cxreport.types import Report, Section, SentenceMap, Study, WordMap
-
-sys.path.append(str(EXAMPLES))
-import make_shapes
-
-IMAGES = 30
-
-
-@pytest.fixture(scope="module")
-def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("shapes")
-    make_shapes.main(folder, IMAGES, side=32, seed=1)
-    return folder
-
-
-@pytest.fixture
-def copy(shapes: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(shapes, tmp_path / "copy")
 
 
 def test_scores_stand_beside_baselines(shapes: Path, metrics: CaptionMetrics) -> None:
@@ -81,9 +61,11 @@ def test_pointing_takes_the_boxes_of_each_image(shapes: Path) -> None:
 
 
 @pytest.mark.usefixtures("metrics")
-def test_maps_are_asked_for_where_there_are_boxes(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_maps_are_asked_for_where_there_are_boxes(shapes_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    captions = {str(image.path): image.captions for split in ("train", "val") for image in read_captions(copy, split)}
+    captions = {
+        str(image.path): image.captions for split in ("train", "val") for image in read_captions(shapes_copy, split)
+    }
 
     def draft(model: object, studies: Iterable[Study], options: object, attention: bool) -> list[Report]:
         asked.append(attention)
@@ -92,12 +74,12 @@ def test_maps_are_asked_for_where_there_are_boxes(copy: Path, monkeypatch: pytes
         return reports[::-1]
 
     monkeypatch.setattr(coco, "draft", draft)
-    evaluation = coco.evaluate_coco(None, copy, EvaluateOptions(bootstrap=0, samples=2))
+    evaluation = coco.evaluate_coco(None, shapes_copy, EvaluateOptions(bootstrap=0, samples=2))
     assert (evaluation.images, evaluation.references, evaluation.pointing) == (4, 20, None)
     assert evaluation.systems["model"]["BLEU-4"].value == pytest.approx(1)  # each text is with its own references
     assert [sample.reference for sample in evaluation.samples] == [sample.caption for sample in evaluation.samples]
-    (copy / "shapes_boxes.json").unlink()
-    coco.evaluate_coco(None, copy, EvaluateOptions(bootstrap=0))
+    (shapes_copy / "shapes_boxes.json").unlink()
+    coco.evaluate_coco(None, shapes_copy, EvaluateOptions(bootstrap=0))
     assert asked == [True, False]
 
 

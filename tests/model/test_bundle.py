@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bundle_files import edit
 
 from cxreport.errors import BundleError, DeviceError
 from cxreport.model import bundle
@@ -18,18 +18,6 @@ from cxreport.model.bundle import find_bundle, load_manifest, verify_graphs
 from cxreport.model.choices import Architecture
 from cxreport.model.gpu import cuda
 from cxreport.model.session import Model
-
-
-@pytest.fixture
-def copy(tiny_bundle: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
-
-
-def edit(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
-    path = folder / "model.json"
-    raw = json.loads(path.read_text())
-    change(raw)
-    path.write_text(json.dumps(raw))
 
 
 def replace_graph(folder: Path, name: str, content: bytes) -> None:

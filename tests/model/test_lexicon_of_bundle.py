@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import pickle
 import shutil
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bundle_files import edit
 from places import DATA
 
 from cxreport.drafting.pipeline import generate
@@ -24,18 +24,6 @@ from cxreport.types import Report, Study
 ENLARGED = Study("x", ("x",), None, tags={"Cardiomegaly": 0.9})
 RULES = (DATA / "tiny_bundle" / "lexicon.toml").read_bytes()
 WITH_ONE_MORE_TAG = RULES.replace(b"[tags]\n", b'[tags]\n"Large Heart" = ["heart is enlarged"]\n')
-
-
-@pytest.fixture
-def copy(tiny_bundle: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
-
-
-def edit(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
-    path = folder / "model.json"
-    raw = json.loads(path.read_text())
-    change(raw)
-    path.write_text(json.dumps(raw))
 
 
 def as_version_3(folder: Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from training_data import make_nih
+from boxed_images import FLUID, HEART, SIZE
 
 from cxreport.datasets.nih import FINDINGS
 from cxreport.drafting.pipeline import GenerateOptions, generate
@@ -26,35 +25,6 @@ from cxreport.explain.explain import tag_map, tag_queries
 from cxreport.model.encode import encode
 from cxreport.model.session import Model
 from cxreport.types import Position, Study, View, ViewInfo
-
-HEADER = "Image Index,Finding Label,x,y,w,h"
-
-
-SIZE = 32
-
-
-HEART, FLUID = "Cardiomegaly", "Effusion"
-
-
-@pytest.fixture(scope="module")
-def nih(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_nih(tmp_path_factory.mktemp("nih") / "nih", images=12, val=28, size=SIZE)
-
-
-@pytest.fixture(scope="module")
-def box_file(nih: Path) -> Path:
-    """A box around each effusion and each enlarged heart, where `training_data` draws them."""
-    path = nih.parent / "boxes.csv"
-    rows = csv.DictReader((nih / "Data_Entry_2017.csv").read_text().splitlines())
-    drawn = {FLUID: "0,683,512,341", HEART: "256,341,512,341"}
-    boxes = [
-        f"{row['Image Index']},{finding},{drawn[finding]}"
-        for row in rows
-        for finding in row["Finding Labels"].split("|")
-        if finding in drawn
-    ]
-    path.write_text("\n".join([HEADER, *boxes, "99999999_000.png,Effusion,1,1,9,9"]))
-    return path
 
 
 def test_maps_are_those_of_explain_and_of_generate(model: Model, nih: Path, box_file: Path) -> None:
