@@ -5,6 +5,7 @@ Both take (N, P, D) patch features and have the same steps, so that one loop tra
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -40,7 +41,7 @@ class CaptionerSizes:
     """Patches whose places are learned; 0 leaves them a set, as in the papers, where only the features tell places."""
 
 
-class Captioner(nn.Module):
+class Captioner(nn.Module, ABC):
     """The common part of both: word embeddings, dropout, the LSTM's size, training passes."""
 
     attends: bool
@@ -62,13 +63,13 @@ class Captioner(nn.Module):
         standard: Tensor = self.norm(patches)
         return standard if self.place is None else standard + self.place
 
+    @abstractmethod
     def items(self, patches: Tensor) -> Tensor:
         """(N, P, D) patch features -> the input of every step, (N, D) or (N, P, ...)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def step(self, items: Tensor, word: Tensor, state: State) -> tuple[Tensor, Tensor | None, State]:
         """One word, as `forward`, but with the output layer's input (N, word_dim) in place of logits."""
-        raise NotImplementedError
 
     def forward(self, items: Tensor, word: Tensor, state: State) -> tuple[Tensor, Tensor | None, State]:
         """One word.

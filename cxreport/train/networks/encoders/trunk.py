@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from cxreport.errors import TrainingError
 
 
-class Trunk(nn.Module):
+class Trunk(nn.Module, ABC):
     """Convolutions from standardised pictures to feature maps, with the parameter names of their published weights.
 
     Everything else asks here: the tag head and the writers for ``patch_dim``, the bundle for ``patch_stride``, the
@@ -36,6 +37,7 @@ class Trunk(nn.Module):
         super().__init__()
         self.patch_dim = scaled(self.full_patch_dim, width)
 
+    @abstractmethod
     def maps(self, pictures: Tensor) -> list[Tensor]:
         """Compute feature maps of increasing depth.
 
@@ -47,11 +49,10 @@ class Trunk(nn.Module):
             means. The last one has a place per patch. The two before it are what the joint space reads its finer
             patches from: the first of them has twice the other's rows and columns.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def early_parameters(self) -> list[nn.Parameter]:
         """Parameters of the layers that see edges in any picture and learn at the recipe's ``lr_low``."""
-        raise NotImplementedError
 
     def load_start_weights(self, path: Path) -> None:
         """Load a state dict of published weights, in any precision.
