@@ -28,7 +28,7 @@ import typer.main
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "cxreport"
 PICTURE = ROOT / "examples" / "screenshot.svg"
-PICTURE_COMMAND = ("cxreport", "generate", "--threshold", "0.15", "chest.dcm")
+PICTURE_COMMAND = ("cxreport", "generate", "--precision", "float32", "--threshold", "0.15", "chest.dcm")
 ROOMS = (
     *("text", "model", "reading", "datasets", "retrieval", "drafting", "explain", "output"),
     *("train", "evaluate", "bench", "cli"),

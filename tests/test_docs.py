@@ -192,7 +192,7 @@ def words_of_picture(svg: str) -> str:
 def test_the_picture_names_no_machine_and_a_command_that_exists() -> None:
     words = words_of_picture((ROOT / "examples" / "screenshot.svg").read_text(encoding="utf-8"))
     assert "/" not in words
-    command = re.search(r"\$ cxreport (\w+) ((?:--\w+ [\d.]+ )*)[\w.]+", words)
+    command = re.search(r"\$ cxreport (\w+) ((?:--\w+ [\w.]+ )*)[\w.]+", words)
     assert command, words
     assert set(re.findall(r"--\w+", command[2])) <= set(options_by_command()[command[1]])
 
