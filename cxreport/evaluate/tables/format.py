@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 
 from rich.table import Table
 
@@ -21,13 +22,19 @@ def new_table(title: str, *columns: str) -> Table:
     return table
 
 
-def interval(figure: Figure) -> str:
-    """Cell of a 95 % interval; empty where there is none."""
+def interval(figure: Figure, bound: Callable[[float], str] | None = None) -> str:
+    """Cell of a 95 % interval, its bounds as `number` or another cell has them; empty where there is none."""
     if figure.low is None or figure.high is None or math.isnan(figure.low):
         return ""
-    return f"{number(figure.low)}{' to ' if figure.low < 0 else '-'}{number(figure.high)}"
+    low, high = map(bound or number, (figure.low, figure.high))
+    return f"{low}{' to ' if figure.low < 0 else '-'}{high}"
 
 
 def number(value: float) -> str:
     """Cell of a value: three places without a leading zero."""
     return NONE if math.isnan(value) else re.sub(r"^(-?)0\.", r"\1.", f"{value:.3f}")
+
+
+def factor(value: float) -> str:
+    """Cell of a ratio: two places."""
+    return NONE if math.isnan(value) else f"{value:.2f}"

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from cxreport.evaluate.bootstrap import Figure
 from cxreport.evaluate.retrieval import EMBEDDING, IMAGES, REPORTS, TAGS, RetrievalFigures
-from cxreport.evaluate.tables.format import NONE, interval, new_table, number
+from cxreport.evaluate.tables.format import NONE, factor, interval, new_table, number
 
 
 def render_retrieval(figures: RetrievalFigures) -> Iterator[Table]:
@@ -54,6 +54,4 @@ def _cells(figure: Figure) -> tuple[str, str]:
 
 def _factors(figure: Figure) -> tuple[str, str]:
     """Cells of a factor over the prevalence."""
-    if figure.low is None or figure.high is None:
-        return f"{figure.value:.2f}", ""
-    return f"{figure.value:.2f}", f"{figure.low:.2f}-{figure.high:.2f}"
+    return factor(figure.value), interval(figure, factor)
