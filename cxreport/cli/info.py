@@ -102,6 +102,9 @@ def _text(facts: dict[str, Any]) -> str:
             "tags": ", ".join(tag["name"] for tag in bundle["tags"]),
             "reporting tags": ", ".join(bundle["reporting_tags"]),
             "evidence": ", ".join(bundle["evidence"]),
+        }
+    if "precision" in facts:  # not with an int8 bundle that is unusable
+        lines |= {
             "precision": _precision_text(facts["precision"]),
             "int8 sha256": facts["precision"]["int8_sha256"] or "",
         }

@@ -94,6 +94,8 @@ class Lexicon:
     def _rules(self) -> _Rules:
         try:
             return _parse(self.toml.decode())
+        except UnicodeDecodeError as error:  # its text would quote the whole file
+            raise BundleError(f"{self._source}: not a lexicon (not UTF-8).") from error
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError, re.error) as error:
             raise BundleError(f"{self._source}: not a lexicon ({error!r}).") from error
 

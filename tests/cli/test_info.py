@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -34,3 +35,14 @@ def test_info_without_a_bundle_tells_the_rest(run_cli, tmp_path) -> None:
     assert result.exit_code == 4
     assert json.loads(result.stdout)["bundle"] is None
     assert "error: " in result.stderr
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_info_with_an_unusable_int8_bundle_tells_the_rest(run_cli, tiny_bundle, tmp_path, options) -> None:
+    folder = shutil.copytree(tiny_bundle, tmp_path / "bundle")
+    (folder / "int8").mkdir()
+    (folder / "int8" / "model.json").write_text("{}")
+    result = run_cli("info", "--model", folder, *options)
+    assert result.exit_code == 4
+    assert "co-attention" in result.stdout
+    assert "int8/model.json" in result.stderr
