@@ -159,8 +159,12 @@ def formats() -> str:
     """List the output formats from their table."""
     from cxreport.output.formats import FORMATS
 
-    rows = ((f"`{row.name}`", row.help, f"`{row.suffix}`", yes(row.holds_attention)) for row in FORMATS.values())
-    return table("`--format`", "document", "files of `--out DIR/`", "holds `--attention`", rows=rows)
+    rows = (
+        (f"`{row.name}`", row.help, f"`{row.suffix}`", yes(row.holds_attention), yes(row.holds_similar))
+        for row in FORMATS.values()
+    )
+    header = "`--format`", "document", "files of `--out DIR/`", "holds `--attention`", "holds `--retrieve`"
+    return table(*header, rows=rows)
 
 
 def architectures() -> str:

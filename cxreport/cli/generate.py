@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,9 +85,8 @@ def generate(
         output_format = _output_format(format_, json_lines)
         if attention:
             _check_attention(output_format, tags_only, from_tags)
-        if retrieve and not output_format.holds_similar:
-            names = " or ".join(row.name for row in FORMATS.values() if row.holds_similar)
-            raise UsageError(f"--retrieve goes with --format {names}.")
+        if retrieve:
+            _require_format("--retrieve", output_format, lambda row: row.holds_similar)
         inputs = [example_path()] if example else listed(paths or [])
 
         from cxreport.cli.output import make_writer, write_all
@@ -153,12 +153,19 @@ def _output_format(name: str | None, json_lines: bool) -> OutputFormat:
 
 def _check_attention(output_format: OutputFormat, tags_only: bool, from_tags: Path | None) -> None:
     """Ask for a format that can hold maps, and for the image and the sentences that they tie together."""
-    if not output_format.holds_attention:
-        names = " or ".join(row.name for row in FORMATS.values() if row.holds_attention)
-        hint = "Add --json, or see the maps of one study with `cxreport explain`."
-        raise UsageError(f"--attention goes with --format {names}.", hint=hint)
+    hint = "Add --json, or see the maps of one study with `cxreport explain`."
+    _require_format("--attention", output_format, lambda row: row.holds_attention, hint)
     if tags_only or from_tags is not None:
         raise UsageError(f"--attention and {'--tags-only' if tags_only else '--from-tags'} exclude one another.")
+
+
+def _require_format(
+    option: str, output_format: OutputFormat, holds: Callable[[OutputFormat], bool], hint: str | None = None
+) -> None:
+    """Refuse an option whose output the format cannot hold, and name the formats that can."""
+    if not holds(output_format):
+        names = " or ".join(row.name for row in FORMATS.values() if holds(row))
+        raise UsageError(f"{option} goes with --format {names}.", hint=hint)
 
 
 def _may_be_several(paths: list[str] | None) -> bool:

@@ -6,7 +6,7 @@ Without numpy, so that ``--help`` and the schema of records answer at once.
 from __future__ import annotations
 
 import enum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 
 class ArchitectureRow(NamedTuple):
@@ -23,13 +23,17 @@ class ArchitectureRow(NamedTuple):
     """Paper, for documentation."""
 
 
-class Architecture(enum.StrEnum):
-    """Networks that write a report, by their names in bundles, recipes and on the command line."""
+class _NamedRows(enum.StrEnum):
+    """Base of the enumerations whose members are rows: a member's value is the name of its row."""
 
-    def __new__(cls, name: str, *_: Any) -> Architecture:
+    def __new__(cls, name: str, *_: Any) -> Self:
         member = str.__new__(cls, name)
         member._value_ = name
         return member
+
+
+class Architecture(_NamedRows):
+    """Networks that write a report, by their names in bundles, recipes and on the command line."""
 
     def __init__(self, *fields: Any) -> None:
         self.row = ArchitectureRow(*fields)
@@ -103,13 +107,8 @@ class PrecisionRow(NamedTuple):
     devices: tuple[Device, ...] = (Device.CPU, Device.CUDA)
 
 
-class Precision(enum.StrEnum):
+class Precision(_NamedRows):
     """Numbers that the networks compute with."""
-
-    def __new__(cls, name: str, *_: Any) -> Precision:
-        member = str.__new__(cls, name)
-        member._value_ = name
-        return member
 
     def __init__(self, *fields: Any) -> None:
         self.row = PrecisionRow(*fields)

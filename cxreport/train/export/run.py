@@ -45,7 +45,7 @@ def export(run: Path, out: Path) -> dict[str, Any]:
         out: folder of the bundle; the run's log and recipe are copied beside the graphs.
 
     Returns:
-        the measured figures of `bundle.write_bundle`.
+        the measured figures of `write_bundle.write_bundle`.
 
     Raises:
         ExportError: the run is not finished, or the bundle fails its checks.

@@ -197,13 +197,15 @@ class _Loop:
 
     def _measure(self, task: Task[Any]) -> dict[str, Any]:
         """Figures of an epoch's task, with the averaged weights where there are some."""
-        latest = {name: value.clone() for name, value in self.module.state_dict().items()}
+        latest = None
         if self.average is not None:
+            latest = {name: value.clone() for name, value in self.module.state_dict().items()}
             self.module.load_state_dict(self.average)
         self.module.eval()
         with torch.inference_mode():
             figures = task.measure()
-        self.module.load_state_dict(latest)
+        if latest is not None:
+            self.module.load_state_dict(latest)
         return figures
 
 
