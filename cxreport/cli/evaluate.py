@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -65,6 +66,16 @@ def evaluate(
             metavar="FILE", help="Radiologists' boxes on NIH images, CSV: where the model looks. Needs --nih."
         ),
     ] = None,
+    teacher: Annotated[
+        list[Path] | None,
+        input_option(
+            metavar="FILE", help="Other networks' outputs and relabels of NIH images, CSV. Repeatable. Needs --nih."
+        ),
+    ] = None,
+    radiologists: Annotated[
+        list[Path] | None,
+        input_option(metavar="FILE", help="Radiologists' labels of NIH images, CSV. Repeatable. Needs --nih."),
+    ] = None,
     dataset: Annotated[
         Dataset | None,
         input_option(metavar="|".join(Dataset), help="Layout of --data. coco: images with captions in COCO's layout."),
@@ -105,6 +116,8 @@ def evaluate(
             "--plot": plot,
             "--samples": samples,
             "--boxes": boxes,
+            "--teacher": teacher,
+            "--radiologists": radiologists,
             "--dataset coco": folders.coco,
         }
         if compare or runs:
@@ -112,11 +125,13 @@ def evaluate(
 
             check_comparison(compare, runs or [], folders.openi, folders.nih, excluded)
         _check_precision(precision)
-        _check_data(folders, from_images, plot, boxes, samples)
+        of_nih = {"--plot": plot, "--boxes": boxes, "--teacher": teacher, "--radiologists": radiologists}
+        _check_data(folders, from_images, of_nih, samples)
 
         from cxreport.cli.comparison import compare_runs
         from cxreport.cli.progress import Progress
         from cxreport.evaluate.drafting import EvaluateOptions
+        from cxreport.evaluate.judges import JudgeFiles
         from cxreport.evaluate.run import Collections
         from cxreport.evaluate.run import evaluate as measure
         from cxreport.model.precision import load_model
@@ -134,7 +149,10 @@ def evaluate(
                 figures = compare_runs(runs or [], folders.openi, folders.nih, options, precision)
             else:
                 model = load_model(bundle, device=Device.CPU, precision=precision, side_by_side=True)
-                collections = Collections(openi=folders.openi, nih=folders.nih, coco=folders.coco, boxes=boxes)
+                judges = JudgeFiles(teacher or (), radiologists or ())
+                collections = Collections(
+                    openi=folders.openi, nih=folders.nih, coco=folders.coco, boxes=boxes, judges=judges
+                )
                 figures = measure(model, collections, options)
         try:
             if plot:
@@ -152,16 +170,15 @@ def _check_precision(precision: Precision) -> None:
         )
 
 
-def _check_data(folders: _Folders, from_images: bool, plot: Path | None, boxes: Path | None, samples: int) -> None:
+def _check_data(folders: _Folders, from_images: bool, of_nih: Mapping[str, object], samples: int) -> None:
     """Ask for the data that options need, and for the extra that the data need."""
     if not (folders.openi or folders.nih or folders.coco):
         raise UsageError("Nothing to measure on.", hint="Name a folder with --openi, --nih, or --dataset and --data.")
     if from_images and not folders.openi:
         raise UsageError("--from-images goes with --openi.")
-    if plot and not folders.nih:
-        raise UsageError("--plot goes with --nih.")
-    if boxes and not folders.nih:
-        raise UsageError("--boxes goes with --nih.", hint="Name the folder with the images that the boxes are on.")
+    for option, value in of_nih.items():
+        if value and not folders.nih:
+            raise UsageError(f"{option} goes with --nih.", hint="Name the folder with the images that it is about.")
     if samples and not (folders.nih or folders.coco):
         raise UsageError("--samples goes with --nih or --dataset coco.")
     if folders.openi or folders.coco:

@@ -1,4 +1,4 @@
-"""Dataset adapter for NIH ChestX-ray14 (Wang et al. 2017): ``images/``, ``Data_Entry_2017.csv``, patient list files."""
+"""Dataset adapter for NIH ChestX-ray14 (Wang et al. 2017): ``images/``, a table of labels, patient list files."""
 
 from __future__ import annotations
 
@@ -51,9 +51,18 @@ class LabelledImages:
         )
 
 
+_TABLES = ("Data_Entry_2017.csv", "images.csv")
+"""Names of the table: the official one, and that of a part of the collection."""
+
+
 def read_labels(folder: Path) -> dict[str, NDArray[np.float32]]:
-    """Image file name -> (14,) multi-hot labels in the order of `FINDINGS`, from ``Data_Entry_2017.csv``."""
-    with (folder / "Data_Entry_2017.csv").open(newline="") as stream:
+    """Image name in the official table -> (14,) multi-hot labels in the order of `FINDINGS`.
+
+    Raises:
+        FileNotFoundError: neither ``Data_Entry_2017.csv`` nor ``images.csv``, in the same columns, is there.
+    """
+    table = next((path for name in _TABLES if (path := folder / name).exists()), folder / _TABLES[0])
+    with table.open(newline="") as stream:
         rows = csv.DictReader(stream)
         return {
             row["Image Index"]: np.array([f in row["Finding Labels"].split("|") for f in FINDINGS], np.float32)
@@ -82,9 +91,15 @@ def read_split(folder: Path, split: str, size: int) -> LabelledImages:
         raise FileNotFoundError(f"{listing}: the {split} split needs a list of image files")
     pixels = np.empty((len(names), size, size), np.uint8)
     for i, name in enumerate(names):
-        with Image.open(folder / "images" / name) as image:
+        with Image.open(_image_path(folder, name)) as image:
             pixels[i] = network_input(np.asarray(image.convert("L")), size)
     return LabelledImages(pixels, np.stack([labels[n] for n in names]), tuple(names))
+
+
+def _image_path(folder: Path, name: str) -> Path:
+    """The image of a name that ends in ``.png``; smaller copies may be JPEG."""
+    path = folder / "images" / name
+    return path if path.exists() else path.with_suffix(".jpg") if path.with_suffix(".jpg").exists() else path
 
 
 def nih_mask(tags: tuple[str, ...], findings: tuple[str, ...]) -> NDArray[np.bool_]:

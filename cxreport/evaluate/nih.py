@@ -16,6 +16,7 @@ from cxreport.evaluate import tags
 from cxreport.evaluate.abstention import AbstentionRates, abstain_on_altered, abstain_on_files, measure_abstention
 from cxreport.evaluate.bootstrap import Draws, Figure, draw_studies
 from cxreport.evaluate.drafting import EvaluateOptions, draft, missing_files_reported
+from cxreport.evaluate.judges import NO_JUDGES, JudgeFigures, JudgeFiles, measure_judges
 from cxreport.evaluate.plan_agreement import (
     Agreement,
     GuardCounts,
@@ -73,6 +74,8 @@ class NihFigures:
     """Reliability diagrams of all images together, by finding."""
     samples: tuple[Sample, ...]
     """The first images, of the first folder, that have one label alone, whatever their reports are like."""
+    judges: JudgeFigures
+    """Of all images together, by others than their labels."""
     abstention: tuple[AbstentionRates, ...]
     """Rates on the images of each folder, on alterations of those of the first, and on real files of other kinds."""
 
@@ -82,31 +85,35 @@ class NihFigures:
         return "nih val " + ", ".join(f"{images.name} ({images.images})" for images in self.sets)
 
 
-def evaluate_nih(model: Model, folders: Sequence[Path], options: EvaluateOptions) -> NihFigures:
+def evaluate_nih(
+    model: Model, folders: Sequence[Path], options: EvaluateOptions, judges: JudgeFiles = NO_JUDGES
+) -> NihFigures:
     """Draft the val images and measure tags and reports.
 
     Args:
         model: a bundle whose tag head knows findings of NIH ChestX-ray14.
         folders: of its layout, each with a ``val_list.txt``.
         options: how much is measured.
+        judges: files of other opinions of the images.
 
     Raises:
-        UsageError: a file is missing, or the tag head knows other findings.
+        UsageError: a file is missing or unusable, or the tag head knows other findings.
     """
     if not set(FINDINGS) & set(model.manifest.tag_names):
         raise UsageError("The bundle's tags are not the findings of NIH ChestX-ray14.")
     splits = read_val(folders, model.manifest.image_size, options.limit)
     drafted = [draft(model, image_studies(split), options) for split in splits]
     sets = [_measure(model, folders[0].name, drafted[0], splits[0].labels, options)]
-    reports, labels = reduce(add, drafted), reduce(add, splits).labels
+    reports, images = reduce(add, drafted), reduce(add, splits)
     if len(folders) > 1:
-        sets.append(_measure(model, " + ".join(folder.name for folder in folders), reports, labels, options))
-    scores = _labelled_scores(model, reports, labels)
+        sets.append(_measure(model, " + ".join(folder.name for folder in folders), reports, images.labels, options))
+    scores = _labelled_scores(model, reports, images.labels)
     bins = [tags.reliability_bins(*columns) for columns in zip(scores.probabilities.T, scores.labels.T, strict=True)]
     return NihFigures(
         sets=tuple(sets),
         reliability=dict(zip(scores.findings, bins, strict=True)),
         samples=_samples(drafted[0], splits[0].labels, options.samples),
+        judges=measure_judges(images.names, scores, judges, options.bootstrap),
         abstention=tuple(_abstention(model, folders, splits, options.bootstrap)),
     )
 

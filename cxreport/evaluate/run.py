@@ -13,6 +13,7 @@ import numpy as np
 from cxreport.evaluate.coco import CocoFigures, evaluate_coco
 from cxreport.evaluate.drafting import EvaluateOptions
 from cxreport.evaluate.grounding.run import Grounding, evaluate_grounding
+from cxreport.evaluate.judges import NO_JUDGES, JudgeFiles
 from cxreport.evaluate.nih import NihFigures, evaluate_nih
 from cxreport.evaluate.openi import OpeniFigures, evaluate_openi
 from cxreport.evaluate.retrieval import RetrievalFigures, evaluate_retrieval
@@ -30,6 +31,8 @@ class Collections:
     """Folder of captions in COCO's layout."""
     boxes: Path | None = None
     """File of boxes around findings on the NIH images."""
+    judges: JudgeFiles = NO_JUDGES
+    """Files of other opinions of the NIH images."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def evaluate(model: Model, collections: Collections, options: EvaluateOptions) -
     # before the drafting, which takes minutes: an unfit box file is reported at once
     grounding = evaluate_grounding(model, folders, boxes, options) if folders and boxes else None
     openi = evaluate_openi(model, folder, options) if folder else None
-    nih = evaluate_nih(model, folders, options) if folders else None
+    nih = evaluate_nih(model, folders, options, collections.judges) if folders else None
     coco = evaluate_coco(model, collections.coco, options) if collections.coco else None
     embeds = folder and folders and model.manifest.embeds_texts
     retrieval = evaluate_retrieval(model, folder, folders, options) if folder and embeds else None

@@ -13,8 +13,11 @@ from cxreport.train.fit.auc import auc
 
 LEAST_POSITIVES = 10
 """Positives that a finding needs to count in the means."""
-METRICS = ("AUC", "AP", "ECE")
+METRICS = ("AUC", "AP", "ECE", "ECE held out")
 _BINS = 15
+_FOLDS = 5
+_PENALTY = 1e-3  # as in training, of the squared slope
+_NEWTON_STEPS = 30
 
 Scores = NDArray[np.float32]
 
@@ -33,6 +36,28 @@ class LabelledScores:
 
 
 @dataclass(frozen=True)
+class OperatingPoint:
+    """Errors of a yes or no; nan where nobody could have erred."""
+
+    sensitivity: float
+    specificity: float
+    ppv: float
+    """Share of the alarms that are right."""
+    npv: float
+    """Share of the others that are right."""
+
+    @classmethod
+    def of(cls, alarm: NDArray[np.bool_], positive: NDArray[np.bool_]) -> OperatingPoint:
+        """Compare alarms (N,) with what is so (N,)."""
+        return cls(
+            sensitivity=_share(alarm, positive),
+            specificity=_share(~alarm, ~positive),
+            ppv=_share(positive, alarm),
+            npv=_share(~positive, ~alarm),
+        )
+
+
+@dataclass(frozen=True)
 class FindingFigures:
     """Figures of one finding of the tag head."""
 
@@ -41,8 +66,7 @@ class FindingFigures:
     """Figures by the names of `METRICS`; AUC and AP are nan without positives, or with nothing else."""
     threshold: float
     """Threshold of the bundle."""
-    sensitivity: float
-    specificity: float
+    at_threshold: OperatingPoint
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +94,42 @@ def reliability_bins(probabilities: Scores, labels: Scores) -> ReliabilityBins:
     return ReliabilityBins(counts=counts[filled], predicted=sums[0] / counts[filled], observed=sums[1] / counts[filled])
 
 
+def recalibrate_held_out(probabilities: Scores, labels: Scores) -> Scores:
+    """Probabilities (N,) of one finding by Platt's scaling (1999), fitted without the fifth that they are of.
+
+    A bundle is calibrated on the val images that it is measured on. What its calibration is worth on others is what
+    the same fit is worth on images that had no part in it, whatever scale the probabilities have. Fifths are runs of
+    neighbouring images, so that the images of a patient, named one after the other, are in the same one.
+
+    Args:
+        probabilities: (N,) of the bundle.
+        labels: (N,) 0 or 1.
+    """
+    bounded = np.clip(probabilities.astype(np.float64), 1e-7, 1 - 1e-7)
+    odds = np.log(bounded / (1 - bounded))
+    fifth = np.arange(len(odds)) * _FOLDS // len(odds)
+    held_out = np.empty(len(odds))
+    for k in range(_FOLDS):
+        slope, bias = _platt(odds[fifth != k], labels[fifth != k])
+        held_out[fifth == k] = 1 / (1 + np.exp(-(slope * odds[fifth == k] + bias)))
+    return np.asarray(held_out, np.float32)
+
+
+def _platt(odds: NDArray[np.float64], labels: Scores) -> tuple[float, float]:
+    """Slope and bias of a logistic regression, by Newton's method; the prevalence alone where all labels are alike."""
+    mean, deviation = odds.mean(), odds.std() + 1e-9
+    x = np.stack([(odds - mean) / deviation, np.ones(len(odds))], 1)
+    prior = np.clip(labels.mean(), 1e-4, 1 - 1e-4)
+    weights, penalty = np.array([0.0, np.log(prior / (1 - prior))]), np.diag([2 * _PENALTY * len(odds), 1e-9])
+    for _ in range(_NEWTON_STEPS if 0 < labels.sum() < len(labels) else 0):
+        predicted = 1 / (1 + np.exp(-x @ weights))
+        gradient = x.T @ (predicted - labels) + penalty @ weights
+        hessian = (x * (predicted * (1 - predicted))[:, None]).T @ x + penalty
+        step = np.linalg.solve(hessian, gradient)
+        weights = weights - step / max(1.0, float(np.abs(step).max()))  # far from the end, a full one may overshoot
+    return float(weights[0] / deviation), float(weights[1] - weights[0] * mean / deviation)
+
+
 def average_precision(scores: Scores, labels: Scores) -> float:
     """Precision averaged over the positives, ties taken together; nan without positives."""
     positives = labels.sum()
@@ -86,13 +146,13 @@ def measure_findings(scores: LabelledScores, draws: Draws) -> dict[str, FindingF
     figures = {}
     for i, finding in enumerate(scores.findings):
         probabilities, labels = scores.probabilities[:, i], scores.labels[:, i]
+        held_out = recalibrate_held_out(probabilities, labels)
         positive, alarm = labels > 0, probabilities >= scores.thresholds[i]
         figures[finding] = FindingFigures(
             positives=int(positive.sum()),
-            figures=estimate_by_rows(METRICS, functools.partial(_measure, probabilities, labels), draws),
+            figures=estimate_by_rows(METRICS, functools.partial(_measure, probabilities, labels, held_out), draws),
             threshold=float(scores.thresholds[i]),
-            sensitivity=_share(alarm, positive),
-            specificity=_share(~alarm, ~positive),
+            at_threshold=OperatingPoint.of(alarm, positive),
         )
     return figures
 
@@ -103,16 +163,20 @@ def measure_means(scores: LabelledScores, draws: Draws) -> dict[str, Figure]:
     if not len(columns):
         return {name: Figure(float("nan")) for name in METRICS}
 
+    findings = [(scores.probabilities[:, i], scores.labels[:, i]) for i in columns]
+    held_out = [recalibrate_held_out(*finding) for finding in findings]
+
     def means(rows: NDArray[np.intp]) -> list[float]:
-        figures = [_measure(scores.probabilities[:, i], scores.labels[:, i], rows) for i in columns]
+        figures = [_measure(*finding, other, rows) for finding, other in zip(findings, held_out, strict=True)]
         return [float(value) for value in np.mean(figures, axis=0)]
 
     return estimate_by_rows(METRICS, means, draws)
 
 
-def _measure(scores: Scores, labels: Scores, rows: NDArray[np.intp]) -> list[float]:
+def _measure(scores: Scores, labels: Scores, held_out: Scores, rows: NDArray[np.intp]) -> list[float]:
     scores, labels = scores[rows], labels[rows]
-    return [auc(scores, labels), average_precision(scores, labels), reliability_bins(scores, labels).error]
+    errors = [reliability_bins(values, labels).error for values in (scores, held_out[rows])]
+    return [auc(scores, labels), average_precision(scores, labels), *errors]
 
 
 def _share(mask: NDArray[np.bool_], among: NDArray[np.bool_]) -> float:

@@ -29,6 +29,20 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
+class TeacherConfig:
+    """Networks that teach the encoder beside the labels (Hinton et al. 2015)."""
+
+    tables: tuple[str, ...]
+    """CSV files of their outputs, relative to the data root (`datasets.teacher`)."""
+    weight: float = 0.7
+    """Of a teacher's probabilities in the targets; the labels have the rest."""
+    logit_weight: float = 0.0
+    """Of the squared distance to a teacher's standardised logits, added to the cross entropy."""
+    relabel_weight: float = 0.0
+    """Share of a relabel in a label that has one."""
+
+
+@dataclass(frozen=True)
 class Phase:
     """Stretch of encoder training at one image size."""
 
@@ -50,7 +64,7 @@ class EncoderConfig:
     batch: int
     lr: float
     lr_low: float
-    """Of the layers that the encoder calls early."""
+    """Of the layers that the encoder calls early; 0 leaves them as they start."""
     lr_head: float
     weight_decay: float
     warmup: int
@@ -161,6 +175,7 @@ class TrainConfig:
     seed: int
     data: DataConfig
     encoder: EncoderConfig
+    teacher: TeacherConfig | None = None
     architecture: Architecture = Architecture.CO_ATTENTION
     decoder: DecoderConfig | None = None
     captioner: CaptionerConfig = CaptionerConfig()

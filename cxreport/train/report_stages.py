@@ -34,7 +34,7 @@ from cxreport.train.data.joint_data import (
     nih_labels,
     text_vocabulary,
 )
-from cxreport.train.data.pseudo_pairs import nih_vector, pseudo_pairs, stand_ins
+from cxreport.train.data.pseudo_pairs import nih_vector, pseudo_pairs, stand_ins, taught_evidence
 from cxreport.train.data.tag_facts import degree_shares, tag_facts, unplanned
 from cxreport.train.data.targets import frequent_words
 from cxreport.train.data.tensors import DecoderData, Images
@@ -95,7 +95,8 @@ def train_reports(config: TrainConfig, data_root: Path, run: Path, log: RunLog) 
     """
     material = _read(config, data_root, run, log)
     start_weights = data_root / config.data.imagenet if config.data.imagenet else None
-    encoder = fit_encoder(config.encoder, material.images, start_weights, material.stage("encoder"))
+    logit_weight = config.teacher.logit_weight if config.teacher else 0.0
+    encoder = fit_encoder(config.encoder, material.images, start_weights, material.stage("encoder"), logit_weight)
     if not config.architecture.captioning:  # needs no image yet; an interrupted run finds it done
         _fit_decoder_from_tags(material, encoder)
     vision = _calibrated(material, encoder)
@@ -155,9 +156,14 @@ def _partners(material: _Material, vision: _Vision) -> Images:
     if chexnet is None:
         own_images = paired.own_images(data.train, [images.names[i] for i in features.sample])
         return Images(features.patches, own_images)
+    labels, soft = images.labels[features.sample], material.images.soft
+    if soft is None:
+        probabilities = vision.head.probabilities(features.logits.numpy())
+    else:
+        probabilities = taught_evidence(soft.logits[features.sample], labels, chexnet, data.train)
     draw = pseudo_pairs(
-        labels=images.labels[features.sample],
-        probabilities=vision.head.probabilities(features.logits.numpy()),
+        labels=labels,
+        probabilities=probabilities,
         data=data,
         evidence=chexnet.probabilities,
         neighbours=material.config.reports.neighbours,
@@ -237,8 +243,9 @@ def _fit_joint(material: _Material, vision: _Vision, vocabulary: tuple[str, ...]
             vocabulary=vocabulary + extra_words,
             labels_of=mesh_labels if material.chexnet is None else nih_labels,
         )
-        train = joint_images(vision.encoder, images.train, joint.images, config.seed)
-        val = joint_images(vision.encoder, images.val, len(images.val), config.seed)
+        labels = images.train.labels if images.soft is None else images.soft.labels[: len(images.train)]
+        train = joint_images(vision.encoder, images.train, labels, joint.images, config.seed)
+        val = joint_images(vision.encoder, images.val, images.val.labels, len(images.val), config.seed)
         data = joint_data(train, val, images.tags, texts)
         torch.manual_seed(config.seed)
         space = new_space(joint, data, len(texts.vocabulary))

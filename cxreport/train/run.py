@@ -12,6 +12,8 @@ import re
 import shutil
 from pathlib import Path
 
+import torch
+
 from cxreport.errors import TrainingError
 from cxreport.text.lexicon import LEXICON_FILE, packaged
 from cxreport.train.caption_stages import train_captions
@@ -56,6 +58,7 @@ def train(
         raise TrainingError(f"{config_path}: {error}") from error
     if encoder_run is not None:
         _copy_encoder(config, encoder_run, run)
+    torch.set_flush_denormal(True)  # logits that are sure of themselves have tiny gradients, which are slow to compute
     log = RunLog(run, progress)
     try:
         (train_captions if config.pairing == "captions" else train_reports)(config, data_root, run, log)
@@ -81,7 +84,7 @@ def _copy_encoder(config: TrainConfig, source: Path, run: Path) -> None:
     """Copy the encoder of another run."""
     try:
         twin = load_config(source / CONFIG_FILE)
-        if (twin.encoder, twin.data, twin.pairing) != (config.encoder, config.data, config.pairing):
+        if any(getattr(twin, part) != getattr(config, part) for part in ("encoder", "teacher", "data", "pairing")):
             raise TrainingError(f"{source}: its recipe trains another encoder, or on other data.")
         shutil.copyfile(source / weights_file("encoder"), run / weights_file("encoder"))
         for name in (FEATURES_FILE, TYPICALITY_FILE, LIMITS_FILE):  # depend on the encoder and the images alone

@@ -32,7 +32,8 @@ def test_findings_and_their_means() -> None:
     labelled = tags.LabelledScores(("A", "B"), scores, labels, thresholds=np.full(2, 0.5, np.float32))
     figures = tags.measure_findings(labelled, draw_studies(40, 20))
     assert figures["A"].figures["AUC"].value == pytest.approx(0.9)
-    assert (figures["A"].sensitivity, figures["A"].specificity) == (pytest.approx(0.9), 1)
+    point = figures["A"].at_threshold
+    assert (point.sensitivity, point.specificity) == (pytest.approx(0.9), 1)
     assert figures["B"].figures["AUC"] == Figure(1.0, 1.0, 1.0)
     means = tags.measure_means(labelled, draw_studies(40, 20))
     assert means == figures["A"].figures  # B has too few positives
@@ -44,6 +45,28 @@ def test_operating_points_by_hand() -> None:
     scores = np.array([[0.9, 0.9, 0.9, 0.9, 0.1, 0.9, 0.9, 0.1, 0.1, 0.1], [0.1] * 10], np.float32).T
     labelled = tags.LabelledScores(("A", "none"), scores, labels, thresholds=np.full(2, 0.5, np.float32))
     figures = tags.measure_findings(labelled, draw_studies(10, 20))
-    assert (figures["A"].sensitivity, figures["A"].specificity) == (pytest.approx(4 / 5), pytest.approx(3 / 5))
-    assert np.isnan(figures["none"].sensitivity)
-    assert figures["none"].specificity == 1
+    point, nobody = figures["A"].at_threshold, figures["none"].at_threshold
+    assert (point.sensitivity, point.specificity) == (pytest.approx(4 / 5), pytest.approx(3 / 5))
+    assert (point.ppv, point.npv) == (pytest.approx(4 / 6), pytest.approx(3 / 4))
+    assert np.isnan(nobody.sensitivity)
+    assert np.isnan(nobody.ppv)
+    assert (nobody.specificity, nobody.npv) == (1, 1)
+
+
+def test_calibration_on_images_that_had_no_part_in_it() -> None:
+    """Odds four times too sure of themselves are calibrated again; noise is found to say nothing."""
+    rng = np.random.default_rng(3)
+    odds = rng.normal(-1, 1.5, 2000)
+    labels = (rng.random(2000) < 1 / (1 + np.exp(-odds))).astype(np.float32)
+    sure = (1 / (1 + np.exp(-4 * odds))).astype(np.float32)
+    held_out = tags.recalibrate_held_out(sure, labels)
+    assert tags.reliability_bins(sure, labels).error > 0.1
+    assert tags.reliability_bins(held_out, labels).error < 0.03
+    np.testing.assert_allclose(held_out, 1 / (1 + np.exp(-odds)), atol=0.06)
+    noise = rng.random(2000).astype(np.float32)
+    assert tags.recalibrate_held_out(noise, labels).std() < 0.05  # learns that they say nothing
+
+
+def test_calibration_of_a_finding_that_nobody_has() -> None:
+    held_out = tags.recalibrate_held_out(np.linspace(0.1, 0.9, 40, dtype=np.float32), np.zeros(40, np.float32))
+    assert (held_out < 1e-3).all()

@@ -8,7 +8,6 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cxreport.evaluate import tags
 from cxreport.evaluate.abstention import METRICS, AbstentionRates
 from cxreport.evaluate.bootstrap import Figure, Systems
 from cxreport.evaluate.coco import CocoFigures
@@ -20,12 +19,10 @@ from cxreport.evaluate.run import Evaluation
 from cxreport.evaluate.tables.format import NONE, interval, new_table, number
 from cxreport.evaluate.tables.grounding import render_grounding
 from cxreport.evaluate.tables.retrieval import render_retrieval
-from cxreport.evaluate.tags import LEAST_POSITIVES, FindingFigures
+from cxreport.evaluate.tables.tags import render_findings, render_judges
 from cxreport.evaluate.text import clinical, metrics, variety
 
 _COUNTS = ("vocabulary", "mean words")
-_OPERATION = {"threshold": "threshold", "sens.": "sensitivity", "spec.": "specificity"}
-"""Columns of the findings at the bundle's threshold, and their fields of `FindingFigures`."""
 _POINTERS = {
     "model": "the word's map",
     "other image": "the map of another image's word",
@@ -61,7 +58,8 @@ def _openi(figures: OpeniFigures) -> Iterator[RenderableType]:
 
 def _nih(figures: NihFigures) -> Iterator[RenderableType]:
     for images in figures.sets:
-        yield _findings(images)
+        yield render_findings(f"Tag head, {images.name}: {images.images} images", images.findings, images.means)
+    yield from render_judges(figures.judges)
     yield _reports(figures.sets)
     yield _guards({images.name: images.guards for images in figures.sets})
     yield from _abstention(figures.abstention)
@@ -103,24 +101,6 @@ def _classes(text: TextFigures) -> Table:
     for name, figures in text.classes.items():
         table.add_row(name, str(figures.positives), *map(number, (figures.precision, figures.recall, figures.f1)))
     return table
-
-
-def _findings(images: ImageFigures) -> Table:
-    columns = ("finding", "n", "AUC", "95 %", "AP", "ECE", *_OPERATION)
-    table = new_table(f"\nTag head, {images.name}: {images.images} images", *columns)
-    for name, finding in images.findings.items():
-        table.add_row(name, str(finding.positives), *_discrimination(finding.figures), *_operation(finding))
-    table.add_row(f"mean, n >= {LEAST_POSITIVES}", "", *_discrimination(images.means))
-    return table
-
-
-def _discrimination(figures: dict[str, Figure]) -> Iterator[str]:
-    auc, ap, ece = (figures[name] for name in tags.METRICS)
-    yield from (number(auc.value), interval(auc), number(ap.value), number(ece.value))
-
-
-def _operation(finding: FindingFigures) -> Iterator[str]:
-    return (number(getattr(finding, field)) for field in _OPERATION.values())
 
 
 def _reports(sets: tuple[ImageFigures, ...]) -> Table:

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cxreport.datasets import nih
 from cxreport.datasets.nih import LabelledImages
+from cxreport.datasets.teacher import TeacherOutputs, fill_by_labels, read_teacher, soft_labels
 from cxreport.errors import TrainingError
-from cxreport.train.config import TrainConfig
+from cxreport.train.config import TeacherConfig, TrainConfig
+from cxreport.types import Floats
+
+
+@dataclass(frozen=True, eq=False)
+class SoftTargets:
+    """What a teacher makes of N training images with T labels."""
+
+    labels: Floats
+    """(N, T) between 0 and 1, to be learned in place of the labels."""
+    logits: Floats
+    """(N, T) of the teacher."""
+    val_logits: Floats
+    """(M, T) for the val images, to compare with; NaN where there are none."""
 
 
 @dataclass(frozen=True)
@@ -23,13 +37,15 @@ class ImageSplits:
     small: LabelledImages | None
     """For training too; their originals are smaller than the network input."""
     val: LabelledImages
+    soft: SoftTargets | None = None
+    """For the images of ``train``, then those of ``small``."""
 
 
 def nih_images(config: TrainConfig, root: Path) -> ImageSplits:
     """The recipe's NIH folders; the first one's val list is for measuring.
 
     Raises:
-        TrainingError: the recipe names no folder.
+        TrainingError: the recipe names no folder, or its teacher's tables are unusable.
     """
     size = config.encoder.size
 
@@ -40,4 +56,17 @@ def nih_images(config: TrainConfig, root: Path) -> ImageSplits:
     train, val = split(config.data.nih, "train"), split(config.data.nih[:1], "val")
     if train is None or val is None:
         raise TrainingError("The recipe names no NIH folder.")
-    return ImageSplits(nih.FINDINGS, train, split(config.data.nih_small, "train"), val)
+    images = ImageSplits(nih.FINDINGS, train, split(config.data.nih_small, "train"), val)
+    return replace(images, soft=_taught(images, config.teacher, root)) if config.teacher else images
+
+
+def _taught(images: ImageSplits, teacher: TeacherConfig, root: Path) -> SoftTargets:
+    """The targets that a teacher gives to images."""
+    train = images.train + images.small if images.small else images.train
+    tables = [root / table for table in teacher.tables]
+    outputs = read_teacher(tables, train.names + images.val.names, images.tags)
+    count = len(train)
+    known = TeacherOutputs(outputs.logits[:count], outputs.relabels[:count])
+    filled = replace(known, logits=fill_by_labels(known, train.labels))
+    labels = soft_labels(train.labels, filled, teacher.weight, teacher.relabel_weight)
+    return SoftTargets(labels=labels, logits=filled.logits, val_logits=outputs.logits[count:])

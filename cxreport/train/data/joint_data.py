@@ -29,7 +29,7 @@ LabelsOf = Callable[[OpeniReport, Collection[str], bool], Collection[str]]
 
 @dataclass(frozen=True, eq=False)
 class JointImages:
-    """N images: features (N, F), patches (N, P, D) in half precision, labels (N, T)."""
+    """N images: features (N, F), patches (N, P, D) in half precision, labels (N, T), which may be soft."""
 
     features: Tensor
     patches: Tensor
@@ -89,12 +89,13 @@ def text_vocabulary(
 
 
 @torch.inference_mode()
-def joint_images(encoder: Encoder, images: LabelledImages, most: int, seed: int) -> JointImages:
+def joint_images(encoder: Encoder, images: LabelledImages, labels: Floats, most: int, seed: int) -> JointImages:
     """Encode images, or a sample of them.
 
     Args:
         encoder: trained.
-        images: with labels.
+        images: N of them.
+        labels: (N, T) between 0 and 1, in place of the images' own.
         most: size of the sample; the patches of an image take 512 kB at 128 px with VGG-19.
         seed: of the sample.
     """
@@ -105,7 +106,7 @@ def joint_images(encoder: Encoder, images: LabelledImages, most: int, seed: int)
         image_features, patch_features = joint_features(encoder.maps(to_input(images.pixels[rows])))
         features.append(image_features)
         patches.append(patch_features.half())
-    return JointImages(torch.cat(features), torch.cat(patches), torch.from_numpy(images.labels[sample]))
+    return JointImages(torch.cat(features), torch.cat(patches), torch.from_numpy(labels[sample]))
 
 
 def joint_data(train: JointImages, val: JointImages, tags: tuple[str, ...], texts: ReportTexts) -> JointData:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,7 @@ def _describe(config: TrainConfig, run: dict[str, Any], lexicon: Lexicon) -> Bun
             "pairing": config.pairing,
             "plan": "none" if config.architecture.captioning else config.reports.plan,
             "seed": config.seed,
+            "teacher": asdict(config.teacher) if config.teacher else None,
             "val_auc": run["val_auc"],
             "val_false_alarms": run["val_false_alarms"],
             **run["counts"],

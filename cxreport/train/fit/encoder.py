@@ -17,22 +17,26 @@ from cxreport.train.config import EncoderConfig
 from cxreport.train.data.images import ImageSplits
 from cxreport.train.fit.auc import auc_per_tag
 from cxreport.train.fit.loop import Course, ParameterGroup, Stage, fit
+from cxreport.train.fit.parts import BatchParts
 from cxreport.train.networks.build import new_encoder
-from cxreport.train.networks.encoder import Encoder, augment, tag_probabilities, to_input
-from cxreport.types import Pixels
+from cxreport.train.networks.encoder import Encoder, augment, encode_all, to_input
+from cxreport.types import Floats, Pixels
 
 _CHECKPOINT_STEPS = 100
 _PHASE_SEEDS = 1_000_003  # seeds from one phase to the next
 
 
-def fit_encoder(config: EncoderConfig, data: ImageSplits, start_weights: Path | None, stage: Stage) -> Encoder:
+def fit_encoder(
+    config: EncoderConfig, data: ImageSplits, start_weights: Path | None, stage: Stage, logit_weight: float = 0.0
+) -> Encoder:
     """Fine-tune the encoder of a recipe.
 
     Args:
         config: the recipe's ``[encoder]``.
-        data: images and labels.
+        data: images, labels and a teacher's targets.
         start_weights: convolutions to start from, or None for random ones.
         stage: files, log and seed.
+        logit_weight: of the distance to the teacher's logits in the loss.
     """
     torch.manual_seed(stage.seed)
     encoder = new_encoder(config, len(data.tags))
@@ -40,20 +44,24 @@ def fit_encoder(config: EncoderConfig, data: ImageSplits, start_weights: Path | 
         encoder.features.load_start_weights(start_weights)
     _start_head(encoder, data.train.labels)
     encoder.to(memory_format=torch.channels_last)
+    groups = encoder.parameter_groups()
+    for weights in groups.early:
+        weights.requires_grad_(config.lr_low > 0)
     rates = config.lr_low, config.lr, config.lr_head
     course = Course(
         lr=config.lr,
         weight_decay=config.weight_decay,
         warm_up=config.warmup,
         least_lr=0.0,
-        groups=tuple(map(ParameterGroup, encoder.parameter_groups(), rates)),
+        groups=tuple(map(ParameterGroup, groups, rates)),
         average=config.ema,
         checkpoint_steps=_CHECKPOINT_STEPS,
         reseed=False,
         unit="phase",
     )
-    phases = [PhaseTask(encoder, config, data, number, stage.seed) for number in range(len(config.phases))]
+    phases = [PhaseTask(encoder, config, data, n, stage.seed, logit_weight) for n in range(len(config.phases))]
     fit(encoder, phases, course, stage)
+    encoder.requires_grad_(True)
     return encoder
 
 
@@ -72,26 +80,40 @@ class PhaseBatch(NamedTuple):
     """Number in the phase, from 0."""
     pixels: Pixels
     """(B, S, S) or (B, S, S, 3) uint8"""
-    labels: NDArray[np.float32]
-    """(B, T)"""
+    labels: Floats
+    """(B, T), soft ones with a teacher"""
+    logits: Floats | None
+    """(B, T) of the teacher"""
 
 
 class PhaseTask:
     """The labels of a phase's images, altered a little at each step."""
 
-    def __init__(self, encoder: Encoder, config: EncoderConfig, data: ImageSplits, number: int, seed: int) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        config: EncoderConfig,
+        data: ImageSplits,
+        number: int,
+        seed: int,
+        logit_weight: float = 0.0,
+    ) -> None:
         """Prepare a phase.
 
         Args:
             encoder: the network.
             config: the recipe's ``[encoder]``.
-            data: images and labels.
+            data: images, labels and a teacher's targets.
             number: of the phase, from 0.
             seed: of alterations.
+            logit_weight: as in `fit_encoder`.
         """
+        self._logit_weight = logit_weight
+        self._deviation = None if data.soft is None else torch.from_numpy(data.soft.logits.std(0))
         self._encoder, self._config, self._data = encoder, config, data
         self._phase, self._number, self._seed = config.phases[number], number, seed
-        self._bf16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()  # without such units it would be emulated, slowly
+        bf16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()  # without such units it would be emulated, slowly
+        self._deepest_map = BatchParts(lambda grey: encoder.maps(grey)[-1].float(), bf16=bf16)
 
     @property
     def steps(self) -> int:
@@ -102,27 +124,46 @@ class PhaseTask:
         """As `loop.Task` has it; in as many passes over the images as the phase needs."""
         small = self._data.small if self._phase.small else None
         images = self._data.train + small if small else self._data.train
+        soft = self._data.soft
+        labels = images.labels if soft is None else soft.labels
         passes, batch = -(-self._phase.images // len(images)), self._config.batch
         order = np.concatenate([rng.permutation(len(images)) for _ in range(passes)])
         for step in range(self.steps):
             rows = order[step * batch : (step + 1) * batch]
-            yield PhaseBatch(step, images.pixels[rows], images.labels[rows])
+            yield PhaseBatch(step, images.pixels[rows], labels[rows], None if soft is None else soft.logits[rows])
 
     def loss(self, batch: PhaseBatch) -> Tensor:
-        """Cross entropy of the tags."""
+        """Cross entropy of the tags and, with a teacher, the distance to its logits.
+
+        In the cross entropy an image of a rare finding hardly counts before the network is sure of it; the distance of
+        standardised logits counts all findings and all images alike.
+        """
         generator = torch.Generator().manual_seed(self._seed + self._number * _PHASE_SEEDS + batch.step)
         grey = augment(to_input(batch.pixels), self._phase.size, generator, self._config.flip)
         labels = torch.from_numpy(batch.labels)
+        taught = None if batch.logits is None else torch.from_numpy(batch.logits)
         if (alpha := self._phase.mixup) > 0:
             share = np.random.default_rng((self._seed, self._number, batch.step)).beta(alpha, alpha)
             grey, labels = grey.lerp(grey.flip(0), share), labels.lerp(labels.flip(0), share)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
-            _, logits, _ = self._encoder(grey)
-        return F.binary_cross_entropy_with_logits(logits, labels)
+            taught = None if taught is None else taught.lerp(taught.flip(0), share)
+        _, logits, _ = self._encoder.read([self._deepest_map(grey)])
+        loss = F.binary_cross_entropy_with_logits(logits.float(), labels)
+        if taught is not None and self._deviation is not None and self._logit_weight > 0:
+            loss = loss + self._logit_weight * ((logits - taught) / self._deviation).square().mean()
+        return loss
 
     def measure(self) -> dict[str, Any]:
-        """The phase, and the AUC of each tag on val at the phase's size."""
+        """The phase, the AUC of each tag on val at the phase's size and, with a teacher, the correlation of logits."""
         val = self._data.val
-        scores = tag_probabilities(self._encoder, val.pixels, self._phase.size)
-        auc = auc_per_tag(scores, val.labels, self._data.tags)
-        return asdict(self._phase) | {"val_auc": {tag: round(value, 4) for tag, value in auc.items()}}
+        logits = encode_all(self._encoder, val.pixels, self._phase.size)[1].numpy()
+        auc = auc_per_tag(logits, val.labels, self._data.tags)
+        figures = asdict(self._phase) | {"val_auc": {tag: round(value, 4) for tag, value in auc.items()}}
+        if self._data.soft is not None:
+            figures["val_teacher"] = round(correlation(logits, self._data.soft.val_logits), 4)
+        return figures
+
+
+def correlation(logits: Floats, taught: Floats) -> float:
+    """Mean over the tags of the linear correlation with a teacher's logits, (N, T) each; NaN where it has none."""
+    known = ~np.isnan(taught)
+    return float(np.mean([np.corrcoef(logits[k, t], taught[k, t])[0, 1] for t, k in enumerate(known.T)]))

@@ -118,7 +118,7 @@ class JointTask:
     def _local_sentences(self, patches: Tensor, labels: Tensor, sentences: Tensor, stated: Tensor) -> Tensor:
         """Loss of sentences (N, E), which state labels (N, T), against single patches."""
         bias = (stated @ self.module.local_bias) / stated.sum(1).clamp(min=1)
-        shared = ((labels @ stated.T) > 0).float()
+        shared = _shared(labels, stated)
         return F.binary_cross_entropy_with_logits(_most(patches, sentences) + bias, shared)
 
     def measure(self) -> dict[str, float]:
@@ -149,6 +149,11 @@ def _most(patches: Tensor, texts: Tensor) -> Tensor:
     return likeness.logsumexp(1) - float(np.log(patches.shape[1]))
 
 
+def _shared(images: Tensor, texts: Tensor) -> Tensor:
+    """Probability (B, N) that an image with labels (B, T), soft or not, has one that a text (N, T) states."""
+    return 1 - (1 - images[:, None] * texts[None]).prod(2)
+
+
 def _contrast(logits: Tensor, images: Tensor, texts: Tensor) -> Tensor:
     """Log-likelihood, in both directions, of all texts that share a label, or like the image have none.
 
@@ -157,13 +162,13 @@ def _contrast(logits: Tensor, images: Tensor, texts: Tensor) -> Tensor:
 
     Args:
         logits: (B, N) likeness.
-        images: (B, T) labels.
-        texts: (N, T) labels.
+        images: (B, T) labels, which may be soft.
+        texts: (N, T) labels, 0 or 1.
     """
-    shared = ((images @ texts.T) > 0).float()
-    neither = ((images.sum(1) == 0)[:, None] & (texts.sum(1) == 0)[None]).float()
-    weights = torch.where(images.sum(1) > 0, 1.0, _NORMAL)
-    positives = (shared + neither) * weights[:, None]
+    normal = (1 - images).prod(1)
+    neither = normal[:, None] * (texts.sum(1) == 0).float()
+    weights = 1 - (1 - _NORMAL) * normal
+    positives = (_shared(images, texts) + neither) * weights[:, None]
     total = positives.sum()
     if not total:
         return logits.sum() * 0

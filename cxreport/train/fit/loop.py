@@ -127,7 +127,7 @@ class _Loop:
         self.steps = [task.steps for task in tasks]
         groups = [{"params": group.parameters, "lr": group.lr} for group in course.groups]
         self.optimiser = torch.optim.AdamW(
-            groups or module.parameters(), lr=course.lr, weight_decay=course.weight_decay
+            groups or module.parameters(), lr=course.lr, weight_decay=course.weight_decay, fused=True
         )
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, _cosine(course, sum(self.steps)))
         self.average = {k: v.clone() for k, v in module.state_dict().items()} if course.average else None

@@ -8,7 +8,7 @@ from cxreport.train.networks.encoders.trunk import Trunk, scaled
 
 # torchvision's vgg19().features up to relu5_4: output channels of each convolution, 0 = max pooling.
 _CHANNELS = (64, 64, 0, 128, 128, 0, 256, 256, 256, 256, 0, 512, 512, 512, 512, 0, 512, 512, 512, 512)
-_BLOCK_4 = 19
+_BLOCK_3 = 10
 """Index of its first convolution in torchvision's vgg19().features."""
 
 
@@ -39,5 +39,5 @@ class Vgg19(Trunk, nn.Sequential):
         return [*maps, x]
 
     def early_parameters(self) -> list[nn.Parameter]:
-        """Those of blocks 1 to 3."""
-        return [weights for layer in list(self)[:_BLOCK_4] for weights in layer.parameters()]
+        """Those of blocks 1 and 2."""
+        return [weights for layer in list(self)[:_BLOCK_3] for weights in layer.parameters()]
