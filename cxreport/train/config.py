@@ -63,9 +63,11 @@ class EncoderConfig:
     size: int
     batch: int
     lr: float
+    """Of the other convolutions than the early ones; 0 leaves them as they start."""
     lr_low: float
     """Of the layers that the encoder calls early; 0 leaves them as they start."""
     lr_head: float
+    """Of the tag head, which alone learns where both other rates are 0."""
     weight_decay: float
     warmup: int
     """Steps in which the rates rise."""
@@ -74,6 +76,9 @@ class EncoderConfig:
     phases: tuple[Phase, ...]
     name: str = "vgg19"
     """Of the convolutions: one of `networks.encoders.ENCODERS`."""
+    patch_depth: int = -1
+    """Map that the writers' patches are of, an index of `Trunk.maps`: -1 is the deepest, -2 the one before it, which
+    may have more and smaller patches. The tag head reads the deepest."""
     width: float = 1.0
     """Share of the convolutions' published number of channels, for tests."""
     flip: bool = True
@@ -145,6 +150,9 @@ class CaptionerConfig:
     attention: int = 128
     places: bool = False
     """Learn the places of the patches, for texts that say left and right; in the papers patches are a set."""
+    word_queries: bool = False
+    """Soft attention: choose the patches by the previous word too, so that after "red" they are those of what is red.
+    In the paper the LSTM's state chooses, which has not read that word yet."""
 
 
 @dataclass(frozen=True)

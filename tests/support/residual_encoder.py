@@ -7,7 +7,7 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from cxreport.train.networks.encoders.trunk import Trunk, scaled
+from cxreport.train.networks.encoders.trunk import Trunk
 
 
 class Block(nn.Module):
@@ -29,12 +29,12 @@ class Block(nn.Module):
 class TinyResidual(Trunk):
     """Three blocks."""
 
-    full_patch_dim = 256
-    patch_stride = 8
+    full_channels = (64, 128, 256)
+    strides = (2, 4, 8)
 
     def __init__(self, width: float = 1.0) -> None:
         super().__init__(width)
-        channels = [3, *(scaled(full, width) for full in (64, 128, self.full_patch_dim))]
+        channels = [3, *self.channels]
         self.blocks = nn.ModuleList(Block(a, b) for a, b in itertools.pairwise(channels))
 
     def maps(self, pictures: Tensor) -> list[Tensor]:

@@ -104,7 +104,7 @@ def _sizes(networks: Networks, description: BundleDescription) -> Sizes:
         image=description.image_size,
         channels=networks.channels,
         patches=networks.encoder.patches(description.image_size),
-        patch_dim=head.in_features,
+        patch_dim=networks.encoder.patch_dim,
         embedding=joint.sizes.embedding if joint else head.in_features,
         patch_embeddings=joint.sizes.patches if joint else 0,
         hidden=writer.hidden,

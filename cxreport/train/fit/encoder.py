@@ -44,10 +44,10 @@ def fit_encoder(
         encoder.features.load_start_weights(start_weights)
     _start_head(encoder, data.train.labels)
     encoder.to(memory_format=torch.channels_last)
-    groups = encoder.parameter_groups()
-    for weights in groups.early:
-        weights.requires_grad_(config.lr_low > 0)
-    rates = config.lr_low, config.lr, config.lr_head
+    groups, rates = encoder.parameter_groups(), (config.lr_low, config.lr, config.lr_head)
+    for parameters, rate in zip(groups, rates, strict=True):
+        for weights in parameters:
+            weights.requires_grad_(rate > 0)
     course = Course(
         lr=config.lr,
         weight_decay=config.weight_decay,

@@ -13,20 +13,23 @@ def new_encoder(config: EncoderConfig, tags: int) -> Encoder:
     """The encoder that a recipe names, under a head for so many labels.
 
     Raises:
-        ValueError: there is no encoder of that name.
+        ValueError: there is no encoder of that name, or it has no map of that depth.
     """
     check_encoder(config)
-    return Encoder(ENCODERS[config.name](config.width), tags)
+    return Encoder(ENCODERS[config.name](config.width), tags, patch_depth=config.patch_depth)
 
 
 def check_encoder(config: EncoderConfig) -> None:
     """Look a recipe's encoder up in `ENCODERS`.
 
     Raises:
-        ValueError: there is none of that name.
+        ValueError: there is none of that name, or it has no map of the recipe's ``patch_depth``.
     """
     if config.name not in ENCODERS:
         raise ValueError(f"encoder.name: expected one of {tuple(ENCODERS)}, got {config.name!r}")
+    maps = len(ENCODERS[config.name].strides)
+    if not -maps <= config.patch_depth < 0:
+        raise ValueError(f"encoder.patch_depth: expected -{maps} to -1, got {config.patch_depth}")
 
 
 def new_decoder(config: TrainConfig, encoder: Encoder, tags: int, words: int) -> Decoder:
@@ -35,7 +38,7 @@ def new_decoder(config: TrainConfig, encoder: Encoder, tags: int, words: int) ->
     sizes = DecoderSizes(
         tags=tags,
         words=words,
-        patch_dim=encoder.features.patch_dim,
+        patch_dim=encoder.patch_dim,
         hidden=table.hidden,
         word_dim=table.word_dim,
         attention=table.attention,
@@ -50,10 +53,11 @@ def new_captioner(config: TrainConfig, encoder: Encoder, words: int) -> Captione
     table = config.captioner
     sizes = CaptionerSizes(
         words=words,
-        patch_dim=encoder.features.patch_dim,
+        patch_dim=encoder.patch_dim,
         hidden=table.hidden,
         word_dim=table.word_dim,
         attention=table.attention,
         places=encoder.patches(config.encoder.size) if table.places else 0,
+        word_queries=table.word_queries,
     )
     return make_captioner(config.architecture, sizes)

@@ -42,19 +42,21 @@ class Encoder(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, trunk: Trunk, tags: int, *, dropout: float = 0.2) -> None:
+    def __init__(self, trunk: Trunk, tags: int, *, dropout: float = 0.2, patch_depth: int = -1) -> None:
         """Put a tag head on convolutions.
 
         Args:
             trunk: one of `encoders.ENCODERS`.
             tags: number of labels.
             dropout: share of the embedding that is dropped in training.
+            patch_depth: index of the map that the patches are of, among `Trunk.maps`; -1 for the deepest.
         """
         super().__init__()
         self.features = trunk
-        self.norm = nn.BatchNorm1d(trunk.patch_dim, affine=False, momentum=0.05)
+        self.patch_depth = patch_depth
+        self.norm = nn.BatchNorm1d(trunk.channels[-1], affine=False, momentum=0.05)
         self.dropout = nn.Dropout(dropout)
-        self.tag_head = nn.Linear(trunk.patch_dim, tags)
+        self.tag_head = nn.Linear(trunk.channels[-1], tags)
         self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1), persistent=False)
 
@@ -65,7 +67,7 @@ class Encoder(nn.Module):
             grey: (B, C, S, S) float, 0 to 255, of one channel or three.
 
         Returns:
-            patch features (B, P, D), tag logits (B, tags), the mean patch (B, D).
+            patch features (B, P, D), tag logits (B, tags), the mean of the deepest map (B, E).
         """
         return self.read(self.maps(grey))
 
@@ -76,8 +78,8 @@ class Encoder(nn.Module):
 
     def read(self, maps: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """The outputs of `forward`, from the images' `maps`."""
-        patches = maps[-1].flatten(2).transpose(1, 2).float()
-        embedding = patches.mean(1)
+        patches = maps[self.patch_depth].flatten(2).transpose(1, 2).float()
+        embedding = maps[-1].float().mean((2, 3))
         return patches, self.tag_head(self.dropout(self.norm(embedding))), embedding
 
     @torch.no_grad()
@@ -86,9 +88,14 @@ class Encoder(nn.Module):
         self.tag_head.weight.mul_(slope.unsqueeze(1))
         self.tag_head.bias.mul_(slope).add_(bias)
 
+    @property
+    def patch_dim(self) -> int:
+        """Features D of a patch."""
+        return self.features.channels[self.patch_depth]
+
     def patches(self, size: int) -> int:
         """Number of patches P of an image of a side in pixels."""
-        return int(size // self.features.patch_stride) ** 2
+        return self.features.places(self.patch_depth, size)
 
     def parameter_groups(self) -> ParameterGroups:
         """All parameters, by the rate that they learn at."""

@@ -80,9 +80,12 @@ def load_eager(folder: Path) -> EagerModel:
 
 
 def _encoder(manifest: Manifest, weights: _Weights) -> Encoder:
-    trunk_class = ENCODERS[manifest.encoder]
-    trunk = trunk_class(manifest.sizes.patch_dim / trunk_class.full_patch_dim)
-    encoder = Encoder(trunk, manifest.sizes.tags)
+    trunk_class, sizes = ENCODERS[manifest.encoder], manifest.sizes
+    trunk = trunk_class(weights["encoder.tag_head.weight"].shape[1] / trunk_class.full_channels[-1])
+    patches = sizes.patches, sizes.patch_dim
+    depths = range(-1, -len(trunk.channels) - 1, -1)
+    depth = next(d for d in depths if (trunk.places(d, sizes.image), trunk.channels[d]) == patches)
+    encoder = Encoder(trunk, sizes.tags, patch_depth=depth)
     _fill(encoder.features, weights, "encoder.features.")
     _fill(encoder.tag_head, weights, "encoder.tag_head.")
     variance = weights["encoder.norm.deviation"] ** 2 - encoder.norm.eps

@@ -34,11 +34,30 @@ def test_every_encoder_keeps_the_contract(trunk: type) -> None:
     pictures = torch.rand(2, 1, SIZE, SIZE) * 255
     maps = encoder.maps(pictures)
     patches, logits, embedding = encoder(pictures)
-    assert patches.shape == (2, encoder.patches(SIZE), encoder.features.patch_dim)
-    assert (logits.shape, embedding.shape) == ((2, 5), (2, encoder.features.patch_dim))
-    assert maps[-1].shape[2] * encoder.features.patch_stride == SIZE
+    sides = [SIZE // stride for stride in encoder.features.strides]
+    assert [tuple(depth.shape[1:]) for depth in maps] == [
+        (channels, side, side) for channels, side in zip(encoder.features.channels, sides, strict=True)
+    ]
+    assert patches.shape == (2, encoder.patches(SIZE), encoder.patch_dim) == (2, sides[-1] ** 2, maps[-1].shape[1])
+    assert (logits.shape, embedding.shape) == ((2, 5), (2, encoder.features.channels[-1]))
     assert maps[-3].shape[2] == 2 * maps[-2].shape[2]
     assert all(depth.min() >= 0 for depth in maps)
+
+
+@pytest.mark.parametrize("trunk", [*ENCODERS.values(), TinyResidual])
+def test_patches_of_an_earlier_map_leave_the_tag_head_where_it_was(trunk: type) -> None:
+    torch.manual_seed(0)
+    deepest = Encoder(trunk(1 / 32), 5).eval()
+    for depth in range(-len(deepest.features.channels), 0):
+        encoder = Encoder(trunk(1 / 32), 5, patch_depth=depth).eval()
+        encoder.load_state_dict(deepest.state_dict())
+        maps = encoder.maps(pictures := torch.rand(2, 1, SIZE, SIZE) * 255)
+        patches, *others = encoder(pictures)
+        assert patches.shape == (2, encoder.patches(SIZE), encoder.patch_dim)
+        assert torch.equal(
+            patches[1, encoder.patches(SIZE) // 2], maps[depth][1].flatten(1)[:, encoder.patches(SIZE) // 2]
+        )
+        assert all(map(torch.equal, others, deepest(pictures)[1:]))
 
 
 @pytest.mark.parametrize("trunk", [*ENCODERS.values(), TinyResidual])
@@ -65,6 +84,14 @@ def test_an_unknown_encoder_is_refused_before_the_run_folder_is_claimed(tmp_path
     with pytest.raises(TrainingError, match=r"encoder.name: expected one of \('vgg19',.*\), got 'no-such-encoder'"):
         train(recipe, tmp_path, tmp_path / "run", Quiet())
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("depth", [-6, 0])
+def test_a_map_that_the_encoder_does_not_have_is_refused(tmp_path: Path, depth: int) -> None:
+    recipe = write_recipe(tmp_path / "recipe.toml", "unpaired")
+    recipe.write_text(recipe.read_text().replace("[encoder]", f"[encoder]\npatch_depth = {depth}"))
+    with pytest.raises(TrainingError, match=f"encoder.patch_depth: expected -5 to -1, got {depth}"):
+        train(recipe, tmp_path, tmp_path / "run", Quiet())
 
 
 def test_start_weights_leave_out_unused_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,18 +15,18 @@ from cxreport.errors import TrainingError
 class Trunk(nn.Module, ABC):
     """Convolutions from standardised pictures to feature maps, with the parameter names of their published weights.
 
-    Everything else asks here: the tag head and the writers for ``patch_dim``, the bundle for ``patch_stride``, the
-    optimiser for `early_parameters`.
+    Everything else asks here: the tag head and the writers for ``channels``, the bundle for `places`, the optimiser for
+    `early_parameters`.
     """
 
-    full_patch_dim: ClassVar[int]
-    """Channels of the deepest map at width 1."""
-    patch_stride: ClassVar[int]
-    """Pixels of the network input per patch and side."""
+    full_channels: ClassVar[tuple[int, ...]]
+    """Channels of each of the `maps` at width 1."""
+    strides: ClassVar[tuple[int, ...]]
+    """Pixels of the network input per place and side of each of the `maps`."""
     unused_weights: ClassVar[tuple[str, ...]] = ()
     """Beginnings of the names, in the published file, of layers that the trunk leaves out, as a classifier's."""
-    patch_dim: int
-    """Channels of the deepest map."""
+    channels: tuple[int, ...]
+    """Channels of each of the `maps`."""
 
     def __init__(self, width: float = 1.0) -> None:
         """Draw start values.
@@ -35,7 +35,7 @@ class Trunk(nn.Module, ABC):
             width: share of the published number of channels, for tests.
         """
         super().__init__()
-        self.patch_dim = scaled(self.full_patch_dim, width)
+        self.channels = tuple(scaled(full, width) for full in self.full_channels)
 
     @abstractmethod
     def maps(self, pictures: Tensor) -> list[Tensor]:
@@ -46,13 +46,23 @@ class Trunk(nn.Module, ABC):
 
         Returns:
             at least three of (B, C, H, W) each, none with negative values, since `Typicality` takes roots of their
-            means. The last one has a place per patch. The two before it are what the joint space reads its finer
-            patches from: the first of them has twice the other's rows and columns.
+            means. The tag head reads the last one, the writers take one of a recipe's choice for their patches. The two
+            before the last are what the joint space reads its finer patches from: the first of them has twice the
+            other's rows and columns.
         """
 
     @abstractmethod
     def early_parameters(self) -> list[nn.Parameter]:
         """Parameters of the layers that see edges in any picture and learn at the recipe's ``lr_low``."""
+
+    def places(self, depth: int, size: int) -> int:
+        """Number of places H * W of a map.
+
+        Args:
+            depth: index of one of the `maps`, negative ones from the deepest.
+            size: side of the pictures in pixels.
+        """
+        return (size // self.strides[depth]) ** 2
 
     def load_start_weights(self, path: Path) -> None:
         """Load a state dict of published weights, in any precision.

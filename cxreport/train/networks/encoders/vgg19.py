@@ -15,8 +15,8 @@ _BLOCK_3 = 10
 class Vgg19(Trunk, nn.Sequential):
     """Convolutions, ReLUs and poolings, with the parameter names of torchvision's ``vgg19().features``."""
 
-    full_patch_dim = 512
-    patch_stride = 16
+    full_channels = (64, 128, 256, 512, 512)
+    strides = (1, 2, 4, 8, 16)
 
     def __init__(self, width: float = 1.0) -> None:
         super().__init__(width)
