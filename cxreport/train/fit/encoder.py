@@ -113,7 +113,7 @@ class PhaseTask:
         self._encoder, self._config, self._data = encoder, config, data
         self._phase, self._number, self._seed = config.phases[number], number, seed
         bf16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()  # without such units it would be emulated, slowly
-        self._deepest_map = BatchParts(lambda grey: encoder.maps(grey)[-1].float(), bf16=bf16)
+        self._embedding = BatchParts(lambda grey: encoder.maps(grey)[-1].float().mean((2, 3)), bf16=bf16)
 
     @property
     def steps(self) -> int:
@@ -146,7 +146,7 @@ class PhaseTask:
             share = np.random.default_rng((self._seed, self._number, batch.step)).beta(alpha, alpha)
             grey, labels = grey.lerp(grey.flip(0), share), labels.lerp(labels.flip(0), share)
             taught = None if taught is None else taught.lerp(taught.flip(0), share)
-        _, logits, _ = self._encoder.read([self._deepest_map(grey)])
+        logits = self._encoder.tag_logits(self._embedding(grey))
         loss = F.binary_cross_entropy_with_logits(logits.float(), labels)
         if taught is not None and self._deviation is not None and self._logit_weight > 0:
             loss = loss + self._logit_weight * ((logits - taught) / self._deviation).square().mean()

@@ -80,7 +80,12 @@ class Encoder(nn.Module):
         """The outputs of `forward`, from the images' `maps`."""
         patches = maps[self.patch_depth].flatten(2).transpose(1, 2).float()
         embedding = maps[-1].float().mean((2, 3))
-        return patches, self.tag_head(self.dropout(self.norm(embedding))), embedding
+        return patches, self.tag_logits(embedding), embedding
+
+    def tag_logits(self, embedding: Tensor) -> Tensor:
+        """(B, tags) of the means of the deepest maps (B, E)."""
+        logits: Tensor = self.tag_head(self.dropout(self.norm(embedding)))
+        return logits
 
     @torch.no_grad()
     def calibrate(self, slope: Tensor, bias: Tensor) -> None:
