@@ -58,8 +58,9 @@ class _Parts(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, ...]:
-        sizes = [len(output) for output in ctx.outputs]
-        list(ctx.threads.map(torch.autograd.backward, ctx.outputs, gradients[0].split(sizes)))
+        parts = zip(ctx.outputs, gradients[0].split([len(output) for output in ctx.outputs]), strict=True)
+        trained = [(output, gradient) for output, gradient in parts if output.requires_grad]
+        list(ctx.threads.map(lambda part: torch.autograd.backward(*part), trained))
         return None, None, None, None
 
 

@@ -57,6 +57,9 @@ def test_layers_that_are_not_trained_and_errors_in_a_part() -> None:
     assert module[2].weight.grad is not None
     with pytest.raises(RuntimeError):
         BatchParts(module, bf16=False)(torch.randn(8, 3, 8, 8))
+    head = torch.nn.Parameter(torch.ones(()))
+    (BatchParts(network().requires_grad_(False), bf16=False)(torch.randn(8, 1, 8, 8)) * head).sum().backward()
+    assert head.grad is not None  # of what comes after a network that stays as it is
 
 
 def test_small_batches_and_measuring_go_in_one_piece() -> None:
