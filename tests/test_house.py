@@ -62,7 +62,18 @@ def test_imports_go_one_way(room: str) -> None:
 INNER_ROOMS = {
     "train": ("progress", "config", "run_folder", "networks", "data", "fit", "reference", "export"),
     "evaluate": (
-        *("bootstrap", "drafting", "text", "grounding", "baselines", "tags", "ranking", "abstention", "plan_agreement"),
+        *(
+            "bootstrap",
+            "drafting",
+            "text",
+            "grounding",
+            "baselines",
+            "tags",
+            "judges",
+            "ranking",
+            "abstention",
+            "plan_agreement",
+        ),
         *("openi", "nih", "coco", "compare", "retrieval", "run", "tables"),
     ),
     "bench": (

@@ -34,7 +34,7 @@ from cxreport.train.data.joint_data import (
     nih_labels,
     text_vocabulary,
 )
-from cxreport.train.data.pseudo_pairs import nih_vector, pseudo_pairs, stand_ins, taught_evidence
+from cxreport.train.data.pseudo_pairs import nih_vector, pseudo_pairs, stand_ins
 from cxreport.train.data.tag_facts import degree_shares, tag_facts, unplanned
 from cxreport.train.data.targets import frequent_words
 from cxreport.train.data.tensors import DecoderData, Images
@@ -160,7 +160,7 @@ def _partners(material: _Material, vision: _Vision) -> Images:
     if soft is None:
         probabilities = vision.head.probabilities(features.logits.numpy())
     else:
-        probabilities = taught_evidence(soft.logits[features.sample], labels, chexnet, data.train)
+        probabilities = evidence.taught_evidence(soft.logits[features.sample], labels, chexnet, data.train)
     draw = pseudo_pairs(
         labels=labels,
         probabilities=probabilities,

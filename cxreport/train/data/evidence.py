@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,11 +15,16 @@ from cxreport.drafting.plan import log_odds, unusual_evidence
 from cxreport.model.manifest import EvidenceModel
 from cxreport.types import Floats
 
+if TYPE_CHECKING:
+    from cxreport.train.data.targets import TargetReport
+
 _LEAST_POSITIVES = 10
 _MOST_ALARMS = 2.0
 _LEAST_SPREAD = 1e-3
 _LEAST_SLOPE, _MOST_SLOPE = 0.05, 5.0
 _NEVER = -20.0  # bias of a tag without evidence
+_RANGE = (10, 50, 90)
+"""Percentiles that two scales are matched by."""
 
 
 @dataclass(frozen=True)
@@ -176,3 +183,39 @@ def degree_cuts(adapter: Adapter, logits: Floats, shares: Floats) -> tuple[Float
         if len(positive) >= _LEAST_POSITIVES:
             mild[r], marked[r] = np.quantile(positive, [low, 1 - high])
     return mild, marked
+
+
+def taught_evidence(
+    taught: Floats, labels: Floats, chexnet: ReportEvidence, targets: Sequence[TargetReport]
+) -> NDArray[np.float32]:
+    """Evidence of images as a CheXNet gives it of the reports' images: the same quantity on both sides.
+
+    Args:
+        taught: (N, 14) logits of a teacher for the images.
+        labels: (N, 14) NIH labels of the images.
+        chexnet: evidence of the reports.
+        targets: train reports.
+
+    Returns:
+        (N, R) probabilities of the reporting tags.
+    """
+    normal = [chexnet.logits[t.uid] for t in targets if t.uid in chexnet.logits and not t.stated]
+    source = chexnet.source
+    adapter = Adapter(source.weights, source.bias, source.thresholds)
+    return adapter.probabilities(match_scale(taught, taught[labels.sum(1) == 0], np.stack(normal)))
+
+
+def match_scale(logits: Floats, normal: Floats, reference: Floats) -> Floats:
+    """Logits (N, T) shifted and stretched to the scale of another network.
+
+    Two networks for the same findings need not agree on what a logit means, nor two collections on how many are sick.
+    What both call normal is alike; so each finding's median and range of 80 % are made the same there.
+
+    Args:
+        logits: of one network.
+        normal: (M, T) of the same network, images that are called normal.
+        reference: (K, T) of the other one, on other images that are called normal.
+    """
+    (low, median, high), (to_low, to_median, to_high) = (np.percentile(x, _RANGE, axis=0) for x in (normal, reference))
+    stretch = (to_high - to_low) / np.maximum(high - low, _LEAST_SPREAD)
+    return np.asarray((logits - median) * stretch + to_median, np.float32)

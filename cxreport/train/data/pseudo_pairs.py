@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cxreport.datasets.nih import FINDINGS, nih_mask, nih_targets
 from cxreport.text.lexicon import packaged
-from cxreport.train.data.evidence import Adapter, ReportEvidence
 from cxreport.types import Floats
 
 if TYPE_CHECKING:
-    from cxreport.train.data.targets import TargetReport
     from cxreport.train.data.tensors import DecoderData
 
 
@@ -44,47 +41,6 @@ def stand_ins(labels: Floats, stated: Floats, evident: Floats) -> list[int]:
         uses[image] += 1
         images.append(image)
     return images
-
-
-_SPREAD = (10, 50, 90)
-"""Percentiles that two scales are matched by."""
-_LEAST_SPREAD = 1e-3
-
-
-def taught_evidence(
-    taught: Floats, labels: Floats, chexnet: ReportEvidence, targets: Sequence[TargetReport]
-) -> NDArray[np.float32]:
-    """Evidence of images as a CheXNet gives it of the reports' images: the same quantity on both sides.
-
-    Args:
-        taught: (N, 14) logits of a teacher for the images.
-        labels: (N, 14) NIH labels of the images.
-        chexnet: evidence of the reports.
-        targets: train reports.
-
-    Returns:
-        (N, R) probabilities of the reporting tags.
-    """
-    normal = [chexnet.logits[t.uid] for t in targets if t.uid in chexnet.logits and not t.stated]
-    source = chexnet.source
-    adapter = Adapter(source.weights, source.bias, source.thresholds)
-    return adapter.probabilities(match_scale(taught, taught[labels.sum(1) == 0], np.stack(normal)))
-
-
-def match_scale(logits: Floats, normal: Floats, reference: Floats) -> Floats:
-    """Logits (N, T) shifted and stretched to the scale of another network.
-
-    Two networks for the same findings need not agree on what a logit means, nor two collections on how many are sick.
-    What both call normal is alike; so each finding's median and range of 80 % are made the same there.
-
-    Args:
-        logits: of one network.
-        normal: (M, T) of the same network, images that are called normal.
-        reference: (K, T) of the other one, on other images that are called normal.
-    """
-    (low, median, high), (to_low, to_median, to_high) = (np.percentile(x, _SPREAD, axis=0) for x in (normal, reference))
-    stretch = (to_high - to_low) / np.maximum(high - low, _LEAST_SPREAD)
-    return np.asarray((logits - median) * stretch + to_median, np.float32)
 
 
 def pseudo_pairs(

@@ -23,6 +23,7 @@ from cxreport.train.networks.encoder import Encoder, augment, encode_all, to_inp
 from cxreport.types import Floats, Pixels
 
 _CHECKPOINT_STEPS = 100
+_LEAST_SPREAD = 0.5  # of a teacher's logits, where it says the same of all images
 _PHASE_SEEDS = 1_000_003  # seeds from one phase to the next
 
 
@@ -109,7 +110,7 @@ class PhaseTask:
             logit_weight: as in `fit_encoder`.
         """
         self._logit_weight = logit_weight
-        self._deviation = None if data.soft is None else torch.from_numpy(data.soft.logits.std(0))
+        self._deviation = None if data.soft is None else torch.from_numpy(data.soft.logits.std(0)).clamp(_LEAST_SPREAD)
         self._encoder, self._config, self._data = encoder, config, data
         self._phase, self._number, self._seed = config.phases[number], number, seed
         bf16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()  # without such units it would be emulated, slowly
@@ -164,6 +165,12 @@ class PhaseTask:
 
 
 def correlation(logits: Floats, taught: Floats) -> float:
-    """Mean over the tags of the linear correlation with a teacher's logits, (N, T) each; NaN where it has none."""
-    known = ~np.isnan(taught)
-    return float(np.mean([np.corrcoef(logits[k, t], taught[k, t])[0, 1] for t, k in enumerate(known.T)]))
+    """Mean over the tags of the linear correlation with a teacher's logits, (N, T) each; NaN where it has none.
+
+    Tags of which the teacher says the same of all images are left out.
+    """
+    pairs = [(logits[k, t], taught[k, t]) for t, k in enumerate((~np.isnan(taught)).T)]
+    told = [
+        np.corrcoef(ours, theirs)[0, 1] for ours, theirs in pairs if len(theirs) and np.ptp(theirs) and np.ptp(ours)
+    ]
+    return float(np.mean(told)) if told else 0.0

@@ -12,13 +12,10 @@ from training_data import make_openi  # noqa: E402
 from cxreport.datasets import nih, openi  # noqa: E402
 from cxreport.train.data import evidence  # noqa: E402
 from cxreport.train.data import targets as text  # noqa: E402
-from cxreport.train.data.decoder_data import chexnet_evidence  # noqa: E402
 from cxreport.train.data.pseudo_pairs import (  # noqa: E402
-    match_scale,
     nih_vector,
     pseudo_pairs,
     stand_ins,
-    taught_evidence,
 )
 from cxreport.train.data.tensors import DecoderData  # noqa: E402
 
@@ -67,28 +64,3 @@ def test_findings_that_tags_speak_for():
     found = nih_vector(["Pleural Effusion", "Granuloma"])
     assert [f for f, here in zip(nih.FINDINGS, found, strict=True) if here] == ["Effusion"]
     assert not nih_vector([]).any()
-
-
-def test_two_networks_are_brought_to_one_scale_by_what_is_normal():
-    rng = np.random.default_rng(5)
-    normal = rng.normal(-5, 0.5, (400, 2)).astype(np.float32)
-    reference = rng.normal(-1, 1.0, (300, 2)).astype(np.float32)
-    matched = match_scale(np.array([[-5, -4.5]], np.float32), normal, reference)
-    np.testing.assert_allclose(matched, [[-1, 0]], atol=0.25)
-    np.testing.assert_allclose(np.median(match_scale(normal, normal, reference), 0), np.median(reference, 0), atol=1e-3)
-
-
-def test_a_teacher_speaks_of_images_as_a_chexnet_does_of_reports(tmp_path):
-    """Images whose teacher is as sure of an effusion as the CheXNet is of the sick reports get their evidence."""
-    folder = make_openi(tmp_path / "openi", reports=60)
-    targets = [text.target_report(r, True, 20) for r in openi.read_reports(folder)]
-    data = DecoderData(targets, [], ("Cardiomegaly", "Pleural Effusion"), ())
-    chexnet = chexnet_evidence(openi.read_evidence(folder), data)
-    sick = [t.uid for t in targets if "Pleural Effusion" in t.stated and t.uid in chexnet.logits]
-    normal = [t.uid for t in targets if not t.stated and t.uid in chexnet.logits]
-    ours = np.stack([chexnet.logits[uid] for uid in normal + sick])
-    labels = np.zeros((len(ours), 14), np.float32)
-    labels[len(normal) :, nih.FINDINGS.index("Effusion")] = 1
-    evident = taught_evidence(ours / 2 - 3, labels, chexnet, targets)  # another scale
-    theirs = np.stack([chexnet.probabilities[uid] for uid in normal + sick])
-    np.testing.assert_allclose(evident, theirs, atol=1e-3)
