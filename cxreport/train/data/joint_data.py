@@ -90,7 +90,7 @@ def text_vocabulary(
 
 @torch.inference_mode()
 def joint_images(encoder: Encoder, images: LabelledImages, labels: Floats, most: int, seed: int) -> JointImages:
-    """Encode images, or a sample of them.
+    """Encode images, or a sample of them, in bfloat16 where the processor has units for it.
 
     Args:
         encoder: trained.
@@ -100,10 +100,12 @@ def joint_images(encoder: Encoder, images: LabelledImages, labels: Floats, most:
         seed: of the sample.
     """
     sample = np.sort(np.random.default_rng(seed).permutation(len(images))[:most])
-    features, patches = [], []
+    features, patches, bf16 = [], [], torch.ops.mkldnn._is_mkldnn_bf16_supported()
     for start in range(0, len(sample), _BATCH):
         rows = sample[start : start + _BATCH]
-        image_features, patch_features = joint_features(encoder.maps(to_input(images.pixels[rows])))
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            maps = encoder.maps(to_input(images.pixels[rows]))
+        image_features, patch_features = joint_features([depth.float() for depth in maps])
         features.append(image_features)
         patches.append(patch_features.half())
     return JointImages(torch.cat(features), torch.cat(patches), torch.from_numpy(labels[sample]))
