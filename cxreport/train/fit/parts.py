@@ -38,7 +38,7 @@ class BatchParts:
         """Outputs (B, ...) of a batch (B, ...); gradients of the parameters are added up when its loss goes back."""
         if self._threads is None or len(batch) < self._count * _LEAST or not torch.is_grad_enabled():
             return self._part(batch)
-        output: Tensor = _Parts.apply(self._anchor, self._threads, self._part, batch.chunk(self._count))  # type: ignore[no-untyped-call]
+        output: Tensor = _Parts.apply(self._anchor, self._threads, self._part, batch.chunk(self._count))
         return output
 
     def _part(self, batch: Tensor) -> Tensor:
@@ -58,7 +58,8 @@ class _Parts(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, ...]:
-        parts = zip(ctx.outputs, gradients[0].split([len(output) for output in ctx.outputs]), strict=True)
+        sizes = [len(output) for output in ctx.outputs]
+        parts = zip(ctx.outputs, torch.split(gradients[0], sizes), strict=True)
         trained = [(output, gradient) for output, gradient in parts if output.requires_grad]
         list(ctx.threads.map(lambda part: torch.autograd.backward(*part), trained))
         return None, None, None, None
