@@ -54,6 +54,13 @@ class Phase:
     """Add the upsampled small images."""
     mixup: float = 0.0
     """Blend pairs of images by a share drawn from Beta(mixup, mixup) (Zhang et al. 2018); 0 for none."""
+    noise: float = 0.0
+    """Highest deviation, in grey levels, of noise that is added to an image, sharp or blurred."""
+    erase: float = 0.0
+    """Share of images with a rectangle of one grey in place of up to a quarter of them (Zhong et al. 2020)."""
+    restart: float = 0.0
+    """Begin a cycle, from the averaged weights so far: the learning rates rise again to this share of the recipe's, and
+    fall until the next cycle; 0 goes on."""
 
 
 @dataclass(frozen=True)

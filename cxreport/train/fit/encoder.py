@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,13 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from cxreport.train.config import EncoderConfig
+from cxreport.train.config import EncoderConfig, Phase
 from cxreport.train.data.images import ImageSplits
 from cxreport.train.fit.auc import auc_per_tag
 from cxreport.train.fit.loop import Course, ParameterGroup, Stage, fit
 from cxreport.train.fit.parts import BatchParts
 from cxreport.train.networks.build import new_encoder
-from cxreport.train.networks.encoder import Encoder, augment, encode_all, to_input
+from cxreport.train.networks.encoder import Encoder, augment, disturb, encode_all, to_input
 from cxreport.types import Floats, Pixels
 
 _CHECKPOINT_STEPS = 100
@@ -49,21 +50,33 @@ def fit_encoder(
     for parameters, rate in zip(groups, rates, strict=True):
         for weights in parameters:
             weights.requires_grad_(rate > 0)
-    course = Course(
-        lr=config.lr,
-        weight_decay=config.weight_decay,
-        warm_up=config.warmup,
-        least_lr=0.0,
-        groups=tuple(map(ParameterGroup, groups, rates)),
-        average=config.ema,
-        checkpoint_steps=_CHECKPOINT_STEPS,
-        reseed=False,
-        unit="phase",
-    )
-    phases = [PhaseTask(encoder, config, data, n, stage.seed, logit_weight) for n in range(len(config.phases))]
-    fit(encoder, phases, course, stage)
+    cycles = _cycles(config.phases)
+    if stage.weights.exists():
+        cycles = cycles[-1:]  # has nothing to do but to load them
+    for number, cycle in enumerate(cycles, 1):
+        share = config.phases[cycle[0]].restart or 1.0
+        course = Course(
+            lr=config.lr * share,
+            weight_decay=config.weight_decay,
+            warm_up=config.warmup,
+            least_lr=0.0,
+            groups=tuple(ParameterGroup(part, rate * share) for part, rate in zip(groups, rates, strict=True)),
+            average=config.ema,
+            checkpoint_steps=_CHECKPOINT_STEPS,
+            reseed=False,
+            unit="phase",
+        )
+        phases = [PhaseTask(encoder, config, data, n, stage.seed, logit_weight) for n in cycle]
+        name = stage.name if cycle is cycles[-1] else f"{stage.name}_{number}"
+        fit(encoder, phases, course, replace(stage, name=name))
     encoder.requires_grad_(True)
     return encoder
+
+
+def _cycles(phases: tuple[Phase, ...]) -> list[list[int]]:
+    """Numbers of the phases, cycle by cycle."""
+    starts = [n for n, phase in enumerate(phases) if n == 0 or phase.restart > 0]
+    return [list(range(*bounds)) for bounds in itertools.pairwise([*starts, len(phases)])]
 
 
 def _start_head(encoder: Encoder, labels: NDArray[np.float32]) -> None:
@@ -141,6 +154,8 @@ class PhaseTask:
         """
         generator = torch.Generator().manual_seed(self._seed + self._number * _PHASE_SEEDS + batch.step)
         grey = augment(to_input(batch.pixels), self._phase.size, generator, self._config.flip)
+        if self._phase.noise > 0 or self._phase.erase > 0:
+            grey = disturb(grey, self._phase.noise, self._phase.erase, generator)
         labels = torch.from_numpy(batch.labels)
         taught = None if batch.logits is None else torch.from_numpy(batch.logits)
         if (alpha := self._phase.mixup) > 0:

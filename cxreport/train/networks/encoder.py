@@ -139,6 +139,33 @@ def augment(grey: Tensor, size: int, generator: torch.Generator, mirror: bool = 
     return (x.clamp(1e-4, 1) ** gamma * gain + offset).clamp(0, 1) * 255.0
 
 
+def disturb(grey: Tensor, noise: float, erase: float, generator: torch.Generator) -> Tensor:
+    """Change what says nothing of a finding: fine detail, as it differs between ways to shrink, and hidden parts.
+
+    Args:
+        grey: (B, C, S, S) float, 0 to 255.
+        noise: highest deviation in grey levels, of what is added before most images are blurred a little.
+        erase: share of images with a rectangle of one grey, of up to half of each side.
+        generator: the source of randomness.
+    """
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator)
+
+    count, side = len(grey), grey.shape[-1]
+    sigma = noise * uniform(count, 1, 1, 1)
+    x = grey + sigma * torch.randn(grey.shape, generator=generator)
+    blurred = F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+    x = x.lerp(blurred, 0.7 * (uniform(count, 1, 1, 1) - 0.3).clamp(min=0))
+    height, width = (side * (0.1 + 0.4 * uniform(2, count))).int()
+    top, left = (uniform(count) * (side - height)).int(), (uniform(count) * (side - width)).int()
+    rows = torch.arange(side)
+    inside_rows = (rows >= top[:, None]) & (rows < (top + height)[:, None])
+    inside_columns = (rows >= left[:, None]) & (rows < (left + width)[:, None])
+    hidden = inside_rows[:, :, None] & inside_columns[:, None] & (uniform(count) < erase)[:, None, None]
+    return torch.where(hidden[:, None], 255 * uniform(count, 1, 1, 1), x).clamp(0, 255)
+
+
 @torch.inference_mode()
 def encode_all(
     encoder: Encoder, pixels: NDArray[np.uint8], size: int | None = None, batch: int = 32

@@ -20,7 +20,7 @@ from cxreport.train.data.images import ImageSplits, SoftTargets, nih_images  # n
 from cxreport.train.fit.encoder import PhaseBatch, PhaseTask, correlation, fit_encoder  # noqa: E402
 from cxreport.train.fit.loop import Stage  # noqa: E402
 from cxreport.train.networks.build import new_encoder  # noqa: E402
-from cxreport.train.networks.encoder import augment, to_input  # noqa: E402
+from cxreport.train.networks.encoder import augment, disturb, to_input  # noqa: E402
 
 SURE, RARE = 4.0, -6.9  # logits of a teacher that knows, and of what no image shows
 
@@ -143,3 +143,42 @@ def test_correlation_passes_over_what_the_teacher_did_not_see() -> None:
     taught[:, 1] = 4  # says nothing
     assert correlation(ours, taught) == pytest.approx(1)
     assert correlation(ours, np.full_like(taught, np.nan)) == 0
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_cycles_follow_each_other_and_an_interrupted_one_goes_on(root: Path, tmp_path: Path) -> None:
+    recipe = config(root, None)
+    first = replace(recipe.encoder.phases[0], images=16, mixup=0.0)
+    later = replace(first, restart=0.5, noise=4.0, erase=0.5)
+    encoder_config = replace(recipe.encoder, phases=(first, first, later, replace(later, restart=0.0)))
+    images = nih_images(recipe, root)
+
+    def train(folder: Path, progress: Quiet) -> dict[str, torch.Tensor]:
+        folder.mkdir(exist_ok=True)
+        return fit_encoder(encoder_config, images, None, Stage(folder, "encoder", progress, 7)).state_dict()
+
+    progress = Quiet()
+    whole = train(tmp_path / "whole", progress)
+    assert [stage for stage, _ in progress.epochs] == ["encoder_1", "encoder_1", "encoder", "encoder"]
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "parts", Quiet(("encoder", 1)))
+    resumed = train(tmp_path / "parts", Quiet())
+    assert all(torch.equal(resumed[name], weights) for name, weights in whole.items())
+    (tmp_path / "whole" / "encoder_1.pt").unlink()  # the end is enough, as where a run takes the encoder of another
+    again = train(tmp_path / "whole", Quiet())
+    assert all(torch.equal(again[name], weights) for name, weights in whole.items())
+
+
+def test_disturbed_images_keep_their_grey_and_lose_at_most_a_quarter() -> None:
+    grey = torch.full((64, 1, 32, 32), 100.0)
+    noisy = disturb(grey, 4.0, 0.0, torch.Generator().manual_seed(1))
+    assert (noisy - grey).abs().max() < 25
+    assert abs(float(noisy.mean()) - 100) < 0.2
+    deviations = noisy.flatten(1).std(1)
+    assert float(deviations.max()) < 4.5
+    assert float(deviations.min()) < 0.5  # some hardly at all
+    hidden = disturb(grey, 0.0, 0.5, torch.Generator().manual_seed(1)) != grey
+    shares = hidden.float().mean((1, 2, 3))
+    assert 0.3 < float((shares > 0).float().mean()) < 0.7
+    assert float(shares.max()) <= 0.25
+    torch.testing.assert_close(disturb(grey, 0.0, 0.0, torch.Generator()), grey)
