@@ -110,14 +110,12 @@ def evaluate(
     """
     with errors_handled(verbose), diagnostics(quiet=False, verbose=verbose):
         folders = _folders(openi, nih or [], dataset, data or [])
+        of_nih = {"--plot": plot, "--boxes": boxes, "--teacher": teacher, "--radiologists": radiologists}
         excluded = {
             "--model": bundle,
             "--from-images": from_images,
-            "--plot": plot,
+            **of_nih,
             "--samples": samples,
-            "--boxes": boxes,
-            "--teacher": teacher,
-            "--radiologists": radiologists,
             "--dataset coco": folders.coco,
         }
         if compare or runs:
@@ -125,7 +123,6 @@ def evaluate(
 
             check_comparison(compare, runs or [], folders.openi, folders.nih, excluded)
         _check_precision(precision)
-        of_nih = {"--plot": plot, "--boxes": boxes, "--teacher": teacher, "--radiologists": radiologists}
         _check_data(folders, from_images, of_nih, samples)
 
         from cxreport.cli.comparison import compare_runs

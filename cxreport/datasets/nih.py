@@ -61,8 +61,7 @@ def read_labels(folder: Path) -> dict[str, NDArray[np.float32]]:
     Raises:
         FileNotFoundError: neither ``Data_Entry_2017.csv`` nor ``images.csv``, in the same columns, is there.
     """
-    table = next((path for name in _TABLES if (path := folder / name).exists()), folder / _TABLES[0])
-    with table.open(newline="") as stream:
+    with _first_there(*(folder / name for name in _TABLES)).open(newline="") as stream:
         rows = csv.DictReader(stream)
         return {
             row["Image Index"]: np.array([f in row["Finding Labels"].split("|") for f in FINDINGS], np.float32)
@@ -91,15 +90,15 @@ def read_split(folder: Path, split: str, size: int) -> LabelledImages:
         raise FileNotFoundError(f"{listing}: the {split} split needs a list of image files")
     pixels = np.empty((len(names), size, size), np.uint8)
     for i, name in enumerate(names):
-        with Image.open(_image_path(folder, name)) as image:
+        path = folder / "images" / name
+        with Image.open(_first_there(path, path.with_suffix(".jpg"))) as image:  # smaller copies may be JPEG
             pixels[i] = network_input(np.asarray(image.convert("L")), size)
     return LabelledImages(pixels, np.stack([labels[n] for n in names]), tuple(names))
 
 
-def _image_path(folder: Path, name: str) -> Path:
-    """The image of a name that ends in ``.png``; smaller copies may be JPEG."""
-    path = folder / "images" / name
-    return path if path.exists() else path.with_suffix(".jpg") if path.with_suffix(".jpg").exists() else path
+def _first_there(*paths: Path) -> Path:
+    """The first path that exists, or else the first, for the error to name."""
+    return next((path for path in paths if path.exists()), paths[0])
 
 
 def nih_mask(tags: tuple[str, ...], findings: tuple[str, ...]) -> NDArray[np.bool_]:

@@ -12,21 +12,19 @@ Other columns are passed over.
 from __future__ import annotations
 
 import csv
-import gzip
-import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from cxreport.datasets.tables import table_rows
 from cxreport.errors import TrainingError
 from cxreport.types import Floats
 
 __all__ = ["TeacherOutputs", "fill_by_labels", "read_teacher", "soft_labels"]
 
 _NAME = "Image Index"
-_GZIP_MAGIC = b"\x1f\x8b"
 _LEAST_PROBABILITY = 1e-6
 _HINT = "docs/training.md says which columns such a table has."
 
@@ -79,10 +77,9 @@ def fill_by_labels(outputs: TeacherOutputs, labels: Floats) -> Floats:
     if not known.any(0).all():
         raise TrainingError("The teacher's tables have no output for some label of the training images.", hint=_HINT)
     opinions = np.nan_to_num(outputs.relabels, nan=-1.0)
-    alike = np.stack([labels, opinions], -1)
     for n, t in np.argwhere(~known):
         same_label = known[:, t] & (labels[:, t] == labels[n, t])
-        same = same_label & (alike[:, t] == alike[n, t]).all(-1)
+        same = same_label & (opinions[:, t] == opinions[n, t])
         logits[n, t] = outputs.logits[next(m for m in (same, same_label, known[:, t]) if m.any()), t].mean()
     return logits
 
@@ -106,8 +103,7 @@ def _read_table(path: Path, labels: tuple[str, ...]) -> dict[str, tuple[Floats, 
     """Image name -> logits (T,) and relabels (T,)."""
     content = path.read_bytes()
     try:
-        text = (gzip.decompress(content) if content.startswith(_GZIP_MAGIC) else content).decode("utf-8-sig")
-        reader = csv.DictReader(io.StringIO(text, newline=""))
+        reader = table_rows(content)
         columns = [_column(reader.fieldnames or (), label) for label in labels]
         return {
             row[_NAME]: (
@@ -118,7 +114,7 @@ def _read_table(path: Path, labels: tuple[str, ...]) -> dict[str, tuple[Floats, 
         }
     except KeyError as error:
         raise TrainingError(f"{path}: no column {error.args[0]!r}.", hint=_HINT) from error
-    except (ValueError, TypeError, EOFError, OSError, csv.Error) as error:
+    except (ValueError, TypeError, csv.Error) as error:
         raise TrainingError(f"{path}: not a table of a teacher's outputs ({error}).", hint=_HINT) from error
 
 

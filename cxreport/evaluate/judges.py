@@ -7,8 +7,6 @@ What a tag head is worth depends on who is asked.
 from __future__ import annotations
 
 import csv
-import gzip
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,18 +14,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cxreport.datasets.tables import table_rows
 from cxreport.datasets.teacher import read_teacher
+from cxreport.drafting.plan import log_odds
 from cxreport.errors import TrainingError, UsageError
 from cxreport.evaluate import tags
 from cxreport.evaluate.bootstrap import Figure, draw_studies, estimate_by_rows
 from cxreport.evaluate.tags import LabelledScores, OperatingPoint, Scores
-from cxreport.train.fit.auc import auc
+from cxreport.train.fit.auc import auc, average_ranks
 from cxreport.types import Floats
 
 CORRELATIONS = ("linear", "rank")
 _NAMES = ("Image Index", "Image ID")
 _ANSWERS = {"YES": True, "NO": False}
-_GZIP_MAGIC = b"\x1f\x8b"
 _LEAST_IMAGES = 10
 _PARTS = {
     "Pleural Thickening": ("Pleural_Thickening",),
@@ -141,12 +140,10 @@ def read_opinions(path: Path) -> dict[str, dict[str, bool]]:
         UsageError: no such file, or no opinion is in it.
     """
     try:
-        content = path.read_bytes()
-        text = (gzip.decompress(content) if content.startswith(_GZIP_MAGIC) else content).decode("utf-8-sig")
-        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+        rows = list(table_rows(path.read_bytes()))
     except FileNotFoundError as error:
         raise UsageError(f"{path}: not found.") from error
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise UsageError(f"{path}: not a table of radiologists' opinions ({error}).") from error
     key = next((name for name in _NAMES if rows and name in rows[0]), None)
     opinions: dict[str, dict[str, bool]] = {}
@@ -160,12 +157,6 @@ def read_opinions(path: Path) -> dict[str, dict[str, bool]]:
             hint=f"It needs a column {_NAMES[0]!r}, and a column of YES and NO for each finding.",
         )
     return opinions
-
-
-def average_ranks(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Ranks (N,) from 1; equal values share the mean of theirs."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[inverse], np.float64)
 
 
 def _relabels(scores: LabelledScores, relabels: Floats, resamples: int) -> RelabelFigures | None:
@@ -183,8 +174,7 @@ def _teacher(scores: LabelledScores, taught: Floats, resamples: int) -> TeacherF
     rows = np.flatnonzero(~np.isnan(taught).any(1))
     if len(rows) < _LEAST_IMAGES:
         return None
-    probabilities = np.clip(scores.probabilities[rows].astype(np.float64), 1e-7, 1 - 1e-7)
-    odds, taught = np.log(probabilities / (1 - probabilities)), taught[rows]
+    odds, taught = log_odds(scores.probabilities[rows]), taught[rows]
     draws = draw_studies(len(rows), resamples)
 
     def correlations(sample: NDArray[np.intp]) -> list[float]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cxreport.drafting.plan import log_odds
 from cxreport.evaluate.bootstrap import Draws, Figure, estimate_by_rows
 from cxreport.train.fit.auc import auc
 
@@ -33,6 +34,12 @@ class LabelledScores:
     """(N, T), 0 or 1."""
     thresholds: Scores
     """(T,) of the bundle."""
+
+    @functools.cached_property
+    def held_out(self) -> Scores:
+        """(N, T) probabilities of `recalibrate_held_out`."""
+        columns = zip(self.probabilities.T, self.labels.T, strict=True)
+        return np.stack([recalibrate_held_out(*column) for column in columns], 1)
 
 
 @dataclass(frozen=True)
@@ -105,8 +112,7 @@ def recalibrate_held_out(probabilities: Scores, labels: Scores) -> Scores:
         probabilities: (N,) of the bundle.
         labels: (N,) 0 or 1.
     """
-    bounded = np.clip(probabilities.astype(np.float64), 1e-7, 1 - 1e-7)
-    odds = np.log(bounded / (1 - bounded))
+    odds = log_odds(probabilities)
     fifth = np.arange(len(odds)) * _FOLDS // len(odds)
     held_out = np.empty(len(odds))
     for k in range(_FOLDS):
@@ -146,11 +152,10 @@ def measure_findings(scores: LabelledScores, draws: Draws) -> dict[str, FindingF
     figures = {}
     for i, finding in enumerate(scores.findings):
         probabilities, labels = scores.probabilities[:, i], scores.labels[:, i]
-        held_out = recalibrate_held_out(probabilities, labels)
         positive, alarm = labels > 0, probabilities >= scores.thresholds[i]
         figures[finding] = FindingFigures(
             positives=int(positive.sum()),
-            figures=estimate_by_rows(METRICS, functools.partial(_measure, probabilities, labels, held_out), draws),
+            figures=estimate_by_rows(METRICS, functools.partial(_measure, scores, i), draws),
             threshold=float(scores.thresholds[i]),
             at_threshold=OperatingPoint.of(alarm, positive),
         )
@@ -163,20 +168,20 @@ def measure_means(scores: LabelledScores, draws: Draws) -> dict[str, Figure]:
     if not len(columns):
         return {name: Figure(float("nan")) for name in METRICS}
 
-    findings = [(scores.probabilities[:, i], scores.labels[:, i]) for i in columns]
-    held_out = [recalibrate_held_out(*finding) for finding in findings]
-
     def means(rows: NDArray[np.intp]) -> list[float]:
-        figures = [_measure(*finding, other, rows) for finding, other in zip(findings, held_out, strict=True)]
+        figures = [_measure(scores, int(i), rows) for i in columns]
         return [float(value) for value in np.mean(figures, axis=0)]
 
     return estimate_by_rows(METRICS, means, draws)
 
 
-def _measure(scores: Scores, labels: Scores, held_out: Scores, rows: NDArray[np.intp]) -> list[float]:
-    scores, labels = scores[rows], labels[rows]
-    errors = [reliability_bins(values, labels).error for values in (scores, held_out[rows])]
-    return [auc(scores, labels), average_precision(scores, labels), *errors]
+def _measure(scores: LabelledScores, finding: int, rows: NDArray[np.intp]) -> list[float]:
+    """Figures of a finding, a column, by the names of `METRICS`."""
+    probabilities, labels, held_out = (
+        values[rows, finding] for values in (scores.probabilities, scores.labels, scores.held_out)
+    )
+    errors = [reliability_bins(values, labels).error for values in (probabilities, held_out)]
+    return [auc(probabilities, labels), average_precision(probabilities, labels), *errors]
 
 
 def _share(mask: NDArray[np.bool_], among: NDArray[np.bool_]) -> float:

@@ -88,3 +88,11 @@ def test_labels_relabels_and_probabilities_are_blended():
     labels = np.array([[0.0, 1.0]], np.float32)
     np.testing.assert_allclose(soft_labels(labels, outputs, 0.7, 0.0), [[0.35, 0.65]], rtol=1e-6)
     np.testing.assert_allclose(soft_labels(labels, outputs, 0.7, 0.5), [[0.5, 0.65]], rtol=1e-6)
+
+
+def test_damage_inside_a_gzip_file_is_told(tmp_path):
+    path, content = tmp_path / "table.csv.gz", bytearray(gzip.compress(TABLE.encode()))
+    content[12:20] = b"\xff" * 8
+    path.write_bytes(content)
+    with pytest.raises(TrainingError, match="not a table"):
+        read_teacher([path], ["a.png"], LABELS)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from cxreport.errors import UsageError
-from cxreport.evaluate.judges import JudgeFiles, average_ranks, measure_judges, read_opinions
+from cxreport.evaluate.judges import JudgeFiles, measure_judges, read_opinions
 from cxreport.evaluate.tags import LabelledScores
+from cxreport.train.fit.auc import average_ranks
 
 NAMES = tuple(f"{i}.png" for i in range(12))
 RISING = np.linspace(0.05, 0.95, 12, dtype=np.float32)

@@ -15,7 +15,7 @@ from cxreport.datasets.openi import OpeniReport
 from cxreport.text import lexicon
 from cxreport.text.tokens import tokenise
 from cxreport.text.vocabulary import PAD, UNK
-from cxreport.train.networks.encoder import Encoder, to_input
+from cxreport.train.networks.encoder import Encoder, has_bfloat16_units, to_input
 from cxreport.train.networks.joint import joint_features
 from cxreport.types import Floats
 
@@ -100,12 +100,12 @@ def joint_images(encoder: Encoder, images: LabelledImages, labels: Floats, most:
         seed: of the sample.
     """
     sample = np.sort(np.random.default_rng(seed).permutation(len(images))[:most])
-    features, patches, bf16 = [], [], torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    features, patches, bf16 = [], [], has_bfloat16_units()
     for start in range(0, len(sample), _BATCH):
         rows = sample[start : start + _BATCH]
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             maps = encoder.maps(to_input(images.pixels[rows]))
-        image_features, patch_features = joint_features([depth.float() for depth in maps])
+        image_features, patch_features = joint_features([depth.float() for depth in maps[-3:]])
         features.append(image_features)
         patches.append(patch_features.half())
     return JointImages(torch.cat(features), torch.cat(patches), torch.from_numpy(labels[sample]))

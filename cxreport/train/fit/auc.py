@@ -1,9 +1,15 @@
-"""Area under the ROC curve of each tag."""
+"""Area under the ROC curve of each tag, from ranks."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+def average_ranks(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Ranks (N,) from 1; equal values share the mean of theirs."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[inverse], np.float64)
 
 
 def auc(scores: NDArray[np.floating], labels: NDArray[np.floating]) -> float:
@@ -12,9 +18,9 @@ def auc(scores: NDArray[np.floating], labels: NDArray[np.floating]) -> float:
     n_positive, n_negative = int(positive.sum()), int((~positive).sum())
     if not n_positive or not n_negative:
         return float("nan")
-    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    return float((ranks[positive].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
+    return float(
+        (average_ranks(scores)[positive].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative)
+    )
 
 
 def auc_per_tag(

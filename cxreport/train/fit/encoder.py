@@ -20,7 +20,7 @@ from cxreport.train.fit.auc import auc_per_tag
 from cxreport.train.fit.loop import Course, ParameterGroup, Stage, fit
 from cxreport.train.fit.parts import BatchParts
 from cxreport.train.networks.build import new_encoder
-from cxreport.train.networks.encoder import Encoder, augment, disturb, encode_all, to_input
+from cxreport.train.networks.encoder import Encoder, augment, disturb, encode_all, has_bfloat16_units, to_input
 from cxreport.types import Floats, Pixels
 
 _CHECKPOINT_STEPS = 100
@@ -126,8 +126,9 @@ class PhaseTask:
         self._deviation = None if data.soft is None else torch.from_numpy(data.soft.logits.std(0)).clamp(_LEAST_SPREAD)
         self._encoder, self._config, self._data = encoder, config, data
         self._phase, self._number, self._seed = config.phases[number], number, seed
-        bf16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()  # without such units it would be emulated, slowly
-        self._embedding = BatchParts(lambda grey: encoder.maps(grey)[-1].float().mean((2, 3)), bf16=bf16)
+        self._embedding = BatchParts(
+            lambda grey: encoder.maps(grey)[-1].float().mean((2, 3)), bf16=has_bfloat16_units()
+        )
 
     @property
     def steps(self) -> int:

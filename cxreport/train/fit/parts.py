@@ -6,6 +6,7 @@ every layer and wait for the last at its end, were seen to take four times as lo
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -24,25 +25,24 @@ class BatchParts:
     """
 
     def __init__(self, network: Callable[[Tensor], Tensor], *, bf16: bool) -> None:
-        """Start a thread for each of PyTorch's, unless there is just one.
+        """Count PyTorch's threads; with one, nothing is parted.
 
         Args:
             network: function of a batch, with parameters that are to be trained.
             bf16: compute in bfloat16 where PyTorch's autocast does.
         """
         self._network, self._bf16, self._count = network, bf16, torch.get_num_threads()
-        self._threads = ThreadPoolExecutor(self._count, initializer=_alone) if self._count > 1 else None
         self._anchor = torch.zeros((), requires_grad=True)
 
     def __call__(self, batch: Tensor) -> Tensor:
         """Outputs (B, ...) of a batch (B, ...); gradients of the parameters are added up when its loss goes back."""
-        if self._threads is None or len(batch) < self._count * _LEAST or not torch.is_grad_enabled():
+        if self._count == 1 or len(batch) < self._count * _LEAST or not torch.is_grad_enabled():
             return self._part(batch)
-        output: Tensor = _Parts.apply(self._anchor, self._threads, self._part, batch.chunk(self._count))
+        output: Tensor = _Parts.apply(self._anchor, _threads(self._count), self._part, batch.chunk(self._count))
         return output
 
     def _part(self, batch: Tensor) -> Tensor:
-        with torch.enable_grad(), torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
             return self._network(batch)
 
 
@@ -63,6 +63,12 @@ class _Parts(torch.autograd.Function):
         trained = [(output, gradient) for output, gradient in parts if output.requires_grad]
         list(ctx.threads.map(lambda part: torch.autograd.backward(*part), trained))
         return None, None, None, None
+
+
+@functools.cache
+def _threads(count: int) -> ThreadPoolExecutor:
+    """Threads that all networks of the process share."""
+    return ThreadPoolExecutor(count, initializer=_alone)
 
 
 def _alone() -> None:

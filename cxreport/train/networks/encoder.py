@@ -26,6 +26,11 @@ class ParameterGroups(NamedTuple):
     head: list[nn.Parameter]
 
 
+def has_bfloat16_units() -> bool:
+    """Whether the processor computes in bfloat16; without such units it would be emulated, slowly."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 def to_input(pixels: Pixels) -> Tensor:
     """(B, S, S) grey or (B, S, S, 3) RGB uint8 -> (B, C, S, S) float, 0 to 255."""
     images = torch.from_numpy(pixels).float()

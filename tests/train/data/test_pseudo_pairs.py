@@ -12,11 +12,7 @@ from training_data import make_openi  # noqa: E402
 from cxreport.datasets import nih, openi  # noqa: E402
 from cxreport.train.data import evidence  # noqa: E402
 from cxreport.train.data import targets as text  # noqa: E402
-from cxreport.train.data.pseudo_pairs import (  # noqa: E402
-    nih_vector,
-    pseudo_pairs,
-    stand_ins,
-)
+from cxreport.train.data.pseudo_pairs import nih_vector, pseudo_pairs, stand_ins  # noqa: E402
 from cxreport.train.data.tensors import DecoderData  # noqa: E402
 
 

@@ -20,7 +20,7 @@ from cxreport.train.data.images import ImageSplits, SoftTargets, nih_images  # n
 from cxreport.train.fit.encoder import PhaseBatch, PhaseTask, correlation, fit_encoder  # noqa: E402
 from cxreport.train.fit.loop import Stage  # noqa: E402
 from cxreport.train.networks.build import new_encoder  # noqa: E402
-from cxreport.train.networks.encoder import augment, disturb, to_input  # noqa: E402
+from cxreport.train.networks.encoder import augment, disturb, has_bfloat16_units, to_input  # noqa: E402
 
 SURE, RARE = 4.0, -6.9  # logits of a teacher that knows, and of what no image shows
 
@@ -110,15 +110,11 @@ def test_the_loss_has_the_distance_to_standardised_logits(root: Path) -> None:
     assert plain.loss(batch).item() == plain.loss(far).item()
     encoder = weighed._encoder
     generator = torch.Generator().manual_seed(3)
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bf16_supported()):
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16_units()):
         ours = encoder(augment(to_input(batch.pixels), recipe.encoder.size, generator, True))[1].float().numpy()
     distance = (ours - batch.logits) / logits.std(0)
     difference = 2 * (weighed.loss(far) - weighed.loss(batch)).item()
     assert difference == pytest.approx(1 - 2 * distance.mean(), rel=0.02)  # of the means of (d - 1)^2 and d^2
-
-
-def bf16_supported() -> bool:
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 @pytest.mark.usefixtures("one_thread")
