@@ -197,12 +197,14 @@ def taught_evidence(
         targets: train reports.
 
     Returns:
-        (N, R) probabilities of the reporting tags.
+        (N, R) probabilities of the reporting tags; on the teacher's own scale where one side has nothing normal.
     """
-    normal = [chexnet.logits[t.uid] for t in targets if t.uid in chexnet.logits and not t.stated]
+    reports = [chexnet.logits[t.uid] for t in targets if t.uid in chexnet.logits and not t.stated]
+    images = taught[labels.sum(1) == 0]
+    if reports and len(images):
+        taught = match_scale(taught, images, np.stack(reports))
     source = chexnet.source
-    adapter = Adapter(source.weights, source.bias, source.thresholds)
-    return adapter.probabilities(match_scale(taught, taught[labels.sum(1) == 0], np.stack(normal)))
+    return Adapter(source.weights, source.bias, source.thresholds).probabilities(taught)
 
 
 def match_scale(logits: Floats, normal: Floats, reference: Floats) -> Floats:
