@@ -15,7 +15,7 @@ from torch import Tensor
 from cxreport.model.manifest import DistanceLimits
 from cxreport.train.networks.encoder import Encoder, to_input
 from cxreport.train.networks.rounding import rounded
-from cxreport.train.networks.typicality import Typicality, depth_features, residual
+from cxreport.train.networks.typicality import Typicality, depth_features, early_depths, residual
 from cxreport.train.run_folder import LIMITS_FILE, TYPICALITY_FILE, save_json, save_tensors
 from cxreport.types import Floats
 
@@ -24,7 +24,7 @@ WARN_QUANTILE = 0.99
 REFUSE_FACTOR = 1.25
 """Distance that is refused, as a multiple of the one that is warned of."""
 _IMAGES = 4096  # 2,000 and 3,000 gave nearly the same limits
-_COMPONENTS = 64
+_COMPONENTS = 128
 _ROWS_PER_COMPONENT = 8  # images, and features: with fewer, the components would leave nothing of any image
 _FLOOR = 0.3  # of a depth's usual deviation, for the channels that hardly vary
 _STEADY = 0.01  # of a depth's usual feature; a depth that varies less than rounding does would tell only that
@@ -44,9 +44,10 @@ def fit_typicality(encoder: Encoder, pixels: NDArray[np.uint8]) -> Typicality:
     maps = list(_depth_means(encoder, pixels[sample]))
     features = torch.cat([depth_features(means) for means in maps])
     mean, spread = features.mean(0), features.std(0, correction=0)
-    channels = [depth.shape[1] for depth in maps[0]]
+    channels = [depth.shape[1] for depth in early_depths(maps[0])]
     deviation = torch.hypot(spread, _FLOOR * _root_mean_square(spread, channels))
     deviation = deviation.maximum(_STEADY * _root_mean_square(mean, channels)).clamp(min=_LEAST)
+    deviation *= torch.cat([torch.full((count,), count / channels[0]) for count in channels])  # or late depths decide
     standard = (features - mean) / deviation
     count = max(1, min(_COMPONENTS, min(features.shape) // _ROWS_PER_COMPONENT))
     components = torch.linalg.svd(standard, full_matrices=False).Vh[:count].T.contiguous()

@@ -2,8 +2,10 @@
 
 The residual after the principal components, as in Wang et al. 2022 (ViM) and in Ndiour et al. 2020, at several depths
 at once as in Lee et al. 2018: noise, negatives and scans show in the early ones, other body parts and projections in
-the late ones. The features are square roots of the channels' mean activations, because with the means themselves the
-few channels that seldom fire drown the others (measured on altered chest X-rays).
+the later ones. The last one is left out: the better an encoder is taught, the more of it is disease, and a patient with
+many metastases was farther from the training images than an upside-down radiograph. The features are square roots of
+the channels' mean activations, because with the means themselves the few channels that seldom fire drown the others
+(measured on altered chest X-rays).
 """
 
 from __future__ import annotations
@@ -44,8 +46,13 @@ class Typicality(nn.Module):
 
 
 def depth_features(maps: Sequence[Tensor]) -> Tensor:
-    """(B, C, H, W) of each depth -> (B, F) square roots of the channels' means."""
-    return torch.cat([depth.mean((2, 3)) for depth in maps], 1).sqrt()
+    """(B, C, H, W) of each depth -> (B, F) square roots of the channels' means, at all depths but the last."""
+    return torch.cat([depth.mean((2, 3)) for depth in early_depths(maps)], 1).sqrt()
+
+
+def early_depths(maps: Sequence[Tensor]) -> Sequence[Tensor]:
+    """All depths but the last; an only one stays."""
+    return maps[: max(1, len(maps) - 1)]
 
 
 def residual(standard: Tensor, components: Tensor) -> Tensor:

@@ -70,3 +70,12 @@ def test_limits_from_distances() -> None:
     limits, shares = distance_limits(distances)
     assert limits == DistanceLimits(warn=pytest.approx(1.49, abs=1e-3), refuse=pytest.approx(1.8625, abs=1e-3))
     assert shares == {"warned": pytest.approx(0.01, abs=1e-3), "refused": pytest.approx(0.001, abs=1e-3)}
+
+
+def test_what_the_last_depth_alone_sees_has_no_part(encoder: Encoder) -> None:
+    """The last depth answers to disease; a sick patient is no odd picture."""
+    typicality = fit_typicality(encoder, pictures(30, 6))
+    *early, last = encoder.maps(torch.from_numpy(pictures(2, 8)).float().unsqueeze(1))
+    distances = typicality([*early, last])
+    assert torch.equal(typicality([*early, 9 * last + 1]), distances)
+    assert not torch.equal(typicality([*early[:-1], 9 * early[-1] + 1, last]), distances)
