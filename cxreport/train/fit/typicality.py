@@ -23,10 +23,11 @@ WARN_QUANTILE = 0.99
 """Share of the val images that pass without a warning."""
 REFUSE_FACTOR = 1.25
 """Distance that is refused, as a multiple of the one that is warned of."""
-_IMAGES = 4096  # 2,000 and 3,000 gave nearly the same limits
-_COMPONENTS = 128
+_IMAGES = 2048  # 3,000 and 4,000 gave nearly the same limits
+_COMPONENTS = 64
 _ROWS_PER_COMPONENT = 8  # images, and features: with fewer, the components would leave nothing of any image
 _FLOOR = 0.3  # of a depth's usual deviation, for the channels that hardly vary
+_LAST_WEIGHT = 0.7  # of the last depth that has a part: it, too, answers to disease
 _STEADY = 0.01  # of a depth's usual feature; a depth that varies less than rounding does would tell only that
 _LEAST = 1e-6  # where all images are alike
 _BATCH = 32
@@ -47,7 +48,7 @@ def fit_typicality(encoder: Encoder, pixels: NDArray[np.uint8]) -> Typicality:
     channels = [depth.shape[1] for depth in early_depths(maps[0])]
     deviation = torch.hypot(spread, _FLOOR * _root_mean_square(spread, channels))
     deviation = deviation.maximum(_STEADY * _root_mean_square(mean, channels)).clamp(min=_LEAST)
-    deviation *= torch.cat([torch.full((count,), count / channels[0]) for count in channels])  # or late depths decide
+    deviation[-channels[-1] :] /= _LAST_WEIGHT
     standard = (features - mean) / deviation
     count = max(1, min(_COMPONENTS, min(features.shape) // _ROWS_PER_COMPONENT))
     components = torch.linalg.svd(standard, full_matrices=False).Vh[:count].T.contiguous()
