@@ -97,7 +97,12 @@ def explain(
         tags = stage.tag_queries(model.manifest, explain_tag or [])
         console = Console()
         painter = make_painter(graphics, console, width)
-        reading = ReadOptions(force=force, max_megapixels=max_megapixels, side=model.manifest.image_size)
+        reading = ReadOptions(
+            force=force,
+            max_megapixels=max_megapixels,
+            colour=model.manifest.channels > 1,
+            side=model.manifest.image_size,
+        )
         drafting = GenerateOptions(beam=beam, threshold=threshold, force=force)
         outcome = stage.explain(model, read_study(study or example_path(), reading), drafting, tags)
         if isinstance(outcome, Failure):

@@ -95,7 +95,13 @@ def build(
             report_paths, image_paths = sort_paths(listed(paths))
             reports = selection.with_listed_id(selection.with_text(read_reports(report_paths)))
             shape = model.manifest.input_shape
-            options = ReadOptions(force=force, group_by=group_by.value, max_megapixels=max_megapixels, side=shape.size)
+            options = ReadOptions(
+                force=force,
+                group_by=group_by.value,
+                max_megapixels=max_megapixels,
+                colour=shape.channels > 1,
+                side=shape.size,
+            )
             studies = read_ahead(image_paths, options, shape, workers)
             entries = chain(
                 embed_reports(model, reports, batch_size),

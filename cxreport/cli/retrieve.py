@@ -90,7 +90,12 @@ def retrieve(
                 if unknown and not quiet:
                     say(f"warning: words that the bundle does not know are ignored: {', '.join(unknown)}")
             elif image is not None:
-                reading = ReadOptions(force=force, max_megapixels=max_megapixels, side=model.manifest.image_size)
+                reading = ReadOptions(
+                    force=force,
+                    max_megapixels=max_megapixels,
+                    colour=model.manifest.channels > 1,
+                    side=model.manifest.image_size,
+                )
                 study = read_study(image, reading)
                 embedding = _embedding(model, study, force, quiet)
             matches = entries.search(embedding, count, _kinds(of))

@@ -103,7 +103,8 @@ def abstain_on_openi(model: Model, folder: Path, resamples: int) -> list[Abstent
 
 def _read(model: Model, paths: list[Path]) -> list[Grey]:
     """Read images as inference does, each for itself."""
-    options = ReadOptions(force=True, side=model.manifest.image_size)
+    manifest = model.manifest
+    options = ReadOptions(force=True, colour=manifest.channels > 1, side=manifest.image_size)
     outcomes = (outcome for path in paths for outcome in read_studies([path], options))
     return [s.view.pixels for s in outcomes if isinstance(s, Study) and s.view is not None]
 

@@ -18,7 +18,7 @@ from cxreport.evaluate.text.metrics import CaptionMetrics
 from cxreport.evaluate.text.tokens import CaptionTokenizer
 from cxreport.evaluate.text.variety import variety
 from cxreport.model.session import Model
-from cxreport.reading.study import read_studies
+from cxreport.reading.study import ReadOptions, read_studies
 from cxreport.types import Report
 
 MODEL, HUMAN, LIKE_HUMAN = "model", "human", "model, as human"
@@ -81,7 +81,8 @@ def evaluate_coco(model: Model, folder: Path, options: EvaluateOptions) -> CocoF
     with missing_files_reported():
         train, val = read_captions(folder, "train"), read_captions(folder, "val")[: options.limit]
     boxes = read_boxes(folder)
-    drafted = draft(model, read_studies(image.path for image in val), options, attention=bool(boxes))
+    colour = ReadOptions(colour=model.manifest.channels > 1)
+    drafted = draft(model, read_studies((image.path for image in val), colour), options, attention=bool(boxes))
     by_path = {report.study.sources[0]: report for report in drafted}
     reports = [by_path[str(image.path)] for image in val]
     texts = [" ".join(report.findings) for report in reports]

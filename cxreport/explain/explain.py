@@ -6,6 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+from PIL import Image
+
 from cxreport.drafting import topics
 from cxreport.drafting.grid import square
 from cxreport.drafting.ground import text_map
@@ -15,7 +18,7 @@ from cxreport.errors import BundleError, UsageError
 from cxreport.model.encode import encode
 from cxreport.model.manifest import Manifest
 from cxreport.model.session import Model
-from cxreport.types import Encoding, Failure, Floats, Pixels, Plan, Report, SentenceMap, Study
+from cxreport.types import Encoding, Failure, Floats, Grey, Pixels, Plan, Report, SentenceMap, Study
 
 __all__ = ["Explanation", "TagMap", "TagQuery", "explain", "tag_map", "tag_queries"]
 
@@ -56,8 +59,8 @@ class Explanation:
     """Report of one study, tied to its image."""
 
     report: Report
-    picture: Pixels
-    """(S, S), or (S, S, 3) in colour: the network's input."""
+    picture: Grey
+    """(S, S): the network's input, without the colours that it may have had."""
     sentences: tuple[SentenceMap, ...]
     """Findings first."""
     tags: tuple[TagMap, ...] = ()
@@ -98,10 +101,15 @@ def explain(
     picture = outcome.study.view.pixels
     return Explanation(
         report=outcome,
-        picture=picture,
+        picture=_as_grey(picture),
         sentences=outcome.maps or (),
         tags=_tag_maps(model, picture, options, tags),
     )
+
+
+def _as_grey(picture: Pixels) -> Grey:
+    """A picture without its colours, which are those of the map over it."""
+    return picture if picture.ndim == 2 else np.asarray(Image.fromarray(picture).convert("L"))
 
 
 def tag_queries(manifest: Manifest, names: Sequence[str]) -> tuple[TagQuery, ...]:

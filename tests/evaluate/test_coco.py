@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -61,26 +62,30 @@ def test_pointing_takes_the_boxes_of_each_image(shapes: Path) -> None:
 
 
 @pytest.mark.usefixtures("metrics")
-def test_maps_are_asked_for_where_there_are_boxes(shapes_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+def test_maps_and_colours_are_asked_for_where_they_serve(shapes_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, depths = [], []
     captions = {
         str(image.path): image.captions for split in ("train", "val") for image in read_captions(shapes_copy, split)
     }
 
     def draft(model: object, studies: Iterable[Study], options: object, attention: bool) -> list[Report]:
+        studies = list(studies)
         asked.append(attention)
+        depths.append({study.view.pixels.ndim for study in studies})
         maps = sentence_map(red=(0, 0))
         reports = [Report(study, (), (), captions[study.sources[0]][:1], (), maps=maps) for study in studies]
         return reports[::-1]
 
     monkeypatch.setattr(coco, "draft", draft)
-    evaluation = coco.evaluate_coco(None, shapes_copy, EvaluateOptions(bootstrap=0, samples=2))
+    grey, colour = (SimpleNamespace(manifest=SimpleNamespace(channels=n)) for n in (1, 3))
+    evaluation = coco.evaluate_coco(colour, shapes_copy, EvaluateOptions(bootstrap=0, samples=2))
     assert (evaluation.images, evaluation.references, evaluation.pointing) == (4, 20, None)
     assert evaluation.systems["model"]["BLEU-4"].value == pytest.approx(1)  # each text is with its own references
     assert [sample.reference for sample in evaluation.samples] == [sample.caption for sample in evaluation.samples]
     (shapes_copy / "shapes_boxes.json").unlink()
-    coco.evaluate_coco(None, shapes_copy, EvaluateOptions(bootstrap=0))
+    coco.evaluate_coco(grey, shapes_copy, EvaluateOptions(bootstrap=0))
     assert asked == [True, False]
+    assert depths == [{3}, {2}]  # a bundle that sees colours gets them
 
 
 @pytest.fixture

@@ -35,6 +35,16 @@ def test_explained_report_is_the_generated_one(model) -> None:
     assert explanation.names() == [f"{number:02}-{kind}" for number, kind in enumerate(kinds, start=1)]
 
 
+def test_maps_are_laid_over_a_colour_picture_in_grey(tiny_captioner: Path) -> None:
+    captioner = Model.load(tiny_captioner, "cpu")
+    pixels = np.zeros((40, 40, 3), np.uint8)
+    pixels[:, :20] = 255, 0, 0
+    red = Study("a.png", ("a.png",), View(ViewInfo("a.png", 0, Position.UNKNOWN), pixels))
+    picture = explain.explain(captioner, red, GenerateOptions(force=True)).picture
+    assert picture.shape == (captioner.manifest.image_size,) * 2
+    assert picture[0, 0] > picture[0, -1] == 0
+
+
 def test_a_tag_is_looked_for_whether_planned_or_not(model, monkeypatch) -> None:
     queries = []
 
