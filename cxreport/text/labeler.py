@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from cxreport.errors import InvalidTextError
 from cxreport.text.json_lines import JsonLine, json_lines
 from cxreport.text.lexicon import Status, packaged
+from cxreport.text.sections import Kind, read_sections
 from cxreport.types import Failure
 
 __all__ = ["CLASSES", "ReportText", "label", "label_tags", "read_texts"]
@@ -29,6 +30,7 @@ CLASSES: tuple[str, ...] = (
     "Fracture",
     "Support Devices",
 )
+_READ: tuple[Kind, ...] = ("body", "addendum")
 _VALUES: dict[Status, int] = {"present": 1, "uncertain": -1, "absent": 0}
 
 
@@ -46,7 +48,10 @@ def label(text: str) -> dict[str, int]:
         Each of `CLASSES`, in that order -> 1 stated, -1 uncertain, 0 denied or not mentioned.
     """
     rules = packaged()
-    statuses = rules.read_classes(text)
+    statuses: dict[str, Status] = {}
+    sections = read_sections(text)
+    for kind in _READ:  # what an addendum says of a class stands in place of what the report said
+        statuses |= rules.read_classes("\n\n".join(section.text for section in sections if section.kind == kind))
     abnormal = {name for name, status in statuses.items() if status != "absent"} - rules.no_finding_tags
     labels = {name: _VALUES[statuses.get(name, "absent")] for name in CLASSES}
     return labels | {_NO_FINDING: int(not abnormal)}
