@@ -13,6 +13,8 @@ __all__ = ["NEVER_MATCHES", "NormalPhrase", "Scope", "Status", "Terms", "any_of"
 Status = Literal["present", "uncertain", "absent"]
 NEVER_MATCHES = re.compile(r"(?!)")
 _QUESTION_BEFORE = re.compile(r"(?:^|(?<=[\s(]))\?(?=\s*\w)")
+_HEADING_OF_DENIAL = re.compile(r"[^:,;]{0,30}:\s*(?:no|without|negative for)\s")
+"""The rest of a heading, and a denial under it ("Fracture: No acute fracture")."""
 _QUESTION_AFTER = re.compile(r"\?(?!\s*\w)")
 
 
@@ -52,6 +54,7 @@ class Scope:
     alternatives: re.Pattern[str]
     breaks: re.Pattern[str]
     denial_ends: re.Pattern[str] = NEVER_MATCHES
+    list_ends: re.Pattern[str] = NEVER_MATCHES
     unsaid_after: re.Pattern[str] = NEVER_MATCHES
     unsaid_before: re.Pattern[str] = NEVER_MATCHES
     other_things: re.Pattern[str] = NEVER_MATCHES
@@ -113,9 +116,9 @@ def _status(scope: Scope, clause: str, neutral: str, mention: re.Match[str], cer
     start, end = mention.span()
     if _reached(scope, scope.unsaid_after, clause, mention) or scope.unsaid_before.search(clause, end):
         return None
-    if _valued(scope.denied_values, clause, end) or _reached(scope, scope.denies_after, neutral, mention):
+    if _valued(scope.denied_values, clause, end) or _HEADING_OF_DENIAL.match(neutral, end):
         return "absent"
-    if scope.denies_before.search(neutral, end):
+    if _reached(scope, scope.denies_after, neutral, mention) or scope.denies_before.search(neutral, end):
         return "absent"
     if scope.hedges_after.search(clause, 0, end) or scope.hedges_before.search(clause, end):
         return "uncertain"
@@ -133,8 +136,9 @@ def _reached(scope: Scope, cues: re.Pattern[str], clause: str, mention: re.Match
     before = list(cues.finditer(clause, 0, mention.end()))
     if not before:
         return False
-    ends = [match.start() for match in scope.denial_ends.finditer(clause) if match.start() <= mention.start()]
-    return before[-1].end() > max(ends, default=0)
+    ends = [match.start() for match in scope.denial_ends.finditer(clause)]
+    ends += [match.end() for match in scope.list_ends.finditer(clause)]
+    return before[-1].end() > max((end for end in ends if end <= mention.start()), default=0)
 
 
 def _questioned(clause: str, start: int, end: int) -> bool:

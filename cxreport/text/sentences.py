@@ -18,7 +18,7 @@ _ANSWER = r"(?:no|none|nil|negative|yes|possibl[ey]|unlikely)(?: \w+)?\s*(?:[.;!
 _END = re.compile(rf"(?<=[.!;])\s+|(?<=[^\s?(]\?)\s+(?!{_ANSWER})", re.IGNORECASE)
 _GOES_ON = re.compile(
     r"(?:[,/(&-]|\b(?:a|an|and|are|as|at|by|for|from|in|into|is|may|nor|no|not|of|on|or|over|than|that|the|this|to|versus"
-    r"|vs|was|were|with|without|within|be|been|has|have|new|small|large|mild|moderate|minimal|left|right|lower|upper"
+    r"|vs|was|were|which|with|without|within|be|been|but|may|could|will|their|its|has|have|new|small|large|mild|moderate|minimal|left|right|lower|upper"
     r"|middle|pleural|focal|acute|pulmonary|possible|probable|likely|evidence|definite|bilateral|trace|stable))$",
     re.IGNORECASE,
 )
@@ -28,8 +28,15 @@ _STARTS = re.compile(
     re.IGNORECASE,
 )
 """Words at the start of sentences, for text that has no other sign of one."""
-_LEAST_WIDTH = 40
+_CONNECTS = re.compile(
+    r"(?:and|are|at|but|by|could|for|from|in|is|may|nor|of|on|or|than|that|to|versus|vs|was|were|which|with|without)\b",
+    re.IGNORECASE,
+)
+"""Words that no sentence starts with in capitals or in small letters throughout."""
+_LEAST_WIDTH = 30
 """Columns below which lines count as short of themselves, not as wrapped."""
+_SLACK = 12
+"""Columns by which a first line is shorter, because its heading was taken off."""
 
 
 def split_sentences(text: str) -> list[str]:
@@ -51,25 +58,27 @@ def lines_joined(text: str) -> list[str]:
     lines = [line.strip() for line in text.split("\n")]
     if len(lines) == 1:
         return lines
-    width = max(map(len, lines))
+    width = max(map(len, lines)) - _SLACK
+    small = text.lower() == text
     joined: list[str] = []
     previous = ""
     for line in lines:
-        if previous and line and _continues(previous, line, width):
-            joined[-1] += " " + line
+        if previous and line and _continues(previous, line, width, small):
+            joined[-1] += line if previous.endswith("-") and previous[-2:-1].isalpha() else " " + line
         elif line:
             joined.append(line)
         previous = line
     return joined
 
 
-def _continues(previous: str, line: str, width: int) -> bool:
+def _continues(previous: str, line: str, width: int, small: bool) -> bool:
     """True where a line goes on with the sentence of the line before it, or might as well: sentences end with a mark.
 
     Args:
         previous: a line with text.
         line: the next one, with text.
-        width: of the longest line, in characters.
+        width: from which on a line may have been wrapped, in characters.
+        small: whether the whole text has no capitals.
     """
     if _HEADING.match(line) or _ITEM.match(line):
         return False
@@ -79,8 +88,8 @@ def _continues(previous: str, line: str, width: int) -> bool:
         return True
     first = line.split()[0]
     wrapped = len(previous) >= _LEAST_WIDTH and len(previous) + len(first) >= width
-    if previous.upper() == previous or (line + previous).lower() == line + previous:  # no case to go by
-        return wrapped and not _STARTS.match(line)
+    if small or (previous + line).upper() == previous + line:  # no case to go by
+        return bool(_CONNECTS.match(line)) or (wrapped and not _STARTS.match(line))
     if first[0].islower() or first[0].isdigit() or first[0] in "(/&+":
         return True
     return wrapped and first[1:].upper() == first[1:] and len(first) > 1
