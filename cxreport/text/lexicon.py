@@ -141,7 +141,7 @@ def _parse(toml: str) -> _Rules:
 
     tables: dict[str, Any] = tomllib.loads(toml)
     return _Rules(
-        scope=Scope(**{name: (values_of if name.endswith("values") else any_of)(cues) for name, cues in tables["scope"].items()}),
+        scope=_scope(tables["scope"], tables.get("words", {})),
         details={Detail(detail): any_of(cues) for detail, cues in tables["details"].items()},
         tags={tag: Terms(any_of(terms)) for tag, terms in tables["tags"].items()},
         plain_sentences=tables["plain"],
@@ -152,8 +152,25 @@ def _parse(toml: str) -> _Rules:
     )
 
 
+def _scope(cues: dict[str, list[str]], words: dict[str, list[str]]) -> Scope:
+    """Cues, with each name in angle brackets replaced by its words."""
+    named = {
+        f"<{name}>": any_word for name, patterns in words.items() if (any_word := "(?:" + "|".join(patterns) + ")")
+    }
+    compiled = {}
+    for kind, patterns in cues.items():
+        written = [re.sub(r"<[a-z ]+>", lambda name: named[name[0]], pattern) for pattern in patterns]
+        compiled[kind] = values_of(written) if kind.endswith("_values") else any_of(written)
+    return Scope(**compiled)
+
+
 def _class_terms(name: str, rules: dict[str, Any], tags: dict[str, list[str]]) -> Terms:
     """Terms of one of CheXpert's classes: those of tags, or its own, and what its convention adds or excepts."""
     shared = [term for tag in rules.get("tags", [name]) for term in tags[tag]]
     also, hedged, never = (rules.get(key, []) for key in ("also", "hedged", "never"))
-    return Terms(any_of([*rules.get("says", shared), *also]), any_of(hedged), any_of(never), rules.get("certain_among_alternatives", False))
+    return Terms(
+        any_of([*rules.get("says", shared), *also]),
+        any_of(hedged),
+        any_of(never),
+        rules.get("certain_among_alternatives", False),
+    )

@@ -72,7 +72,9 @@ def any_of(patterns: Sequence[str]) -> re.Pattern[str]:
 def values_of(patterns: Sequence[str]) -> re.Pattern[str]:
     """One expression that matches any of several values of a filled-in form, from the mark before them to their end."""
     values = "|".join(f"(?:{p})" for p in patterns)
-    return re.compile(rf"(?:\s*[:=|?–—]\s*|\s-+\s*)(?:{values})\s*(?=$|[,;.)])") if patterns else NEVER_MATCHES
+    return (
+        re.compile(rf"(?:\s*[:=|?\u2013\u2014]\s*|\s-+\s*)(?:{values})\s*(?=$|[,;.)])") if patterns else NEVER_MATCHES
+    )
 
 
 def read_sentence(
@@ -151,7 +153,7 @@ def _questioned(clause: str, start: int, end: int) -> bool:
 def _valued(values: re.Pattern[str], clause: str, end: int) -> bool:
     """True if the first mark of a form after a mention has one of the values behind it."""
     value = values.search(clause, end)
-    return value is not None and not re.search(r"[:=|?,;–—]", clause[end : value.start()])
+    return value is not None and not re.search(r"[:=|?,;\u2013\u2014]", clause[end : value.start()])
 
 
 def _joined(alternatives: re.Pattern[str], start: str, end: str) -> bool:

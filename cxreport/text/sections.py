@@ -19,29 +19,31 @@ _CONTEXT = (
     r"reasons?(?: for)?(?: the| this)? ?(?:exam(?:ination)?|study|visit|consult(?:ation)?|procedure|order|referral|test"
     r"|request|x-?ray|chest x-?ray)?",
     r"(?:chief |presenting )?complaints?|(?:signs (?:and|&) )?symptoms?|(?:medical )?conditions?|pmhx?|hpi|allergies",
-    r"(?:admitting|admission|referral|working|pre-?operative|provisional) diagnos[ie]s|medications?|diagnosis codes?|icd.{0,8}",
+    r"(?:admitting|admission|referral|working|pre-?operative|provisional) diagnos[ie]s|medications?|diagnosis codes?",
+    r"icd.{0,8}",
     r"comparisons?(?: (?:made|is made))?(?: stud(?:y|ies)| exams?(?:inations?)?| films?| radiographs?)?(?: to| with)?",
     r"(?:prior|previous|old) (?:stud(?:y|ies)|exams?(?:inations?)?|imaging|reports?|films?)|compared (?:to|with)",
     r"techniques?|procedures?(?: comments?| performed)?|protocol|views?|projections?|contrast|dose",
     r"(?:type of )?exam(?:ination)?s?(?: type| date| performed| description| name)?|stud(?:y|ies)(?: type| date)?",
-    r"(?:date|time)(?: of (?:exam|examination|study|service|birth|dictation))?|accession(?: number)?|patient(?: name| id)?",
+    r"(?:date|time)(?: of (?:exam|examination|study|service|birth|dictation))?",
+    r"accession(?: number)?|patient(?: name| id)?",
     r"(?:ordering|referring|attending|interpreting|reading) (?:physician|provider|radiologist|doctor|clinician)",
     r"(?:dictated|signed|electronically signed|reported|read|reviewed|transcribed|approved) (?:by|on)|radiologist",
     r"recommendations?|notifications?|communications?|follow-?up(?: recommendations?)?|disclaimer|attestation",
 )
 _BODY = (
-    r"findings?(?: ?(?:and|/|&) ?(?:impressions?|conclusions?))?|impressions?(?: ?(?:and|/) ?recommendations?)?|results?",
-    r"(?:final |radiolog\w+ )?(?:impressions?|diagnos[ie]s|conclusions?|opinion|report|interpretation|assessment|summary)",
+    r"findings?(?: ?(?:and|/|&) ?(?:impressions?|conclusions?))?|results?",
+    r"impressions?(?: ?(?:and|/) ?recommendations?)?",
+    r"(?:final |radiolog\w+ )?(?:impressions?|diagnos[ie]s|conclusions?|opinion|report|interpretation)",
+    r"(?:final |overall )?(?:assessment|summary)",
     r"(?:wet|preliminary|prelim|final) (?:read|report|impression)|observations?|discussion|descriptions?|comments?",
     r"(?:chest|lungs?|heart|cardiac|cardiomediastinum|mediastinum|hila|pleura|pleural spaces?|bones?|soft tissues?"
     r"|lines|tubes|devices|airways?|diaphragms?|abdomen|vasculature|musculoskeletal|upper abdomen|osseous)"
     r"(?:(?: |/|, | and | & )[a-z]+){0,3}",
 )
 _ADDENDUM = (r"addend(?:um|a)(?: (?:begins|number|no\.?)?)?(?: ?#?\d)?(?: to (?:the )?report)?",)
-_KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = tuple(
-    (kind, re.compile("|".join(f"(?:{name})" for name in names), re.IGNORECASE))
-    for kind, names in (("addendum", _ADDENDUM), ("body", _BODY), ("context", _CONTEXT))
-)
+_NAMES: tuple[tuple[Kind, tuple[str, ...]], ...] = (("addendum", _ADDENDUM), ("body", _BODY), ("context", _CONTEXT))
+_KINDS = tuple((kind, re.compile("|".join(f"(?:{name})" for name in names), re.IGNORECASE)) for kind, names in _NAMES)
 _TITLE = r"[A-Za-z][A-Za-z#&/.,' \t\d-]{1,48}?"
 _LABELLED = re.compile(rf"(?:^|(?<=[.?!;:)])[ \t]+)\W{{0,3}}({_TITLE})[ \t]*:\W{{0,2}}(?=[\s\w?]|$)", re.MULTILINE)
 """A title before a colon, where a line or a sentence begins."""
@@ -93,7 +95,7 @@ def _titles(text: str) -> Iterator[tuple[int, int, Kind, str]]:
     end = 0
     for start, match in sorted(matches.items()):
         title = match[1].strip()
-        kind = next((kind for kind, names in _KINDS if names.fullmatch(title)), None)
+        kind = next((name for name, titles in _KINDS if titles.fullmatch(title)), None)
         alone = ":" not in match[0] and title != title.upper() and len(title.split()) > 1
         if kind and start >= end and not (alone or (":" not in match[0] and _is_organ(title))):
             end = match.end()

@@ -10,8 +10,8 @@ __all__ = ["lines_joined", "marks_masked", "split_sentences"]
 _MARK = re.compile(r"\[\*\*.*?\*\*\]|_{2,}|[\[<](?:[A-Z][A-Z0-9]+[ _/-]?)+[\]>]", re.DOTALL)
 """Marks of de-identification: of MIMIC-III, of MIMIC-CXR, and names of what was taken out in brackets."""
 _MASK = "xxxx"
-_ITEM = re.compile(r"(?:[-*+•·‣◦–—]+|\(?\d{1,2}[.)]|\(?[a-zA-Z][.)])\s+(?=\S)")
-_BULLET = re.compile(r"^[-*+•·‣◦–—]+\s+")
+_ITEM = re.compile(r"(?:[-*+\u2022\u00b7\u2023\u25e6\u2013\u2014]+|\(?\d{1,2}[.)]|\(?[a-zA-Z][.)])\s+(?=\S)")
+_BULLET = re.compile(r"^[-*+\u2022\u00b7\u2023\u25e6\u2013\u2014]+\s+")
 _HEADING = re.compile(r"[A-Za-z][\w /,&()'-]{1,50}:(?!\S)")
 _NUMBER = re.compile(r"(?:(?<=^)|(?<=[\s.]))\d{1,2}[.)]\s+(?=\D)")
 _ANSWER = r"(?:no|none|nil|negative|yes|possibl[ey]|unlikely)(?: \w+)?\s*(?:[.;!]|$)"
@@ -54,7 +54,7 @@ def marks_masked(text: str) -> str:
 
 
 def lines_joined(text: str) -> list[str]:
-    """Lines of a text as if they had never been wrapped: one for each paragraph, list item and unpunctuated statement."""
+    """Lines of a text as if never wrapped: one for each paragraph, list item and unpunctuated statement."""
     lines = [line.strip() for line in text.split("\n")]
     if len(lines) == 1:
         return lines

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import textwrap
-
 import pytest
 
 from cxreport.text.labeler import label
-from cxreport.text.sections import read_sections
-from cxreport.text.sentences import split_sentences
 
 NONE: dict[str, int] = {}
 ECM, HEART, OPACITY, LESION = "Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Opacity", "Lung Lesion"
@@ -118,7 +114,7 @@ KINDS: dict[str, list[tuple[str, dict[str, int]]]] = {
         ("Pleural effusion: no evidence", NONE),
         ("Consolidation: negative", NONE),
         ("Edema = absent", NONE),
-        ("Pneumonia – nil", NONE),
+        ("Pneumonia \u2013 nil", NONE),
         ("Lines and tubes: None.", NONE),
         ("Fractures: none seen.", NONE),
         ("Pneumothorax or effusion: none.", NONE),
@@ -247,7 +243,11 @@ KINDS: dict[str, list[tuple[str, dict[str, int]]]] = {
         ("The chest tube was removed.", NONE),
     ],
 }
-CASES = [pytest.param(text, expected, id=f"{kind}-{i}") for kind, rows in KINDS.items() for i, (text, expected) in enumerate(rows)]
+CASES = [
+    pytest.param(text, expected, id=f"{kind}-{i}")
+    for kind, rows in KINDS.items()
+    for i, (text, expected) in enumerate(rows)
+]
 
 
 @pytest.mark.parametrize(("text", "expected"), CASES)
