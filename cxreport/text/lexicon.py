@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,17 @@ _REMEMBERED = 1 << 12
 
 
 @dataclass(frozen=True)
+class _Exclusion:
+    """Phrase that no report says beside certain statements."""
+
+    says: re.Pattern[str]
+    stated: frozenset[str]
+    """Tags."""
+    beside: re.Pattern[str]
+    """Words of a statement."""
+
+
+@dataclass(frozen=True)
 class _Rules:
     """Content of a ``lexicon.toml`` as regular expressions."""
 
@@ -38,6 +49,8 @@ class _Rules:
     normal: tuple[NormalPhrase, ...]
     nih_findings: dict[str, tuple[str, ...]]
     no_finding_tags: frozenset[str]
+    urgency: tuple[str, ...]
+    exclusions: tuple[_Exclusion, ...]
 
 
 class Lexicon:
@@ -52,6 +65,9 @@ class Lexicon:
         self.toml = toml
         self._source = source
         self._remembered_tags = functools.lru_cache(_REMEMBERED)(lambda text: self._read(text, self._rules.tags))
+        self._remembered_mentions = functools.lru_cache(_REMEMBERED)(
+            lambda text: self._read(text, self._rules.tags, normal=())
+        )
 
     def __reduce__(self) -> tuple[type[Lexicon], tuple[bytes, str]]:
         """Pickle the file alone, so that manifests go to other processes."""
@@ -85,6 +101,11 @@ class Lexicon:
         """Reporting tags that are no abnormality: a text with no others still says No Finding."""
         return self._rules.no_finding_tags
 
+    @property
+    def urgency(self) -> tuple[str, ...]:
+        """Reporting tags in the order in which an Impression tells them; the package's in a lexicon without one."""
+        return self._rules.urgency
+
     def plain_sentence(self, tag: str) -> str:
         """A sentence that states a reporting tag and nothing else."""
         return self._rules.plain_sentences.get(tag, f"There is {tag.lower()}.")
@@ -107,6 +128,25 @@ class Lexicon:
         """
         return self._read(text, self._rules.classes)
 
+    def mentioned_tags(self, sentence: str) -> dict[str, Status]:
+        """Status of each reporting tag that a sentence mentions by name; as `read_tags`, but without normal phrases."""
+        return dict(self._remembered_mentions(sentence))
+
+    def normal_phrases(self, sentence: str) -> frozenset[int]:
+        """Numbers of the normal phrases that a sentence says: phrases that deny several tags at once."""
+        lower = sentence.lower()
+        return frozenset(i for i, phrase in enumerate(self._rules.normal) if phrase.says.search(lower))
+
+    def exclude(self, first: str, second: str) -> bool:
+        """True for two sentences of which one says what the other one's statement excludes."""
+        return any(
+            exclusion.says.search(phrase.lower())
+            and (stated & exclusion.stated or (stated and exclusion.beside.search(statement.lower())))
+            for phrase, statement in ((first, second), (second, first))
+            if (stated := self.affirmed(statement)) and "otherwise" not in phrase.lower()
+            for exclusion in self._rules.exclusions
+        )
+
     def affirmed(self, text: str) -> frozenset[str]:
         """Reporting tags that a text states, for certain or not."""
         return frozenset(tag for tag, status in self._remembered_tags(text).items() if status != "absent")
@@ -121,10 +161,14 @@ class Lexicon:
         hedged = "uncertain" in self._remembered_tags(sentence).values()
         return frozenset(matching | {Detail.UNCERTAIN} if hedged else matching)
 
-    def _read(self, text: str, vocabulary: Mapping[str, Terms]) -> dict[str, Status]:
+    def _read(
+        self, text: str, vocabulary: Mapping[str, Terms], normal: Sequence[NormalPhrase] | None = None
+    ) -> dict[str, Status]:
+        """Statuses by name; ``normal`` takes the place of the lexicon's normal phrases."""
+        phrases = self._rules.normal if normal is None else normal
         statuses: dict[str, Status] = {}
         for sentence in split_sentences(text):
-            for name, status in read_sentence(self._rules.scope, self._rules.normal, sentence.lower(), vocabulary):
+            for name, status in read_sentence(self._rules.scope, phrases, sentence.lower(), vocabulary):
                 if name not in statuses or _RANKS[status] > _RANKS[statuses[name]]:
                     statuses[name] = status
         return statuses
@@ -149,6 +193,14 @@ def _parse(toml: str) -> _Rules:
         normal=tuple(NormalPhrase(any_of(n["says"]), tuple(n["denies"])) for n in tables["normal"]),
         nih_findings={tag: tuple(findings) for tag, findings in tables["nih_findings"].items()},
         no_finding_tags=frozenset(tables["no_finding"]["tags"]),
+        urgency=tuple(tables["urgency"]["tags"]) if "urgency" in tables else packaged().urgency,
+        exclusions=_exclusions(tables["exclusive"]) if "exclusive" in tables else packaged()._rules.exclusions,
+    )
+
+
+def _exclusions(rows: Sequence[dict[str, list[str]]]) -> tuple[_Exclusion, ...]:
+    return tuple(
+        _Exclusion(any_of(row["says"]), frozenset(row["stated"]), any_of(row.get("beside", []))) for row in rows
     )
 
 
