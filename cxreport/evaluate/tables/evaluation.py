@@ -54,7 +54,7 @@ def _openi(figures: OpeniFigures) -> Iterator[RenderableType]:
         yield _systems(f"{text.title}: {text.studies} studies, {text.abnormal} abnormal", text.systems)
     yield _classes(figures.texts[0])
     yield _guards({"Open-I": figures.guards})
-    yield _language({f"Open-I {name}": counts for name, counts in figures.language.items()})
+    yield language_table({f"Open-I {name}": counts for name, counts in figures.language.items()})
     yield from _abstention(figures.abstention)
 
 
@@ -64,7 +64,7 @@ def _nih(figures: NihFigures) -> Iterator[RenderableType]:
     yield from render_judges(figures.judges)
     yield _reports(figures.sets)
     yield _guards({images.name: images.guards for images in figures.sets})
-    yield _language({images.name: images.language for images in figures.sets})
+    yield language_table({images.name: images.language for images in figures.sets})
     yield from _abstention(figures.abstention)
     yield from map(_sample, figures.samples)
 
@@ -141,7 +141,7 @@ def _guards(counts: dict[str, GuardCounts]) -> Table:
     return table
 
 
-def _language(counts: dict[str, LanguageCounts]) -> Table:
+def language_table(counts: dict[str, LanguageCounts]) -> Table:
     """Reports with a fault of language, and the number of faults where a report can have several."""
     table = new_table("\nLanguage: number of reports (faults) that", "", *counts)
     for fault, title in FAULTS.items():
