@@ -49,8 +49,9 @@ class _Rules:
     normal: tuple[NormalPhrase, ...]
     nih_findings: dict[str, tuple[str, ...]]
     no_finding_tags: frozenset[str]
-    urgency: tuple[str, ...]
-    exclusions: tuple[_Exclusion, ...]
+    urgency: tuple[str, ...] | None
+    exclusions: tuple[_Exclusion, ...] | None
+    """Like ``urgency`` None in the lexicons of bundles from before there were these tables."""
 
 
 class Lexicon:
@@ -104,7 +105,13 @@ class Lexicon:
     @property
     def urgency(self) -> tuple[str, ...]:
         """Reporting tags in the order in which an Impression tells them; the package's in a lexicon without one."""
-        return self._rules.urgency
+        own = self._rules.urgency
+        return packaged().urgency if own is None else own
+
+    @property
+    def _exclusions(self) -> tuple[_Exclusion, ...]:
+        own = self._rules.exclusions
+        return packaged()._exclusions if own is None else own
 
     def plain_sentence(self, tag: str) -> str:
         """A sentence that states a reporting tag and nothing else."""
@@ -144,7 +151,7 @@ class Lexicon:
             and (stated & exclusion.stated or (stated and exclusion.beside.search(statement.lower())))
             for phrase, statement in ((first, second), (second, first))
             if (stated := self.affirmed(statement)) and "otherwise" not in phrase.lower()
-            for exclusion in self._rules.exclusions
+            for exclusion in self._exclusions
         )
 
     def affirmed(self, text: str) -> frozenset[str]:
@@ -193,8 +200,8 @@ def _parse(toml: str) -> _Rules:
         normal=tuple(NormalPhrase(any_of(n["says"]), tuple(n["denies"])) for n in tables["normal"]),
         nih_findings={tag: tuple(findings) for tag, findings in tables["nih_findings"].items()},
         no_finding_tags=frozenset(tables["no_finding"]["tags"]),
-        urgency=tuple(tables["urgency"]["tags"]) if "urgency" in tables else packaged().urgency,
-        exclusions=_exclusions(tables["exclusive"]) if "exclusive" in tables else packaged()._rules.exclusions,
+        urgency=tuple(tables["urgency"]["tags"]) if "urgency" in tables else None,
+        exclusions=_exclusions(tables["exclusive"]) if "exclusive" in tables else None,
     )
 
 
