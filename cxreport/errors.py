@@ -128,7 +128,7 @@ class InvalidTextError(StudyError):
     """A line of texts to label is unusable."""
 
     code = "invalid-text"
-    hint = "A line is an object with id and text, or a record of `cxreport generate --json` with a report."
+    hint = "A line or row has id and text; a line may be a record of `cxreport generate --json` with a report."
 
 
 class NothingReadableError(CxreportError):

@@ -2,43 +2,78 @@
 
 python scripts/labeler_scores.py ../shared/data/openi
 
-The folder holds ``ecgen-radiology/<uid>.xml`` and ``chexbert_labels.csv`` (uid and 14 classes: 1, -1, 0). The rules
-were written with the first half of the reports in sight; the second half was only scored. Both halves are printed: F1
-of "not 0" against 0, so uncertain counts as positive, and below it F1 of "1" against the rest. Many reports share an
-Impression word for word, so the unseen half is printed again without the texts of the first. Needs no extra.
+The folder holds ``ecgen-radiology/<uid>.xml``, ``chexbert_labels.csv`` (uid and 14 classes: 1, -1, 0) and
+``r2gen_split.json``. The rules were written with the other reports in sight; those of val were only scored. F1 of
+"not 0" against 0 counts uncertain as positive; "stated" is F1 of "1" against the rest. Each is printed for the
+Impressions as they are and wrapped at 79 columns. Many val Impressions are among the others word for word, so val is
+printed again without these. At the end whole reports, with their Indication and Comparison, against their Findings and
+Impression labelled apart. Needs no extra.
 """
 
 from __future__ import annotations
 
 import csv
-import random
 import sys
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from xml.etree import ElementTree
 
-from cxreport.datasets.openi import read_reports
+from cxreport.datasets.openi import read_reports, split_reports
 from cxreport.text.labeler import CLASSES, label
 
-SEED = 0
+COLUMNS = 79
 
 
 def main(folder: Path) -> None:
-    """Score both halves and print their tables."""
-    impressions = {report.uid: report.impression for report in read_reports(folder)}
+    """Score the Impressions of each split and print their tables; then whole reports."""
+    splits = split_reports(read_reports(folder), folder)
+    train, val = ({report.uid: report.impression for report in split} for split in splits)
     with (folder / "chexbert_labels.csv").open(newline="") as stream:
         expected = {int(row["uid"]): {c: int(float(row[c])) for c in CLASSES} for row in csv.DictReader(stream)}
-    uids = sorted(expected.keys() & impressions.keys())
-    random.Random(SEED).shuffle(uids)
-    middle = len(uids) // 2
-    rules, unseen = uids[:middle], uids[middle:]
-    rule_texts = {_words(impressions[uid]) for uid in rules}
-    new = [uid for uid in unseen if _words(impressions[uid]) not in rule_texts]
-    for title, half in (("Rules half", rules), ("Unseen half", unseen), ("Unseen half, new texts only", new)):
-        print(f"## {title}, {len(half)} Impressions\n")
-        pairs = [(label(impressions[uid]), expected[uid]) for uid in half]
-        print_table(pairs)
-        micro, macro = f1s([counts(pairs, name, lambda value: value == 1) for name in CLASSES])
-        print(f"\nstrict, 1 against -1 and 0: micro-F1 {micro:.3f}, macro-F1 {macro:.3f}\n")
+    seen = {_words(text) for text in train.values()}
+    new = {uid: text for uid, text in val.items() if _words(text) not in seen}
+    for title, texts in (("Seen", train), ("Val", val), ("Val, new texts only", new)):
+        known = {uid: text for uid, text in texts.items() if uid in expected}
+        print(f"## {title}, {len(known)} Impressions\n")
+        print_table([(label(text), expected[uid]) for uid, text in known.items()])
+        for written, wrapped in (("as they are", known), ("wrapped", {u: _wrapped(t) for u, t in known.items()})):
+            print_f1s(written, [(label(text), expected[uid]) for uid, text in wrapped.items()])
+        print()
+    print_whole(folder)
+
+
+def print_f1s(title: str, pairs: list[tuple[dict[str, int], dict[str, int]]]) -> None:
+    """Print micro and macro F1, with uncertain as positive and with stated alone."""
+    for name, positive in (("not 0", lambda value: value != 0), ("stated", lambda value: value == 1)):
+        micro, macro = f1s([counts(pairs, c, positive) for c in CLASSES])
+        print(f"\n{title}, {name}: micro-F1 {micro:.3f}, macro-F1 {macro:.3f}")
+
+
+def print_whole(folder: Path) -> None:
+    """Print for how many whole reports, wrapped, any class differs from Findings and Impression labelled apart."""
+    number = differing = 0
+    for path in (folder / "ecgen-radiology").glob("*.xml"):
+        elements = ElementTree.parse(path).getroot().iter("AbstractText")
+        sections = {str(e.get("Label")): text for e in elements if (text := (e.text or "").strip())}
+        if apart := [label(sections[name]) for name in ("FINDINGS", "IMPRESSION") if name in sections]:
+            number += 1
+            differing += label(_report(sections)) != _joined(apart)
+    print(f"## Whole reports\n\n{number} reports, {differing} with other labels than their sections")
+
+
+def _report(sections: Mapping[str, str]) -> str:
+    return "\n\n".join(_wrapped(f"{title}: {text}") for title, text in sections.items())
+
+
+def _joined(apart: list[dict[str, int]]) -> dict[str, int]:
+    """Labels of sections together: stated before uncertain before 0; No Finding where all say so."""
+    together = {name: max((labels[name] for labels in apart), key=(0, -1, 1).index) for name in CLASSES}
+    return together | {CLASSES[0]: min(labels[CLASSES[0]] for labels in apart)}
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, COLUMNS)
 
 
 def _words(text: str) -> str:

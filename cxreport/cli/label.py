@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from contextlib import nullcontext
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,31 +15,35 @@ from cxreport.cli.options import output_option
 from cxreport.errors import ExitCode, NothingReadableError, UsageError
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator
 
-    from cxreport.text.labeler import ReportText
+    from cxreport.text.report_texts import ReportText
     from cxreport.types import Failure
 
 
 @exits_with(ExitCode.NOTHING_READABLE, ExitCode.SOME_FAILED)
 def label(
-    file: Annotated[
-        str, typer.Argument(metavar="FILE", help="JSON Lines of {id, text}, or `generate --json`'s; - is stdin.")
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE...",
+            help="JSON Lines of {id, text} or `generate --json`'s, .csv with such columns, .txt of one; - is stdin.",
+        ),
     ],
     verbose: Annotated[bool, output_option("--verbose", "-v", help="Add tracebacks on stderr.")] = False,
 ) -> None:
     """Label report texts with CheXpert's 14 classes, by rules.
 
-    Writes a line {id, labels} for each line of the input, as it reads: 1 is
-    present, -1 uncertain, 0 denied or not mentioned. A line without a text
-    gets {id, error}. Loads no model.
+    Writes a line {id, labels} for each text, as it reads: 1 is present, -1
+    uncertain, 0 denied or not mentioned. Where the text came from goes along:
+    source, sources, path, file, study and study_id of a line or row, and the
+    path of a text file as source. A line without a text gets {id, error}.
+    Stdin is JSON Lines. Loads no model.
     """
     with errors_handled(verbose):
-        from cxreport.text.labeler import read_texts
-
         tally: Counter[ExitCode] = Counter()
-        with _open(file) as stream:
-            for text in read_texts(stream, file):
+        for file in files:
+            for text in _texts(file):
                 record, code = _labels(text)
                 with interrupt_held():
                     sys.stdout.write(json.dumps(record) + "\n")
@@ -51,12 +54,22 @@ def label(
         raise typer.Exit(exit_code(tally))
 
 
-def _open(file: str) -> AbstractContextManager[IO[bytes]]:
-    """Open a file or, for ``-``, stdin; bytes, so that a damaged line fails alone."""
+def _texts(file: str) -> Iterator[ReportText | Failure]:
+    """Read the texts of a file or, for ``-``, of stdin; bytes, so that a damaged line fails alone."""
+    from cxreport.text.report_texts import read_csv, read_text_file, read_texts
+
     if file == "-":
-        return nullcontext(sys.stdin.buffer)
+        yield from read_texts(sys.stdin.buffer, file)
+        return
     try:
-        return Path(file).open("rb")
+        with Path(file).open("rb") as stream:
+            suffix = Path(file).suffix.lower()
+            if suffix == ".csv":
+                yield from read_csv(stream.read(), file)
+            elif suffix == ".txt":
+                yield read_text_file(stream.read(), file)
+            else:
+                yield from read_texts(stream, file)
     except OSError as error:
         raise UsageError(f"{file}: cannot be read ({error.strerror}).") from error
 
@@ -70,4 +83,4 @@ def _labels(text: ReportText | Failure) -> tuple[dict[str, Any], ExitCode]:
     if isinstance(text, Failure):
         say(f"failed: {text.id}: {text.error.message}")
         return {"id": text.id, "error": error_record(text.error)}, text.error.exit_code
-    return {"id": text.id, "labels": label(text.text)}, ExitCode.OK
+    return {"id": text.id, **text.origin, "labels": label(text.text)}, ExitCode.OK

@@ -20,7 +20,7 @@ from cxreport.evaluate.nih import image_studies, mean_milliseconds, read_nih_cla
 from cxreport.evaluate.openi import EVIDENCE, sections, split_name
 from cxreport.evaluate.text import clinical
 from cxreport.evaluate.text.metrics import CaptionMetrics
-from cxreport.evaluate.text.variety import variety
+from cxreport.evaluate.text.variety import report_variety
 from cxreport.model.choices import Device, Precision
 from cxreport.model.manifest import Manifest
 from cxreport.model.precision import load_model
@@ -48,7 +48,7 @@ class SystemFigures:
     """Digest of the bundle's ``model.json``."""
     images: dict[str, Figure]
     """Figures of the reports of the NIH images: ``F1, <reader> micro`` and ``macro`` against the labels, by
-    the readers of `read_nih_classes`; `SENTENCES`, the mean number in a report; those of `variety`."""
+    the readers of `read_nih_classes`; `SENTENCES`, the mean number in a report; those of `report_variety`."""
     texts: dict[str, Figure]
     """Figures against Open-I's reports: those of `text.metrics`, `text.clinical` and `text.variety`."""
     ms_per_study: float | None
@@ -287,11 +287,11 @@ class _Measures:
         for reader, (classes, statements) in read_nih_classes(texts).items():
             truth = nih_targets(self._labels, classes, FINDINGS) > 0
             statistics.append(clinical.micro_macro_statistics(f"F1, {reader}", truth, statements))
-        return estimate_all(statistics, self._draws[0]) | variety(texts, self._labels.sum(1) > 0)
+        return estimate_all(statistics, self._draws[0]) | report_variety(texts, self._labels.sum(1) > 0)
 
     def texts(self, system: _SystemTexts) -> dict[str, Figure]:
         """Figures of the texts against the val reports."""
         texts = [R2GEN_FINDINGS.text(report) for report in system.texts]
         statistics = self._metrics.measure(self._references, [self.prepare(text) for text in texts])
         statistics.append(clinical.f1_statistics(self._truth, clinical.read_classes(texts)))
-        return estimate_all(statistics, self._draws[1]) | variety(texts, self.abnormal)
+        return estimate_all(statistics, self._draws[1]) | report_variety(texts, self.abnormal)

@@ -26,7 +26,8 @@ from cxreport.evaluate.plan_agreement import (
     planned_tags,
 )
 from cxreport.evaluate.text import clinical
-from cxreport.evaluate.text.variety import variety
+from cxreport.evaluate.text.language import LanguageCounts, count_language
+from cxreport.evaluate.text.variety import report_variety
 from cxreport.model.session import Model
 from cxreport.text import lexicon
 from cxreport.text.labeler import CLASSES
@@ -50,6 +51,7 @@ class ImageFigures:
     sentences: float
     """Mean number in a report."""
     guards: GuardCounts
+    language: LanguageCounts
     ms_per_study: float
 
 
@@ -173,9 +175,10 @@ def _measure(
         means=tags.measure_means(scores, draws),
         findings=tags.measure_findings(scores, draws),
         agreement=_agreement(reports, texts, labels, draws),
-        variety=variety(texts, labels.sum(1) > 0),
+        variety=report_variety(texts, labels.sum(1) > 0),
         sentences=float(np.mean([len(report.findings + report.impression) for report in reports])),
         guards=count_guards(reports, model.manifest.lexicon),
+        language=count_language([SectionTexts.of(report) for report in reports]),
         ms_per_study=mean_milliseconds(reports),
     )
 

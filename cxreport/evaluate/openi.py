@@ -18,8 +18,9 @@ from cxreport.evaluate.bootstrap import Systems, draw_studies, estimate_all
 from cxreport.evaluate.drafting import EvaluateOptions, draft, missing_files_reported
 from cxreport.evaluate.plan_agreement import GuardCounts, count_guards, planned_tags
 from cxreport.evaluate.text import clinical
+from cxreport.evaluate.text.language import LanguageCounts, count_language
 from cxreport.evaluate.text.metrics import CaptionMetrics
-from cxreport.evaluate.text.variety import variety
+from cxreport.evaluate.text.variety import report_variety
 from cxreport.model.session import Model
 from cxreport.reading.tag_table import read_tag_table
 from cxreport.text.labeler import label
@@ -57,6 +58,8 @@ class OpeniFigures:
     """Versions of the text metrics."""
     texts: tuple[TextFigures, ...]
     guards: GuardCounts
+    language: dict[str, LanguageCounts]
+    """Of the drafted reports (`MODEL`), and of the radiologists' (`REFERENCES`), who do have earlier studies."""
     abstention: tuple[AbstentionRates, ...]
 
     @property
@@ -124,6 +127,10 @@ def evaluate_openi(model: Model, folder: Path, options: EvaluateOptions) -> Open
         metrics=metrics.signature,
         texts=tuple(texts),
         guards=count_guards([study.report for study in studies], model.manifest.lexicon),
+        language={
+            MODEL: count_language([SectionTexts.of(study.report) for study in studies]),
+            REFERENCES: count_language([study.reference for study in studies]),
+        },
         abstention=tuple(abstain_on_openi(model, folder, options.bootstrap)),
     )
 
@@ -172,10 +179,10 @@ def _measure(
     for name, texts in ({MODEL: drafts} | _baselines(train, prepare, studies)).items():
         statistics = metrics.measure([prepare(t) for t in references], [prepare(t) for t in texts])
         statistics.append(clinical.f1_statistics(truth, clinical.read_classes(texts)))
-        systems[name] = estimate_all(statistics, draws) | variety(texts, abnormal)
+        systems[name] = estimate_all(statistics, draws) | report_variety(texts, abnormal)
     planned = clinical.planned_classes([planned_tags(study.report) for study in studies])
     systems[TAGS_ALONE] = clinical.f1_statistics(truth, planned).estimate(draws)
-    systems[REFERENCES] = variety(references, abnormal)
+    systems[REFERENCES] = report_variety(references, abnormal)
     return TextFigures(
         convention=convention.name,
         title=convention.title,

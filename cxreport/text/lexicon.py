@@ -7,70 +7,51 @@ Training reads with it what a report states; drafting checks with it that senten
 from __future__ import annotations
 
 import functools
-import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from cxreport.errors import BundleError
+from cxreport.text.mentions import NormalPhrase, Scope, Status, Terms, any_of, read_sentence, values_of
+from cxreport.text.sentences import split_sentences
 from cxreport.types import Detail
 
 __all__ = ["LEXICON_FILE", "Lexicon", "Status", "packaged", "split_sentences"]
 
 LEXICON_FILE = "lexicon.toml"
-Status = Literal["present", "uncertain", "absent"]
-_NEVER_MATCHES = re.compile(r"(?!)")
 _RANKS: dict[Status, int] = {"absent": 0, "uncertain": 1, "present": 2}
 _REMEMBERED = 1 << 12
 """Texts whose tags are kept: drafted reports share most of their sentences."""
 
 
 @dataclass(frozen=True)
-class _Terms:
-    """Terms by which a tag or class is mentioned."""
-
-    plain: re.Pattern[str]
-    hedged: re.Pattern[str] = _NEVER_MATCHES
-    """Mentions that are never more than uncertain."""
-    never: re.Pattern[str] = _NEVER_MATCHES
-    """Words that are passed over."""
-
-
-@dataclass(frozen=True)
-class _NormalPhrase:
-    """Phrase that denies several tags at once."""
+class _Exclusion:
+    """Phrase that no report says beside certain statements."""
 
     says: re.Pattern[str]
-    denies: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Scope:
-    """Cues for denial and uncertainty, and what ends their reach; see ``lexicon.toml``."""
-
-    denies_after: re.Pattern[str]
-    denies_before: re.Pattern[str]
-    pseudo_denials: re.Pattern[str]
-    hedges_after: re.Pattern[str]
-    hedges_before: re.Pattern[str]
-    alternatives: re.Pattern[str]
-    breaks: re.Pattern[str]
+    stated: frozenset[str]
+    """Tags."""
+    beside: re.Pattern[str]
+    """Words of a statement."""
 
 
 @dataclass(frozen=True)
 class _Rules:
     """Content of a ``lexicon.toml`` as regular expressions."""
 
-    scope: _Scope
+    scope: Scope
     details: dict[Detail, re.Pattern[str]]
-    tags: dict[str, _Terms]
+    tags: dict[str, Terms]
     plain_sentences: dict[str, str]
-    classes: dict[str, _Terms]
-    normal: tuple[_NormalPhrase, ...]
+    classes: dict[str, Terms]
+    normal: tuple[NormalPhrase, ...]
     nih_findings: dict[str, tuple[str, ...]]
     no_finding_tags: frozenset[str]
+    urgency: tuple[str, ...] | None
+    exclusions: tuple[_Exclusion, ...] | None
+    """Like ``urgency`` None in the lexicons of bundles from before there were these tables."""
 
 
 class Lexicon:
@@ -85,6 +66,9 @@ class Lexicon:
         self.toml = toml
         self._source = source
         self._remembered_tags = functools.lru_cache(_REMEMBERED)(lambda text: self._read(text, self._rules.tags))
+        self._remembered_mentions = functools.lru_cache(_REMEMBERED)(
+            lambda text: self._read(text, self._rules.tags, normal=())
+        )
 
     def __reduce__(self) -> tuple[type[Lexicon], tuple[bytes, str]]:
         """Pickle the file alone, so that manifests go to other processes."""
@@ -118,6 +102,17 @@ class Lexicon:
         """Reporting tags that are no abnormality: a text with no others still says No Finding."""
         return self._rules.no_finding_tags
 
+    @property
+    def urgency(self) -> tuple[str, ...]:
+        """Reporting tags in the order in which an Impression tells them; the package's in a lexicon without one."""
+        own = self._rules.urgency
+        return packaged().urgency if own is None else own
+
+    @property
+    def _exclusions(self) -> tuple[_Exclusion, ...]:
+        own = self._rules.exclusions
+        return packaged()._exclusions if own is None else own
+
     def plain_sentence(self, tag: str) -> str:
         """A sentence that states a reporting tag and nothing else."""
         return self._rules.plain_sentences.get(tag, f"There is {tag.lower()}.")
@@ -140,6 +135,25 @@ class Lexicon:
         """
         return self._read(text, self._rules.classes)
 
+    def mentioned_tags(self, sentence: str) -> dict[str, Status]:
+        """Status of each reporting tag that a sentence mentions by name; as `read_tags`, but without normal phrases."""
+        return dict(self._remembered_mentions(sentence))
+
+    def normal_phrases(self, sentence: str) -> frozenset[int]:
+        """Numbers of the normal phrases that a sentence says: phrases that deny several tags at once."""
+        lower = sentence.lower()
+        return frozenset(i for i, phrase in enumerate(self._rules.normal) if phrase.says.search(lower))
+
+    def exclude(self, first: str, second: str) -> bool:
+        """True for two sentences of which one says what the other one's statement excludes."""
+        return any(
+            exclusion.says.search(phrase.lower())
+            and (stated & exclusion.stated or (stated and exclusion.beside.search(statement.lower())))
+            for phrase, statement in ((first, second), (second, first))
+            if (stated := self.affirmed(statement)) and "otherwise" not in phrase.lower()
+            for exclusion in self._exclusions
+        )
+
     def affirmed(self, text: str) -> frozenset[str]:
         """Reporting tags that a text states, for certain or not."""
         return frozenset(tag for tag, status in self._remembered_tags(text).items() if status != "absent")
@@ -154,10 +168,14 @@ class Lexicon:
         hedged = "uncertain" in self._remembered_tags(sentence).values()
         return frozenset(matching | {Detail.UNCERTAIN} if hedged else matching)
 
-    def _read(self, text: str, vocabulary: Mapping[str, _Terms]) -> dict[str, Status]:
+    def _read(
+        self, text: str, vocabulary: Mapping[str, Terms], normal: Sequence[NormalPhrase] | None = None
+    ) -> dict[str, Status]:
+        """Statuses by name; ``normal`` takes the place of the lexicon's normal phrases."""
+        phrases = self._rules.normal if normal is None else normal
         statuses: dict[str, Status] = {}
-        for sentence in split_sentences(text.lower()):
-            for name, status in _read_sentence(self._rules, sentence, vocabulary):
+        for sentence in split_sentences(text):
+            for name, status in read_sentence(self._rules.scope, phrases, sentence.lower(), vocabulary):
                 if name not in statuses or _RANKS[status] > _RANKS[statuses[name]]:
                     statuses[name] = status
         return statuses
@@ -169,92 +187,49 @@ def packaged() -> Lexicon:
     return Lexicon(Path(__file__).with_name(LEXICON_FILE).read_bytes())
 
 
-def split_sentences(text: str) -> list[str]:
-    """Sentences of a section, without list numbers; decimals and abbreviations such as ``T12.`` stay together."""
-    text = re.sub(r"(?:(?<=^)|(?<=[\s.]))\d{1,2}[.)]\s+(?=\D)", " ", text)
-    sentences = re.split(r"(?<=[.?!;])\s+|\n+", text)
-    return [s.strip(" .;,") for s in sentences if re.search(r"[a-z]{2}", s, re.IGNORECASE)]
-
-
 def _parse(toml: str) -> _Rules:
     import tomllib  # nothing else of a run that reads no text needs it
 
     tables: dict[str, Any] = tomllib.loads(toml)
     return _Rules(
-        scope=_Scope(**{name: _any_of(cues) for name, cues in tables["scope"].items()}),
-        details={Detail(detail): _any_of(cues) for detail, cues in tables["details"].items()},
-        tags={tag: _Terms(_any_of(terms)) for tag, terms in tables["tags"].items()},
+        scope=_scope(tables["scope"], tables.get("words", {})),
+        details={Detail(detail): any_of(cues) for detail, cues in tables["details"].items()},
+        tags={tag: Terms(any_of(terms)) for tag, terms in tables["tags"].items()},
         plain_sentences=tables["plain"],
         classes={name: _class_terms(name, rules, tables["tags"]) for name, rules in tables["classes"].items()},
-        normal=tuple(_NormalPhrase(_any_of(n["says"]), tuple(n["denies"])) for n in tables["normal"]),
+        normal=tuple(NormalPhrase(any_of(n["says"]), tuple(n["denies"])) for n in tables["normal"]),
         nih_findings={tag: tuple(findings) for tag, findings in tables["nih_findings"].items()},
         no_finding_tags=frozenset(tables["no_finding"]["tags"]),
+        urgency=tuple(tables["urgency"]["tags"]) if "urgency" in tables else None,
+        exclusions=_exclusions(tables["exclusive"]) if "exclusive" in tables else None,
     )
 
 
-def _class_terms(name: str, rules: dict[str, list[str]], tags: dict[str, list[str]]) -> _Terms:
+def _exclusions(rows: Sequence[dict[str, list[str]]]) -> tuple[_Exclusion, ...]:
+    return tuple(
+        _Exclusion(any_of(row["says"]), frozenset(row["stated"]), any_of(row.get("beside", []))) for row in rows
+    )
+
+
+def _scope(cues: dict[str, list[str]], words: dict[str, list[str]]) -> Scope:
+    """Cues, with each name in angle brackets replaced by its words."""
+    named = {
+        f"<{name}>": any_word for name, patterns in words.items() if (any_word := "(?:" + "|".join(patterns) + ")")
+    }
+    compiled = {}
+    for kind, patterns in cues.items():
+        written = [re.sub(r"<[a-z ]+>", lambda name: named[name[0]], pattern) for pattern in patterns]
+        compiled[kind] = values_of(written) if kind.endswith("_values") else any_of(written)
+    return Scope(**compiled)
+
+
+def _class_terms(name: str, rules: dict[str, Any], tags: dict[str, list[str]]) -> Terms:
     """Terms of one of CheXpert's classes: those of tags, or its own, and what its convention adds or excepts."""
     shared = [term for tag in rules.get("tags", [name]) for term in tags[tag]]
     also, hedged, never = (rules.get(key, []) for key in ("also", "hedged", "never"))
-    return _Terms(_any_of([*rules.get("says", shared), *also]), _any_of(hedged), _any_of(never))
-
-
-def _any_of(patterns: Sequence[str]) -> re.Pattern[str]:
-    """One expression that matches any of several between word boundaries; without any it matches nothing."""
-    if not patterns:
-        return _NEVER_MATCHES
-    return re.compile(r"(?<![\w-])(?:" + "|".join(f"(?:{p})" for p in patterns) + r")(?![\w-])")
-
-
-def _read_sentence(rules: _Rules, sentence: str, vocabulary: Mapping[str, _Terms]) -> Iterator[tuple[str, Status]]:
-    """Mentions and denials of a sentence in lower case."""
-    for phrase in rules.normal:
-        if phrase.says.search(sentence):
-            yield from ((name, "absent") for name in phrase.denies if name in vocabulary)
-    neutral = rules.scope.pseudo_denials.sub(_blot, sentence)
-    bounds = [0, *(m.start() for m in rules.scope.breaks.finditer(neutral)), len(sentence)]
-    for start, end in itertools.pairwise(bounds):
-        yield from _read_clause(rules.scope, sentence[start:end], neutral[start:end], vocabulary)
-
-
-def _read_clause(
-    scope: _Scope, clause: str, neutral: str, vocabulary: Mapping[str, _Terms]
-) -> Iterator[tuple[str, Status]]:
-    """Mentions of a clause; denials are looked for where pseudo-denials are blotted out."""
-    for name, terms in vocabulary.items():
-        words = terms.never.sub(_blot, clause)
-        for mention in terms.plain.finditer(words):
-            yield name, _status(scope, clause, neutral, mention)
-        for mention in terms.hedged.finditer(words):
-            status = _status(scope, clause, neutral, mention)
-            yield name, "uncertain" if status == "present" else status
-
-
-def _status(scope: _Scope, clause: str, neutral: str, mention: re.Match[str]) -> Status:
-    """Status of a mention by the cues around it."""
-    start, end = mention.span()
-    if scope.denies_after.search(neutral, 0, end) or scope.denies_before.search(neutral, end):
-        return "absent"
-    if scope.hedges_after.search(clause, 0, end) or scope.hedges_before.search(clause, end):
-        return "uncertain"
-    if _joined(scope.alternatives, clause[:start], clause[end:]):
-        return "uncertain"
-    return "present"
-
-
-def _joined(alternatives: re.Pattern[str], start: str, end: str) -> bool:
-    """True if an alternative stands next to a mention: up to three words before it, or two after it.
-
-    Args:
-        alternatives: "or", "versus" and the like.
-        start: of the clause, up to the mention.
-        end: of the clause, from the mention on.
-    """
-    return any(
-        alternatives.search(" ".join(words))
-        for words in (start.rpartition(",")[2].split()[-4:], end.partition(",")[0].split()[:3])
+    return Terms(
+        any_of([*rules.get("says", shared), *also]),
+        any_of(hedged),
+        any_of(never),
+        rules.get("certain_among_alternatives", False),
     )
-
-
-def _blot(match: re.Match[str]) -> str:
-    return "~" * len(match.group())

@@ -55,6 +55,10 @@ def test_openi(evaluate: Callable, openi: Path) -> None:
     assert tuple(text["classes"]) == CLASSES
     assert text["classes"]["Cardiomegaly"]["positives"] + text["classes"]["Pleural Effusion"]["positives"] > 8
     assert found["openi"]["guards"]["reports"] == 11
+    assert {name: counts["reports"] for name, counts in found["openi"]["language"].items()} == {
+        "model": 11,
+        "references": 11,
+    }
     frontal, lateral = found["openi"]["abstention"]
     assert (frontal["kind"], frontal["plausible"], frontal["images"]) == ("Open-I frontal", True, 60)
     assert (lateral["kind"], lateral["plausible"], lateral["images"]) == ("Open-I lateral", False, LATERALS)
@@ -116,6 +120,9 @@ def test_nih(evaluate: Callable, nih: Path, tmp_path: Path) -> None:
     assert labeler["micro_f1"]["always none"]["value"] == 0
     assert [sample["label"] for sample in found["samples"]] == ["Effusion", "Cardiomegaly"]
     assert set(found["reliability"]) == set(FINDINGS)
+    assert alone["language"]["reports"] == 44
+    assert both["language"]["faults"]["repeats"] == 2 * alone["language"]["faults"]["repeats"]
+    assert alone["variety"]["distinct by content"]["value"] <= alone["variety"]["distinct"]["value"]
     assert Image.open(plot).format == "PNG"
     rates = {rate["kind"]: rate for rate in found["abstention"]}
     assert rates["nih as it is"]["images"] == rates["noise"]["images"] == 44
@@ -143,6 +150,8 @@ def test_tables(evaluate: Callable, openi: Path, nih: Path, monkeypatch: pytest.
         "False alarms: chest radiographs",
         "Detection: anything else",
         "turned by 90 degrees",
+        "Language: number of reports (faults) that",
+        "distinct by content",
         "Open-I lateral",
     ):
         assert part in done.stdout

@@ -28,12 +28,29 @@ def test_a_file_and_stdin_give_the_same(run_cli, tmp_path: Path) -> None:
     assert [positive(line) for line in result.stdout.splitlines()] == [("a", {"Pneumonia": -1}), (7, {"No Finding": 1})]
 
 
+def test_files_of_several_kinds_say_where_their_texts_came_from(run_cli, tmp_path: Path) -> None:
+    lines, table, text = tmp_path / "a.jsonl", tmp_path / "b.csv", tmp_path / "s9.txt"
+    lines.write_text('{"id": "a", "text": "Edema.", "source": "x.dcm", "name": "N"}\n')
+    table.write_text('id,text,study,source\nb,"Small\neffusion.",S1,y.dcm\n')
+    text.write_text("HISTORY: Pneumonia.\n\nFINDINGS: No\npneumothorax.\n")
+    result = run_cli("label", lines, table, text)
+    assert (result.exit_code, result.stderr) == (0, "")
+    records = [json.loads(line) for line in result.stdout.splitlines()]
+    labels = [{name for name, value in record.pop("labels").items() if value} for record in records]
+    assert records == [
+        {"id": "a", "source": "x.dcm"},
+        {"id": "b", "source": "y.dcm", "study": "S1"},
+        {"id": "s9", "source": str(text)},
+    ]
+    assert labels == [{"Edema"}, {"Pleural Effusion"}, {"No Finding"}]
+
+
 def test_drafted_records_are_labelled(run_cli, generate, phantoms: Path) -> None:
     records = generate("--json", phantoms / "normal-8bit.png", phantoms / "rle.dcm").stdout
     result = run_cli("label", "-", stdin=records)
-    assert {line["id"] for line in map(json.loads, result.stdout.splitlines())} == {
-        record["study"]["id"] for record in map(json.loads, records.splitlines())
-    }
+    assert [(line["id"], line["sources"]) for line in map(json.loads, result.stdout.splitlines())] == [
+        (record["study"]["id"], record["study"]["sources"]) for record in map(json.loads, records.splitlines())
+    ]
 
 
 def test_tags_without_a_report_are_no_text(run_cli, generate, phantoms: Path) -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
-from cxreport.text.labeler import CLASSES, ReportText, label, label_tags, read_texts
-from cxreport.types import Failure
+from cxreport.text.labeler import CLASSES, label, label_tags
 
 NONE = {"No Finding": 1}
 ECM, HEART, OPACITY, LESION = "Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Opacity", "Lung Lesion"
@@ -70,7 +67,7 @@ UNCERTAIN = [
     ("Left basilar atelectasis versus pneumonia.", {COLLAPSE: -1, PNEUMONIA: -1}),
     ("Retrocardiac opacity, atelectasis or pneumonia.", {OPACITY: 1, COLLAPSE: -1, PNEUMONIA: -1}),
     ("Opacity consistent with atelectasis or pneumonia.", {OPACITY: 1, COLLAPSE: -1, PNEUMONIA: -1}),
-    ("Small effusion, atelectasis and/or consolidation.", {FLUID: 1, COLLAPSE: -1, AIRSPACE: -1}),
+    ("Small effusion, atelectasis and/or consolidation.", {FLUID: 1, COLLAPSE: 1, AIRSPACE: 1}),
     ("The findings could be due to edema.", {EDEMA: -1}),
     ("Probable effusion; definite cardiomegaly.", {FLUID: -1, HEART: 1}),
     ("Heart failure.", {EDEMA: 1, HEART: -1}),
@@ -92,7 +89,7 @@ TERMS = [
     ("Soft tissue edema of the neck.", NONE),
     ("Nodular opacity in the left lung.", {LESION: 1}),
     ("Heart size at the upper limits of normal.", NONE),
-    ("Borderline heart size.", {HEART: 1}),
+    ("Borderline heart size.", {HEART: -1}),
     ("Right apical scarring.", {OPACITY: 1}),
     ("Diffuse pulmonary fibrosis.", {PLEURA: 1}),
     ("Biapical pleural thickening.", {PLEURA: 1}),
@@ -125,51 +122,6 @@ def test_every_class_is_told_in_order() -> None:
 def test_the_most_affirmative_sentence_wins() -> None:
     assert label("No right effusion.\nPossible left effusion.")[FLUID] == -1
     assert label("Possible right effusion.\nLeft effusion.\nNo effusion elsewhere.")[FLUID] == 1
-
-
-def read(*lines: object) -> list[ReportText | Failure]:
-    raw = [line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines]
-    return list(read_texts(raw, "a.jsonl"))
-
-
-def test_texts_and_records_are_read() -> None:
-    record = {"study": {"id": "s"}, "report": {"findings": "Edema.", "impression": "No effusion."}}
-    assert read({"id": "a", "text": "Edema."}, b" \n", {"id": 7, "text": "Clear."}, record) == [
-        ReportText("a", "Edema."),
-        ReportText(7, "Clear."),
-        ReportText("s", "Edema.\nNo effusion."),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("line", "id_", "message"),
-    [
-        (b"{", "line 1", "Line 1 is no JSON object."),
-        (b"\xff\xfe\xff", "line 1", "Line 1 is no JSON object."),
-        (b"[" * 100_000, "line 1", "Line 1 is no JSON object."),
-        ([1], "line 1", "Line 1 is no JSON object."),
-        ({}, "line 1", "Line 1 has no id."),
-        ({"text": "Edema."}, "line 1", "Line 1 has no id."),
-        ({"id": True, "text": "Edema."}, "line 1", "Line 1 has no id."),
-        ({"id": "a"}, "a", "Line 1 has no text."),
-        ({"id": 3, "text": " "}, "3", "Line 1 has no text."),
-        ({"id": "a", "text": ["Edema."]}, "a", "Line 1 has no text."),
-        ({"study": {"id": "s"}, "error": {"code": "bad"}}, "s", "Line 1 has no text: its study failed (bad)."),
-        ({"study": {"id": "s"}, "report": {"findings": "", "impression": ""}}, "s", "Line 1 has no text."),
-    ],
-)
-def test_unusable_lines_fail_alone(line: object, id_: str, message: str) -> None:
-    failure, text = read(line, {"id": "b", "text": "Edema."})
-    assert isinstance(failure, Failure)
-    assert (failure.id, failure.sources, failure.error.message) == (id_, ("a.jsonl",), message)
-    assert text == ReportText("b", "Edema.")
-
-
-def test_lines_are_read_one_at_a_time() -> None:
-    lines = iter([b'{"id": 1, "text": "Edema."}', b'{"id": 2, "text": "Edema."}'])
-    texts = read_texts(lines, "-")
-    assert next(texts) == ReportText(1, "Edema.")
-    assert next(lines).startswith(b'{"id": 2')
 
 
 @pytest.mark.parametrize(

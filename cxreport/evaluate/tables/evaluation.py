@@ -21,6 +21,7 @@ from cxreport.evaluate.tables.grounding import render_grounding
 from cxreport.evaluate.tables.retrieval import render_retrieval
 from cxreport.evaluate.tables.tags import render_findings, render_judges
 from cxreport.evaluate.text import clinical, metrics, variety
+from cxreport.evaluate.text.language import FAULTS, LanguageCounts
 
 _COUNTS = ("vocabulary", "mean words")
 _POINTERS = {
@@ -53,6 +54,7 @@ def _openi(figures: OpeniFigures) -> Iterator[RenderableType]:
         yield _systems(f"{text.title}: {text.studies} studies, {text.abnormal} abnormal", text.systems)
     yield _classes(figures.texts[0])
     yield _guards({"Open-I": figures.guards})
+    yield language_table({f"Open-I {name}": counts for name, counts in figures.language.items()})
     yield from _abstention(figures.abstention)
 
 
@@ -62,6 +64,7 @@ def _nih(figures: NihFigures) -> Iterator[RenderableType]:
     yield from render_judges(figures.judges)
     yield _reports(figures.sets)
     yield _guards({images.name: images.guards for images in figures.sets})
+    yield language_table({images.name: images.language for images in figures.sets})
     yield from _abstention(figures.abstention)
     yield from map(_sample, figures.samples)
 
@@ -135,6 +138,16 @@ def _guards(counts: dict[str, GuardCounts]) -> Table:
     )
     for title, field in rows:
         table.add_row(title, *(str(getattr(guards, field)) for guards in counts.values()))
+    return table
+
+
+def language_table(counts: dict[str, LanguageCounts]) -> Table:
+    """Reports with a fault of language, and the number of faults where a report can have several."""
+    table = new_table("\nLanguage: number of reports (faults) that", "", *counts)
+    for fault, title in FAULTS.items():
+        table.add_row(title, *(f"{c.reports_with[fault]} ({c.faults[fault]})" for c in counts.values()))
+    table.add_row("have any of these but a comparison", *(str(c.reports_with_any) for c in counts.values()))
+    table.add_row("were read", *(str(c.reports) for c in counts.values()))
     return table
 
 

@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cxreport.evaluate.bootstrap import Figure
+from cxreport.text.consistency import statements
+from cxreport.text.lexicon import packaged, split_sentences
 from cxreport.text.scoring_conventions import alphabetic_words
 
-METRICS = ("distinct", "distinct, abnormal", "modal", "vocabulary", "mean words")
+_CONTENT = ("distinct by content", "distinct by content, abnormal")
+METRICS = ("distinct", "distinct, abnormal", *_CONTENT, "modal", "vocabulary", "mean words")
+
+
+def report_variety(texts: Sequence[str], abnormal: NDArray[np.bool_]) -> dict[str, Figure]:
+    """Measure the variety of reports: that of their words, as `variety` has it, and that of their content.
+
+    Two texts have the same content if they state the same findings, as surely and of the same side, place and degree,
+    in whatever words; what they deny does not count.
+
+    Args:
+        texts: N texts of the same sections.
+        abnormal: (N,) whether the reference states a finding.
+    """
+    contents = [statements(split_sentences(text), packaged()) for text in texts]
+    chosen = [content for content, is_abnormal in zip(contents, abnormal, strict=True) if is_abnormal]
+    shares = (_distinct(contents), _distinct(chosen))
+    return variety(texts, abnormal) | {name: Figure(share) for name, share in zip(_CONTENT, shares, strict=True)}
 
 
 def variety(texts: Sequence[str], abnormal: NDArray[np.bool_]) -> dict[str, Figure]:
@@ -29,10 +48,16 @@ def variety(texts: Sequence[str], abnormal: NDArray[np.bool_]) -> dict[str, Figu
     keys = [" ".join(text) for text in words]
     abnormal_keys = [key for key, is_abnormal in zip(keys, abnormal, strict=True) if is_abnormal]
     values = (
-        len(set(keys)) / len(keys),
-        len(set(abnormal_keys)) / len(abnormal_keys) if abnormal_keys else float("nan"),
+        _distinct(keys),
+        _distinct(abnormal_keys),
         max(Counter(keys).values()) / len(keys),
         len(set().union(*words)),
         float(np.mean([len(text) for text in words])),
     )
-    return {name: Figure(value) for name, value in zip(METRICS, values, strict=True)}
+    names = [name for name in METRICS if name not in _CONTENT]
+    return {name: Figure(value) for name, value in zip(names, values, strict=True)}
+
+
+def _distinct(values: Sequence[Hashable]) -> float:
+    """Share of different values; nan without any."""
+    return len(set(values)) / len(values) if values else float("nan")

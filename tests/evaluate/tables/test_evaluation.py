@@ -8,7 +8,9 @@ from rich.console import Console
 from cxreport.evaluate.coco import CocoFigures
 from cxreport.evaluate.grounding.words import pointing_game
 from cxreport.evaluate.run import Evaluation
-from cxreport.evaluate.tables.evaluation import render
+from cxreport.evaluate.tables.evaluation import language_table, render
+from cxreport.evaluate.text.language import count_language
+from cxreport.text.scoring_conventions import SectionTexts
 
 
 def test_the_pointing_game_has_a_table() -> None:
@@ -29,3 +31,14 @@ def test_the_pointing_game_has_a_table() -> None:
     text = capture.get()
     assert "Pointing game: 1 words, 1 images" in text
     assert [line.split()[-1] for line in text.splitlines() if line.startswith("the word's map")] == ["1.000"]
+
+
+def test_language_has_a_table() -> None:
+    counts = count_language([SectionTexts("No edema. There is no edema.", ""), SectionTexts("No edema.", "")])
+    console = Console(width=100)
+    with console.capture() as capture:
+        console.print(language_table({"a": counts, "b": counts}))
+    rows = {line[:40].strip(): line[40:].split() for line in capture.get().splitlines()}
+    assert rows["say something twice in a section"][-4:] == ["1", "(1)", "1", "(1)"]
+    assert rows["contradict themselves"][-4:] == ["0", "(0)", "0", "(0)"]
+    assert rows["were read"] == ["2", "2"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cxreport.evaluate.text.variety import variety
+from cxreport.evaluate.text.variety import report_variety, variety
 
 
 def test_variety_by_hand() -> None:
@@ -18,3 +18,19 @@ def test_variety_by_hand() -> None:
         "mean words": 2,
     }
     assert np.isnan(variety(["a"], np.array([False]))["distinct, abnormal"].value)
+
+
+def test_content_is_counted_whatever_the_words() -> None:
+    texts = [
+        "Small left effusion. No pneumothorax.",
+        "There is a small left pleural effusion.",
+        "Possible small left effusion.",
+        "Small right effusion.",
+        "The lungs are clear.",
+        "Normal chest.",
+    ]
+    figures = report_variety(texts, np.array([True, True, True, True, False, False]))
+    assert figures["distinct"].value == 1
+    assert figures["distinct by content"].value == pytest.approx(4 / 6)
+    assert figures["distinct by content, abnormal"].value == pytest.approx(3 / 4)
+    assert np.isnan(report_variety(["Edema."], np.array([False]))["distinct by content, abnormal"].value)

@@ -1,0 +1,136 @@
+"""Report texts to label: JSON Lines, CSV and text files, with what the user's records say of where they came from."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Any
+
+from cxreport.errors import InvalidTextError
+from cxreport.text.json_lines import json_lines
+from cxreport.types import Failure
+
+__all__ = ["ReportText", "read_csv", "read_text_file", "read_texts"]
+
+PASSED_ON = ("source", "sources", "path", "file", "study", "study_id")
+"""Fields of a line or row that say where its text came from; ``id`` is not among them, as every text has one."""
+_SECTIONS = ("findings", "impression")
+
+
+@dataclass(frozen=True)
+class ReportText:
+    """Text to label."""
+
+    id: str | int
+    text: str
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    """Those of `PASSED_ON` that the text came with, as they were."""
+
+
+def read_texts(lines: Iterable[bytes], source: str) -> Iterator[ReportText | Failure]:
+    """Read texts from JSON Lines in UTF-8: objects with ``id`` and ``text`` or sections, or records of `generate`.
+
+    Of a record, the Findings and the Impression are the text. Empty lines are passed over.
+
+    Args:
+        lines: as they come; each is read when it is asked for.
+        source: what failures call the stream.
+
+    Yields:
+        A text, or a failure for a line without one, in the order of the lines.
+    """
+    for line in json_lines(lines):
+        if line.fields is None:
+            yield _failure(None, f"Line {line.number}", source, "is no JSON object")
+        else:
+            yield _read(_flat(line.fields), f"Line {line.number}", source)
+
+
+def read_csv(content: bytes, source: str) -> Iterator[ReportText | Failure]:
+    """Read texts from CSV in UTF-8 with a header: columns ``id``, and ``text`` or ``findings`` and ``impression``.
+
+    Args:
+        content: of the file.
+        source: its path.
+
+    Yields:
+        A text, or a failure for a row without one, in the order of the rows; one failure where a column is missing.
+    """
+    reader = csv.reader(io.StringIO(content.decode("utf-8-sig", errors="replace"), newline=""))
+    header: list[str] | None = None
+    while True:
+        try:
+            cells = next(reader, None)
+        except csv.Error:
+            yield _failure(None, f"Row {reader.line_num}", source, "is damaged")
+            continue
+        if cells is None:
+            return
+        row = f"Row {reader.line_num}"
+        if not any(map(str.strip, cells)):
+            continue
+        if header is None:
+            header = [name.strip().lower() for name in cells]
+            if "id" not in header or not {"text", *_SECTIONS} & set(header) or len(set(header)) < len(header):
+                yield _failure(None, row, source, "is no header with columns id and text, each once")
+                return
+        elif len(cells) != len(header):
+            yield _failure(None, row, source, "is not as long as the header")
+        else:
+            yield _read({name: cell for name, cell in zip(header, cells, strict=True) if cell}, row, source)
+
+
+def read_text_file(content: bytes, source: str) -> ReportText | Failure:
+    """Read a file that is one report, in UTF-8 or a superset of ASCII; its name without suffix is the id.
+
+    Args:
+        content: of the file.
+        source: its path.
+    """
+    text = content.decode("utf-8-sig", errors="replace")
+    if not text.strip() or "\0" in text:
+        return Failure(source, (source,), InvalidTextError("The file has no text."))
+    return ReportText(PurePath(source).stem, text, {"source": source})
+
+
+def _flat(fields: dict[str, Any]) -> dict[str, Any]:
+    """Bring id, sources and sections of a record of `cxreport generate` to where other lines have them."""
+    study, report = fields.get("study"), fields.get("report")
+    if not isinstance(study, dict):
+        return fields
+    sections = report if isinstance(report, dict) else {}
+    return {
+        "id": study.get("id"),
+        "sources": study.get("sources"),
+        "error": fields.get("error"),
+        **{name: sections.get(name) for name in _SECTIONS},
+    }
+
+
+def _read(fields: Mapping[str, Any], position: str, source: str) -> ReportText | Failure:
+    """Text, id and origin of a line or row."""
+    id_ = fields.get("id")
+    if not isinstance(id_, str | int) or isinstance(id_, bool):
+        return _failure(None, position, source, "has no id")
+    sections = [section for name in _SECTIONS if isinstance(section := fields.get(name), str) and section.strip()]
+    text = fields.get("text") or "\n\n".join(sections)
+    if not isinstance(text, str) or not text.strip():
+        error = fields.get("error")
+        reason = f": its study failed ({error.get('code')})" if isinstance(error, dict) else ""
+        return _failure(id_, position, source, f"has no text{reason}")
+    origin = {name: value for name in PASSED_ON if _names(value := fields.get(name))}
+    return ReportText(id_, text, origin)
+
+
+def _names(value: object) -> bool:
+    """True for a name or number, or several of them."""
+    values = value if isinstance(value, list) else [value]
+    return bool(values) and all(isinstance(v, str | int) and not isinstance(v, bool) for v in values)
+
+
+def _failure(id_: str | int | None, position: str, source: str, fault: str) -> Failure:
+    name = position.lower() if id_ is None else str(id_)
+    return Failure(name, (source,), InvalidTextError(f"{position} {fault}."))
