@@ -234,7 +234,7 @@ def test_python_api_example(phantoms: Path, tiny_bundle: Path) -> None:
     bundle, drafted, line, study, from_tags = done.stdout.splitlines()
     assert bundle == "tiny 0: 14 tags"
     assert drafted.startswith("normal-8bit.png: ")
-    assert json.loads(line)["attention"]["sentences"]
+    assert all(sentence["map"]["words"] for sentence in json.loads(line)["sentences"])
     assert study.startswith(f"{picture}: {{'findings': ")
     assert from_tags.startswith("from tags: ")
 
@@ -252,8 +252,8 @@ def test_worklist_example(generate, tmp_path: Path, phantoms: Path) -> None:
     bad.write_text("not a picture")
     records = generate("--json", phantoms, bad).stdout
     lines = run("examples/jsonl_to_worklist.py", input=records).stdout.splitlines()
-    assert lines[0] == "study,positive,tags,impression,error"
-    assert lines[1].startswith("bad.png,0,,,")
+    assert lines[0] == "study,told,tags,impression,error"
+    assert lines[1].startswith("bad.png,,,,")
     assert len(lines) == 1 + len(records.splitlines())
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from cxreport.errors import InvalidTextError
+from cxreport.sentences import Assertion
 from cxreport.text.json_lines import JsonLine, json_lines
 from cxreport.text.lexicon import Status, packaged
+from cxreport.text.recorded_statements import recorded_statements
 from cxreport.types import Failure
 
-__all__ = ["CLASSES", "ReportText", "label", "label_tags", "read_texts"]
+__all__ = ["CLASSES", "ReportText", "label", "label_statements", "label_tags", "read_texts"]
 
 _NO_FINDING = "No Finding"
 CLASSES: tuple[str, ...] = (
@@ -30,6 +32,7 @@ CLASSES: tuple[str, ...] = (
     "Support Devices",
 )
 _VALUES: dict[Status, int] = {"present": 1, "uncertain": -1, "absent": 0}
+_ASSERTED = {Assertion.PRESENT: 1, Assertion.POSSIBLE: -1, Assertion.ABSENT: 0}
 
 
 def label(text: str) -> dict[str, int]:
@@ -54,8 +57,18 @@ def label(text: str) -> dict[str, int]:
 
 def label_tags(tags: Collection[str]) -> dict[str, int]:
     """Labels of a text that states these reporting tags and nothing else, as `label` has them."""
-    abnormal = set(tags) - packaged().no_finding_tags
-    return {name: int(name in tags) for name in CLASSES} | {_NO_FINDING: int(not abnormal)}
+    return label_statements(dict.fromkeys(tags, Assertion.PRESENT))
+
+
+def label_statements(statements: Mapping[str, Assertion]) -> dict[str, int]:
+    """Labels of what is known of reporting tags, as `label` has them.
+
+    A class is the tag of its name: CheXpert's conventions on single words, as that scarring is a Lung Opacity, do not
+    enter.
+    """
+    abnormal = {tag for tag, assertion in statements.items() if assertion.affirms} - packaged().no_finding_tags
+    labels = {name: _ASSERTED[statements.get(name, Assertion.ABSENT)] for name in CLASSES}
+    return labels | {_NO_FINDING: int(not abnormal)}
 
 
 @dataclass(frozen=True)
@@ -64,12 +77,19 @@ class ReportText:
 
     id: str | int
     text: str
+    statements: Mapping[str, Assertion] | None = None
+    """What a drafted report is known to state, by reporting tag; None for a text that has to be read."""
+
+    def labels(self) -> dict[str, int]:
+        """Labels by what is known, or else by the text; see `label`."""
+        return label(self.text) if self.statements is None else label_statements(self.statements)
 
 
 def read_texts(lines: Iterable[bytes], source: str) -> Iterator[ReportText | Failure]:
     """Read texts from JSON Lines in UTF-8: objects with ``id`` and ``text``, or records of `cxreport generate`.
 
-    Of a record, the Findings and the Impression are the text. Empty lines are passed over.
+    Of a record, the Findings and the Impression are the text; its sentences, where its schema has them, say what it
+    states. Empty lines are passed over.
 
     Args:
         lines: as they come; each is read when it is asked for.
@@ -98,4 +118,4 @@ def _read(line: JsonLine, source: str) -> ReportText | Failure:
         error = fields.get("error")
         reason = f": its study failed ({error.get('code')})" if isinstance(error, dict) else ""
         return Failure(str(id_), (source,), InvalidTextError(f"Line {number} has no text{reason}."))
-    return ReportText(id_, text)
+    return ReportText(id_, text, recorded_statements(fields))

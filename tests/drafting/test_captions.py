@@ -166,8 +166,7 @@ def test_reports_do_not_depend_on_the_batch(model: Model, beam: int) -> None:
         reports = []
         for report in generate(model, studies(11), options):
             assert isinstance(report, Report)
-            assert report.maps
-            reports.append((report.findings, report.impression, [m.weights.tolist() for m in report.maps]))
+            reports.append((report.findings, report.impression, [s.map.weights.tolist() for s in report.sentences]))
         return reports
 
     alone = read(1)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from captions import sentence_map
+from made_reports import made_sentences
 
 from cxreport.datasets.coco import CocoImage, read_boxes, read_captions
 from cxreport.evaluate import coco
@@ -16,7 +17,8 @@ from cxreport.evaluate.coco import CaptionScorer, measure_pointing
 from cxreport.evaluate.drafting import EvaluateOptions
 from cxreport.evaluate.text.metrics import CaptionMetrics
 from cxreport.evaluate.text.tokens import CaptionTokenizer
-from cxreport.types import Report, Section, SentenceMap, Study, WordMap
+from cxreport.sentences import Sentence, SentenceMap, WordMap
+from cxreport.types import Report, Section, Study
 
 
 def test_scores_stand_beside_baselines(shapes: Path, metrics: CaptionMetrics) -> None:
@@ -45,8 +47,9 @@ def test_pointing_takes_the_boxes_of_each_image(shapes: Path) -> None:
             weights = np.zeros((16, 16), np.float32)
             weights[int(top + height / 2) // 2, int(left + width / 2) // 2] = 1
             words.append(WordMap(shape.kind, weights))
-        sentence = SentenceMap(Section.FINDINGS, " ".join(word.word for word in words), weights, tuple(words))
-        return Report(Study("x", (str(image.path),), None), (), (), (sentence.text,), (), maps=(sentence,))
+        text = " ".join(word.word for word in words)
+        sentence = Sentence(Section.FINDINGS, text, map=SentenceMap(weights, tuple(words)))
+        return Report(Study("x", (str(image.path),), None), (), (), (sentence,))
 
     shares = []
     for right in (True, False):
@@ -55,7 +58,7 @@ def test_pointing_takes_the_boxes_of_each_image(shapes: Path) -> None:
         assert (game.images, game.words) == (4, 8)
         shares.append((game.hits["model"].value, game.hits["other shape"].value))
     assert shares == [(1, 0), (0, 1)]
-    mute = [Report(Study("x", ("x",), None), (), (), ("a",), ()) for _ in images]
+    mute = [Report(Study("x", ("x",), None), (), (), made_sentences(("a",))) for _ in images]
     assert measure_pointing(images, mute, boxes, 0) is None
     assert measure_pointing(images, [report(image, True) for image in images], {}, 0) is None
 
@@ -69,8 +72,10 @@ def test_maps_are_asked_for_where_there_are_boxes(shapes_copy: Path, monkeypatch
 
     def draft(model: object, studies: Iterable[Study], options: object, attention: bool) -> list[Report]:
         asked.append(attention)
-        maps = sentence_map(red=(0, 0))
-        reports = [Report(study, (), (), captions[study.sources[0]][:1], (), maps=maps) for study in studies]
+        (look,) = sentence_map(red=(0, 0))
+        texts = [captions[study.sources[0]][0] for study in studies]
+        sentences = [Sentence(Section.FINDINGS, text, map=look) for text in texts]
+        reports = [Report(study, (), (), (s,)) for study, s in zip(studies, sentences, strict=True)]
         return reports[::-1]
 
     monkeypatch.setattr(coco, "draft", draft)

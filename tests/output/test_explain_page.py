@@ -95,7 +95,7 @@ def test_the_page_needs_nothing_from_elsewhere(manifest, explanation) -> None:
 def test_every_word_can_be_focused_and_has_a_map(manifest, explanation) -> None:
     read = Reader(page(explanation, manifest))
     words = read.of_class("word")
-    assert len(words) == sum(len(s.text.split()) for s in explanation.sentences)
+    assert len(words) == sum(len(s.text.split()) for s, _ in explanation.sentences)
     assert {word["tabindex"] for word in words} == {"0"}
     maps = [element["data-map"] for _, element in read.tags if "data-map" in element]
     assert len(maps) == len(set(maps)) == len(words) + len(explanation.sentences) + len(explanation.tags)
@@ -182,7 +182,7 @@ def test_the_page_shows_what_the_pictures_show(shown, explanation) -> None:
             return [...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data];
         }"""
     )
-    heat = heatmap.upsampled(explanation.sentences[0].weights, 128, 128)
+    heat = heatmap.upsampled(explanation.sentences[0][1].weights, 128, 128)
     pixels = np.array(drawn, np.float32).reshape(128, 128, 4)
     np.testing.assert_allclose(pixels[..., 3], 255 * heatmap.OPACITY * heat, atol=2)
     seen = pixels[..., 3] > 64  # a canvas keeps colours that are nearly transparent coarsely
