@@ -73,9 +73,8 @@ def test_maps_are_asked_for_where_there_are_boxes(shapes_copy: Path, monkeypatch
     def draft(model: object, studies: Iterable[Study], options: object, attention: bool) -> list[Report]:
         asked.append(attention)
         (look,) = sentence_map(red=(0, 0))
-        texts = [captions[study.sources[0]][0] for study in studies]
-        sentences = [Sentence(Section.FINDINGS, text, map=look) for text in texts]
-        reports = [Report(study, (), (), (s,)) for study, s in zip(studies, sentences, strict=True)]
+        pairs = [(study, captions[study.sources[0]][0]) for study in studies]
+        reports = [Report(s, (), (), (Sentence(Section.FINDINGS, text, map=look),)) for s, text in pairs]
         return reports[::-1]
 
     monkeypatch.setattr(coco, "draft", draft)

@@ -101,6 +101,17 @@ def test_every_word_can_be_focused_and_has_a_map(manifest, explanation) -> None:
     assert len(maps) == len(set(maps)) == len(words) + len(explanation.sentences) + len(explanation.tags)
 
 
+def test_under_a_sentence_stands_what_it_states_and_where_it_came_from(manifest, explanation) -> None:
+    read = Reader(page(explanation, manifest))
+    assert len(read.of_class("evidence")) == len(explanation.sentences)
+    for notes in (
+        "Pleural Effusion present (right, mild), probability 0.75; planned sentence",
+        "Cardiomegaly possible, probability 0.50; added sentence",
+        "Lung Lesion absent, no probability; free sentence",
+    ):
+        assert notes in read.text
+
+
 def test_texts_are_escaped_and_paths_left_out(manifest, phantoms) -> None:
     bad = "</script><img src=x onerror=alert(1)>"
     hostile = made_explanation(phantoms, f"{bad}$title{{}}.png", (bad,))
@@ -219,7 +230,7 @@ def test_keys_do_what_the_pointer_does(shown) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out_in_both_schemes(shown, scheme: str) -> None:
     shown.emulate_media(color_scheme=scheme)
-    for selector in ("body", ".notice", ".number", ".model", "summary"):
+    for selector in ("body", ".notice", ".number", ".evidence", ".model", "summary"):
         colours = shown.evaluate(
             "s => [getComputedStyle(document.querySelector(s)).color, getComputedStyle(document.body).backgroundColor]",
             selector,
