@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cxreport.output.record import record_schema, to_record
     from cxreport.reading.study import ReadOptions, read_studies, read_study
     from cxreport.reading.tag_table import read_tag_table
+    from cxreport.sentences import Sentence, Statement
     from cxreport.types import Failure, Outcome, Report, Study
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # onnxruntime reads it when it is imported, and asks nobody else
@@ -36,6 +37,8 @@ _HOMES = {
     "Outcome": "types",
     "ReadOptions": "reading.study",
     "Report": "types",
+    "Sentence": "sentences",
+    "Statement": "sentences",
     "Study": "types",
     "find_bundle": "model.bundle",
     "generate": "drafting.pipeline",
@@ -58,6 +61,8 @@ __all__ = [
     "Outcome",
     "ReadOptions",
     "Report",
+    "Sentence",
+    "Statement",
     "Study",
     "__version__",
     "find_bundle",

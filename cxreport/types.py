@@ -5,12 +5,15 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cxreport.errors import CxreportError
+
+if TYPE_CHECKING:
+    from cxreport.sentences import Sentence
 
 Grey = NDArray[np.uint8]
 """(H, W) grey levels, 0 = black."""
@@ -153,6 +156,8 @@ class Plan:
     """Indices of negative ones to deny, the most unusual evidence first: planned topics of the Findings."""
     details: Mapping[int, frozenset[Detail]] = field(default_factory=dict)
     """Attributes of positive tags, by index."""
+    unknown: frozenset[int] = frozenset()
+    """Indices of tags that the evidence says nothing of: their probability is no more than a placeholder."""
 
     @property
     def positive(self) -> Floats:
@@ -170,7 +175,7 @@ class SentenceIds:
     ids: tuple[int, ...]
     """Word ids without start and end marks."""
     planned: int | None
-    """Index of the reporting tag that its topic was planned to state; None for a free topic."""
+    """Index of the reporting tag that its topic was planned to state; None for a denial or a free topic."""
     attention: Floats | None
     """(P,) attention over the patches, with a sum of 1; None without an image, or without attention."""
     log_probability: float
@@ -179,6 +184,8 @@ class SentenceIds:
     """(W, P) attention of each word; None where it was not asked for."""
     decoder_attention: Floats | None = None
     """(P,) attention of the decoder, where `ground` has replaced ``attention`` by a map of the sentence's content."""
+    denied: int | None = None
+    """Index of the reporting tag that its topic was planned to deny; None for a statement or a free topic."""
 
 
 @dataclass(frozen=True)
@@ -210,6 +217,8 @@ class TagResult:
     probability: float
     positive: bool
     """True where the probability reaches the tag's threshold."""
+    reported_as: str | None = None
+    """Reporting tag that it speaks for; None where reports of the bundle have none for it."""
 
 
 @dataclass(frozen=True)
@@ -230,32 +239,6 @@ class Repairs:
     """Sentences left out because they contradict it."""
     added: int = 0
     """Plain sentences for planned tags that no sentence of a section states."""
-
-
-@dataclass(frozen=True)
-class WordMap:
-    """Map of a word over the patches of the image."""
-
-    word: str
-    """As it stands in the text, punctuation included."""
-    weights: Floats
-    """(rows, columns) of the patch grid, with a sum of 1."""
-
-
-@dataclass(frozen=True)
-class SentenceMap:
-    """Map of a sentence over the patches of the image."""
-
-    section: Section
-    text: str
-    weights: Floats
-    """(rows, columns) of the patch grid, the top left patch first, with a sum of 1."""
-    words: tuple[WordMap, ...]
-    """In the order of the text; joined by spaces they are the text."""
-    decoder_attention: Floats | None = None
-    """(rows, columns) attention of the decoder over the encoder's patches; None for a sentence it did not write."""
-    added: bool = False
-    """True of a plain sentence for a planned tag, which the decoder did not write."""
 
 
 EntryKind = Literal["report", "image"]
@@ -284,16 +267,29 @@ class Report:
     study: Study
     tags: tuple[TagResult, ...]
     plan: tuple[PlannedTag, ...]
-    findings: tuple[str, ...]
-    impression: tuple[str, ...]
+    sentences: tuple[Sentence, ...] = ()
+    """Findings first."""
     warnings: tuple[str, ...] = ()
     repairs: Repairs = Repairs()
-    maps: tuple[SentenceMap, ...] | None = None
-    """Maps of the sentences, Findings first; None where they were not asked for."""
     similar: tuple[Match, ...] | None = None
     """Nearest reports of an index, the nearest first; None where no index was named."""
     timing_ms: dict[str, float] = field(default_factory=dict)
     """Milliseconds per stage: the study's own until `preprocess`, then its share of its batch."""
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """Texts of the sentences of the Findings."""
+        return tuple(sentence.text for sentence in self.sentences if sentence.section is Section.FINDINGS)
+
+    @property
+    def impression(self) -> tuple[str, ...]:
+        """Texts of the sentences of the Impression."""
+        return tuple(sentence.text for sentence in self.sentences if sentence.section is Section.IMPRESSION)
+
+    @property
+    def told(self) -> frozenset[str]:
+        """Reporting tags that a sentence states, for certain or not."""
+        return frozenset(statement.tag for sentence in self.sentences for statement in sentence.affirmed)
 
 
 Outcome = Report | Failure

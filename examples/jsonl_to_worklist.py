@@ -1,6 +1,9 @@
-"""Turn the JSON Lines of ``cxreport generate`` into a CSV worklist: studies with more positive tags first.
+"""Turn the JSON Lines of ``cxreport generate`` into a CSV worklist: studies whose report tells more come first.
 
 Usage: cxreport generate --json FOLDER | python examples/jsonl_to_worklist.py > worklist.csv
+
+``told`` has what the report states with its probability, the most probable first; ``tags`` has the findings of the
+classifier that reach their thresholds. Of records of schema 1, which have no sentences, the plan is taken as told.
 """
 
 from __future__ import annotations
@@ -8,21 +11,33 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from typing import Any
+
+COLUMNS = ("study", "told", "tags", "impression", "error")
+
+
+def told(record: dict[str, Any]) -> dict[str, float | None]:
+    """Give the reporting tags that the report states, certain or not, with their probabilities."""
+    if "sentences" not in record:
+        return {planned["tag"]: planned["probability"] for planned in record.get("plan", [])}
+    statements = [statement for sentence in record["sentences"] for statement in sentence["statements"]]
+    return {s["tag"]: s["probability"] for s in statements if s["assertion"] != "absent"}
+
+
+def row(record: dict[str, Any]) -> dict[str, str]:
+    """Give the cells of a study."""
+    tags = sorted(told(record).items(), key=lambda item: -(item[1] or 0))
+    return {
+        "study": record["study"]["id"],
+        "told": "; ".join(tag if probability is None else f"{tag} {probability:.2f}" for tag, probability in tags),
+        "tags": "; ".join(tag["name"] for tag in record.get("tags", []) if tag["positive"]),
+        "impression": " ".join(record.get("impression", [])),
+        "error": record.get("error", {}).get("message", ""),
+    }
+
 
 records = [json.loads(line) for line in sys.stdin]
-rows = []
-for record in records:
-    positive = [tag["name"] for tag in record.get("tags", []) if tag["positive"]]
-    rows.append(
-        {
-            "study": record["study"]["id"],
-            "positive": len(positive),
-            "tags": "; ".join(positive),
-            "impression": " ".join(record.get("impression", [])),
-            "error": record.get("error", {}).get("message", ""),
-        }
-    )
-rows.sort(key=lambda row: (not row["error"], -row["positive"], row["study"]))  # failures need a look first
-writer = csv.DictWriter(sys.stdout, ["study", "positive", "tags", "impression", "error"], lineterminator="\n")
+records.sort(key=lambda record: ("error" not in record, -len(told(record)), record["study"]["id"]))  # failures first
+writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
 writer.writeheader()
-writer.writerows(rows)
+writer.writerows(map(row, records))

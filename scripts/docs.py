@@ -28,7 +28,7 @@ import typer.main
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "cxreport"
 PICTURE = ROOT / "examples" / "screenshot.svg"
-PICTURE_COMMAND = ("cxreport", "generate", "--precision", "float32", "--threshold", "0.15", "chest.dcm")
+PICTURE_COMMAND = ("cxreport", "generate", "--precision", "float32", "chest.dcm")
 ROOMS = (
     *("text", "model", "reading", "datasets", "retrieval", "drafting", "explain", "output"),
     *("train", "evaluate", "bench", "cli"),
@@ -202,14 +202,15 @@ def versions() -> str:
     """List the versions that this package has, and writes."""
     from cxreport import __version__, find_bundle, load_manifest
     from cxreport.model import bundle
-    from cxreport.output import record
+    from cxreport.output import record, retrieval_record
     from cxreport.retrieval import index_file
 
     rows = (
         ("package", __version__),
         ("shipped bundle", load_manifest(find_bundle(None)).version),
         ("layout of bundles", bundle.SCHEMA_VERSION),
-        ("records and retrievals", record.SCHEMA_VERSION),
+        ("records", record.SCHEMA_VERSION),
+        ("retrievals", retrieval_record.SCHEMA_VERSION),
         ("index files", index_file.FORMAT["format_version"]),
     )
     return table("", "version", rows=rows)
@@ -286,14 +287,12 @@ def picture() -> str:
 
 def drawn_outcome() -> Any:
     """Draft the report of the example radiograph as `PICTURE_COMMAND` does, in float32 on the CPU."""
-    from cxreport import GenerateOptions, Model, ReadOptions, find_bundle, generate, read_studies
+    from cxreport import Model, ReadOptions, find_bundle, generate, read_studies
     from cxreport.cli.options import example_path
 
-    *_, threshold, name = PICTURE_COMMAND
-    options = GenerateOptions(threshold=float(threshold))
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        shutil.copy(example_path(), name)
-        return next(generate(Model.load(find_bundle(None), "cpu"), read_studies([Path(name)], ReadOptions()), options))
+        path = Path(shutil.copy(example_path(), PICTURE_COMMAND[-1]))
+        return next(generate(Model.load(find_bundle(None), "cpu"), read_studies([path], ReadOptions())))
 
 
 BLOCKS: dict[str, dict[str, Callable[[], str]]] = {

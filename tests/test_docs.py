@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 import inspect
 import itertools
@@ -234,7 +235,7 @@ def test_python_api_example(phantoms: Path, tiny_bundle: Path) -> None:
     bundle, drafted, line, study, from_tags = done.stdout.splitlines()
     assert bundle == "tiny 0: 14 tags"
     assert drafted.startswith("normal-8bit.png: ")
-    assert json.loads(line)["attention"]["sentences"]
+    assert all(sentence["map"]["words"] for sentence in json.loads(line)["sentences"])
     assert study.startswith(f"{picture}: {{'findings': ")
     assert from_tags.startswith("from tags: ")
 
@@ -252,9 +253,22 @@ def test_worklist_example(generate, tmp_path: Path, phantoms: Path) -> None:
     bad.write_text("not a picture")
     records = generate("--json", phantoms, bad).stdout
     lines = run("examples/jsonl_to_worklist.py", input=records).stdout.splitlines()
-    assert lines[0] == "study,positive,tags,impression,error"
-    assert lines[1].startswith("bad.png,0,,,")
+    assert lines[0] == "study,told,tags,impression,error"
+    assert lines[1].startswith("bad.png,,,,")
     assert len(lines) == 1 + len(records.splitlines())
+
+
+def test_worklist_example_tells_what_the_reports_tell(generate, phantoms: Path) -> None:
+    """Of both versions of records: version 1 has no sentences, and its plan is all that it says of them."""
+    (line,) = generate("--json", "--threshold", 0, phantoms / "rle.dcm").stdout.splitlines()
+    record = json.loads(line)
+    old = {key: value for key, value in record.items() if key != "sentences"} | {"schema_version": 1}
+    record["plan"] = []
+    both = run("examples/jsonl_to_worklist.py", input=f"{json.dumps(record)}\n{json.dumps(old)}\n").stdout
+    new_row, old_row = list(csv.DictReader(both.splitlines()))
+    assert new_row["told"].startswith("Cardiomegaly 0.")
+    assert new_row["told"] == old_row["told"]
+    assert len(new_row["told"].split("; ")) == len(old["plan"]) > 2
 
 
 @pytest.mark.parametrize("name", [".ci/run", "scripts/lint"])

@@ -31,6 +31,7 @@ from cxreport.cli.options import (
     Neighbours,
     Out,
     Paths,
+    Plain,
     PrecisionOption,
     Quiet,
     Retrieve,
@@ -64,6 +65,7 @@ def generate(
     json_lines: JsonLines = False,
     out: Out = None,
     tags_only: TagsOnly = False,
+    plain: Plain = False,
     attention: Attention = False,
     retrieve: Retrieve = None,
     neighbours: Neighbours = 3,
@@ -83,6 +85,8 @@ def generate(
     with errors_handled(verbose), diagnostics(quiet, verbose):
         _check_inputs(paths, example, from_tags, evidence)
         output_format = _output_format(format_, json_lines)
+        if plain:
+            _require_format("--plain", output_format, lambda row: row.shows_figures)
         if attention:
             _check_attention(output_format, tags_only, from_tags)
         if retrieve:
@@ -129,7 +133,7 @@ def generate(
                 reports = pipeline.generate(model, studies, drafting)
                 if not quiet:
                     progress.say(DISCLAIMER)
-                code = write_all(reports, make_writer(output_format, out, manifest), progress, quiet)
+                code = write_all(reports, make_writer(output_format, out, manifest, plain), progress, quiet)
         raise typer.Exit(code)
 
 

@@ -77,10 +77,9 @@ def _texts(file: str) -> Iterator[ReportText | Failure]:
 def _labels(text: ReportText | Failure) -> tuple[dict[str, Any], ExitCode]:
     """Record of a text's labels, or of a failure, which stderr names too."""
     from cxreport.output.record import error_record
-    from cxreport.text.labeler import label
     from cxreport.types import Failure
 
     if isinstance(text, Failure):
         say(f"failed: {text.id}: {text.error.message}")
         return {"id": text.id, "error": error_record(text.error)}, text.error.exit_code
-    return {"id": text.id, **text.origin, "labels": label(text.text)}, ExitCode.OK
+    return {"id": text.id, **text.origin, "labels": text.labels()}, ExitCode.OK

@@ -91,11 +91,12 @@ Out = Annotated[
     output_option(metavar="FILE|DIR", help="Write a file, or a file per study into a folder (existing, or NAME/)."),
 ]
 TagsOnly = Annotated[bool, output_option("--tags-only", help="Stop after tags and plan: no report text.")]
+Plain = Annotated[bool, output_option("--plain", help="Leave out the probabilities behind the sentences of a text.")]
 Attention = Annotated[
     bool,
     output_option(
         "--attention",
-        help="Add which patches each sentence and word looked at. "
+        help="Add to each sentence which patches it and its words looked at. "
         f"Needs --format {' or '.join(row.name for row in FORMATS.values() if row.holds_attention)}.",
     ),
 ]

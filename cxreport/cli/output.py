@@ -143,12 +143,12 @@ class FolderWriter(Writer):
         return f"{stem}{'' if count == 1 else f'~{count}'}{self._suffix}"
 
 
-def make_writer(output_format: OutputFormat, out: str | None, manifest: Manifest) -> Writer:
+def make_writer(output_format: OutputFormat, out: str | None, manifest: Manifest, plain: bool = False) -> Writer:
     """Choose the writer: a folder where ``out`` is one or ends with a slash, else a file, else stdout."""
     if not out:
-        formatter = output_format.formatter(manifest, terminal=sys.stdout)
+        formatter = output_format.formatter(manifest, terminal=sys.stdout, plain=plain)
         return StreamWriter(formatter, sys.stdout, output_format.shows_warnings)
-    formatter = output_format.formatter(manifest)
+    formatter = output_format.formatter(manifest, plain=plain)
     if out.endswith(("/", os.sep)) or Path(out).is_dir():
         return FolderWriter(formatter, Path(out), output_format.suffix)
     return FileWriter(formatter, Path(out))

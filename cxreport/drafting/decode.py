@@ -114,6 +114,7 @@ def _decoding(study: int, topics: list[Topic], sentences: list[WrittenText]) -> 
                 section=topic.section,
                 ids=words.ids,
                 planned=topic.tag,
+                denied=topic.denied,
                 attention=topic.attention,
                 log_probability=words.log_probability,
             )

@@ -33,7 +33,7 @@ class GenerateOptions:
     force: bool = False
     """Draft also from images that do not look like a chest radiograph."""
     attention: bool = False
-    """Map sentences and words to the patches of the image, in `Report.maps`."""
+    """Map sentences and words to the patches of the image, in `Sentence.map`."""
     index: Index | None = None
     """Index of reports to search for the nearest ones, opened with the model's manifest; None for no search."""
     neighbours: int = 3

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from cxreport.errors import InvalidTagsError, UsageError
 from cxreport.model.manifest import EvidenceModel, Manifest
+from cxreport.sentences import Band
 from cxreport.types import Detail, Encoding, Floats, Plan
 
 HEAD = "head"
@@ -43,8 +46,9 @@ def make_plan(
     deniable = np.array([tag.deniable for tag in manifest.reporting_tags])
     denials = manifest.decoding.denials
     if source is None:
-        probabilities = _named_probabilities(manifest, encoding.tags)
-        return _plan_from_probabilities(probabilities, deniable, denials, threshold)
+        probabilities, named = _named_probabilities(manifest, encoding.tags)
+        plan = _plan_from_probabilities(probabilities, deniable, denials, threshold)
+        return replace(plan, unknown=_indices(~named))
     if source not in manifest.evidence:
         sources = ", ".join(sorted(manifest.evidence))
         raise UsageError(f"The bundle has no evidence for {source!r}; it knows {sources}.")
@@ -75,7 +79,22 @@ def plan_from_evidence(
         tags=tags,
         denied=_descending(unusual, deniable & evidence.weights.any(1) & ~positive)[:denials],
         details={tag: frozenset(degree for degree, mask in degrees.items() if mask[tag]) for tag in tags},
+        unknown=_indices((evidence.weights == 0).all(1)),
     )
+
+
+def band(plan: Plan, tag: int) -> Band:
+    """Band of a reporting tag's probability: `present` for a planned one, `absent` for another with evidence.
+
+    The thresholds of the plan are all that a bundle has, so that nothing is `possible`.
+
+    Args:
+        plan: of the study.
+        tag: index of the reporting tag.
+    """
+    if tag in plan.tags:
+        return Band.PRESENT
+    return Band.NONE if tag in plan.unknown else Band.ABSENT
 
 
 def _plan_from_probabilities(probabilities: Floats, deniable: Mask, denials: int, threshold: float | None) -> Plan:
@@ -100,15 +119,25 @@ def _descending(scores: Floats, mask: Mask) -> tuple[int, ...]:
     return tuple(int(tag) for tag in np.argsort(-scores, kind="stable") if mask[tag])
 
 
-def _named_probabilities(manifest: Manifest, tags: dict[str, float]) -> Floats:
-    """(R,) probabilities under a tag's own name or an alias of it, the largest of several; 0 where there is none."""
-    rows = {name: row for row, name in enumerate(manifest.reporting_names)}
-    probabilities = np.zeros(len(rows), np.float32)
+def _indices(mask: Mask) -> frozenset[int]:
+    """Indices under a mask."""
+    return frozenset(np.flatnonzero(mask).tolist())
+
+
+def _named_probabilities(manifest: Manifest, tags: dict[str, float]) -> tuple[Floats, Mask]:
+    """(R,) probabilities under a tag's own name or an alias of it, the largest of several; 0 where there is none.
+
+    Returns:
+        The probabilities, and a (R,) mask of the tags that have one.
+    """
+    rows = manifest.reporting_rows
+    probabilities, named = np.zeros(len(rows), np.float32), np.zeros(len(rows), np.bool_)
     for name, probability in tags.items():
-        row = rows.get(name if name in rows else manifest.aliases.get(name, name))
-        if row is not None:
-            probabilities[row] = max(probabilities[row], probability)
-    return probabilities
+        reported_as = manifest.reported_as(name)
+        if reported_as is not None:
+            row = rows[reported_as]
+            probabilities[row], named[row] = max(probabilities[row], probability), True
+    return probabilities, named
 
 
 def _reporting_probabilities(evidence: EvidenceModel, source: str, tags: dict[str, float]) -> Floats:

@@ -10,7 +10,7 @@ from cxreport.types import Repairs, SentenceIds
 
 
 @dataclass(frozen=True)
-class Sentence:
+class WrittenSentence:
     """Sentence of a section, in words."""
 
     text: str
@@ -37,18 +37,18 @@ class PlanCheck:
     places: Mapping[str, float] | None
     """Place in the section where each tag is usually mentioned, 0 to 1; None keeps the order of the sentences."""
 
-    def repair(self, sentences: Sequence[Sentence]) -> tuple[list[Sentence], Repairs]:
+    def repair(self, sentences: Sequence[WrittenSentence]) -> tuple[list[WrittenSentence], Repairs]:
         """Make a section keep to its plan: no sentence contradicts it, and all required tags are stated."""
         consistent = [sentence for sentence in sentences if self._passes(sentence)]
         section = self._arranged(consistent)
         affirmed = self.lexicon.affirmed(" ".join(sentence.text for sentence in section))
         missing = [tag for tag in self.required if tag not in affirmed]
         if missing:
-            plain = [Sentence(self.lexicon.plain_sentence(tag), origin=None, tag=tag) for tag in missing]
+            plain = [WrittenSentence(self.lexicon.plain_sentence(tag), origin=None, tag=tag) for tag in missing]
             section = self._arranged(consistent + plain)
         return section, Repairs(removed=len(sentences) - len(consistent), added=len(missing))
 
-    def _passes(self, sentence: Sentence) -> bool:
+    def _passes(self, sentence: WrittenSentence) -> bool:
         """True where a planned sentence states planned tags only, or a free one contradicts none."""
         tags, planned = self.lexicon.read_tags(sentence.text), set(self.tags)
         affirmed = {tag for tag, status in tags.items() if status != "absent"}
@@ -56,10 +56,10 @@ class PlanCheck:
             return bool(affirmed) and affirmed <= planned
         return not affirmed - planned and not (tags.keys() - affirmed) & planned
 
-    def _arranged(self, sentences: Sequence[Sentence]) -> list[Sentence]:
+    def _arranged(self, sentences: Sequence[WrittenSentence]) -> list[WrittenSentence]:
         """Sentences by the first place of their tags, without free ones that repeat what is denied already."""
         places = self.places or {}
-        placed: list[tuple[float, Sentence]] = []
+        placed: list[tuple[float, WrittenSentence]] = []
         denied = set[str]()
         for sentence in sentences:
             tags = self.lexicon.read_tags(sentence.text)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from cxreport.drafting.plan_check import PlanCheck, Sentence
-from cxreport.drafting.sentence_maps import sentence_maps
+from cxreport.drafting.plan_check import PlanCheck, WrittenSentence
+from cxreport.drafting.sentence_evidence import sentences_with_evidence
 from cxreport.model.manifest import Manifest
 from cxreport.text.detokenise import sentence_text
 from cxreport.types import Detail, Draft, Encoding, Plan, PlannedTag, Repairs, Report, Section, TagResult
@@ -24,26 +25,23 @@ def write_report(manifest: Manifest, draft: Draft, threshold: float | None = Non
         maps: map sentences and words to the patches of the image, where there is one.
     """
     sections, repairs = _sections(manifest, draft)
-    texts = {section: tuple(sentence.text for sentence in sentences) for section, sentences in sections.items()}
-    doubts = _doubts(manifest, draft.plan, texts) if draft.decoding.sentences else ()
-    return Report(
+    report = Report(
         study=draft.study,
         tags=_tag_results(manifest, draft.encoding, threshold),
         plan=_planned_tags(manifest, draft.plan),
-        findings=texts[Section.FINDINGS],
-        impression=texts[Section.IMPRESSION],
-        warnings=(*draft.study.warnings, *draft.warnings, *doubts),
+        sentences=sentences_with_evidence(manifest, draft, sections, maps),
         repairs=repairs,
-        maps=sentence_maps(manifest, draft.decoding, sections) if maps else None,
     )
+    doubts = _doubts(report) if draft.decoding.sentences else ()
+    return replace(report, warnings=(*draft.study.warnings, *draft.warnings, *doubts))
 
 
-def _sections(manifest: Manifest, draft: Draft) -> tuple[dict[Section, tuple[Sentence, ...]], Repairs]:
+def _sections(manifest: Manifest, draft: Draft) -> tuple[dict[Section, tuple[WrittenSentence, ...]], Repairs]:
     """Sentences of each section; where topics are planned, they keep to the plan."""
-    sections, repairs = dict[Section, tuple[Sentence, ...]](), list[Repairs]()
+    sections, repairs = dict[Section, tuple[WrittenSentence, ...]](), list[Repairs]()
     for section in Section:
         sentences = [
-            Sentence(sentence_text(manifest.vocabulary, decoded.ids), origin=decoded)
+            WrittenSentence(sentence_text(manifest.vocabulary, decoded.ids), origin=decoded)
             for decoded in draft.decoding.sentences
             if decoded.section is section
         ]
@@ -65,23 +63,23 @@ def _plan_check(manifest: Manifest, plan: Plan, section: Section) -> PlanCheck:
     )
 
 
-def _distinct(sentences: Sequence[Sentence]) -> tuple[Sentence, ...]:
+def _distinct(sentences: Sequence[WrittenSentence]) -> tuple[WrittenSentence, ...]:
     """The first sentence of each text."""
-    first: dict[str, Sentence] = {}
+    first: dict[str, WrittenSentence] = {}
     for sentence in sentences:
         first.setdefault(sentence.text, sentence)
     return tuple(first.values())
 
 
-def _doubts(manifest: Manifest, plan: Plan, texts: Mapping[Section, Sequence[str]]) -> Iterator[str]:
+def _doubts(report: Report) -> Iterator[str]:
     """Warnings of empty sections, and of planned tags that are not stated."""
-    for section, sentences in texts.items():
-        if not sentences:
+    for section in Section:
+        if not any(sentence.section is section for sentence in report.sentences):
             yield f"The {section} section is empty: no sentence fits the findings."
-    affirmed = manifest.lexicon.affirmed(" ".join(text for sentences in texts.values() for text in sentences))
-    for tag in plan.tags:
-        if (name := manifest.reporting_names[tag]) not in affirmed:
-            yield f"Planned, but not stated in any sentence: {name}."
+    told = report.told
+    for planned in report.plan:
+        if planned.tag not in told:
+            yield f"Planned, but not stated in any sentence: {planned.tag}."
 
 
 def _planned_tags(manifest: Manifest, plan: Plan) -> tuple[PlannedTag, ...]:
@@ -100,6 +98,11 @@ def _tag_results(manifest: Manifest, encoding: Encoding, threshold: float | None
     """Tags against their thresholds, which belong to the tag head: other probabilities are positive from .5."""
     head = {} if encoding.patches is None else {tag.name: tag.threshold for tag in manifest.tags}
     return tuple(
-        TagResult(name, p, positive=p >= (head.get(name, _THRESHOLD) if threshold is None else threshold))
+        TagResult(
+            name,
+            p,
+            positive=p >= (head.get(name, _THRESHOLD) if threshold is None else threshold),
+            reported_as=manifest.reported_as(name),
+        )
         for name, p in encoding.tags.items()
     )

@@ -9,9 +9,10 @@ from difflib import SequenceMatcher
 import numpy as np
 
 from cxreport.drafting.grid import square
-from cxreport.drafting.plan_check import Sentence
+from cxreport.drafting.plan_check import WrittenSentence
 from cxreport.model.manifest import Manifest
-from cxreport.types import Decoding, Floats, Section, SentenceIds, SentenceMap, WordMap
+from cxreport.sentences import SentenceMap, WordMap
+from cxreport.types import Decoding, Floats, Section, SentenceIds
 
 _TOKEN = re.compile(r"[a-z0-9]+|[^\sa-z0-9]")
 _AGREEMENT = {"are": "is", "an": "a"}
@@ -19,7 +20,7 @@ _AGREEMENT = {"are": "is", "an": "a"}
 
 
 def sentence_maps(
-    manifest: Manifest, decoding: Decoding, sections: Mapping[Section, Sequence[Sentence]]
+    manifest: Manifest, decoding: Decoding, sections: Mapping[Section, Sequence[WrittenSentence]]
 ) -> tuple[SentenceMap, ...] | None:
     """Give each sentence of a report and each of its words its map.
 
@@ -43,7 +44,7 @@ def sentence_maps(
         for sentence in sentences:
             topic = sentence.origin or _planned_topic(manifest, decoding, section, sentence.tag)
             weights = uniform if topic is None or topic.attention is None else topic.attention
-            maps.append(_sentence_map(manifest, section, sentence, weights))
+            maps.append(_sentence_map(manifest, sentence, weights))
     return tuple(maps)
 
 
@@ -54,7 +55,7 @@ def _planned_topic(manifest: Manifest, decoding: Decoding, section: Section, tag
     return min(topics, key=lambda topic: topic.section is not section, default=None)
 
 
-def _sentence_map(manifest: Manifest, section: Section, sentence: Sentence, weights: Floats) -> SentenceMap:
+def _sentence_map(manifest: Manifest, sentence: WrittenSentence, weights: Floats) -> SentenceMap:
     """(P,) map of a sentence -> that on the grid, with the maps of its words."""
     words, origin = sentence.text.split(), sentence.origin
     word_weights = [weights] * len(words)
@@ -63,12 +64,9 @@ def _sentence_map(manifest: Manifest, section: Section, sentence: Sentence, weig
         sources = word_sources([manifest.vocabulary[i] for i in origin.ids], words)
         word_weights = [origin.word_attention[list(s)].mean(0) if s else weights for s in sources]
     return SentenceMap(
-        section=section,
-        text=sentence.text,
         weights=square(weights),
         words=tuple(WordMap(word, square(w)) for word, w in zip(words, word_weights, strict=True)),
         decoder_attention=None if attention is None else square(attention),
-        added=origin is None,
     )
 
 

@@ -37,6 +37,8 @@ class Topic:
     section: Section
     tag: int | None
     """Index of the reporting tag that it is planned to state; None for a denial or a free topic."""
+    denied: int | None
+    """Index of the reporting tag that it is planned to deny; None for a statement or a free topic."""
     details: Floats
     """(D,) 1 for each `Detail` that it is planned with."""
     attention: Floats | None
@@ -114,6 +116,7 @@ def _unroll(model: Model, outlines: list[_Outline], encodings: list[Encoding]) -
                     study=outline.study,
                     section=outline.section,
                     tag=None if topic is None or topic.denied else topic.tag,
+                    denied=topic.tag if topic is not None and topic.denied else None,
                     details=inputs.detail[row],
                     attention=step.attention[row] if attends else None,
                     vector=step.topic[row],

@@ -170,11 +170,12 @@ def measure_pointing(
     images: Sequence[CocoImage], reports: Sequence[Report], boxes: dict[int, tuple[ShapeBox, ...]], resamples: int
 ) -> PointingFigures | None:
     """Play the pointing game with the maps of N reports of N images, where there are boxes and maps."""
-    if not boxes or all(report.maps is None for report in reports):
+    maps = [tuple(s.map for s in report.sentences if s.map is not None) for report in reports]
+    if not boxes or not any(maps):
         return None
     mapped = []
-    for image, report in zip(images, reports, strict=True):
+    for image, of_report in zip(images, maps, strict=True):
         with Image.open(image.path) as picture:
             size = picture.height, picture.width
-        mapped.append(MappedImage(maps=report.maps or (), boxes=boxes.get(image.id, ()), size=size))
+        mapped.append(MappedImage(maps=of_report, boxes=boxes.get(image.id, ()), size=size))
     return pointing_game(mapped, resamples)

@@ -18,7 +18,8 @@ from cxreport.errors import BundleError, UsageError
 from cxreport.model.encode import encode
 from cxreport.model.manifest import Manifest
 from cxreport.model.session import Model
-from cxreport.types import Encoding, Failure, Floats, Grey, Pixels, Plan, Report, SentenceMap, Study
+from cxreport.sentences import Sentence, SentenceMap
+from cxreport.types import Encoding, Failure, Floats, Grey, Pixels, Plan, Report, Study
 
 __all__ = ["Explanation", "TagMap", "TagQuery", "explain", "tag_map", "tag_queries"]
 
@@ -61,14 +62,17 @@ class Explanation:
     report: Report
     picture: Grey
     """(S, S): the network's input, without the colours that it may have had."""
-    sentences: tuple[SentenceMap, ...]
-    """Findings first."""
     tags: tuple[TagMap, ...] = ()
     """In the order of the queries."""
 
+    @property
+    def sentences(self) -> tuple[tuple[Sentence, SentenceMap], ...]:
+        """Sentences of the report with their maps, Findings first."""
+        return tuple((sentence, sentence.map) for sentence in self.report.sentences if sentence.map is not None)
+
     def names(self) -> list[str]:
         """A file name without suffix for the overlay of each sentence and, behind these, of each tag."""
-        kinds = [str(s.section) for s in self.sentences] + [f"tag-{_slug(t.tag)}" for t in self.tags]
+        kinds = [str(sentence.section) for sentence, _ in self.sentences] + [f"tag-{_slug(t.tag)}" for t in self.tags]
         return [f"{number:02}-{kind}" for number, kind in enumerate(kinds, start=1)]
 
 
@@ -96,15 +100,10 @@ def explain(
         return outcome
     if outcome.study.view is None:
         raise UsageError("A study of tag probabilities has no image to explain.")
-    if outcome.maps is None and (outcome.findings or outcome.impression):
+    if any(sentence.map is None for sentence in outcome.sentences):
         raise BundleError("The bundle does not map its sentences to the image.", hint="Choose another with --model.")
     picture = outcome.study.view.pixels
-    return Explanation(
-        report=outcome,
-        picture=_as_grey(picture),
-        sentences=outcome.maps or (),
-        tags=_tag_maps(model, picture, options, tags),
-    )
+    return Explanation(report=outcome, picture=_as_grey(picture), tags=_tag_maps(model, picture, options, tags))
 
 
 def _as_grey(picture: Pixels) -> Grey:

@@ -215,6 +215,15 @@ class Manifest:
         """Names of the reporting tags."""
         return tuple(t.name for t in self.reporting_tags)
 
+    @functools.cached_property
+    def reporting_rows(self) -> dict[str, int]:
+        """Name of each reporting tag -> its index."""
+        return {name: row for row, name in enumerate(self.reporting_names)}
+
+    def reported_as(self, finding: str) -> str | None:
+        """Reporting tag that a classifier's finding speaks for, by its own name or as an alias; None without one."""
+        return finding if finding in self.reporting_rows else self.aliases.get(finding)
+
 
 def graph_names(architecture: Architecture, text_encoder: bool) -> tuple[str, ...]:
     """Names of the graphs that every such bundle has; it may have `GPU_GRAPHS` beside."""

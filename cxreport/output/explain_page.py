@@ -19,7 +19,8 @@ from cxreport import DISCLAIMER
 from cxreport.errors import UsageError
 from cxreport.explain import heatmap
 from cxreport.model.manifest import Manifest
-from cxreport.types import Floats, Pixels, SentenceMap
+from cxreport.sentences import Sentence, SentenceMap
+from cxreport.types import Floats, Pixels
 
 if TYPE_CHECKING:
     from cxreport.explain.explain import Explanation
@@ -47,7 +48,7 @@ def write_files(explanation: Explanation, manifest: Manifest, folder: Path) -> l
         UsageError: the folder cannot be written to.
     """
     picture = heatmap.enlarged(explanation.picture, PICTURE_SIZE)
-    maps = [*(s.weights for s in explanation.sentences), *(t.weights for t in explanation.tags)]
+    maps = [*(look.weights for _, look in explanation.sentences), *(t.weights for t in explanation.tags)]
     overlays = zip(explanation.names(), maps, strict=True)
     files = {"original.png": _png(picture)}
     files |= {f"{name}.png": _png(heatmap.overlay(picture, weights)) for name, weights in overlays}
@@ -101,11 +102,11 @@ def page(explanation: Explanation, manifest: Manifest) -> str:
 def _article(explanation: Explanation, maps: list[dict[str, Any]]) -> str:
     """Write sections, tags and warnings; the maps that they refer to are appended to ``maps``."""
     blocks, heading = [], None
-    for number, sentence in enumerate(explanation.sentences, start=1):
+    for number, (sentence, look) in enumerate(explanation.sentences, start=1):
         if heading is not sentence.section:
             heading = sentence.section
             blocks.append(f"<h2>{heading.capitalize()}</h2>")
-        blocks.append(_sentence(number, sentence, maps))
+        blocks.append(_sentence(number, sentence, look, maps))
     if not explanation.sentences:
         blocks.append("<p>The report is empty.</p>")
     if explanation.tags:
@@ -118,15 +119,16 @@ def _article(explanation: Explanation, maps: list[dict[str, Any]]) -> str:
     return "\n".join(blocks)
 
 
-def _sentence(number: int, sentence: SentenceMap, maps: list[dict[str, Any]]) -> str:
-    """A sentence whose words can be pointed at and focused."""
-    sentence_index = _map(maps, sentence.weights, f"Sentence {number}")
-    word_indices = [_map(maps, word.weights, word.word) for word in sentence.words]
+def _sentence(number: int, sentence: Sentence, look: SentenceMap, maps: list[dict[str, Any]]) -> str:
+    """A sentence whose words can be pointed at and focused, over what it states and where it came from."""
+    sentence_index = _map(maps, look.weights, f"Sentence {number}")
+    word_indices = [_map(maps, word.weights, word.word) for word in look.words]
     words = " ".join(
         f'<span class="word" tabindex="0" data-map="{index}">{html.escape(word.word)}</span>'
-        for index, word in zip(word_indices, sentence.words, strict=True)
+        for index, word in zip(word_indices, look.words, strict=True)
     )
-    return _row(number, words, sentence_index)
+    notes = "; ".join([*(statement.text for statement in sentence.statements), f"{sentence.origin} sentence"])
+    return _row(number, f'{words}<small class="evidence">{html.escape(notes)}</small>', sentence_index)
 
 
 def _row(number: int, content: str, index: int) -> str:

@@ -12,6 +12,7 @@ from rich.text import Text
 from cxreport.explain import heatmap
 from cxreport.output.render import printable
 from cxreport.output.terminal_pictures import Painter
+from cxreport.sentences import Origin
 from cxreport.types import Floats
 
 if TYPE_CHECKING:
@@ -36,24 +37,28 @@ def render_explanation(explanation: Explanation, console: Console, painter: Pain
     head = Group(title, Text(f"The network's view of the image. {side}", "dim"))
     yield _beside(painter.original(picture) if painter else None, head, painter, console.width)
     heading = None
-    for number, sentence in enumerate(explanation.sentences, start=1):
+    for number, (sentence, look) in enumerate(explanation.sentences, start=1):
         if heading is not sentence.section:
             heading = sentence.section
             yield Text(f"\n{heading.capitalize()}", "bold")
-        added = " [added: the decoder left it out]" if sentence.added else ""
-        yield _part(explanation, f"{number}. {sentence.text}{added}", sentence.weights, painter, console.width)
+        added = " [added: the decoder left it out]" if sentence.origin is Origin.ADDED else ""
+        note = "; ".join(statement.text for statement in sentence.statements)
+        yield _part(explanation, f"{number}. {sentence.text}{added}", note, look.weights, painter, console.width)
     if explanation.tags:
         yield Text("\nTags asked for", "bold")
     for number, tag in enumerate(explanation.tags, start=len(explanation.sentences) + 1):
-        yield _part(explanation, f"{number}. {tag.text}", tag.weights, painter, console.width)
+        yield _part(explanation, f"{number}. {tag.text}", "", tag.weights, painter, console.width)
     if report.warnings:
         yield Text()
         yield from (Text.assemble(("Warning: ", "bold"), printable(text)) for text in report.warnings)
 
 
-def _part(explanation: Explanation, text: str, weights: Floats, painter: Painter | None, width: int) -> RenderableType:
-    """A sentence with its map."""
-    words = Group(Text(text), Text(f"({heatmap.describe(weights)})", "dim"))
+def _part(
+    explanation: Explanation, text: str, note: str, weights: Floats, painter: Painter | None, width: int
+) -> RenderableType:
+    """A sentence with its map; the note says what it states."""
+    place = Text(f"({heatmap.describe(weights)})", "dim")
+    words = Group(Text(text), *([Text(note, "dim")] if note else []), place)
     block = _beside(painter.overlay(explanation.picture, weights) if painter else None, words, painter, width)
     return block if painter is None else Group(Text(), block)
 

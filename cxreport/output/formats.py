@@ -27,11 +27,13 @@ class Formatter(ABC):
     Args:
         manifest: of the bundle that drafted the reports.
         terminal: stream whose width and colours the text may take; None for plain text of a fixed width.
+        plain: leave out of a text what is not part of the report's sentences, as ``--plain`` asks for.
     """
 
-    def __init__(self, manifest: Manifest, terminal: TextIO | None = None) -> None:
+    def __init__(self, manifest: Manifest, terminal: TextIO | None = None, plain: bool = False) -> None:
         self._manifest = manifest
         self._terminal = terminal
+        self._plain = plain
 
     @abstractmethod
     def piece(self, outcome: Outcome, first: bool) -> str:
@@ -54,20 +56,20 @@ class Formatter(ABC):
 class TextFormatter(Formatter):
     """Panels; for a terminal with its width and colours, for files at a fixed width without."""
 
-    def __init__(self, manifest: Manifest, terminal: TextIO | None = None) -> None:
+    def __init__(self, manifest: Manifest, terminal: TextIO | None = None, plain: bool = False) -> None:
         from rich.console import Console
 
-        super().__init__(manifest, terminal)
-        plain = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+        super().__init__(manifest, terminal, plain)
+        stream = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
         self._console = (
-            Console(file=terminal) if terminal else Console(file=plain, width=TEXT_FILE_WIDTH, color_system=None)
+            Console(file=terminal) if terminal else Console(file=stream, width=TEXT_FILE_WIDTH, color_system=None)
         )
 
     def piece(self, outcome: Outcome, first: bool) -> str:
         """Draw a panel, with an empty line before it unless it is the first."""
         from cxreport.output.render import render
 
-        return ("" if first else "\n") + console_text(render(outcome, self._console), self._console)
+        return ("" if first else "\n") + console_text(render(outcome, self._console, self._plain), self._console)
 
 
 class JsonLinesFormatter(Formatter):
@@ -107,15 +109,22 @@ class OutputFormat:
     """Of the files that ``--out DIR/`` makes."""
     formatter: type[Formatter]
     holds_attention: bool = False
-    """True where a document can hold the attention maps of ``--attention``."""
+    """True where a document can hold the maps of ``--attention``."""
     holds_similar: bool = False
     """True where a document can hold the nearest reports of ``--retrieve``."""
+    shows_figures: bool = False
+    """True where a document has figures behind the sentences, which ``--plain`` leaves out."""
     shows_warnings: bool = False
     """True where a person who reads the document sees failures and warnings: a terminal need not repeat them."""
 
 
 _TABLE = (
-    OutputFormat("text", "a panel per study", ".txt", TextFormatter, holds_similar=True, shows_warnings=True),
+    OutputFormat(
+        *("text", "a panel per study", ".txt", TextFormatter),
+        holds_similar=True,
+        shows_figures=True,
+        shows_warnings=True,
+    ),
     OutputFormat("json", "one array of records", ".json", JsonFormatter, holds_attention=True, holds_similar=True),
     OutputFormat("jsonl", "a record per line", ".jsonl", JsonLinesFormatter, holds_attention=True, holds_similar=True),
 )
@@ -134,20 +143,21 @@ class Graphics(enum.StrEnum):
     NONE = "none"
 
 
-def get_formatter(name: str, manifest: Manifest, terminal: TextIO | None = None) -> Formatter:
+def get_formatter(name: str, manifest: Manifest, terminal: TextIO | None = None, plain: bool = False) -> Formatter:
     """Make the formatter of an output format.
 
     Args:
         name: ``text``, ``json``, ``jsonl`` or another key of `FORMATS`.
         manifest: of the bundle that drafted the reports.
         terminal: stream whose width and colours text may take; None for plain text of 80 columns.
+        plain: leave out the figures behind the sentences of a text.
 
     Raises:
         UsageError: there is no such format.
     """
     if name not in FORMATS:
         raise UsageError(f"No output format {name!r}.", hint=f"Formats: {', '.join(FORMATS)}.")
-    return FORMATS[name].formatter(manifest, terminal)
+    return FORMATS[name].formatter(manifest, terminal, plain)
 
 
 def console_text(content: RenderableType, console: Console) -> str:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from cxreport.model.choices import PRECISIONS
-from cxreport.output.schema import array, object_, texts
+from cxreport.output.schema import PROBABILITY, array, object_, rounded, texts
+from cxreport.output.sentence_record import WEIGHTS, sentence_record, sentence_schema
 
 if TYPE_CHECKING:
     from cxreport.errors import CxreportError
     from cxreport.model.manifest import Manifest
-    from cxreport.types import Floats, Match, Outcome, Report, SentenceMap, ViewInfo
+    from cxreport.types import Match, Outcome, Report, ViewInfo
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -24,7 +24,8 @@ __all__ = [
     "to_record",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2 has ``sentences``, and the maps within them; 1 had maps apart, in ``attention``."""
 
 
 def to_record(outcome: Outcome, manifest: Manifest) -> dict[str, Any]:
@@ -35,8 +36,7 @@ def to_record(outcome: Outcome, manifest: Manifest) -> dict[str, Any]:
         manifest: of the bundle that drafted the report.
 
     Returns:
-        Plain dictionaries, lists, strings and rounded numbers, ready for `json.dumps`; with ``attention`` if the report
-        has maps.
+        Plain dictionaries, lists, strings and rounded numbers, ready for `json.dumps`.
     """
     from cxreport.types import Failure
 
@@ -46,17 +46,23 @@ def to_record(outcome: Outcome, manifest: Manifest) -> dict[str, Any]:
             "study": {"id": outcome.id, "sources": list(outcome.sources)},
             "error": error_record(outcome.error),
         }
-    record = {
+    return {
         "schema_version": SCHEMA_VERSION,
         "study": _study(outcome),
         "tags": [
-            {"name": tag.name, "probability": _rounded(tag.probability), "positive": bool(tag.positive)}
+            {
+                "name": tag.name,
+                "probability": rounded(tag.probability),
+                "positive": bool(tag.positive),
+                "reported_as": tag.reported_as,
+            }
             for tag in outcome.tags
         ],
         "plan": [
-            {"tag": tag.tag, "probability": _rounded(tag.probability), "details": list(tag.details)}
+            {"tag": tag.tag, "probability": rounded(tag.probability), "details": list(tag.details)}
             for tag in outcome.plan
         ],
+        "sentences": [sentence_record(sentence) for sentence in outcome.sentences],
         "findings": list(outcome.findings),
         "impression": list(outcome.impression),
         "report": {"findings": " ".join(outcome.findings), "impression": " ".join(outcome.impression)},
@@ -66,10 +72,6 @@ def to_record(outcome: Outcome, manifest: Manifest) -> dict[str, Any]:
         "timing_ms": {stage: round(float(ms), 2) for stage, ms in outcome.timing_ms.items()},
         **({} if outcome.similar is None else {"similar": [match_record(match) for match in outcome.similar]}),
     }
-    if outcome.maps is not None:
-        patches = manifest.sizes.patch_embeddings or manifest.sizes.patches  # `ground` maps embedded ones
-        record["attention"] = _attention(outcome.maps, math.isqrt(patches))
-    return record
 
 
 def error_record(error: CxreportError) -> dict[str, str]:
@@ -90,7 +92,7 @@ def model_record(manifest: Manifest) -> dict[str, str]:
 def match_record(match: Match) -> dict[str, Any]:
     """Describe an entry of an index, with its text if it is a report."""
     text = {"findings": match.findings, "impression": match.impression} if match.kind == "report" else {}
-    return {"id": match.id, "source": match.source, "similarity": _rounded(match.similarity)} | text
+    return {"id": match.id, "source": match.source, "similarity": rounded(match.similarity)} | text
 
 
 def _study(report: Report) -> dict[str, Any]:
@@ -111,35 +113,6 @@ def _view(info: ViewInfo) -> dict[str, Any]:
     return {"source": info.source, "frame": info.frame, "position": str(info.position)}
 
 
-def _attention(maps: tuple[SentenceMap, ...], side: int) -> dict[str, Any]:
-    """Maps of sentences and words, on a grid of ``side`` x ``side`` patches."""
-    return {
-        "rows": side,
-        "columns": side,
-        "sentences": [
-            {
-                "section": str(sentence.section),
-                "text": sentence.text,
-                "weights": _grid(sentence.weights),
-                "words": [{"word": word.word, "weights": _grid(word.weights)} for word in sentence.words],
-                "added": sentence.added,
-                "decoder_attention": None if sentence.decoder_attention is None else _grid(sentence.decoder_attention),
-            }
-            for sentence in maps
-        ],
-    }
-
-
-def _grid(weights: Floats) -> list[list[float]]:
-    """Round a map."""
-    return [[_rounded(weight) for weight in row] for row in weights]
-
-
-def _rounded(probability: float) -> float:
-    """Round a probability so that noise in the last bits does not show."""
-    return round(float(probability), 4)
-
-
 def record_schema() -> dict[str, Any]:
     """Build the JSON Schema (draft 2020-12) of a record."""
     return {
@@ -155,10 +128,7 @@ def record_schema() -> dict[str, Any]:
                 frame={"type": "integer", "minimum": 0},
                 position={"enum": ["PA", "AP", "LATERAL", "UNKNOWN"]},
             ),
-            "weights": array(
-                "Rows of patches from the top, each from image left, with a sum of 1.",
-                {"type": "array", "items": _PROBABILITY},
-            ),
+            "weights": WEIGHTS,
         },
     }
 
@@ -180,8 +150,12 @@ def _report_schema() -> dict[str, Any]:
             object_(
                 "A finding.",
                 name={"type": "string"},
-                probability=_PROBABILITY,
+                probability=PROBABILITY,
                 positive={"type": "boolean", "description": "Whether the probability reaches the threshold."},
+                reported_as={
+                    "type": ["string", "null"],
+                    "description": "The reporting tag that it speaks for; null without one.",
+                },
             ),
         ),
         plan=array(
@@ -189,7 +163,7 @@ def _report_schema() -> dict[str, Any]:
             object_(
                 "A planned tag.",
                 tag={"type": "string"},
-                probability=_PROBABILITY,
+                probability=PROBABILITY,
                 details={
                     "type": "array",
                     "items": {"type": "string"},
@@ -198,8 +172,11 @@ def _report_schema() -> dict[str, Any]:
                 },
             ),
         ),
-        findings=texts("Sentences of the Findings section."),
-        impression=texts("Sentences of the Impression section."),
+        sentences=array(
+            "Sentences of the Findings, then of the Impression, each with its evidence.", sentence_schema()
+        ),
+        findings=texts("Texts of the sentences of the Findings."),
+        impression=texts("Texts of the sentences of the Impression."),
         report=object_("The sections as text.", findings={"type": "string"}, impression={"type": "string"}),
         model=model_schema("The bundle that drafted the report."),
         repairs=object_(
@@ -221,7 +198,6 @@ def _report_schema() -> dict[str, Any]:
         similar=array("Where --retrieve was given: the nearest reports of the index.", match_schema("report")),
     )
     report["required"].remove("similar")
-    report["properties"]["attention"] = _attention_schema()
     return report
 
 
@@ -238,34 +214,6 @@ def _failure_schema() -> dict[str, Any]:
             hint={"type": "string", "description": "The next step."},
         ),
     )
-
-
-def _attention_schema() -> dict[str, Any]:
-    """Build the schema of the maps, which a record has only where they were asked for."""
-    side = {"type": "integer", "minimum": 1}
-    weights = {"$ref": "#/$defs/weights"}
-    word = object_("A word, marks included.", word={"type": "string"}, weights=weights)
-    sentence = object_(
-        "A sentence; its words, parted by spaces, are its text.",
-        section={"enum": ["findings", "impression"]},
-        text={"type": "string"},
-        weights=weights,
-        words=array("Words in the order of the text.", word),
-        added={"type": "boolean", "description": "A plain sentence that the decoder did not write (see `repairs`)."},
-        decoder_attention={
-            "description": "What the decoder attended to while it wrote, on its own, coarser grid.",
-            "anyOf": [weights, {"type": "null"}],
-        },
-    )
-    return object_(
-        "Which patches of the network's view of the image each sentence and word speaks of (`--attention`).",
-        rows=side,
-        columns=side,
-        sentences=array("Sentences of the Findings, then of the Impression.", sentence),
-    )
-
-
-_PROBABILITY = {"type": "number", "minimum": 0, "maximum": 1}
 
 
 def model_schema(description: str) -> dict[str, Any]:

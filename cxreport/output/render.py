@@ -10,7 +10,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from cxreport.types import Failure, Match, Outcome, Report
+from cxreport.sentences import Sentence
+from cxreport.types import Failure, Match, Outcome, Report, Section
 
 __all__ = ["render", "render_matches"]
 
@@ -18,7 +19,7 @@ BAR_WIDTH = 20
 MAX_WIDTH = 100
 
 
-def render(outcome: Outcome, console: Console) -> RenderableType:
+def render(outcome: Outcome, console: Console, plain: bool = False) -> RenderableType:
     """Lay an outcome out for a console.
 
     Colour only repeats what the words say, and none of it is bright, so that the panel reads the same in pipes and on
@@ -27,13 +28,14 @@ def render(outcome: Outcome, console: Console) -> RenderableType:
     Args:
         outcome: a report or a failure.
         console: where it goes; its encoding decides whether bars and boxes are drawn with Unicode.
+        plain: leave out the figures behind the sentences.
 
     Returns:
         A panel no wider than the console and than 100 columns.
     """
     if isinstance(outcome, Failure):
         return _panel(_failure(outcome), f"{outcome.id} failed", console, "red")
-    return _panel(_report(outcome, console.options.ascii_only), outcome.study.id, console)
+    return _panel(_report(outcome, console.options.ascii_only, plain), outcome.study.id, console)
 
 
 def render_matches(title: str, matches: Sequence[Match], console: Console) -> RenderableType:
@@ -65,7 +67,7 @@ def _failure(failure: Failure) -> RenderableType:
     return Group(_sources(failure.sources), error, Text(f"Hint: {printable(failure.error.hint)}"))
 
 
-def _report(report: Report, ascii_only: bool) -> RenderableType:
+def _report(report: Report, ascii_only: bool, plain: bool) -> RenderableType:
     """Lay out the sections of a report."""
     study = report.study
     blocks: list[RenderableType] = [_sources(study.sources)]
@@ -74,11 +76,16 @@ def _report(report: Report, ascii_only: bool) -> RenderableType:
         frame = f", frame {info.frame}" if info.frame else ""
         unused = f"; views not used: {len(study.other_views)}" if study.other_views else ""
         blocks.append(Text(f"View: {info.position}{frame}{unused}", style="dim"))
-    blocks += [Text(), _tags(report, ascii_only)]
-    if report.findings:
-        blocks += [Text(), Text("Findings", style="bold"), Text(" ".join(report.findings))]
-    if report.impression:
-        blocks += [Text(), Text("Impression", style="bold"), _numbered(report.impression)]
+    figures = [] if plain else [figure for sentence in report.sentences for figure in _figures(sentence)]
+    blocks += [Text(), _tags(report, ascii_only, "; its probability is in brackets" if figures else "")]
+    findings, impression = (
+        [_sentence(sentence, plain) for sentence in report.sentences if sentence.section is section]
+        for section in Section
+    )
+    if findings:
+        blocks += [Text(), Text("Findings", style="bold"), Text(" ").join(findings)]
+    if impression:
+        blocks += [Text(), Text("Impression", style="bold"), _numbered(impression)]
     if report.similar:
         blocks += [Text(), Text("Nearest reports", style="bold"), _matches(report.similar)]
     if report.warnings:
@@ -92,19 +99,53 @@ def _sources(sources: tuple[str, ...]) -> Text:
     return Text(printable(f"{sources[0]}{more}") if sources else "", style="dim", overflow="fold")
 
 
-def _tags(report: Report, ascii_only: bool) -> Table:
-    """Draw a row per tag: a mark for the positive ones, name, probability, bar."""
+def _sentence(sentence: Sentence, plain: bool) -> Text:
+    """A sentence, and behind it the probabilities of what it states: dim, in brackets where there is no colour."""
+    text, figures = Text(sentence.text), _figures(sentence)
+    return text if plain or not figures else text.append(f" [{', '.join(figures)}]", "dim")
+
+
+def _figures(sentence: Sentence) -> list[str]:
+    """Probabilities of what a sentence states, in the order of its statements."""
+    return [f"{s.probability:.2f}" for s in sentence.affirmed if s.probability is not None]
+
+
+def _tags(report: Report, ascii_only: bool, note: str) -> RenderableType:
+    """Draw a row per finding, name, probability and bar, with a dot at those that the report tells; say what it means.
+
+    What the report tells and no finding speaks for has rows of its own, after the others. A note follows on the legend.
+    """
+    dot = "*" if ascii_only else "●"
+    lit, rest, legend = _lit(report)
     table = Table.grid(padding=(0, 1))
     table.add_column(width=1)
     table.add_column(no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
     table.add_column(no_wrap=True)
-    for tag in report.tags:
-        style = "bold" if tag.positive else "none"
-        mark = ("*" if ascii_only else "●") if tag.positive else ""
-        name, probability = Text(tag.name.replace("_", " "), style=style), Text(f"{tag.probability:.2f}", style=style)
-        table.add_row(mark, name, probability, Text(_bar(tag.probability, ascii_only), style=style))
-    return table
+    rows: list[tuple[str, float | None, bool]] = [(t.name, t.probability, t.name in lit) for t in report.tags]
+    for name, probability, told in [*rows, *((name, probability, True) for name, probability in rest.items())]:
+        style = "bold" if told else "none"
+        figure, bar = ("", "") if probability is None else (f"{probability:.2f}", _bar(probability, ascii_only))
+        cells = (name.replace("_", " "), figure, bar)
+        table.add_row(dot if told else "", *(Text(cell, style=style) for cell in cells))
+    return Group(table, Text(f"{dot} {legend}{note}", style="dim")) if lit or rest else table
+
+
+def _lit(report: Report) -> tuple[set[str], dict[str, float | None], str]:
+    """Findings to light, by name; tags that are told and none of them speaks for, with their probabilities; the legend.
+
+    Of the findings that speak for a tag the most probable is lit, and any other that reaches its threshold. Without
+    text it is the plan that counts, and without a plan each finding's threshold.
+    """
+    told: dict[str, float | None] = {s.tag: s.probability for sentence in report.sentences for s in sentence.affirmed}
+    legend = "told in the report"
+    if not report.sentences:
+        if all(tag.reported_as is None for tag in report.tags):
+            return {tag.name for tag in report.tags if tag.positive}, {}, "at or above its threshold"
+        told, legend = {planned.tag: planned.probability for planned in report.plan}, "planned"
+    best = {tag.reported_as: tag.name for tag in sorted(report.tags, key=lambda tag: tag.probability)}
+    lit = {t.name for t in report.tags if t.reported_as in told and (t.positive or best[t.reported_as] == t.name)}
+    return lit, {name: probability for name, probability in told.items() if name not in best}, legend
 
 
 def _bar(probability: float, ascii_only: bool) -> str:
@@ -114,13 +155,13 @@ def _bar(probability: float, ascii_only: bool) -> str:
     return full * filled + empty * (BAR_WIDTH - filled)
 
 
-def _numbered(sentences: tuple[str, ...]) -> Table:
+def _numbered(sentences: Sequence[Text]) -> Table:
     """Number the sentences of the Impression."""
     table = Table.grid(padding=(0, 1))
     table.add_column(justify="right", no_wrap=True)
     table.add_column()
     for number, sentence in enumerate(sentences, start=1):
-        table.add_row(f"{number}.", Text(sentence))
+        table.add_row(f"{number}.", sentence)
     return table
 
 

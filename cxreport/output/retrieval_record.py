@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cxreport.output.record import SCHEMA_VERSION, match_record, match_schema, model_record, model_schema
+from cxreport.output.record import match_record, match_schema, model_record, model_schema
 from cxreport.output.schema import array, object_, texts
 
 if TYPE_CHECKING:
     from cxreport.model.manifest import Manifest
     from cxreport.types import EntryKind, Match, Study
 
-__all__ = ["Retrieval", "retrieval_schema", "to_retrieval_record"]
+__all__ = ["SCHEMA_VERSION", "Retrieval", "retrieval_schema", "to_retrieval_record"]
+
+SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True)

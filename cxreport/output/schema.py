@@ -1,8 +1,16 @@
-"""Pieces of JSON Schemas."""
+"""Pieces of JSON Schemas, and the numbers that they describe."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, SupportsFloat
+
+PROBABILITY = {"type": "number", "minimum": 0, "maximum": 1}
+"""Schema of a probability or weight, as `rounded` gives it."""
+
+
+def rounded(probability: SupportsFloat) -> float:
+    """Round a probability so that noise in the last bits does not show."""
+    return round(float(probability), 4)
 
 
 def object_(description: str, **properties: dict[str, Any]) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
+from cxreport.sentences import Assertion
 from cxreport.text.lexicon import Status, packaged
 from cxreport.text.sections import Kind, read_sections
 
-__all__ = ["CLASSES", "label", "label_tags"]
+__all__ = ["CLASSES", "label", "label_statements", "label_tags"]
 
 _NO_FINDING = "No Finding"
 CLASSES: tuple[str, ...] = (
@@ -28,6 +29,7 @@ CLASSES: tuple[str, ...] = (
 )
 _READ: tuple[Kind, ...] = ("body", "addendum")
 _VALUES: dict[Status, int] = {"present": 1, "uncertain": -1, "absent": 0}
+_ASSERTED = {Assertion.PRESENT: 1, Assertion.POSSIBLE: -1, Assertion.ABSENT: 0}
 
 
 def label(text: str) -> dict[str, int]:
@@ -58,5 +60,15 @@ def label(text: str) -> dict[str, int]:
 
 def label_tags(tags: Collection[str]) -> dict[str, int]:
     """Labels of a text that states these reporting tags and nothing else, as `label` has them."""
-    abnormal = set(tags) - packaged().no_finding_tags
-    return {name: int(name in tags) for name in CLASSES} | {_NO_FINDING: int(not abnormal)}
+    return label_statements(dict.fromkeys(tags, Assertion.PRESENT))
+
+
+def label_statements(statements: Mapping[str, Assertion]) -> dict[str, int]:
+    """Labels of what is known of reporting tags, as `label` has them.
+
+    A class is the tag of its name: CheXpert's conventions on single words, as that scarring is a Lung Opacity, do not
+    enter.
+    """
+    abnormal = {tag for tag, assertion in statements.items() if assertion.affirms} - packaged().no_finding_tags
+    labels = {name: _ASSERTED[statements.get(name, Assertion.ABSENT)] for name in CLASSES}
+    return labels | {_NO_FINDING: int(not abnormal)}

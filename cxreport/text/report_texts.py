@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Any
 
 from cxreport.errors import InvalidTextError
+from cxreport.sentences import Assertion
 from cxreport.text.json_lines import json_lines
+from cxreport.text.labeler import label, label_statements
+from cxreport.text.recorded_statements import recorded_statements
 from cxreport.types import Failure
 
 __all__ = ["ReportText", "read_csv", "read_text_file", "read_texts"]
@@ -28,12 +31,19 @@ class ReportText:
     text: str
     origin: Mapping[str, Any] = field(default_factory=dict)
     """Those of `PASSED_ON` that the text came with, as they were."""
+    statements: Mapping[str, Assertion] | None = None
+    """What a drafted report is known to state, by reporting tag; None for a text that has to be read."""
+
+    def labels(self) -> dict[str, int]:
+        """Labels by what is known, or else by the text; see `label`."""
+        return label(self.text) if self.statements is None else label_statements(self.statements)
 
 
 def read_texts(lines: Iterable[bytes], source: str) -> Iterator[ReportText | Failure]:
     """Read texts from JSON Lines in UTF-8: objects with ``id`` and ``text`` or sections, or records of `generate`.
 
-    Of a record, the Findings and the Impression are the text. Empty lines are passed over.
+    Of a record, the Findings and the Impression are the text; its sentences, where its schema has them, say what it
+    states. Empty lines are passed over.
 
     Args:
         lines: as they come; each is read when it is asked for.
@@ -46,7 +56,10 @@ def read_texts(lines: Iterable[bytes], source: str) -> Iterator[ReportText | Fai
         if line.fields is None:
             yield _failure(None, f"Line {line.number}", source, "is no JSON object")
         else:
-            yield _read(_flat(line.fields), f"Line {line.number}", source)
+            text = _read(_flat(line.fields), f"Line {line.number}", source)
+            if isinstance(text, ReportText):
+                text = replace(text, statements=recorded_statements(line.fields))
+            yield text
 
 
 def read_csv(content: bytes, source: str) -> Iterator[ReportText | Failure]:

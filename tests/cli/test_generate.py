@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -153,6 +154,36 @@ def test_threshold(generate, phantoms, threshold, positive) -> None:
 
 def test_beam(generate, phantoms) -> None:
     assert len(records(generate("--json", "--beam", 3, phantoms / "rle.dcm").stdout)) == 1
+
+
+def test_plain_text_has_no_figures_behind_its_sentences(generate, phantoms, tmp_path) -> None:
+    arguments = ["--threshold", 0, phantoms / "rle.dcm"]
+    (record,) = records(generate("--json", *arguments).stdout)
+    stated = [s["probability"] for sentence in record["sentences"] for s in sentence["statements"] if s["probability"]]
+    with_figures, plain = generate(*arguments).stdout, generate("--plain", *arguments).stdout
+    assert stated
+    assert f"[{stated[0]:.2f}]" in with_figures
+    assert "[" not in plain
+    assert "in brackets" not in plain
+    generate("--plain", *arguments, "--out", tmp_path / "out.txt")
+    assert "[" not in (tmp_path / "out.txt").read_text()
+
+
+@pytest.mark.parametrize("format_", ["json", "jsonl"])
+def test_plain_goes_with_text(generate, format_) -> None:
+    result = generate("--plain", "--format", format_, "x.png")
+    assert result.exit_code == 2
+    assert "--plain goes with --format text." in result.stderr
+
+
+def test_what_the_panel_lights_is_what_the_record_tells(generate, phantoms) -> None:
+    for threshold in (0, 0.2, 1):
+        arguments = ["--threshold", threshold, phantoms / "rle.dcm"]
+        (record,) = records(generate("--json", *arguments).stdout)
+        told = {s["tag"] for x in record["sentences"] for s in x["statements"] if s["assertion"] != "absent"}
+        names = {tag["name"].replace("_", " "): tag["reported_as"] for tag in record["tags"]}
+        lit = re.findall(r"^│ ● ([A-Za-z ]+?) +0\.\d\d", generate(*arguments).stdout, re.M)
+        assert {names.get(name, name) for name in lit} == told
 
 
 @pytest.mark.parametrize("format_", FORMATS)

@@ -53,6 +53,24 @@ def test_drafted_records_are_labelled(run_cli, generate, phantoms: Path) -> None
     ]
 
 
+def test_records_with_sentences_are_labelled_by_their_statements(run_cli, generate, phantoms: Path) -> None:
+    """Of schema 1 the text is read; of schema 2 the statements count."""
+    records = generate("--json", "--threshold", 0, phantoms / "rle.dcm").stdout
+    (record,) = map(json.loads, records.splitlines())
+    told = {s["tag"] for sentence in record["sentences"] for s in sentence["statements"] if s["assertion"] != "absent"}
+    assert len(told) > 2
+    _, labels = positive(run_cli("label", "-", stdin=json.dumps(record)).stdout)
+    assert labels.keys() == told & set(CLASSES)
+    for sentence in record["sentences"]:
+        for statement in sentence["statements"]:
+            statement["assertion"] = "possible"
+    _, labels = positive(run_cli("label", "-", stdin=json.dumps(record)).stdout)
+    assert set(labels.values()) == {-1}
+    old = {key: value for key, value in record.items() if key != "sentences"} | {"schema_version": 1}
+    _, read = positive(run_cli("label", "-", stdin=json.dumps(old)).stdout)
+    assert set(read.values()) == {1}
+
+
 def test_tags_without_a_report_are_no_text(run_cli, generate, phantoms: Path) -> None:
     records = generate("--json", "--tags-only", phantoms / "normal-8bit.png").stdout
     result = run_cli("label", "-", stdin=records)

@@ -27,6 +27,7 @@ from cxreport.model.session import CaptionOutput, Model
 from cxreport.model.texts import TextLimits, WrittenText
 from cxreport.reading.network_input import network_input
 from cxreport.reading.study import ReadOptions, read_studies
+from cxreport.sentences import Band, Origin
 from cxreport.text.vocabulary import END, NO_WORD
 from cxreport.types import Decoding, Encoding, Failure, Plan, Position, Report, Section, Study, View, ViewInfo
 
@@ -156,6 +157,10 @@ def test_reports_are_of_many_kinds_and_well_formed(model: Model) -> None:
         assert len(report.impression) == 1
         assert all(text[0].isupper() and text.count(".") == 1 and text[-1] == "." for text in report.findings)
         assert "<" not in " ".join((*report.findings, *report.impression))
+        assert {(sentence.origin, sentence.topic) for sentence in report.sentences} == {(Origin.FREE, None)}
+        statements = [statement for sentence in report.sentences for statement in sentence.statements]
+        assert statements
+        assert {(s.probability, s.band) for s in statements} == {(None, Band.NONE)}  # there is no plan
         assert (report.plan, report.repairs.removed, report.repairs.added) == ((), 0, 0)
 
 
@@ -166,8 +171,7 @@ def test_reports_do_not_depend_on_the_batch(model: Model, beam: int) -> None:
         reports = []
         for report in generate(model, studies(11), options):
             assert isinstance(report, Report)
-            assert report.maps
-            reports.append((report.findings, report.impression, [m.weights.tolist() for m in report.maps]))
+            reports.append((report.findings, report.impression, [s.map.weights.tolist() for s in report.sentences]))
         return reports
 
     alone = read(1)

@@ -101,6 +101,7 @@ def test_denials_follow_what_is_told_and_stay_in_the_findings(manifest: Manifest
         ([1], 1.0), ([3], -1.0), ([0], -1.0), ([1], 1.0)
     ]  # fmt: skip
     assert [s.planned for s in decoding.sentences] == [1, None, 1]  # the script denies all tags in one word
+    assert [s.denied for s in decoding.sentences] == [None, 3, None]
     plain = replace(manifest, decoding=replace(manifest.decoding, planned=False))
     free = Scripted(plain, impression_after=0, stop_after=0)
     decode(free, [NO_IMAGE], [plan])  # type: ignore[arg-type]

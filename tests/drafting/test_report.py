@@ -90,7 +90,7 @@ def test_report(manifest: Manifest) -> None:
     assert report.findings == ("There is a pleural effusion.", "The visualized bony structures are intact.")
     assert report.impression == ("Pleural effusion is present.",)
     assert report.plan == (PlannedTag("Pleural Effusion", 0.75),)
-    assert report.tags == (TagResult("Effusion", 0.55, True), TagResult("Hernia", 0.4, False))
+    assert report.tags == (TagResult("Effusion", 0.55, True, "Pleural Effusion"), TagResult("Hernia", 0.4, False))
     assert report.warnings == ("The image is small.", "Beware.")
 
 

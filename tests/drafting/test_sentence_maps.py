@@ -14,9 +14,10 @@ from cxreport.drafting.report import write_report
 from cxreport.drafting.sentence_maps import word_sources
 from cxreport.model.bundle import load_manifest
 from cxreport.model.manifest import Manifest
+from cxreport.sentences import Sentence, SentenceMap
 from cxreport.text.detokenise import sentence_text
 from cxreport.text.vocabulary import SPECIAL_WORDS
-from cxreport.types import Decoding, Draft, Encoding, Plan, Section, SentenceIds, SentenceMap, Study
+from cxreport.types import Decoding, Draft, Encoding, Plan, Section, SentenceIds, Study
 
 STUDY = Study("id", ("a.png",), None)
 SEEN = Encoding({}, np.zeros((4, 12), np.float32), None)
@@ -48,21 +49,19 @@ def sentence(
     return SentenceIds(section, ids, planned, None if place is None else one_hot(place), -1.0, words)
 
 
-def maps(manifest: Manifest, planned: Plan, *sentences: SentenceIds) -> tuple[SentenceMap, ...]:
+def maps(manifest: Manifest, planned: Plan, *sentences: SentenceIds) -> list[tuple[Sentence, SentenceMap]]:
     draft = Draft(STUDY, SEEN, plan=planned, decoding=Decoding(sentences))
     report = write_report(manifest, draft, maps=True)
-    assert report.maps is not None
-    sentences_of_report = [(Section.FINDINGS, text) for text in report.findings] + [
-        (Section.IMPRESSION, t) for t in report.impression
-    ]
-    assert [(m.section, m.text) for m in report.maps] == sentences_of_report
-    for sentence_map in report.maps:
-        assert " ".join(word.word for word in sentence_map.words) == sentence_map.text
-        for weights in (sentence_map.weights, *(word.weights for word in sentence_map.words)):
+    pairs = [(s, s.map) for s in report.sentences if s.map is not None]
+    assert len(pairs) == len(report.sentences)
+    for written, look in pairs:
+        assert " ".join(word.word for word in look.words) == written.text
+        for weights in (look.weights, *(word.weights for word in look.words)):
             assert weights.shape == (2, 2)
             assert weights.sum() == pytest.approx(1)
-    assert write_report(manifest, draft) == replace(report, maps=None)
-    return report.maps
+    unmapped = tuple(replace(s, map=None) for s in report.sentences)
+    assert write_report(manifest, draft) == replace(report, sentences=unmapped)
+    return pairs
 
 
 def places(weights: np.ndarray) -> list[int]:
@@ -119,7 +118,7 @@ def test_any_words_are_found_in_order(words: list[str]) -> None:
 
 
 def test_words_have_the_maps_of_their_ids(manifest) -> None:
-    (sentence_map,) = maps(
+    ((_, sentence_map),) = maps(
         manifest,
         made_plan(manifest, 0),
         sentence(manifest, Section.FINDINGS, "there is a pleural effusion", 3, 0, True),
@@ -129,14 +128,16 @@ def test_words_have_the_maps_of_their_ids(manifest) -> None:
 
 
 def test_without_maps_of_words_they_have_the_sentences(manifest) -> None:
-    (sentence_map,) = maps(
+    ((_, sentence_map),) = maps(
         manifest, made_plan(manifest, 0), sentence(manifest, Section.FINDINGS, "there is a pleural effusion", 3, 0)
     )
     assert {tuple(places(word.weights)) for word in sentence_map.words} == {(3,)}
 
 
 def test_rows_come_first(manifest) -> None:
-    (sentence_map,) = maps(manifest, made_plan(manifest), sentence(manifest, Section.FINDINGS, "no pneumothorax", 1))
+    ((_, sentence_map),) = maps(
+        manifest, made_plan(manifest), sentence(manifest, Section.FINDINGS, "no pneumothorax", 1)
+    )
     np.testing.assert_array_equal(sentence_map.weights, [[0, 1], [0, 0]])
 
 
@@ -148,7 +149,7 @@ def test_maps_follow_their_sentences_to_their_places(manifest) -> None:
         sentence(manifest, Section.FINDINGS, "the heart is enlarged", 2),
         sentence(manifest, Section.IMPRESSION, "pneumothorax is present", 3, PNEUMOTHORAX),
     ]
-    patches = {m.text: places(m.weights) for m in maps(manifest, made_plan(manifest, PNEUMOTHORAX), *sentences)}
+    patches = {s.text: places(m.weights) for s, m in maps(manifest, made_plan(manifest, PNEUMOTHORAX), *sentences)}
     assert patches == {
         "The visualized bony structures are intact.": [0],
         "There is a pneumothorax.": [1],
@@ -163,11 +164,11 @@ def test_a_plain_sentence_has_the_map_of_its_topic(manifest) -> None:
         sentence(manifest, Section.IMPRESSION, "no acute cardiopulmonary disease", 2, PNEUMOTHORAX, True),
     ]
     result = maps(manifest, made_plan(manifest, PNEUMOTHORAX), *sentences)
-    assert [(m.section, m.text, places(m.weights)) for m in result] == [
+    assert [(s.section, s.text, places(m.weights)) for s, m in result] == [
         (Section.FINDINGS, "There is a pneumothorax.", [1]),
         (Section.IMPRESSION, "There is a pneumothorax.", [2]),
     ]
-    assert [{tuple(places(word.weights)) for word in m.words} for m in result] == [{(1,)}, {(2,)}]
+    assert [{tuple(places(word.weights)) for word in m.words} for _, m in result] == [{(1,)}, {(2,)}]
 
 
 def test_a_plain_sentence_falls_back_on_the_other_section_and_then_on_all(manifest) -> None:
@@ -175,9 +176,9 @@ def test_a_plain_sentence_falls_back_on_the_other_section_and_then_on_all(manife
     findings = sentence(manifest, Section.FINDINGS, intact, 1, PNEUMOTHORAX)
     impression = sentence(manifest, Section.IMPRESSION, "no pneumothorax", 2)
     result = maps(manifest, made_plan(manifest, PNEUMOTHORAX), findings, impression)
-    assert [places(m.weights) for m in result] == [[1], [1]]
+    assert [places(m.weights) for _, m in result] == [[1], [1]]
     result = maps(manifest, made_plan(manifest, PNEUMOTHORAX), sentence(manifest, Section.FINDINGS, intact, 1))
-    assert {m.text: places(m.weights) for m in result} == {
+    assert {s.text: places(m.weights) for s, m in result} == {
         "There is a pneumothorax.": [0, 1, 2, 3],
         "The visualized bony structures are intact.": [1],
     }
@@ -186,7 +187,5 @@ def test_a_plain_sentence_falls_back_on_the_other_section_and_then_on_all(manife
 def test_without_attention_there_are_no_maps(manifest) -> None:
     blind = Decoding((sentence(manifest, Section.FINDINGS, "no pneumothorax", None),))
     for decoding in (blind, Decoding(())):
-        assert (
-            write_report(manifest, Draft(STUDY, SEEN, plan=made_plan(manifest), decoding=decoding), maps=True).maps
-            is None
-        )
+        report = write_report(manifest, Draft(STUDY, SEEN, plan=made_plan(manifest), decoding=decoding), maps=True)
+        assert [s.map for s in report.sentences] == [None] * len(decoding.sentences)

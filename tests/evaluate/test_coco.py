@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from captions import sentence_map
+from made_reports import made_sentences
 
 from cxreport.datasets.coco import CocoImage, read_boxes, read_captions
 from cxreport.evaluate import coco
@@ -17,7 +18,8 @@ from cxreport.evaluate.coco import CaptionScorer, measure_pointing
 from cxreport.evaluate.drafting import EvaluateOptions
 from cxreport.evaluate.text.metrics import CaptionMetrics
 from cxreport.evaluate.text.tokens import CaptionTokenizer
-from cxreport.types import Report, Section, SentenceMap, Study, WordMap
+from cxreport.sentences import Sentence, SentenceMap, WordMap
+from cxreport.types import Report, Section, Study
 
 
 def test_scores_stand_beside_baselines(shapes: Path, metrics: CaptionMetrics) -> None:
@@ -46,8 +48,9 @@ def test_pointing_takes_the_boxes_of_each_image(shapes: Path) -> None:
             weights = np.zeros((16, 16), np.float32)
             weights[int(top + height / 2) // 2, int(left + width / 2) // 2] = 1
             words.append(WordMap(shape.kind, weights))
-        sentence = SentenceMap(Section.FINDINGS, " ".join(word.word for word in words), weights, tuple(words))
-        return Report(Study("x", (str(image.path),), None), (), (), (sentence.text,), (), maps=(sentence,))
+        text = " ".join(word.word for word in words)
+        sentence = Sentence(Section.FINDINGS, text, map=SentenceMap(weights, tuple(words)))
+        return Report(Study("x", (str(image.path),), None), (), (), (sentence,))
 
     shares = []
     for right in (True, False):
@@ -56,7 +59,7 @@ def test_pointing_takes_the_boxes_of_each_image(shapes: Path) -> None:
         assert (game.images, game.words) == (4, 8)
         shares.append((game.hits["model"].value, game.hits["other shape"].value))
     assert shares == [(1, 0), (0, 1)]
-    mute = [Report(Study("x", ("x",), None), (), (), ("a",), ()) for _ in images]
+    mute = [Report(Study("x", ("x",), None), (), (), made_sentences(("a",))) for _ in images]
     assert measure_pointing(images, mute, boxes, 0) is None
     assert measure_pointing(images, [report(image, True) for image in images], {}, 0) is None
 
@@ -72,8 +75,9 @@ def test_maps_and_colours_are_asked_for_where_they_serve(shapes_copy: Path, monk
         studies = list(studies)
         asked.append(attention)
         depths.append({study.view.pixels.ndim for study in studies})
-        maps = sentence_map(red=(0, 0))
-        reports = [Report(study, (), (), captions[study.sources[0]][:1], (), maps=maps) for study in studies]
+        (look,) = sentence_map(red=(0, 0))
+        pairs = [(study, captions[study.sources[0]][0]) for study in studies]
+        reports = [Report(s, (), (), (Sentence(Section.FINDINGS, text, map=look),)) for s, text in pairs]
         return reports[::-1]
 
     monkeypatch.setattr(coco, "draft", draft)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from made_reports import made_sentences
 
 from cxreport.evaluate.bootstrap import draw_studies
 from cxreport.evaluate.plan_agreement import StatedClasses, count_guards, measure_agreement
@@ -13,7 +14,7 @@ from cxreport.types import PlannedTag, Report, Study
 
 def report(plan: tuple[str, ...], findings: tuple[str, ...], impression: tuple[str, ...] = ("No disease.",)) -> Report:
     study = Study("x", ("x",), None, tags={})
-    return Report(study, (), tuple(PlannedTag(tag, 0.5) for tag in plan), findings, impression)
+    return Report(study, (), tuple(PlannedTag(tag, 0.5) for tag in plan), made_sentences(findings, impression))
 
 
 def test_guards_count_reports() -> None:

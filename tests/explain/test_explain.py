@@ -28,7 +28,7 @@ def test_explained_report_is_the_generated_one(model) -> None:
     (report,) = pipeline.generate(model, [study()])
     drafted = explanation.report
     assert (drafted.findings, drafted.impression, drafted.tags) == (report.findings, report.impression, report.tags)
-    assert [s.text for s in explanation.sentences] == [*report.findings, *report.impression]
+    assert [s.text for s, _ in explanation.sentences] == [*report.findings, *report.impression]
     assert explanation.picture.shape == (model.manifest.image_size,) * 2
     assert explanation.tags == ()
     kinds = ["findings"] * len(report.findings) + ["impression"] * len(report.impression)
@@ -99,6 +99,6 @@ def test_what_has_no_image_or_no_attention_cannot_be_explained(model, monkeypatc
     with pytest.raises(UsageError, match="no image"):
         explain.explain(model, Study("t", ("t",), None, tags=tags))
     honest = pipeline.write_report
-    monkeypatch.setattr(pipeline, "write_report", lambda *a, **options: replace(honest(*a, **options), maps=None))
+    monkeypatch.setattr(pipeline, "write_report", lambda *a, **options: honest(*a, **options | {"maps": False}))
     with pytest.raises(BundleError, match="does not map its sentences"):
         explain.explain(model, study())

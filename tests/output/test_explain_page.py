@@ -95,10 +95,21 @@ def test_the_page_needs_nothing_from_elsewhere(manifest, explanation) -> None:
 def test_every_word_can_be_focused_and_has_a_map(manifest, explanation) -> None:
     read = Reader(page(explanation, manifest))
     words = read.of_class("word")
-    assert len(words) == sum(len(s.text.split()) for s in explanation.sentences)
+    assert len(words) == sum(len(s.text.split()) for s, _ in explanation.sentences)
     assert {word["tabindex"] for word in words} == {"0"}
     maps = [element["data-map"] for _, element in read.tags if "data-map" in element]
     assert len(maps) == len(set(maps)) == len(words) + len(explanation.sentences) + len(explanation.tags)
+
+
+def test_under_a_sentence_stands_what_it_states_and_where_it_came_from(manifest, explanation) -> None:
+    read = Reader(page(explanation, manifest))
+    assert len(read.of_class("evidence")) == len(explanation.sentences)
+    for notes in (
+        "Pleural Effusion present (right, mild), probability 0.75; planned sentence",
+        "Cardiomegaly possible, probability 0.50; added sentence",
+        "Lung Lesion absent, no probability; free sentence",
+    ):
+        assert notes in read.text
 
 
 def test_texts_are_escaped_and_paths_left_out(manifest, phantoms) -> None:
@@ -182,7 +193,7 @@ def test_the_page_shows_what_the_pictures_show(shown, explanation) -> None:
             return [...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data];
         }"""
     )
-    heat = heatmap.upsampled(explanation.sentences[0].weights, 128, 128)
+    heat = heatmap.upsampled(explanation.sentences[0][1].weights, 128, 128)
     pixels = np.array(drawn, np.float32).reshape(128, 128, 4)
     np.testing.assert_allclose(pixels[..., 3], 255 * heatmap.OPACITY * heat, atol=2)
     seen = pixels[..., 3] > 64  # a canvas keeps colours that are nearly transparent coarsely
@@ -219,7 +230,7 @@ def test_keys_do_what_the_pointer_does(shown) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out_in_both_schemes(shown, scheme: str) -> None:
     shown.emulate_media(color_scheme=scheme)
-    for selector in ("body", ".notice", ".number", ".model", "summary"):
+    for selector in ("body", ".notice", ".number", ".evidence", ".model", "summary"):
         colours = shown.evaluate(
             "s => [getComputedStyle(document.querySelector(s)).color, getComputedStyle(document.body).backgroundColor]",
             selector,

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+from made_reports import made_sentences
 
 from cxreport import get_formatter
 from cxreport.errors import UnreadableFileError, UsageError
@@ -14,7 +15,9 @@ from cxreport.output.record import to_record
 from cxreport.types import Failure, Outcome, Report, Study
 
 OUTCOMES: list[Outcome] = [
-    Report(study=Study("s1", ("a.dcm",), None), tags=(), plan=(), findings=("No effusion.",), impression=("Normal.",)),
+    Report(
+        study=Study("s1", ("a.dcm",), None), tags=(), plan=(), sentences=made_sentences(("No effusion.",), ("Normal.",))
+    ),
     Failure("bad.dcm", ("bad.dcm",), UnreadableFileError("bad.dcm: truncated.")),
 ]
 

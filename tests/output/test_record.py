@@ -10,7 +10,13 @@ import pytest
 from cxreport.errors import CxreportError, StudyError
 from cxreport.model.bundle import load_manifest
 from cxreport.output.record import record_schema, to_record
-from cxreport.types import Detail, Failure, PlannedTag, Position, Report, Study, TagResult, View, ViewInfo
+from cxreport.sentences import Assertion, Band, Origin, Sentence, SentenceMap, Statement, WordMap
+from cxreport.types import Detail, Failure, PlannedTag, Position, Report, Section, Study, TagResult, View, ViewInfo
+
+EVEN = np.full((2, 2), 0.25, np.float32)
+EFFUSION = Statement(
+    "pleural effusion", Assertion.PRESENT, (Detail.LEFT, Detail.MILD), float(np.float32(0.7)), Band.PRESENT
+)
 
 REPORT = Report(
     study=Study(
@@ -19,10 +25,16 @@ REPORT = Report(
         view=View(ViewInfo("in/a.dcm", 0, Position.PA), np.zeros((2, 2), np.uint8)),
         other_views=(ViewInfo("in/b.dcm", 1, Position.LATERAL),),
     ),
-    tags=(TagResult("Effusion", float(np.float32(0.61234567)), True), TagResult("Mass", 1e-9, False)),
+    tags=(
+        TagResult("Effusion", float(np.float32(0.61234567)), True, "pleural effusion"),
+        TagResult("Mass", 1e-9, False),
+    ),
     plan=(PlannedTag("pleural effusion", float(np.float32(0.7)), (Detail.MILD,)),),
-    findings=("There is an effusion.", "The heart is normal."),
-    impression=("Effusion.",),
+    sentences=(
+        Sentence(Section.FINDINGS, "There is an effusion.", Origin.PLANNED, "pleural effusion", (EFFUSION,)),
+        Sentence(Section.FINDINGS, "No fracture.", statements=(Statement("fracture", Assertion.ABSENT),)),
+        Sentence(Section.IMPRESSION, "Effusion.", Origin.ADDED, "pleural effusion", (EFFUSION,)),
+    ),
     warnings=("No View Position.",),
     timing_ms={"read": 1.23456, "encode": np.float64(2)},
 )
@@ -39,8 +51,15 @@ def test_report(tiny_bundle, validator) -> None:
     manifest = load_manifest(tiny_bundle)
     record = to_record(REPORT, manifest)
     validator.validate(json.loads(json.dumps(record, allow_nan=False)))
+    effusion = {
+        "tag": "pleural effusion",
+        "assertion": "present",
+        "details": ["left", "mild"],
+        "probability": 0.7,
+        "band": "present",
+    }
     assert record == {
-        "schema_version": 1,
+        "schema_version": 2,
         "study": {
             "id": "1f2e",
             "sources": ["in/a.dcm", "in/b.dcm"],
@@ -50,13 +69,38 @@ def test_report(tiny_bundle, validator) -> None:
             },
         },
         "tags": [
-            {"name": "Effusion", "probability": 0.6123, "positive": True},
-            {"name": "Mass", "probability": 0.0, "positive": False},
+            {"name": "Effusion", "probability": 0.6123, "positive": True, "reported_as": "pleural effusion"},
+            {"name": "Mass", "probability": 0.0, "positive": False, "reported_as": None},
         ],
         "plan": [{"tag": "pleural effusion", "probability": 0.7, "details": ["mild"]}],
-        "findings": ["There is an effusion.", "The heart is normal."],
+        "sentences": [
+            {
+                "section": "findings",
+                "text": "There is an effusion.",
+                "origin": "planned",
+                "topic": "pleural effusion",
+                "statements": [effusion],
+            },
+            {
+                "section": "findings",
+                "text": "No fracture.",
+                "origin": "free",
+                "topic": None,
+                "statements": [
+                    {"tag": "fracture", "assertion": "absent", "details": [], "probability": None, "band": "none"}
+                ],
+            },
+            {
+                "section": "impression",
+                "text": "Effusion.",
+                "origin": "added",
+                "topic": "pleural effusion",
+                "statements": [effusion],
+            },
+        ],
+        "findings": ["There is an effusion.", "No fracture."],
         "impression": ["Effusion."],
-        "report": {"findings": "There is an effusion. The heart is normal.", "impression": "Effusion."},
+        "report": {"findings": "There is an effusion. No fracture.", "impression": "Effusion."},
         "model": {
             "name": manifest.name,
             "version": manifest.version,
@@ -81,14 +125,45 @@ def test_failure(tiny_bundle, validator, kind) -> None:
     record = to_record(Failure("a.dcm", ("in/a.dcm",), kind("It failed.")), load_manifest(tiny_bundle))
     validator.validate(record)
     assert record == {
-        "schema_version": 1,
+        "schema_version": 2,
         "study": {"id": "a.dcm", "sources": ["in/a.dcm"]},
         "error": {"code": kind.code, "message": "It failed.", "hint": kind.hint},
     }
 
 
+def test_a_sentence_has_its_map_where_one_was_asked_for(tiny_bundle, validator) -> None:
+    looking = SentenceMap(EVEN, (WordMap("Effusion.", np.eye(2, dtype=np.float32) / 2),), np.ones((1, 1), np.float32))
+    sentences = tuple(replace(s, map=looking if s.section is Section.IMPRESSION else None) for s in REPORT.sentences)
+    record = to_record(replace(REPORT, sentences=sentences), load_manifest(tiny_bundle))
+    validator.validate(record)
+    assert ["map" in sentence for sentence in record["sentences"]] == [False, False, True]
+    assert record["sentences"][2]["map"] == {
+        "weights": [[0.25, 0.25], [0.25, 0.25]],
+        "words": [{"word": "Effusion.", "weights": [[0.5, 0.0], [0.0, 0.5]]}],
+        "decoder_attention": [[1.0]],
+    }
+
+
+def test_the_schema_knows_every_value_of_a_sentence() -> None:
+    """Enumerations are written out in the schema, which loads no other module."""
+    sentence = record_schema()["oneOf"][0]["properties"]["sentences"]["items"]["properties"]
+    statement = sentence["statements"]["items"]["properties"]
+    assert sentence["section"]["enum"] == list(Section)
+    assert sentence["origin"]["enum"] == list(Origin)
+    assert statement["assertion"]["enum"] == list(Assertion)
+    assert statement["band"]["enum"] == list(Band)
+    assert statement["details"]["items"]["enum"] == [d for d in Detail if d not in (Detail.UNCERTAIN, Detail.PRIOR)]
+
+
 @pytest.mark.parametrize(
-    "change", [{"extra": 1}, {"schema_version": 2}, {"tags": [{"name": "x", "probability": 2, "positive": True}]}]
+    "change",
+    [
+        {"extra": 1},
+        {"schema_version": 1},
+        {"tags": [{"name": "x", "probability": 2, "positive": True, "reported_as": None}]},
+        {"sentences": [{"section": "findings", "text": "Normal."}]},
+        {"sentences": [{"section": "history", "text": "x", "origin": "free", "topic": None, "statements": []}]},
+    ],
 )
 def test_the_schema_refuses_what_the_contract_does_not_know(tiny_bundle, validator, change) -> None:
     record = to_record(REPORT, load_manifest(tiny_bundle)) | change

@@ -13,7 +13,7 @@ from places import EXAMPLES
 from cxreport.datasets.coco import ShapeBox
 from cxreport.evaluate.bootstrap import Statistics, draw_studies, estimate_all
 from cxreport.evaluate.grounding.words import MappedImage
-from cxreport.types import Section, SentenceMap, WordMap
+from cxreport.sentences import SentenceMap, WordMap
 
 if str(EXAMPLES) not in sys.path:
     sys.path.append(str(EXAMPLES))
@@ -37,8 +37,7 @@ def peak_map(row: int, column: int) -> np.ndarray:
 def sentence_map(**peaks: tuple[int, int]) -> tuple[SentenceMap, ...]:
     """A sentence of words, each with a map of one peak."""
     words = tuple(WordMap(f"{word}.", peak_map(*patch)) for word, patch in peaks.items())
-    text = " ".join(word.word for word in words)
-    return (SentenceMap(Section.FINDINGS, text, np.full((4, 4), 1 / 16, np.float32), words),)
+    return (SentenceMap(np.full((4, 4), 1 / 16, np.float32), words),)
 
 
 def mapped_images(*maps: tuple[SentenceMap, ...], boxes: tuple[ShapeBox, ...] = (CIRCLE, SQUARE)) -> list[MappedImage]:

@@ -33,8 +33,7 @@ def _check_bundle(folder, architecture, written):
     study = Study("x", ("x.png",), View(ViewInfo("x.png", 0, Position.PA), pixels))
     (report,) = generate(model, [study], GenerateOptions(attention=True))
     assert report.findings
-    assert report.maps
-    assert {m.weights.shape for m in report.maps} == {(8, 8)}
+    assert {sentence.map.weights.shape for sentence in report.sentences} == {(8, 8)}
     (encoding,) = encode(model, [pixels])
     texts = model.encode_text(text_ids(manifest.text_vocabulary, ["infiltration", "pleural effusion"]))
     assert encoding.embedding.shape == texts[0].shape == (16,)

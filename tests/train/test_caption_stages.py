@@ -89,7 +89,7 @@ def test_patches_of_an_earlier_map_of_an_encoder_that_is_not_tuned(shapes, tmp_p
         assert (sizes.patches, sizes.patch_dim, sizes.embedding) == (16, 32, 32)
         study = Study("x", ("x.png",), View(ViewInfo("x.png", 0, Position.UNKNOWN), np.full((32, 32, 3), 90, np.uint8)))
         (caption,) = generate(model, [study], GenerateOptions(force=True, attention=True))
-        assert {word.weights.shape for word in caption.maps[0].words} == {(4, 4)}
+        assert {word.weights.shape for word in caption.sentences[0].map.words} == {(4, 4)}
 
 
 def test_captions_need_frequent_words(shapes, tmp_path):

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from cxreport.datasets.coco import ShapeBox
 from cxreport.evaluate.bootstrap import Figure, Statistics, draw_studies
 from cxreport.evaluate.grounding.metrics import peak, share
+from cxreport.sentences import SentenceMap
 from cxreport.text.scoring_conventions import alphabetic_words
-from cxreport.types import Floats, SentenceMap
+from cxreport.types import Floats
 
 METRICS = ("model", "other image", "other shape", "centre", "chance")
 

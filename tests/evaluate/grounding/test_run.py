@@ -48,7 +48,7 @@ def test_maps_are_those_of_explain_and_of_generate(model: Model, nih: Path, box_
         )
         assert observation.report_maps
         for weights in observation.report_maps.values():
-            assert any(np.array_equal(weights, sentence.weights) for sentence in report.maps)
+            assert any(np.array_equal(weights, sentence.map.weights) for sentence in report.sentences)
     finally:
         model.manifest = kept
 

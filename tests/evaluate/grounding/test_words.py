@@ -9,7 +9,7 @@ from captions import CIRCLE, mapped_images, sentence_map
 from cxreport.datasets.coco import ShapeBox
 from cxreport.evaluate.grounding.metrics import peak
 from cxreport.evaluate.grounding.words import pointing_game, shape_mask
-from cxreport.types import Section, SentenceMap, WordMap
+from cxreport.sentences import SentenceMap, WordMap
 
 
 def test_pointing_by_hand() -> None:
@@ -35,7 +35,7 @@ def test_pointing_by_hand() -> None:
 
 def test_pointing_at_nothing_is_chance_and_at_the_wrong_place_fails() -> None:
     flat = np.full((4, 4), 1 / 16, np.float32)
-    uniform = (SentenceMap(Section.FINDINGS, "circle", flat, (WordMap("circle", flat),)),)
+    uniform = (SentenceMap(flat, (WordMap("circle", flat),)),)
     game = pointing_game(mapped_images(uniform), 0)
     assert game is not None
     assert game.hits["model"].value == pytest.approx(game.hits["chance"].value) == pytest.approx(400 / 1600)
