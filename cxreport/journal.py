@@ -145,8 +145,8 @@ class Journal:
         del self._lines[count:]
         self._stream.truncate(self._lines[-1].end if self._lines else 0)
 
-    def add(self, piece: Piece) -> None:
-        """Append a piece, which is whole in the output by now.
+    def add(self, *pieces: Piece) -> None:
+        """Append pieces, which are whole in the output by now.
 
         Raises:
             OutputError: the journal cannot be written.
@@ -154,7 +154,7 @@ class Journal:
         header = {"journal": _VERSION, "settings": self._settings, "heads": self.heads}
         lines: list[object] = [] if self._claim.size else [header]
         try:
-            write_whole(self._stream, "".join(json.dumps(line) + "\n" for line in [*lines, piece]).encode())
+            write_whole(self._stream, "".join(json.dumps(line) + "\n" for line in [*lines, *pieces]).encode())
         except OSError as error:
             raise OutputError(f"{self._claim.path}: cannot be written ({error.strerror}).") from error
 

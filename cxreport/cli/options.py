@@ -94,7 +94,8 @@ Out = Annotated[
 Resume = Annotated[
     bool,
     output_option(
-        "--resume", help="Finish an interrupted run into --out: what it drafted is kept, what failed is tried again."
+        "--resume",
+        help="Finish an interrupted run with the same --out: what is done is kept, what failed is tried again.",
     ),
 ]
 TagsOnly = Annotated[bool, output_option("--tags-only", help="Stop after tags and plan: no report text.")]

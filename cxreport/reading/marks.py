@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Generator
 
 from cxreport.journal import Mark
@@ -23,8 +24,11 @@ class Marks:
     """
 
     def __init__(self, is_done: Callable[[Mark], bool]) -> None:
+        self.by_path: dict[str, Mark] = {}
+        """By each file of a study that is to be read."""
+        self.places = itertools.count()
+        """Numbers of the studies to come."""
         self._is_done = is_done
-        self._by_path: dict[str, Mark] = {}
         self._waiting: deque[Mark] = deque()
 
     def take(self) -> Mark:
@@ -34,10 +38,10 @@ class Marks:
     def undone(self, studies: list[StudyFiles]) -> list[StudyFiles]:
         """Studies that are to be read."""
         selected = []
-        for place, files in enumerate(studies):
-            mark = Mark(_digest_of_files(files.paths), place, files.id, alone=len(files.paths) == 1)
+        for files in studies:
+            mark = Mark(_digest_of_files(files.paths), next(self.places), files.id, alone=len(files.paths) == 1)
             if not self._is_done(mark):
-                self._by_path.update(dict.fromkeys(files.paths, mark))
+                self.by_path.update(dict.fromkeys(files.paths, mark))
                 selected.append(files)
         return selected
 
@@ -45,17 +49,14 @@ class Marks:
         """Pass on the studies that are read from those of `undone`, marked."""
         with contextlib.closing(studies):
             for study in studies:
-                self._waiting.append(self._by_path[study.sources[0]])
+                self._waiting.append(self.by_path[study.sources[0]])
                 yield study
 
     def of_rows(self, studies: _Studies) -> _Studies:
         """Pass on the studies of a table that are not done, marked."""
-        repeats: Counter[str] = Counter()
         with contextlib.closing(studies):
-            for place, study in enumerate(studies):
-                key = _digest_of_row(study)
-                repeats[key] += 1
-                mark = Mark(f"{key}-{repeats[key]}", place, study.id, alone=True)
+            for study in studies:
+                mark = Mark(_digest_of_row(study), next(self.places), study.id, alone=True)
                 if not self._is_done(mark):
                     self._waiting.append(mark)
                     yield study
@@ -74,7 +75,7 @@ def _digest_of_files(paths: list[str]) -> str:
 
 
 def _digest_of_row(study: Study | Failure) -> str:
-    """Digest of a row: its id and probabilities; of a row that failed, its id."""
+    """Digest of a row: its id, which only one row that can be read has, and its probabilities."""
     tags = study.tags if isinstance(study, Study) else None
     return _digest([study.id, study.sources, sorted((tags or {}).items())])
 
