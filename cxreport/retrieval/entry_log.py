@@ -158,7 +158,8 @@ class EntryLog:
         """Remove the log of a build that is complete or has no entry; True if it stays."""
         with contextlib.suppress(OutputError):
             self.flush()
-        stays = not complete and self._claim.size > 0
+        has_entries = bool(self._placed) or not all(piece.failed for piece in self._journal.pieces)
+        stays = not complete and self._claim.size > 0 and has_entries
         self._file.close()
         if not stays:
             with contextlib.suppress(OSError):
