@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
 import inspect
 import logging
@@ -196,16 +197,27 @@ _signals = _Signals()
 
 def take_signals() -> None:
     """Have Ctrl-C, SIGTERM and SIGHUP end the run in order, for the rest of the process; ignored ones stay ignored."""
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _signals.arrive)
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    taken = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+
+    def ignore() -> None:
+        for number in taken:
+            signal.signal(number, signal.SIG_IGN)
+
+    for number in taken:
+        signal.signal(number, _signals.arrive)
+    atexit.register(ignore)  # Python would take its handlers away before it ends, and be ended by the next signal
+
+
+def run_is_over() -> None:
+    """Have signals no longer interrupt anything: all that is left is the end of the process."""
+    _signals.raised = True
 
 
 def check_interrupt() -> None:
     """Raise an `Interruption` that went by unseen, as those do that arrive while Python cleans up an object."""
     if _signals.number and not _signals.held:
-        _signals.raised = True
+        run_is_over()
         raise Interruption(_signals.number)
 
 
