@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from cxreport.drafting.pipeline import GenerateOptions
     from cxreport.model.manifest import Manifest
     from cxreport.model.session import Model
+    from cxreport.output.writers import Writer
+    from cxreport.reading.marks import Marks
     from cxreport.reading.study import ReadOptions
 
 _OTHER_DOCUMENTS = {
@@ -110,7 +112,6 @@ def generate(
         from cxreport.model.cpus import fitting_batch_size
         from cxreport.model.precision import load_model
         from cxreport.reading.ahead import read_ahead
-        from cxreport.reading.marks import Marks
         from cxreport.reading.study import ReadOptions
         from cxreport.reading.tag_table import read_tag_table
         from cxreport.retrieval.index import open_index
@@ -139,7 +140,7 @@ def generate(
             )
             settings = _settings(model, output_format, reading, drafting, retrieve)
             writer = make_writer(output_format, out, claim, manifest, settings, resume)
-            marks = Marks(writer.is_done) if writer.resumable else None
+            marks = _marks(writer)
             if from_tags:
                 studies = read_tag_table(from_tags, _tag_names(manifest, evidence))
                 studies = marks.of_rows(studies) if marks else studies
@@ -196,6 +197,15 @@ def _require_format(
     if not holds(output_format):
         names = " or ".join(row.name for row in FORMATS.values() if holds(row))
         raise UsageError(f"{option} goes with --format {names}.", hint=hint)
+
+
+def _marks(writer: Writer) -> Marks | None:
+    """Marks of the studies for a writer that a run can be resumed with; None for another."""
+    if not writer.resumable:
+        return None
+    from cxreport.reading.marks import Marks
+
+    return Marks(writer.is_done)
 
 
 def _settings(

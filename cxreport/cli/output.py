@@ -12,16 +12,14 @@ from typing import TYPE_CHECKING
 
 from cxreport.cli.errors import check_interrupt, exit_code, interrupt_held, say
 from cxreport.errors import ExitCode, NothingReadableError, OutputError, UsageError
-from cxreport.journal import Claim
 from cxreport.output.destinations import is_special, open_special, target_of
-from cxreport.output.file_writers import FileWriter, FolderWriter
 from cxreport.output.formats import OutputFormat
 from cxreport.output.writers import StreamWriter, Writer
 from cxreport.types import Failure
 
 if TYPE_CHECKING:
     from cxreport.cli.progress import Progress
-    from cxreport.journal import Mark
+    from cxreport.journal import Claim, Mark
     from cxreport.model.manifest import Manifest
     from cxreport.types import Outcome
 
@@ -77,6 +75,8 @@ def claim_output(out: str | None) -> AbstractContextManager[Claim | None]:
     """
     if not out:
         return nullcontext()
+    from cxreport.journal import Claim
+
     if out.endswith(("/", os.sep)) or Path(out).is_dir():
         folder = Path(out)
         try:
@@ -114,6 +114,8 @@ def make_writer(
     formatter = output_format.formatter(manifest)
     if claim is None:
         return StreamWriter(formatter, open_special(out), name=out, owned=True)
+    from cxreport.output.file_writers import FileWriter, FolderWriter
+
     if claim.target.is_dir():
         return FolderWriter(formatter, claim, output_format.suffix, settings, resume)
     return FileWriter(formatter, claim, settings, resume)

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from cxreport.errors import OutputError
-from cxreport.journal import Mark
 from cxreport.output.formats import Formatter
 
 if TYPE_CHECKING:
+    from cxreport.journal import Mark
     from cxreport.types import Outcome
 
 

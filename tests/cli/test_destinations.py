@@ -18,9 +18,9 @@ from command_line import records, start
 from limits import file_size_limit
 from places import ROOT
 
-from cxreport.cli import output as cli_output
 from cxreport.errors import ExitCode
 from cxreport.journal import Claim
+from cxreport.output.file_writers import FileWriter
 from cxreport.output.formats import FORMATS
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX files")
@@ -168,14 +168,14 @@ def test_a_full_disk_and_a_folder(generate, phantoms, tmp_path: Path) -> None:
 
 def test_a_file_that_vanishes_ends_the_run_at_once(generate, phantoms, tmp_path: Path, monkeypatch) -> None:
     out, written = tmp_path / "out.jsonl", []
-    write = cli_output.FileWriter.write
+    write = FileWriter.write
 
     def write_and_remove(self, *arguments: object) -> None:
         write(self, *arguments)
         written.append(1)
         out.with_name("out.jsonl.partial").unlink()
 
-    monkeypatch.setattr(cli_output.FileWriter, "write", write_and_remove)
+    monkeypatch.setattr(FileWriter, "write", write_and_remove)
     done = generate(phantoms, "--batch-size", 1, "--tags-only", "--out", out)
     assert (done.exit_code, len(written)) == (ExitCode.UNEXPECTED, 1)
     assert f"error: {out}.partial: was moved or removed while it was written." in done.stderr

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from command_line import records
 
-from cxreport.cli import output as cli_output
 from cxreport.drafting import pipeline
+from cxreport.output.file_writers import FileWriter, FolderWriter
 from cxreport.output.formats import FORMATS
 from cxreport.types import Outcome
 
@@ -33,7 +33,7 @@ class Killed(BaseException):
     """Stands in for kill -9, which the script `kill_and_resume.py` sends."""
 
 
-WRITERS = (cli_output.FileWriter, cli_output.FolderWriter)
+WRITERS = (FileWriter, FolderWriter)
 WRITE = {kind: kind.write for kind in WRITERS}
 
 
