@@ -34,7 +34,9 @@ class ExitCode(enum.IntEnum):
     BUNDLE = 4, "bundle unusable"
     EXTRA_MISSING = 5, "an extra is missing"
     SOME_FAILED = 6, "some inputs failed", "the others are done"
-    INTERRUPTED = 130, "interrupted", "records are complete up to there"
+    HUNG_UP = 129, "hung up", "by SIGHUP, as when a terminal closes; records are complete up to there"
+    INTERRUPTED = 130, "interrupted", "by Ctrl-C; records are complete up to there"
+    TERMINATED = 143, "terminated", "by SIGTERM; records are complete up to there"
 
 
 class CxreportError(Exception):
@@ -129,6 +131,13 @@ class InvalidTextError(StudyError):
 
     code = "invalid-text"
     hint = "A line or row has id and text; a line may be a record of `cxreport generate --json` with a report."
+
+
+class OutputError(CxreportError):
+    """The output cannot be written any more: the disk is full, or the file is gone."""
+
+    code = "output"
+    hint = "Make room or name another --out; the results so far are whole, and --resume goes on from there."
 
 
 class NothingReadableError(CxreportError):

@@ -6,10 +6,16 @@ At the top of the package, as rooms from the model to the command line write suc
 from __future__ import annotations
 
 import os
+import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
+
+_LOCKED_BYTE = 1 << 62
+"""On Windows a lock keeps others from reading what it covers: it covers a byte that no file has."""
 
 
 class PartialFile:
@@ -71,3 +77,84 @@ def partial_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(old.parent)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def open_regular(path: Path) -> FileIO:
+    """Open a regular file to read and write, unbuffered; it is made where there is none, and nothing is cut off.
+
+    Raises:
+        OSError: it cannot be opened, or is a link or a special file: what was put in its place is not written to.
+    """
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(0, "not a regular file")
+    return FileIO(descriptor, "r+")
+
+
+def open_locked(path: Path) -> FileIO:
+    """Open a file as `open_regular` does, and lock it until it is closed or the process ends, however that ends.
+
+    Raises:
+        BlockingIOError: another process has locked it.
+        OSError: it cannot be opened.
+    """
+    while True:
+        stream = open_regular(path)
+        try:
+            _lock(stream)
+            if is_at(stream, path):  # else the process that had locked it has removed it meanwhile
+                return stream
+        except BaseException:
+            stream.close()
+            raise
+        stream.close()
+
+
+def is_at(stream: FileIO, path: Path) -> bool:
+    """True while a path leads to an open file."""
+    try:
+        return os.path.samestat(os.fstat(stream.fileno()), os.stat(path))
+    except OSError:
+        return False
+
+
+def write_whole(stream: FileIO, content: bytes) -> None:
+    """Append content to an unbuffered file, whole or not at all.
+
+    Raises:
+        OSError: there is no room for it, or the disk is gone.
+    """
+    start = stream.seek(0, os.SEEK_END)
+    try:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[stream.write(rest) :]
+    except BaseException:
+        stream.truncate(start)
+        raise
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(stream: FileIO) -> None:
+        stream.seek(_LOCKED_BYTE)
+        try:
+            msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError as error:
+            raise BlockingIOError(error.errno, error.strerror) from error
+        finally:
+            stream.seek(0)
+
+else:
+    import fcntl
+
+    def _lock(stream: FileIO) -> None:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:
+            pass  # some network file systems have no locks; results matter more

@@ -11,6 +11,7 @@ import typer
 
 from cxreport import __version__
 from cxreport.cli.bench import bench
+from cxreport.cli.errors import Interruption, run_is_over, say, take_signals, take_streams
 from cxreport.cli.evaluate import evaluate
 from cxreport.cli.explain import explain
 from cxreport.cli.export import export
@@ -66,6 +67,14 @@ def _root(
 
 def main() -> None:
     """Run the command line."""
+    take_signals()
+    take_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    app()
+    try:
+        app()
+    except Interruption as signal:  # before or after the command
+        say(signal.exit_code.meaning)
+        sys.exit(signal.exit_code)
+    finally:
+        run_is_over()

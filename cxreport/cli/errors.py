@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
 import inspect
 import logging
 import os
 import signal
 import sys
+import time
 import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from types import FrameType
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 import typer
 
-from cxreport.errors import CxreportError, ExitCode, MissingExtraError, StudyError
+from cxreport.errors import CxreportError, ExitCode, MissingExtraError, OutputError, StudyError
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
-_EVERY_COMMAND = {ExitCode.OK, ExitCode.UNEXPECTED, ExitCode.USAGE, ExitCode.INTERRUPTED}
+_SIGNALLED = {ExitCode.HUNG_UP, ExitCode.INTERRUPTED, ExitCode.TERMINATED}
+_EVERY_COMMAND = {ExitCode.OK, ExitCode.UNEXPECTED, ExitCode.USAGE, *_SIGNALLED}
+_PATIENCE_S = 3.0
+"""Seconds that a run has to end in order, before another signal ends it at once."""
 _HELP_WIDTH = 72
 
 
@@ -55,8 +61,11 @@ def require_extra(feature: str, extra: str, package: str) -> None:
 
 def say(text: str) -> None:
     """Write lines to stderr, without control characters that a file name may bring."""
-    sys.stderr.write("".join(c if c.isprintable() or c == "\n" else "?" for c in text) + "\n")
-    sys.stderr.flush()
+    try:
+        sys.stderr.write("".join(c if c.isprintable() or c == "\n" else "?" for c in text) + "\n")
+        sys.stderr.flush()
+    except (OSError, ValueError):  # results matter more than what is said about them
+        _discard(sys.stderr)
 
 
 @contextmanager
@@ -69,15 +78,18 @@ def errors_handled(verbose: bool = False) -> Iterator[None]:
     try:
         yield
     except CxreportError as error:
+        if isinstance(error, OutputError):
+            _discard(sys.stdout)  # what is left in its buffer would fail once more at the end
         say(f"error: {error.message}\nhint: {error.hint}")
         _show_traceback(verbose)
         raise typer.Exit(error.exit_code) from None
-    except KeyboardInterrupt:
-        say("interrupted")
-        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    except (KeyboardInterrupt, Interruption) as error:
+        code = error.exit_code if isinstance(error, Interruption) else ExitCode.INTERRUPTED
+        say(code.meaning)
+        raise typer.Exit(code) from None
     except BrokenPipeError:
-        for stream in (sys.stdout, sys.stderr):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        _discard(sys.stdout)
+        _discard(sys.stderr)
         raise typer.Exit(ExitCode.OK) from None
     except (typer.Exit, typer.Abort):
         raise
@@ -127,27 +139,108 @@ class _Handler(logging.Handler):
         say(f"{record.levelname.lower()}: {self.format(record)}")
 
 
+def _discard(stream: TextIO) -> None:
+    """Send what is still written to a standard stream nowhere."""
+    with suppress(OSError, ValueError):  # a stream of a test has no descriptor
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
+
+
 def _show_traceback(verbose: bool) -> None:
     """Print the traceback of the exception being handled where it is asked for."""
     if verbose:
         traceback.print_exc()
 
 
+class Interruption(BaseException):
+    """Signal that ends the run, raised once, where no record is being written."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """128 and the number of the signal, as shells have it."""
+        return next(code for code in _SIGNALLED if code == 128 + self.number)
+
+
+@dataclass
+class _Signals:
+    """The signal that ends the run, from its arrival on."""
+
+    number: int = 0
+    since: float = 0.0
+    """Seconds of the monotonic clock at its arrival."""
+    held: int = 0
+    """Bodies of `interrupt_held` that are being run."""
+    raised: bool = False
+
+    def arrive(self, number: int, _frame: FrameType | None) -> None:
+        """End the run; later signals change nothing, except that the process ends at once if it does not by itself."""
+        if not self.number:
+            self.number, self.since = number, time.monotonic()
+            self.check()
+        elif time.monotonic() - self.since > _PATIENCE_S:
+            os._exit(128 + number)
+
+    def check(self) -> None:
+        """Raise what has arrived, unless that is held back or done."""
+        if self.number and not self.held and not self.raised:
+            self.raised = True
+            raise Interruption(self.number)
+
+
+_signals = _Signals()
+
+
+def take_signals() -> None:
+    """Have Ctrl-C, SIGTERM and SIGHUP end the run in order, for the rest of the process; ignored ones stay ignored."""
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    taken = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+
+    def ignore() -> None:
+        for number in taken:
+            signal.signal(number, signal.SIG_IGN)
+
+    for number in taken:
+        signal.signal(number, _signals.arrive)
+    atexit.register(ignore)  # Python would take its handlers away before it ends, and be ended by the next signal
+
+
+def run_is_over() -> None:
+    """Have signals no longer interrupt anything: all that is left is the end of the process."""
+    _signals.raised = True
+
+
+def check_interrupt() -> None:
+    """Raise an `Interruption` that went by unseen, as those do that arrive while Python cleans up an object."""
+    if _signals.number and not _signals.held:
+        run_is_over()
+        raise Interruption(_signals.number)
+
+
 @contextmanager
 def interrupt_held() -> Iterator[None]:
-    """Hold Ctrl-C back until the body is done, so that no record is left half written; a second one ends it at once."""
-    interrupted = False
-
-    def hold(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal interrupted
-        if interrupted:
-            raise KeyboardInterrupt
-        interrupted = True
-
-    former_handler = signal.signal(signal.SIGINT, hold)
+    """Hold signals back until the body is done, so that no record is left half written."""
+    _signals.held += 1
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, former_handler)
-    if interrupted:
-        raise KeyboardInterrupt
+        _signals.held -= 1
+    _signals.check()
+
+
+def take_streams() -> None:
+    """Open the null device in the place of standard streams that are closed: no other file gets their numbers."""
+    closed = []
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False))
+            closed.append(name)
+    if "stdout" in closed:
+        say("warning: stdout is closed: what is written to it is lost")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from cxreport import DISCLAIMER
+from cxreport import DISCLAIMER, __version__
 from cxreport.cli.errors import diagnostics, errors_handled, exits_with
 from cxreport.cli.options import (
     Attention,
@@ -34,6 +34,7 @@ from cxreport.cli.options import (
     Plain,
     PrecisionOption,
     Quiet,
+    Resume,
     Retrieve,
     TagsOnly,
     Threshold,
@@ -47,7 +48,17 @@ from cxreport.model.choices import Device, Precision
 from cxreport.output.formats import FORMATS, OutputFormat
 
 if TYPE_CHECKING:
+    from cxreport.drafting.pipeline import GenerateOptions
     from cxreport.model.manifest import Manifest
+    from cxreport.model.session import Model
+    from cxreport.output.writers import Writer
+    from cxreport.reading.marks import Marks
+    from cxreport.reading.study import ReadOptions
+
+_OTHER_DOCUMENTS = {
+    *(".csv", ".tsv", ".xlsx", ".parquet", ".html", ".htm", ".xml", ".md", ".pdf", ".docx", ".rtf", ".yaml", ".yml")
+}
+"""Suffixes that promise another document than a panel per study."""
 
 
 @exits_with(ExitCode.NOTHING_READABLE, ExitCode.BUNDLE, ExitCode.EXTRA_MISSING, ExitCode.SOME_FAILED)
@@ -64,6 +75,7 @@ def generate(
     format_: FormatOption = None,
     json_lines: JsonLines = False,
     out: Out = None,
+    resume: Resume = False,
     tags_only: TagsOnly = False,
     plain: Plain = False,
     attention: Attention = False,
@@ -82,9 +94,11 @@ def generate(
 
     Results go to stdout, everything else to stderr.
     """
-    with errors_handled(verbose), diagnostics(quiet, verbose):
+    with errors_handled(verbose), diagnostics(quiet, verbose), contextlib.ExitStack() as stack:
         _check_inputs(paths, example, from_tags, evidence)
-        output_format = _output_format(format_, json_lines)
+        output_format = _output_format(format_, json_lines, out)
+        if resume and not out:
+            raise UsageError("--resume goes with --out.")
         if plain:
             _require_format("--plain", output_format, lambda row: row.shows_figures)
         if attention:
@@ -93,7 +107,10 @@ def generate(
             _require_format("--retrieve", output_format, lambda row: row.holds_similar)
         inputs = [example_path()] if example else listed(paths or [])
 
-        from cxreport.cli.output import make_writer, write_all
+        from cxreport.cli.output import claim_output, make_writer, write_all
+
+        claim = stack.enter_context(claim_output(out))
+
         from cxreport.cli.progress import Progress
         from cxreport.drafting import pipeline
         from cxreport.model.cpus import fitting_batch_size
@@ -125,15 +142,22 @@ def generate(
                 index=open_index(retrieve, manifest) if retrieve else None,
                 neighbours=neighbours,
             )
+            settings = _settings(model, output_format, reading, drafting, retrieve) | {"plain": str(plain)}
+            formatter = output_format.formatter(manifest, None if out else sys.stdout, plain)
+            writer = make_writer(output_format, formatter, out, claim, settings, resume)
+            marks = _marks(writer)
             if from_tags:
                 studies = read_tag_table(from_tags, _tag_names(manifest, evidence))
+                studies = marks.of_rows(studies) if marks else studies
             else:
-                studies = read_ahead(inputs, reading, manifest.input_shape, workers)
+                select = marks.undone if marks else None
+                studies = read_ahead(inputs, reading, manifest.input_shape, workers, select)
+                studies = marks.of_files(studies) if marks else studies
             with contextlib.closing(studies):
                 reports = pipeline.generate(model, studies, drafting)
                 if not quiet:
                     progress.say(DISCLAIMER)
-                code = write_all(reports, make_writer(output_format, out, manifest, plain), progress, quiet)
+                code = write_all(reports, writer, progress, quiet, marks.take if marks else None)
         raise typer.Exit(code)
 
 
@@ -148,11 +172,19 @@ def _check_inputs(paths: list[str] | None, example: bool, from_tags: Path | None
         raise UsageError("--evidence goes with --from-tags.")
 
 
-def _output_format(name: str | None, json_lines: bool) -> OutputFormat:
-    """Look the format up; ``--json`` is short for JSON Lines."""
+def _output_format(name: str | None, json_lines: bool, out: str | None) -> OutputFormat:
+    """Look the format up, by the suffix of the file where none is named; ``--json`` is short for JSON Lines."""
     if json_lines and name not in (None, "jsonl"):
         raise UsageError(f"--json and --format {name} exclude one another.")
-    return FORMATS["jsonl" if json_lines else name or next(iter(FORMATS))]
+    if json_lines or name:
+        return FORMATS[name or "jsonl"]
+    suffix = Path(out).suffix.lower() if out and not Path(out).is_dir() else ""
+    by_suffix = {row.suffix: row for row in FORMATS.values()}
+    if suffix in _OTHER_DOCUMENTS - by_suffix.keys():
+        names = ", ".join(f"{row.name} ({row.suffix})" for row in FORMATS.values())
+        hint = f"Formats: {names}. --format writes one of them under any name."
+        raise UsageError(f"{out}: no output format has the suffix {suffix}.", hint=hint)
+    return by_suffix.get(suffix, next(iter(FORMATS.values())))
 
 
 def _check_attention(output_format: OutputFormat, tags_only: bool, from_tags: Path | None) -> None:
@@ -170,6 +202,40 @@ def _require_format(
     if not holds(output_format):
         names = " or ".join(row.name for row in FORMATS.values() if holds(row))
         raise UsageError(f"{option} goes with --format {names}.", hint=hint)
+
+
+def _marks(writer: Writer) -> Marks | None:
+    """Marks of the studies for a writer that a run can be resumed with; None for another."""
+    if not writer.resumable:
+        return None
+    from cxreport.reading.marks import Marks
+
+    return Marks(writer.is_done)
+
+
+def _settings(
+    model: Model, output_format: OutputFormat, reading: ReadOptions, drafting: GenerateOptions, index: Path | None
+) -> dict[str, str]:
+    """All that the results depend on besides the studies, by the names that users know."""
+    status = index.stat() if index else None
+    return {
+        "version": __version__,
+        "bundle": model.manifest.sha256,
+        "precision": str(model.manifest.precision),
+        "device": str(model.device),
+        "format": output_format.name,
+        "group-by": reading.group_by,
+        "max-megapixels": str(reading.max_megapixels),
+        "full-resolution": str(reading.side is None),
+        "force": str(reading.force),
+        "beam": str(drafting.beam),
+        "tags-only": str(drafting.tags_only),
+        "threshold": str(drafting.threshold),
+        "evidence": str(drafting.evidence),
+        "attention": str(drafting.attention),
+        "retrieve": f"{status.st_size} {status.st_mtime_ns}" if status else "",
+        "neighbours": str(drafting.neighbours),
+    }
 
 
 def _may_be_several(paths: list[str] | None) -> bool:

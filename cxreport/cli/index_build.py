@@ -5,12 +5,22 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from cxreport.cli.errors import diagnostics, errors_handled, exit_code, exits_with, say
+from cxreport import __version__
+from cxreport.cli.errors import (
+    check_interrupt,
+    diagnostics,
+    errors_handled,
+    exit_code,
+    exits_with,
+    interrupt_held,
+    say,
+)
 from cxreport.cli.options import (
     BatchSize,
     Bundle,
@@ -21,6 +31,7 @@ from cxreport.cli.options import (
     MaxMegapixels,
     PrecisionOption,
     Quiet,
+    Resume,
     Verbose,
     Workers,
     input_option,
@@ -28,12 +39,17 @@ from cxreport.cli.options import (
     output_option,
 )
 from cxreport.errors import ExitCode, NothingReadableError, UsageError
+from cxreport.journal import Claim
 from cxreport.model.choices import Device, Precision
+from cxreport.output.destinations import is_special, target_of
 
 if TYPE_CHECKING:
     from cxreport.cli.progress import Progress
     from cxreport.datasets.report_files import WrittenReport
-    from cxreport.retrieval.index_file import Entry, IndexWriter
+    from cxreport.model.session import Model
+    from cxreport.reading.study import ReadOptions
+    from cxreport.retrieval.entry_log import EntryLog, EntryMarks
+    from cxreport.retrieval.index_file import Entry
     from cxreport.types import Failure, Study
 
 _Item = TypeVar("_Item", "WrittenReport", "Study")
@@ -58,6 +74,7 @@ def build(
     max_megapixels: MaxMegapixels = 100.0,
     force: Force = False,
     workers: Workers = None,
+    resume: Resume = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
     bundle: Bundle = None,
@@ -72,10 +89,11 @@ def build(
     Open-I reports and for the images below it. Reports are kept word for
     word in the index. Reports without Findings and Impression are left out.
     """
-    with errors_handled(verbose), diagnostics(quiet, verbose):
+    with errors_handled(verbose), diagnostics(quiet, verbose), ExitStack() as stack:
         if not paths:
             raise UsageError("Nothing to read.", hint="Name files or folders of reports or images.")
         selection = _Selection(ids)
+        claim = stack.enter_context(_claim(out))
 
         from contextlib import closing
         from itertools import chain
@@ -86,14 +104,13 @@ def build(
         from cxreport.reading.ahead import read_ahead
         from cxreport.reading.study import ReadOptions
         from cxreport.retrieval.embed import embed_images, embed_reports
+        from cxreport.retrieval.entry_log import EntryLog, EntryMarks
         from cxreport.retrieval.index import check_text_encoder
         from cxreport.retrieval.index_file import IndexWriter
 
         with Progress(visible=not quiet and sys.stderr.isatty()) as progress:
             model = load_model(bundle, device=device, precision=precision, side_by_side=True)
             check_text_encoder(model.manifest)
-            report_paths, image_paths = sort_paths(listed(paths))
-            reports = selection.with_listed_id(selection.with_text(read_reports(report_paths)))
             shape = model.manifest.input_shape
             options = ReadOptions(
                 force=force,
@@ -102,15 +119,24 @@ def build(
                 colour=shape.channels > 1,
                 side=shape.size,
             )
-            studies = read_ahead(image_paths, options, shape, workers)
-            entries = chain(
-                embed_reports(model, reports, batch_size),
-                embed_images(model, selection.with_listed_id(studies), batch_size, force),
-            )
-            with closing(studies), IndexWriter(out, model.manifest) as writer:
-                tally = _write(entries, writer, progress, quiet)
+            with _closing(EntryLog(claim, _settings(model, options), resume)) as entry_log:
+                if entry_log.differing and not quiet:
+                    progress.say(f"note: nothing is kept, other settings: {', '.join(entry_log.differing)}")
+                marks = EntryMarks(lambda mark: entry_log.is_done(mark) and selection.passed(mark.id))
+                report_paths, image_paths = sort_paths(listed(paths))
+                reports = selection.with_listed_id(selection.with_text(read_reports(report_paths)))
+                studies = read_ahead(image_paths, options, shape, workers, marks.undone)
+                outcomes = chain(
+                    embed_reports(model, marks.of_reports(reports), batch_size),
+                    embed_images(model, selection.with_listed_id(studies), batch_size, force),
+                )
+                with closing(studies):
+                    tally = _log(outcomes, entry_log, marks, progress, quiet)
                 if not tally[ExitCode.OK]:
                     raise NothingReadableError("No report and no image to index.", hint=selection.hint())
+                with IndexWriter(claim.target, model.manifest) as writer:
+                    for entry in entry_log.entries():
+                        writer.add(entry)
         if not quiet:
             counts = ", ".join(f"{kind}s: {number}" for kind, number in writer.counts.items())
             failures = tally.total() - tally[ExitCode.OK]
@@ -119,24 +145,64 @@ def build(
         raise typer.Exit(exit_code(tally))
 
 
-def _write(
-    outcomes: Iterable[Entry | Failure], writer: IndexWriter, progress: Progress, quiet: bool
+def _claim(out: Path) -> Claim:
+    """Claim the file of the index, behind a link; it is read and written in places, which nothing but a file allows."""
+    if out.is_dir():
+        raise UsageError(f"{out}: is a folder.", hint="Name the file that becomes the index.")
+    if is_special(str(out)):
+        raise UsageError(f"{out}: is no regular file.", hint="Name the file that becomes the index.")
+    return Claim(target_of(str(out)))
+
+
+def _settings(model: Model, options: ReadOptions) -> dict[str, str]:
+    """All that entries depend on besides reports and images, by the names that users know."""
+    return {
+        "version": __version__,
+        "bundle": model.manifest.sha256,
+        "precision": str(model.manifest.precision),
+        "device": str(model.device),
+        "group-by": options.group_by,
+        "max-megapixels": str(options.max_megapixels),
+        "force": str(options.force),
+    }
+
+
+@contextmanager
+def _closing(entry_log: EntryLog) -> Iterator[EntryLog]:
+    """Close a log, which stays where the body is cut short."""
+    try:
+        yield entry_log
+    except BaseException:
+        with interrupt_held():
+            stays = entry_log.close(complete=False)
+        if stays:
+            say("to finish: the same command with --resume")
+        raise
+    entry_log.close(complete=True)
+
+
+def _log(
+    outcomes: Iterable[Entry | Failure], entry_log: EntryLog, marks: EntryMarks, progress: Progress, quiet: bool
 ) -> Counter[ExitCode]:
-    """Write entries as they come, and report failures and warnings on stderr."""
+    """Log entries as they come, and report failures and warnings on stderr."""
     from cxreport.types import Failure
 
     tally: Counter[ExitCode] = Counter()
     for outcome in outcomes:
+        with interrupt_held():
+            entry_log.add(outcome, marks.of(outcome))
         if isinstance(outcome, Failure):
             tally[outcome.error.exit_code] += 1
             lines = [] if quiet else [f"failed: {outcome.id}: {outcome.error.message}"]
         else:
-            writer.add(outcome)
             tally[ExitCode.OK] += 1
             lines = [] if quiet else [f"warning: {outcome.id}: {warning}" for warning in outcome.warnings]
         if lines:
             progress.say("\n".join(lines))
-        progress.count(tally.total(), "entries")
+        progress.count(tally.total() + entry_log.kept, "entries")
+        check_interrupt()
+    if entry_log.kept:
+        tally[ExitCode.OK] += entry_log.kept
     return tally
 
 
@@ -181,6 +247,11 @@ class _Selection:
                 yield report
             else:
                 self.empty += 1
+
+    def passed(self, id_: str) -> bool:
+        """True for a listed id, and where there is no list; it counts as one that was met with."""
+        self._passed.add(id_)
+        return self._ids is None or id_ in self._ids
 
     def hint(self) -> str:
         """Next step where nothing is left to index."""

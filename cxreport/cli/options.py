@@ -82,13 +82,21 @@ FormatOption = Annotated[
         metavar="|".join(FORMATS),
         callback=_format_name,
         autocompletion=lambda: list(FORMATS),
-        help=f"{'; '.join(f'{row.name}: {row.help}' for row in FORMATS.values())}. Default: {next(iter(FORMATS))}.",
+        help=f"{'; '.join(f'{row.name}: {row.help}' for row in FORMATS.values())}. "
+        f"Default: by the suffix of the --out file, else {next(iter(FORMATS))}.",
     ),
 ]
 JsonLines = Annotated[bool, output_option("--json", help="Short for --format jsonl.")]
 Out = Annotated[
     str | None,
     output_option(metavar="FILE|DIR", help="Write a file, or a file per study into a folder (existing, or NAME/)."),
+]
+Resume = Annotated[
+    bool,
+    output_option(
+        "--resume",
+        help="Finish an interrupted run with the same --out: what is done is kept, what failed is tried again.",
+    ),
 ]
 TagsOnly = Annotated[bool, output_option("--tags-only", help="Stop after tags and plan: no report text.")]
 Plain = Annotated[bool, output_option("--plain", help="Leave out the probabilities behind the sentences of a text.")]

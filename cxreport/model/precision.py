@@ -38,6 +38,7 @@ _DOT_PRODUCT_FLAGS = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"}
 _INT8_FOLDER = Precision.INT8.row.folder
 _SHARE_OF_FLOAT_TIME = 0.8
 """Share of the float encoder's time; an int8 encoder that takes more is not worth its rounding."""
+_MAX_CACHE_BYTES = 1 << 20
 _RUNS = 5
 _EncoderMs = dict[Precision, float]
 """Milliseconds per image of each encoder."""
@@ -236,12 +237,14 @@ def _read_cache() -> dict[str, _EncoderMs]:
     if path is None:
         return {}
     try:
+        if not path.is_file() or path.stat().st_size > _MAX_CACHE_BYTES:  # a FIFO would be waited for
+            return {}
         return {
             str(key): {p: float(measured_ms[p]) for p in (Precision.FLOAT32, Precision.INT8)}
             for key, measured_ms in json.loads(path.read_text()).items()
             if isinstance(measured_ms, dict)
         }
-    except (OSError, ValueError, RecursionError, AttributeError, KeyError, TypeError):
+    except (OSError, ValueError, OverflowError, RecursionError, AttributeError, KeyError, TypeError):
         return {}
 
 

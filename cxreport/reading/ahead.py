@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import sys
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 
 from cxreport.errors import ReaderEndedError
@@ -21,7 +21,11 @@ _MAX_WORKERS = 8
 
 
 def read_ahead(
-    paths: Iterable[Path], options: ReadOptions, shape: InputShape, workers: int | None = None
+    paths: Iterable[Path],
+    options: ReadOptions,
+    shape: InputShape,
+    workers: int | None = None,
+    select: Callable[[list[StudyFiles]], list[StudyFiles]] | None = None,
 ) -> Generator[Study | Failure, None, None]:
     """Find, group, read and preprocess studies, as `read_studies` and `pipeline.generate` do one after the other.
 
@@ -31,12 +35,15 @@ def read_ahead(
         shape: of the network's input.
         workers: processes that read; 0 reads in this one, when a study's turn comes. None chooses by the number of
             studies and CPUs.
+        select: leaves out studies that are not to be read, once they are found.
 
     Yields:
         The same studies and failures in the same order, whatever the number of workers. A study that ends the
         process that reads it is a failure. Close the iterator to end the processes early.
     """
     studies = group_files(paths, options.group_by)
+    if select is not None:
+        studies = select(studies)
     if workers is None:
         workers = default_workers(len(studies))
     task = functools.partial(read_prepared, options, shape)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -13,10 +13,10 @@ from cxreport.errors import UnreadableFileError
 from cxreport.reading.dicom.views import DicomImage, study_digest
 from cxreport.reading.instance import DecodeLimits, ImageFile
 from cxreport.reading.pictures import Picture
+from cxreport.reading.walk import archive_kind, walk
 
 _SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _IMAGE_SUFFIXES = {".dcm", ".dicom", ".dic", ".ima", ".png", ".jpg", ".jpeg", ".jpe", ".tif", ".tiff"}
-_LEFTOVERS = {"__macosx", "thumbs.db", "desktop.ini", "dicomdir"}
 _VRS = (
     *(b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"IS", b"LO", b"LT", b"OB", b"OW", b"PN", b"SH", b"SL", b"SQ"),
     *(b"SS", b"ST", b"TM", b"UI", b"UL", b"UN", b"US", b"UT"),
@@ -74,7 +74,7 @@ def group_files(paths: Iterable[Path], group_by: str) -> list[StudyFiles]:
             continue
         searched.add(path)
         if os.path.isdir(path):
-            for file in _walk(path):
+            for file in walk(path):
                 _add(studies, file, group_by, is_named=False)
         else:
             named.add(path)
@@ -91,12 +91,16 @@ def open_file(path: str) -> BinaryIO:
         UnreadableFileError: missing, not a regular file, or not permitted to be read.
     """
     try:
+        if os.path.isdir(path):
+            os.scandir(path).close()
+            raise UnreadableFileError("This is a folder.")
         if not Path(path).is_file():
             missing = not Path(path).exists()
             raise UnreadableFileError("The file does not exist." if missing else "This is not a regular file.")
         return open(path, "rb")
     except OSError as error:
-        raise UnreadableFileError(f"The file cannot be opened: {error.strerror}.") from None
+        kind = "folder" if os.path.isdir(path) else "file"
+        raise UnreadableFileError(f"The {kind} cannot be opened: {error.strerror}.") from None
 
 
 def file_kind(stream: BinaryIO) -> FileKind:
@@ -148,25 +152,13 @@ def open_image(source: str, limits: DecodeLimits, colour: bool = False) -> Image
             return DicomImage(stream, source, limits)
         if kind is FileKind.PICTURE:
             return Picture(stream, source, limits, colour)
+        archive = archive_kind(stream.read(_HEAD_BYTES))
+        if archive is not None:
+            raise UnreadableFileError(f"The file is an archive ({archive}).", hint="Unpack it, and name the folder.")
         raise UnreadableFileError("The file is neither DICOM nor a PNG, JPEG or TIFF picture.")
     except BaseException:
         stream.close()
         raise
-
-
-def _walk(folder: str) -> Iterator[str]:
-    """Files below a folder in sorted order, without hidden ones and leftovers; folders that cannot be listed, too."""
-    denied: list[str] = []
-    for root, folders, files in os.walk(folder, onerror=lambda error: denied.append(str(error.filename))):
-        folders[:] = sorted(name for name in folders if not _is_leftover(name))
-        for name in sorted(files):
-            if not _is_leftover(name):
-                yield os.path.join(root, name)
-    yield from denied
-
-
-def _is_leftover(name: str) -> bool:
-    return name.startswith(".") or name.lower() in _LEFTOVERS
 
 
 def _add(studies: dict[str, list[str]], path: str, group_by: str, *, is_named: bool) -> None:

@@ -43,8 +43,11 @@ def errors(base: type[CxreportError] = CxreportError) -> list[type[CxreportError
     return [base, *(error for kind in base.__subclasses__() for error in errors(kind))]
 
 
+ENDS_OF_A_RUN = {ExitCode.HUNG_UP, ExitCode.INTERRUPTED, ExitCode.TERMINATED}
+
+
 def test_every_exit_code_has_an_error_or_is_the_end_of_a_run() -> None:
-    assert {error.exit_code for error in errors()} == set(ExitCode) - {ExitCode.OK, ExitCode.INTERRUPTED}
+    assert {error.exit_code for error in errors()} == set(ExitCode) - {ExitCode.OK, *ENDS_OF_A_RUN}
     assert len({code.meaning for code in ExitCode}) == len(ExitCode)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -102,7 +103,12 @@ def test_another_cpu_or_bundle_is_measured_anew(pair: Path, modern_cpu: Path, mo
     assert len(ran) == 3 * once
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"a": 1}', '{"a": {"int8": "fast"}}', "\0", "[" * 100_000])
+NO_MEASUREMENTS = ["", "[]", "{}", '{"a": 1}', '{"a": {"int8": "fast"}}', "\0", "[" * 100_000]
+HUGE = '{"a": {"float32": 1%s, "int8": 1}}' % ("0" * 400)
+"""A number that no float holds."""
+
+
+@pytest.mark.parametrize("content", [*NO_MEASUREMENTS, HUGE])
 def test_a_damaged_cache_counts_as_none(pair: Path, tmp_path: Path, content: str) -> None:
     path = tmp_path / "cache" / "cxreport" / "encoder_ms.json"
     path.parent.mkdir(parents=True)
@@ -110,6 +116,14 @@ def test_a_damaged_cache_counts_as_none(pair: Path, tmp_path: Path, content: str
     assert precision_facts(pair, load_manifest(pair)).measured_ms is None
     assert load_model(pair, device="cpu").manifest.precision in ("float32", "int8")
     assert precision_facts(pair, load_manifest(pair)).measured_ms
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX")
+def test_a_cache_that_would_block_is_not_opened(pair: Path, tmp_path: Path) -> None:
+    path = tmp_path / "cache" / "cxreport" / "encoder_ms.json"
+    path.parent.mkdir(parents=True)
+    os.mkfifo(path)
+    assert precision_facts(pair, load_manifest(pair)).measured_ms is None
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(pair: Path, tmp_path: Path) -> None:

@@ -1,0 +1,84 @@
+"""Marks of studies on their way through a run: which result is which study's, and which studies are done already."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import os
+from collections import deque
+from collections.abc import Callable, Generator
+
+from cxreport.journal import Mark
+from cxreport.reading.discover import StudyFiles
+from cxreport.types import Failure, Study
+
+_Studies = Generator[Study | Failure, None, None]
+
+
+class Marks:
+    """Marks of the studies of a run, in the order of their results: the pipeline gives one for each.
+
+    Args:
+        is_done: is asked for every study in order, and tells whether it is to be passed over.
+    """
+
+    def __init__(self, is_done: Callable[[Mark], bool]) -> None:
+        self.by_path: dict[str, Mark] = {}
+        """By each file of a study that is to be read."""
+        self.places = itertools.count()
+        """Numbers of the studies to come."""
+        self._is_done = is_done
+        self._waiting: deque[Mark] = deque()
+
+    def take(self) -> Mark:
+        """The mark of the next result."""
+        return self._waiting.popleft()
+
+    def undone(self, studies: list[StudyFiles]) -> list[StudyFiles]:
+        """Studies that are to be read."""
+        selected = []
+        for files in studies:
+            mark = Mark(_digest_of_files(files.paths), next(self.places), files.id, alone=len(files.paths) == 1)
+            if not self._is_done(mark):
+                self.by_path.update(dict.fromkeys(files.paths, mark))
+                selected.append(files)
+        return selected
+
+    def of_files(self, studies: _Studies) -> _Studies:
+        """Pass on the studies that are read from those of `undone`, marked."""
+        with contextlib.closing(studies):
+            for study in studies:
+                self._waiting.append(self.by_path[study.sources[0]])
+                yield study
+
+    def of_rows(self, studies: _Studies) -> _Studies:
+        """Pass on the studies of a table that are not done, marked."""
+        with contextlib.closing(studies):
+            for study in studies:
+                mark = Mark(_digest_of_row(study), next(self.places), study.id, alone=True)
+                if not self._is_done(mark):
+                    self._waiting.append(mark)
+                    yield study
+
+
+def _digest_of_files(paths: list[str]) -> str:
+    """Digest of files as they are named, with their sizes and times: one that was written since is another."""
+    facts: list[object] = []
+    for path in paths:
+        try:
+            status = os.stat(path)
+            facts.append((path, status.st_size, status.st_mtime_ns))
+        except (OSError, ValueError):
+            facts.append((path, None))
+    return _digest(facts)
+
+
+def _digest_of_row(study: Study | Failure) -> str:
+    """Digest of a row: its id, which only one row that can be read has, and its probabilities."""
+    tags = study.tags if isinstance(study, Study) else None
+    return _digest([study.id, study.sources, sorted((tags or {}).items())])
+
+
+def _digest(facts: list[object]) -> str:
+    return hashlib.sha256(repr(facts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
