@@ -116,7 +116,7 @@ def test_what_is_not_the_same_is_drafted_anew(generate, pictures, phantoms, tmp_
         shutil.copy(phantoms / "rle.dcm", pictures / "0.png")
     elif change == "damage":
         partial = out.with_name("out.jsonl.partial")
-        partial.write_bytes(partial.read_bytes().replace(b'"schema_version": 1', b'"schema_version": 7', 1))
+        partial.write_bytes(partial.read_bytes().replace(b'"schema_version": 2', b'"schema_version": 7', 1))
     done = generate(*common, *flags, "--resume")
     assert done.exit_code == 6, done.stderr
     kept = {"settings": "", "study": " 3 of them in an earlier run.", "damage": ""}[change]
