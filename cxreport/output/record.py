@@ -108,7 +108,13 @@ def _study(report: Report) -> dict[str, Any]:
 
 def _view(info: ViewInfo) -> dict[str, Any]:
     """Describe a view."""
-    return {"source": info.source, "frame": info.frame, "position": str(info.position)}
+    return {
+        "source": info.source,
+        "frame": info.frame,
+        "position": str(info.position),
+        "reason": info.reason,
+        "changes": list(info.changes),
+    }
 
 
 def _attention(maps: tuple[SentenceMap, ...], side: int) -> dict[str, Any]:
@@ -154,6 +160,8 @@ def record_schema() -> dict[str, Any]:
                 source={"type": "string"},
                 frame={"type": "integer", "minimum": 0},
                 position={"enum": ["PA", "AP", "LATERAL", "UNKNOWN"]},
+                reason={"type": "string", "description": "Why it is used, or not, in a few words."},
+                changes=texts("What was done to its pixels because of what the file says, in sentences."),
             ),
             "weights": array(
                 "Rows of patches from the top, each from image left, with a sum of 1.",

@@ -74,6 +74,7 @@ def _report(report: Report, ascii_only: bool) -> RenderableType:
         frame = f", frame {info.frame}" if info.frame else ""
         unused = f"; views not used: {len(study.other_views)}" if study.other_views else ""
         blocks.append(Text(f"View: {info.position}{frame}{unused}", style="dim"))
+        blocks += [Text(change, style="dim") for change in info.changes]
     blocks += [Text(), _tags(report, ascii_only)]
     if report.findings:
         blocks += [Text(), Text("Findings", style="bold"), Text(" ".join(report.findings))]
