@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -81,8 +81,12 @@ class ViewInfo:
     source: str
     """Path as the user gave it."""
     frame: int
-    """Number of the frame in its file, from 0."""
+    """In its file, from 0."""
     position: Position
+    reason: str = ""
+    """Why it is used or not, in a few words."""
+    changes: tuple[str, ...] = ()
+    """What was done to its pixels because of what the file says, in sentences."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,10 @@ class Study:
     """Probabilities by the names of the classifier's tags (`generate --from-tags`)."""
     timing_ms: dict[str, float] = field(default_factory=dict)
     """Milliseconds per stage so far, measured in the process that read it."""
+    next_view: Callable[[str], Study | Failure] | None = field(default=None, compare=False, repr=False)
+    """Reads it anew with its next view, given why this one is refused; None where there is none."""
+    doubts: tuple[str, ...] = ()
+    """Those of ``warnings`` that the header raises about the view: they may explain why it is refused."""
 
 
 @dataclass(frozen=True)
@@ -138,17 +146,13 @@ class Encoding:
     """Out-of-distribution distance, a PCA reconstruction error: 1 for a typical training image; None without one."""
 
 
-def _no_tags() -> Floats:
-    return np.zeros(0, np.float32)
-
-
 @dataclass(frozen=True)
 class Plan:
     """Content of a report in reporting tags (R of them); without arguments, that of a bundle without such tags."""
 
-    probabilities: Floats = field(default_factory=_no_tags)
+    probabilities: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
     """(R,) calibrated probability of each reporting tag."""
-    unusual: Floats = field(default_factory=_no_tags)
+    unusual: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
     """(R,) standard score of its evidence among typical images, clipped to -3 ... 3; 0 where that is unknown."""
     tags: tuple[int, ...] = ()
     """Indices of the positive reporting tags, most probable first: one planned topic each."""

@@ -14,11 +14,13 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from cxreport import DISCLAIMER
 from cxreport.errors import UsageError
 from cxreport.explain import heatmap
 from cxreport.model.manifest import Manifest
+from cxreport.reading.instance import OWN_MARK
 from cxreport.sentences import Sentence, SentenceMap
 from cxreport.types import Floats, Pixels
 
@@ -146,9 +148,10 @@ def _map(maps: list[dict[str, Any]], weights: Floats, name: str) -> int:
 
 
 def _png(pixels: Pixels) -> bytes:
-    """Encode a picture without metadata."""
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "PNG")
+    """Encode a picture without metadata but for the mark by which it is not read as a radiograph."""
+    stream, mark = io.BytesIO(), PngInfo()
+    mark.add_text("Software", OWN_MARK)
+    Image.fromarray(pixels).save(stream, "PNG", pnginfo=mark)
     return stream.getvalue()
 
 

@@ -110,7 +110,13 @@ def _study(report: Report) -> dict[str, Any]:
 
 def _view(info: ViewInfo) -> dict[str, Any]:
     """Describe a view."""
-    return {"source": info.source, "frame": info.frame, "position": str(info.position)}
+    return {
+        "source": info.source,
+        "frame": info.frame,
+        "position": str(info.position),
+        "reason": info.reason,
+        "changes": list(info.changes),
+    }
 
 
 def record_schema() -> dict[str, Any]:
@@ -127,6 +133,8 @@ def record_schema() -> dict[str, Any]:
                 source={"type": "string"},
                 frame={"type": "integer", "minimum": 0},
                 position={"enum": ["PA", "AP", "LATERAL", "UNKNOWN"]},
+                reason={"type": "string", "description": "Why it is used, or not, in a few words."},
+                changes=texts("What was done to its pixels because of what the file says, in sentences."),
             ),
             "weights": WEIGHTS,
         },

@@ -76,6 +76,7 @@ def _report(report: Report, ascii_only: bool, plain: bool) -> RenderableType:
         frame = f", frame {info.frame}" if info.frame else ""
         unused = f"; views not used: {len(study.other_views)}" if study.other_views else ""
         blocks.append(Text(f"View: {info.position}{frame}{unused}", style="dim"))
+        blocks += [Text(change, style="dim") for change in info.changes]
     figures = [] if plain else [figure for sentence in report.sentences for figure in _figures(sentence)]
     blocks += [Text(), _tags(report, ascii_only, "; its probability is in brackets" if figures else "")]
     findings, impression = (

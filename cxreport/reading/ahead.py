@@ -12,7 +12,7 @@ from cxreport.errors import ReaderEndedError
 from cxreport.model.cpus import usable_cpus
 from cxreport.reading.discover import StudyFiles, group_files
 from cxreport.reading.network_input import preprocess
-from cxreport.reading.study import ReadOptions, read_files
+from cxreport.reading.reader import ReadOptions, read_files
 from cxreport.types import Failure, InputShape, Study
 
 _LEAST_STUDIES = 16

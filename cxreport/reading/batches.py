@@ -6,9 +6,9 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from cxreport.errors import CxreportError, StudyError
+from cxreport.errors import CxreportError, NotAChestRadiographError, StudyError
 from cxreport.reading.network_input import drafting_failure, preprocess
-from cxreport.types import Failure, InputShape, Study
+from cxreport.types import Failure, InputShape, Study, View
 
 log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -51,6 +51,28 @@ def _draft(draft: Callable[[list[Study]], Iterable[_T]], studies: list[Study]) -
         if isinstance(error, CxreportError) and not isinstance(error, StudyError):
             raise
         if len(studies) == 1:
-            return [drafting_failure(studies[0], error)]
+            return _draft_next_view(draft, studies[0], error)
         log.debug("a batch failed, its studies follow one by one", exc_info=error)
         return [outcome for study in studies for outcome in _draft(draft, [study])]
+
+
+def _draft_next_view(
+    draft: Callable[[list[Study]], Iterable[_T]], study: Study, error: Exception
+) -> list[_T | Failure]:
+    """Outcomes of a study with the next of its views that is not refused; the failure of the first one without any."""
+    if not isinstance(error, NotAChestRadiographError):
+        return [drafting_failure(study, error)]
+    if study.view is not None and study.next_view is not None:
+        following = study.next_view(error.message)
+        prepared = following if isinstance(following, Failure) else preprocess(following, _shape(study.view))
+        if isinstance(prepared, Study):
+            outcomes = _draft(draft, [prepared])
+            if not any(isinstance(outcome, Failure) for outcome in outcomes):
+                return outcomes
+    explained = NotAChestRadiographError(" ".join((error.message, *study.doubts)), hint=error.hint)
+    return [drafting_failure(study, explained)]
+
+
+def _shape(view: View) -> InputShape:
+    """The shape that a preprocessed view has."""
+    return InputShape(len(view.pixels), view.pixels.shape[2] if view.pixels.ndim > 2 else 1)

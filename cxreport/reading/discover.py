@@ -5,12 +5,14 @@ from __future__ import annotations
 import enum
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from cxreport.errors import UnreadableFileError
-from cxreport.reading.dicom.views import DicomImage, study_digest
+from cxreport.reading.dicom.views import DicomImage, study_key
+from cxreport.reading.grouping import FileKey, one_patient_each, unique_names
 from cxreport.reading.instance import DecodeLimits, ImageFile
 from cxreport.reading.pictures import Picture
 from cxreport.reading.walk import archive_kind, walk
@@ -23,7 +25,8 @@ _VRS = (
 )
 _FIRST_GROUPS = (2, 8)
 _HEAD_BYTES = 512
-_UID_PREFIX = "\0"
+_PLACEHOLDER = "The Study Instance UID is no UID: the file is read as a study of its own."
+_SEVERAL_PATIENTS = "Files of {} patients have the same Study Instance UID: each patient's are a study."
 
 
 class FileKind(enum.Enum):
@@ -38,26 +41,23 @@ class FileKind(enum.Enum):
 class StudyFiles(NamedTuple):
     """The files of one study."""
 
-    key: str
-    """`_uid_key` of a digest for a DICOM study, the path of the only file, or the path of a folder of pictures."""
+    id: str
+    """Pseudonym, one of its kind in a run: a digest of the Study Instance UID, or the name of the image file or folder
+    with as many of the folders around it as tell it apart."""
     paths: list[str]
-    """In order of first appearance."""
+    """In order of first appearance, those with one spelling of the patient's name after the other."""
     named: tuple[str, ...]
     """Those that were named, rather than come upon in a folder."""
-
-    @property
-    def id(self) -> str:
-        """Pseudonym: a digest of the Study Instance UID, or the name of the image file or folder."""
-        if self.key.startswith(_UID_PREFIX):
-            return f"study-{self.key[len(_UID_PREFIX) :][:12]}"
-        return os.path.basename(os.path.abspath(self.key))
+    warnings: tuple[str, ...] = ()
+    """Doubts about what belongs together."""
 
 
 def group_files(paths: Iterable[Path], group_by: str) -> list[StudyFiles]:
     """Group all files into studies, by opening each once and reading as little of it as will do.
 
     Of a picture that is its first bytes, of a DICOM file the header up to the Study Instance UID. What stays in memory
-    is a path per file and a digest per study.
+    is a path per file and digests per study. A study is one patient's: files of several patients that share a Study
+    Instance UID are several studies. A file without a UID, or with something else in its place, is a study of its own.
 
     Args:
         paths: files, and folders to search.
@@ -66,8 +66,7 @@ def group_files(paths: Iterable[Path], group_by: str) -> list[StudyFiles]:
     Returns:
         The studies in order of first appearance.
     """
-    studies: dict[str, list[str]] = {}
-    named: set[str] = set()
+    found = _Found(group_by)
     searched: set[str] = set()
     for path in map(str, paths):
         if path in searched:
@@ -75,13 +74,10 @@ def group_files(paths: Iterable[Path], group_by: str) -> list[StudyFiles]:
         searched.add(path)
         if os.path.isdir(path):
             for file in walk(path):
-                _add(studies, file, group_by, is_named=False)
+                found.add(file, is_named=False)
         else:
-            named.add(path)
-            _add(studies, path, group_by, is_named=True)
-    return [
-        StudyFiles(key, files, named=tuple(file for file in files if file in named)) for key, files in studies.items()
-    ]
+            found.add(path, is_named=True)
+    return found.studies()
 
 
 def open_file(path: str) -> BinaryIO:
@@ -161,35 +157,69 @@ def open_image(source: str, limits: DecodeLimits, colour: bool = False) -> Image
         raise
 
 
-def _add(studies: dict[str, list[str]], path: str, group_by: str, *, is_named: bool) -> None:
-    key = _key(path, group_by, is_named=is_named)
-    if key is None:
-        return
-    files = studies.setdefault(key, [])
-    if len(files) == 0 or files[-1] != path:
-        files.append(path)
+class _Found:
+    """Files found so far, by study.
 
+    Args:
+        group_by: "study" or "folder" (pictures of one folder are one study).
+    """
 
-def _key(path: str, group_by: str, *, is_named: bool) -> str | None:
-    """Key of the study that a file belongs to; None for a file to pass over."""
-    try:
-        with open_file(path) as stream:
-            kind = file_kind(stream)
-            if kind is FileKind.DICOM:
-                digest = study_digest(stream)
-                if digest is None:
-                    return path if is_named else None
-                return _uid_key(digest) if digest else path
-    except UnreadableFileError:
-        return path
-    if kind is FileKind.PICTURE:
-        return (os.path.dirname(path) or ".") if group_by == "folder" else path
-    return path if is_named or _claims_to_be_an_image(path, kind) else None
+    def __init__(self, group_by: str) -> None:
+        self._group_by = group_by
+        self._files: dict[FileKey, list[str]] = {}
+        self._named: set[str] = set()
+        self._placeholders: set[str] = set()
 
+    def add(self, path: str, *, is_named: bool) -> None:
+        """Open a file and put it beside those of its study, unless it is one to pass over."""
+        if is_named:
+            self._named.add(path)
+        key = self._key(path, is_named=is_named)
+        if key is None:
+            return
+        files = self._files.setdefault(key, [])
+        if len(files) == 0 or files[-1] != path:
+            files.append(path)
 
-def _uid_key(digest: str) -> str:
-    """Key of a DICOM study; no path begins like it."""
-    return _UID_PREFIX + digest
+    def studies(self) -> list[StudyFiles]:
+        """All studies in order of first appearance."""
+        files = one_patient_each(self._files)
+        patients = Counter(key.study for key in files if key.study)
+        ids = unique_names([key.path for key in files if not key.study])
+        numbers: Counter[str] = Counter()
+        studies = []
+        for key, paths in files.items():
+            numbers[key.study] += 1
+            id_ = f"study-{key.study[:12]}" if key.study else ids[key.path]
+            warnings = (_PLACEHOLDER,) if not self._placeholders.isdisjoint(paths) else ()
+            if patients[key.study] > 1:
+                id_ = f"{id_}-{numbers[key.study]}"
+                warnings = (_SEVERAL_PATIENTS.format(patients[key.study]),)
+            studies.append(StudyFiles(id_, paths, tuple(path for path in paths if path in self._named), warnings))
+        return studies
+
+    def _key(self, path: str, *, is_named: bool) -> FileKey | None:
+        """Key of the study that a file belongs to; None for a file to pass over."""
+        alone = FileKey("", path=path)
+        try:
+            with open_file(path) as stream:
+                kind = file_kind(stream)
+                if kind is FileKind.DICOM:
+                    reference = study_key(stream)
+                    if reference is None:
+                        return alone if is_named else None
+                    if reference.has_placeholder:
+                        self._placeholders.add(path)
+                    if not reference.study:
+                        return alone
+                    return FileKey(
+                        reference.study, patient=reference.patient, issuer=reference.issuer, name=reference.name
+                    )
+        except UnreadableFileError:
+            return alone
+        if kind is FileKind.PICTURE:
+            return FileKey("", path=os.path.dirname(path) or ".") if self._group_by == "folder" else alone
+        return alone if is_named or _claims_to_be_an_image(path, kind) else None
 
 
 def _claims_to_be_an_image(path: str, kind: FileKind) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cxreport.types import Grey
+from cxreport.types import Grey, Pixels
 
 Integers = NDArray[np.integer[Any]]
 Values = NDArray[np.float64]
@@ -64,6 +64,11 @@ def percentile_window(values: Values, counts: Counts) -> Values:
     if high <= low:
         return np.zeros_like(values)
     return np.asarray(np.clip((values - low) / (high - low), 0, 1))
+
+
+def is_blank(pixels: Pixels) -> bool:
+    """True for pixels of one value: an exposure without a patient, or a frame that was never filled."""
+    return bool(np.ptp(pixels[::16, ::16]) == 0) and bool(np.ptp(pixels) == 0)
 
 
 def to_bytes(brightness: Values) -> Grey:

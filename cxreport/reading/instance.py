@@ -2,11 +2,68 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from cxreport.errors import StudyError, TooLargeError
 from cxreport.types import Pixels, Position
+
+OWN_MARK = "cxreport"
+"""Software that pictures of explanations name, so that they are not read as radiographs."""
+
+
+class Drawback(enum.IntFlag):
+    """What lets a view stand behind another one, the lightest first: the order of views is that of the sums.
+
+    Attributes:
+        reason: a few words, for the view that is not used.
+    """
+
+    AP = enum.auto()
+    NOT_STATED = enum.auto()
+    IN_COLOUR = enum.auto()
+    NOT_UPRIGHT = enum.auto()
+    ANNOTATED = enum.auto()
+    DERIVED = enum.auto()
+    DECUBITUS = enum.auto()
+    DUAL_ENERGY = enum.auto()
+    THUMBNAIL = enum.auto()
+    SECONDARY = enum.auto()
+    FOR_PROCESSING = enum.auto()
+    CAPTURE = enum.auto()
+    LATERAL = enum.auto()
+    REFUSED = enum.auto()
+
+    @property
+    def reason(self) -> str:
+        """The heaviest one in words; empty without any."""
+        return _REASONS[Drawback(1 << self.bit_length() - 1)] if self else ""
+
+
+NO_DRAWBACK = Drawback(0)
+_REASONS = {
+    Drawback.AP: "AP",
+    Drawback.NOT_STATED: "projection not stated",
+    Drawback.IN_COLOUR: "in colour",
+    Drawback.NOT_UPRIGHT: "not stored upright",
+    Drawback.ANNOTATED: "annotation in the pixels",
+    Drawback.DERIVED: "derived from another image",
+    Drawback.DECUBITUS: "decubitus view",
+    Drawback.DUAL_ENERGY: "part of a dual-energy exposure",
+    Drawback.THUMBNAIL: "thumbnail",
+    Drawback.SECONDARY: "secondary image",
+    Drawback.FOR_PROCESSING: "FOR PROCESSING",
+    Drawback.CAPTURE: "secondary capture",
+    Drawback.LATERAL: "lateral",
+    Drawback.REFUSED: "no chest radiograph by its header",
+}
+_PROJECTION = {
+    Position.PA: NO_DRAWBACK,
+    Position.AP: Drawback.AP,
+    Position.UNKNOWN: Drawback.NOT_STATED,
+    Position.LATERAL: Drawback.LATERAL,
+}
 
 
 @dataclass(frozen=True)
@@ -24,12 +81,28 @@ class Instance:
     """True after lossy compression of the pixels."""
     refusal: StudyError | None = None
     """Reason why the image is no chest radiograph, by its header."""
+    sizes: tuple[int, ...] = ()
+    """Number of pixels of each frame, of the first ones where there are many; one number where all have the same."""
+    drawbacks: Drawback = NO_DRAWBACK
+    """By the header, without those of the projection."""
+    doubts: tuple[str, ...] = ()
+    """Warnings for the reader of its report, by the header."""
+
+    @property
+    def rank(self) -> Drawback:
+        """All drawbacks: the lower, the better."""
+        rank = self.drawbacks | _PROJECTION[self.position]
+        return rank | Drawback.REFUSED if self.refusal else rank
 
 
 class ImageFile(Protocol):
     """An open file with an image, DICOM or a picture."""
 
     instance: Instance
+    changes: tuple[str, ...]
+    """What was done to the frame that was decoded last, beyond its header's grey pipeline, in sentences."""
+    coloured: bool
+    """True where that frame has colours that no radiograph has, though it was made grey."""
 
     def pixels(self, frame: int) -> Pixels:
         """Decode one frame or page; see `dicom.views.DicomImage` and `pictures.Picture`."""

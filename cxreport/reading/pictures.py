@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,18 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from cxreport.errors import StudyError, UnreadableFileError
-from cxreport.reading.dicom.eligibility import position_from_words
+from cxreport.errors import NotAChestRadiographError, StudyError, UnreadableFileError
 from cxreport.reading.grey import percentile_window, through_table, to_bytes
-from cxreport.reading.instance import DecodeLimits, Instance
+from cxreport.reading.instance import NO_DRAWBACK, OWN_MARK, DecodeLimits, Drawback, Instance
 from cxreport.reading.muted_libraries import quiet
 from cxreport.reading.shrink import KEPT, shrink, shrink_factor
+from cxreport.reading.words import position_from_words, says_decubitus, words_of
 from cxreport.types import Grey, Pixels
 
 _FORMATS = ("PNG", "JPEG", "TIFF")
 _PHOTOMETRIC = 262
 _DEEP = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 _FLOAT_LEVELS = 65535
+_ORIENTATION = 0x0112
+_LISTED_PAGES = 64
+"""Pages whose sizes are looked up; a scanned book is no study."""
+_GREY_MODES = ("1", "L", "LA", *_DEEP)
 
 
 class Picture:
@@ -32,7 +35,12 @@ class Picture:
     Attributes:
         instance: pages of a TIFF count as frames; the projection is UNKNOWN unless the file name says it
             (`..._lateral.png`).
+        changes: that the page that was decoded last was turned by its EXIF orientation.
+        coloured: False; colour says nothing about pictures, photographs of films are in colour, too.
     """
+
+    changes: tuple[str, ...] = ()
+    coloured = False
 
     def __init__(self, stream: BinaryIO, source: str, limits: DecodeLimits, colour: bool = False) -> None:
         """Read the header, not the pixels.
@@ -51,8 +59,20 @@ class Picture:
         self._colour = colour
         with _opened(stream) as image:
             frames = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
-        words = re.sub(r"[^A-Z]+", " ", Path(source).stem.upper())
-        self.instance = Instance(source=source, image=source, position=position_from_words(words), frames=frames)
+            grey = colour or image.mode in _GREY_MODES
+            is_own = OWN_MARK in (image.info.get("Software"), image.info.get("software"))
+            sizes = _page_sizes(image, frames)
+        words = words_of(Path(source).stem)
+        drawbacks = NO_DRAWBACK if grey else Drawback.IN_COLOUR
+        self.instance = Instance(
+            source=source,
+            image=source,
+            position=position_from_words(words),
+            frames=frames,
+            refusal=NotAChestRadiographError("Not a chest radiograph: it is a result of cxreport.") if is_own else None,
+            sizes=sizes,
+            drawbacks=drawbacks | (Drawback.DECUBITUS if says_decubitus(words) else NO_DRAWBACK),
+        )
 
     def pixels(self, frame: int) -> Pixels:
         """Decode one page and present it as 8-bit grey, or as RGB.
@@ -76,6 +96,8 @@ class Picture:
             if frame:
                 image.seek(frame)
             self._limits.require_size(image.height, image.width)
+            turned = image.getexif().get(_ORIENTATION, 1) in range(2, 9)
+            self.changes = ("Turned to stand upright, by its EXIF orientation.",) if turned else ()
             if side is not None:  # JPEG by shorter cosine transforms; nothing happens to others
                 image.draft(None, (KEPT * side, KEPT * side))
             return _to_pixels(image, self._colour, side)
@@ -123,6 +145,15 @@ def _to_pixels(image: Image.Image, colour: bool, side: int | None) -> Pixels:
     flat = upright if upright.mode == mode else upright.convert(mode)
     blocks = (shrink_factor(flat.width, side), shrink_factor(flat.height, side))
     return np.array(flat if blocks == (1, 1) else flat.reduce(blocks))
+
+
+def _page_sizes(image: Image.Image, pages: int) -> tuple[int, ...]:
+    """Number of pixels of each page, of the first ones where there are many."""
+    sizes = [image.width * image.height]
+    for page in range(1, min(pages, _LISTED_PAGES)):
+        image.seek(page)
+        sizes.append(image.width * image.height)
+    return tuple(sizes)
 
 
 def _tiff_photometric(image: Image.Image) -> int | None:

@@ -198,16 +198,15 @@ def test_out_file(generate, phantoms, tmp_path, format_) -> None:
 
 @pytest.mark.parametrize(("format_", "suffix"), [(row.name, row.suffix) for row in FORMATS.values()])
 def test_out_folder_has_a_file_for_each_study(generate, phantoms, tmp_path, format_, suffix) -> None:
-    twins = []
-    for name in "ab":
-        (tmp_path / name).mkdir()
-        twins.append(shutil.copy(phantoms / "normal-8bit.png", tmp_path / name))
+    (tmp_path / "a").mkdir()
+    names = ("a/b.png", "b.png", "a_b.png")
+    twins = [shutil.copy(phantoms / "normal-8bit.png", tmp_path / name) for name in names]
     out = tmp_path / "made"
     result = generate(*twins, phantoms / "rle.dcm", "--format", format_, "--out", f"{out}/")
     assert (result.exit_code, result.stdout) == (0, "")
     names = sorted(path.name for path in out.iterdir())
-    assert names[:2] == [f"normal-8bit.png{suffix}", f"normal-8bit.png~2{suffix}"]
-    assert len(names) == 3
+    assert names[:2] == [f"a_b.png{suffix}", f"a_b.png~2{suffix}"]
+    assert len(names) == 4
 
 
 def interrupted(*arguments: object) -> Iterator[Outcome]:

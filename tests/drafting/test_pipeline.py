@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dicom_factory import make_dataset, phantom, save
 
 from cxreport.drafting import pipeline
 from cxreport.drafting.pipeline import GenerateOptions, generate
@@ -143,3 +144,44 @@ def test_images_and_tags_in_one_batch(model) -> None:
     first, second = generate(model, [Study("t", ("t",), None, tags=tags), study("a")])
     assert {tag.probability for tag in first.tags} == {0.25}
     assert ids([first, second]) == ["t", "a"]
+
+
+def in_order(folder: Path, *views: np.ndarray) -> Path:
+    for number, pixels in enumerate(views):
+        save(
+            make_dataset(pixels, StudyInstanceUID="1.2.3", PresentationIntentType="FOR PROCESSING"),
+            folder / f"{number}.dcm",
+        )
+    return folder
+
+
+NOISE = np.random.default_rng(5).integers(0, 256, (32, 32), np.uint8)
+
+
+@pytest.mark.parametrize("beside", [[], [study("x")]], ids=["alone", "in a batch"])
+def test_the_next_view_steps_in_for_one_that_the_model_refuses(model, tmp_path, beside) -> None:
+    folder = in_order(tmp_path, NOISE, NOISE[::-1], phantom(white=255, dtype="uint8"))
+    *_, report = generate(model, [*beside, *read_studies([folder])])
+    assert isinstance(report, Report)
+    assert report.study.view.info.source.endswith("2.dcm")
+    assert report.study.view.pixels.shape == (model.manifest.image_size,) * 2
+    (warning,) = [text for text in report.warnings if "Passed over" in text]
+    assert "0.dcm" in warning
+    assert "1.dcm" in warning
+
+
+def test_a_study_fails_where_the_model_refuses_all_views(model, tmp_path) -> None:
+    (failure,) = generate(model, read_studies([in_order(tmp_path, NOISE, NOISE[::-1])]))
+    assert isinstance(failure.error, NotAChestRadiographError)
+    assert failure.error.message.startswith("The image does not look like")
+    assert "FOR PROCESSING" in failure.error.message  # named as what may explain it
+
+
+def test_a_bounded_number_of_views_is_tried(model, tmp_path, monkeypatch) -> None:
+    tried = []
+    honest = pipeline.check_typical
+    monkeypatch.setattr(pipeline, "check_typical", lambda *rest: tried.append(1) or honest(*rest))
+    folder = in_order(tmp_path, *(np.roll(NOISE, shift) for shift in range(15)))
+    (failure,) = generate(model, read_studies([folder]))
+    assert isinstance(failure, Failure)
+    assert len(tried) == 9

@@ -19,6 +19,7 @@ from cxreport.explain.explain import Explanation
 from cxreport.model.bundle import load_manifest
 from cxreport.model.manifest import Manifest
 from cxreport.output.explain_page import page, write_files
+from cxreport.reading.study import read_studies
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 
@@ -69,8 +70,15 @@ def test_files(manifest, explanation, tmp_path) -> None:
     for path in written[:-1]:
         with Image.open(path) as picture:
             assert picture.size == (512, 512)
-            assert picture.info == {}
+            assert picture.info == {"Software": "cxreport"}  # nothing of the patient, but the mark of a result
             assert picture.mode == ("L" if path.name == "original.png" else "RGB")
+
+
+def test_what_is_written_is_not_read_as_radiographs(manifest, explanation, tmp_path) -> None:
+    written = write_files(explanation, manifest, tmp_path)
+    outcomes = list(read_studies([tmp_path]))
+    assert len(outcomes) == len(written) - 1
+    assert {outcome.error.code for outcome in outcomes} == {"not-a-chest-radiograph"}
 
 
 def test_a_folder_that_cannot_be_made(manifest, explanation, tmp_path) -> None:

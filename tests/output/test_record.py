@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import jsonschema
 import numpy as np
@@ -22,8 +23,8 @@ REPORT = Report(
     study=Study(
         id="1f2e",
         sources=("in/a.dcm", "in/b.dcm"),
-        view=View(ViewInfo("in/a.dcm", 0, Position.PA), np.zeros((2, 2), np.uint8)),
-        other_views=(ViewInfo("in/b.dcm", 1, Position.LATERAL),),
+        view=View(ViewInfo("in/a.dcm", 0, Position.PA, "number 1 of 2", ("Mirrored.",)), np.zeros((2, 2), np.uint8)),
+        other_views=(ViewInfo("in/b.dcm", 1, Position.LATERAL, "lateral"),),
     ),
     tags=(
         TagResult("Effusion", float(np.float32(0.61234567)), True, "pleural effusion"),
@@ -47,6 +48,10 @@ def validator() -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(schema)
 
 
+def _view(source: str, frame: int, position: str, reason: str, *changes: str) -> dict[str, Any]:
+    return {"source": source, "frame": frame, "position": position, "reason": reason, "changes": list(changes)}
+
+
 def test_report(tiny_bundle, validator) -> None:
     manifest = load_manifest(tiny_bundle)
     record = to_record(REPORT, manifest)
@@ -64,8 +69,8 @@ def test_report(tiny_bundle, validator) -> None:
             "id": "1f2e",
             "sources": ["in/a.dcm", "in/b.dcm"],
             "views": {
-                "used": [{"source": "in/a.dcm", "frame": 0, "position": "PA"}],
-                "not_used": [{"source": "in/b.dcm", "frame": 1, "position": "LATERAL"}],
+                "used": [_view("in/a.dcm", 0, "PA", "number 1 of 2", "Mirrored.")],
+                "not_used": [_view("in/b.dcm", 1, "LATERAL", "lateral")],
             },
         },
         "tags": [

@@ -56,6 +56,12 @@ def test_text_at_80_columns(golden, encoding: str) -> None:
     golden(f"panels-{encoding}.txt", "\n".join(drawn(outcome, encoding=encoding) for outcome in outcomes))
 
 
+def test_what_was_done_to_the_pixels_is_shown() -> None:
+    info = ViewInfo("studies/a.dcm", 0, Position.PA, changes=("Mirrored to stand upright.",))
+    turned = replace(REPORT, study=replace(REPORT.study, view=View(info, np.zeros((2, 2), np.uint8))))
+    assert "Mirrored to stand upright." in drawn(turned)
+
+
 @pytest.mark.parametrize("width", [40, 80, 100, 200])
 @pytest.mark.parametrize("outcome", [REPORT, FAILURE])
 def test_every_line_fits_and_ends_at_the_border(outcome: Outcome, width: int) -> None:

@@ -244,7 +244,7 @@ def test_the_next_frontal_view_replaces_a_damaged_one(tmp_path: Path) -> None:
     assert outcome.other_views == ()
     assert "1.dcm" in outcome.warnings[0]
     assert isinstance(unreadable, Failure)
-    assert unreadable.id == "1.dcm"
+    assert unreadable.id == f"{outcome.id}/1.dcm"
 
 
 def test_lateral_views_only(tmp_path: Path) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import re
 from collections.abc import Iterable
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
+
+from pydicom.tag import BaseTag, Tag
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -41,15 +45,37 @@ def sequence(header: Dataset, keyword: str) -> list[Dataset]:
     return [item for item in _items(value) if hasattr(item, "original_encoding")]
 
 
+_UID = re.compile(r"[0-2](?:\.\d+)+")
+
+
+def is_uid(value: str) -> bool:
+    """True for what can be a UID (PS3.5 9): not empty, not a word, not "0", "1" or "0.0" in the place of one."""
+    return _UID.fullmatch(value) is not None and value.strip("0.") != ""
+
+
 def digest(identifier: str) -> str:
     """A stable pseudonym of an identifier, in hexadecimal."""
     return sha256(identifier.encode()).hexdigest()
 
 
+def stored(header: Dataset, keyword: str) -> str:
+    """The bytes of a text as they stand in the file, a character each, without padding: to compare, not to show."""
+    try:
+        value = header.get_item(_tag(keyword)).value
+    except Exception:  # absent
+        return ""
+    return (value.decode("latin-1") if isinstance(value, bytes) else str(value or "")).strip(" \0")
+
+
+@functools.cache
+def _tag(keyword: str) -> BaseTag:
+    return Tag(keyword)
+
+
 def _value(header: Dataset, keyword: str) -> Any:
     try:
-        return header.get(keyword)
-    except Exception:  # pydicom converts on access, and a bad value raises whatever its converter raises
+        return header[_tag(keyword)].value
+    except Exception:  # absent; or pydicom converts on access, and a bad value raises whatever its converter raises
         return None
 
 

@@ -31,10 +31,24 @@ if TYPE_CHECKING:
 
     from cxreport.reading.dicom.file import DicomFile
 
+_COLOUR_SPREAD = 0.15
+"""Of the range of brightness: channels of a pixel that lie further apart make it coloured."""
+_COLOURED_SHARE = 0.02
+"""Of the pixels: where more are coloured, it is not a grey picture with a mark in colour."""
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as PS3.3 C.7.6.3.1.2 has it for YBR_FULL
 
 
-def decode_frame(file: DicomFile, frame: int, limits: DecodeLimits) -> Grey:
+@dataclass(frozen=True)
+class Frame:
+    """One decoded frame."""
+
+    grey: Grey
+    """(H, W) 8-bit grey, 0 = black; with a side in the limits perhaps fewer pixels than the image has, see `shrink`."""
+    coloured: bool = False
+    """True where it had colours, such as those of a heat map over a radiograph."""
+
+
+def decode_frame(file: DicomFile, frame: int, limits: DecodeLimits) -> Frame:
     """Decode one frame (PS3.5 8, Annex A) and present it as grey (PS3.3 C.11 and C.7.6.3).
 
     Args:
@@ -43,7 +57,7 @@ def decode_frame(file: DicomFile, frame: int, limits: DecodeLimits) -> Grey:
         limits: the size is checked on the header and on the compressed data's own header before decoding.
 
     Returns:
-        (H, W) 8-bit grey, 0 = black; with a side perhaps fewer pixels than the image has, see `shrink`.
+        The frame as grey.
 
     Raises:
         UnreadableFileError: truncated, damaged, or in an unsupported encoding.
@@ -51,14 +65,15 @@ def decode_frame(file: DicomFile, frame: int, limits: DecodeLimits) -> Grey:
         TooLargeError: more pixels than the limit.
     """
     start = file.stream.tell()
-    grey = _decode_frame(file, frame, limits)
-    if is_mostly_clipped(grey) and grey.shape != (integer(file.header, "Rows"), integer(file.header, "Columns")):
+    decoded = _decode_frame(file, frame, limits)
+    size = integer(file.header, "Rows"), integer(file.header, "Columns")
+    if is_mostly_clipped(decoded.grey) and decoded.grey.shape != size:
         file.stream.seek(start)
         return _decode_frame(file, frame, limits.every_pixel)
-    return grey
+    return decoded
 
 
-def _decode_frame(file: DicomFile, frame: int, limits: DecodeLimits) -> Grey:
+def _decode_frame(file: DicomFile, frame: int, limits: DecodeLimits) -> Frame:
     options = _pixel_options(file.header)
     limits.require_size(options["rows"], options["columns"])
     codec = codec_of(file.transfer_syntax)
@@ -67,7 +82,7 @@ def _decode_frame(file: DicomFile, frame: int, limits: DecodeLimits) -> Grey:
         limits = limits.every_pixel
     pixels = _PixelElement(file=file, options=options, codec=codec, decoder=decoder, limits=limits)
     try:
-        return pixels.grey(frame)
+        return pixels.frame(frame)
     except CxreportError:
         raise
     except Exception:  # decoders raise anything on damage, and their texts may quote values
@@ -85,7 +100,7 @@ class _PixelElement:
     """The codec's `pydicom.pixels.Decoder`."""
     limits: DecodeLimits
 
-    def grey(self, frame: int) -> Grey:
+    def frame(self, frame: int) -> Frame:
         """One frame as 8-bit grey; the stream has to be at the pixel element."""
         stream = self.file.stream
         vr, length = enter_pixel_data(self.file)
@@ -100,7 +115,7 @@ class _PixelElement:
         self._require_codestream_size(data)
         reduced = self.codec.decode_reduced(data, self.options, self.limits.side)
         if reduced is not None:
-            return self._monochrome(reduced)
+            return Frame(self._monochrome(reduced))
         plugin = self.codec.preferred_plugin(self.decoder, data, self.options)
         return self._decoded(stream, frame, pixel_vr=vr, decoding_plugin=plugin)
 
@@ -110,7 +125,7 @@ class _PixelElement:
         if size is not None:
             self.limits.require_size(*size)
 
-    def _decoded(self, source: BinaryIO | bytes, frame: int, **changes: Any) -> Grey:
+    def _decoded(self, source: BinaryIO | bytes, frame: int, **changes: Any) -> Frame:
         """Decode every pixel of a frame, and present it."""
         options = self.options | changes
         array, properties = self.decoder.as_array(
@@ -123,12 +138,13 @@ class _PixelElement:
         )
         stored_bits, photometric = options["bits_stored"], str(properties["photometric_interpretation"])
         if array.ndim == 3:
-            return _luminance(array, photometric, stored_bits)
+            return Frame(_luminance(array, photometric, stored_bits), _is_coloured(array, photometric, stored_bits))
         if not self.codec.states_precision:
             array = _aligned(array, stored_bits, integer(self.file.header, "HighBit"))
         if photometric == "PALETTE COLOR":
-            return through_table(array, lambda values, counts: _palette_luminance(values, counts, self.file.header))
-        return self._monochrome(array)
+            palette = _Palette(self.file.header)
+            return Frame(through_table(array, palette.luminance), palette.coloured)
+        return Frame(self._monochrome(array))
 
     def _monochrome(self, stored: Integers) -> Grey:
         return display_grey(shrink(stored, self.limits.side), self.file.header)
@@ -199,9 +215,31 @@ def _luminance(array: NDArray[Any], photometric: str, stored: int) -> Grey:
     return to_bytes(np.asarray(array @ (_LUMINANCE / (2**stored - 1)), np.float64))
 
 
-def _palette_luminance(values: Integers, counts: Counts, header: Dataset) -> Values:
-    """PS3.3 C.7.6.3.1.5, C.7.9."""
-    colors = apply_color_lut(values[np.newaxis].astype(np.int32), header)[0, :, :3]
-    if header.original_encoding[1] is False and colors.dtype.itemsize == 2:
-        colors = colors.byteswap()  # pydicom reads the tables of big endian files as little endian
-    return np.asarray(colors @ _LUMINANCE / np.iinfo(colors.dtype).max, np.float64)
+def _is_coloured(array: NDArray[Any], photometric: str, stored: int) -> bool:
+    """True where more than a few pixels of a thousandfold sample have a colour."""
+    step = max(1, min(array.shape[:2]) // 256)
+    samples = array[::step, ::step].astype(np.float32) / (2**stored - 1)
+    spread = np.ptp(samples, axis=-1) if photometric == "RGB" else 2 * np.abs(samples[..., 1:] - 0.5).max(axis=-1)
+    return bool(np.mean(spread > _COLOUR_SPREAD) > _COLOURED_SHARE)
+
+
+class _Palette:
+    """Palette of an image (PS3.3 C.7.6.3.1.5, C.7.9).
+
+    Attributes:
+        coloured: after `luminance`, true where more than a few pixels have a colour.
+    """
+
+    coloured = False
+
+    def __init__(self, header: Dataset) -> None:
+        self._header = header
+
+    def luminance(self, values: Integers, counts: Counts) -> Values:
+        """(N,) brightness of the values."""
+        colors = apply_color_lut(values[np.newaxis].astype(np.int32), self._header)[0, :, :3]
+        if self._header.original_encoding[1] is False and colors.dtype.itemsize == 2:
+            colors = colors.byteswap()  # pydicom reads the tables of big endian files as little endian
+        shares = colors / np.iinfo(colors.dtype).max
+        self.coloured = bool(counts[np.ptp(shares, axis=-1) > _COLOUR_SPREAD].sum() > _COLOURED_SHARE * counts.sum())
+        return np.asarray(colors @ _LUMINANCE / np.iinfo(colors.dtype).max, np.float64)

@@ -1,14 +1,19 @@
-"""Eligibility of an image by its DICOM header: its projection, and reasons why it is no chest radiograph."""
+"""Eligibility of an image by its DICOM header: reasons why it is no chest radiograph, or stands behind another one."""
 
 from __future__ import annotations
 
+import functools
+import operator
 import re
 from typing import TYPE_CHECKING
 
 from pydicom import uid
 
 from cxreport.errors import NotAChestRadiographError
-from cxreport.reading.dicom.attributes import sequence, text, texts
+from cxreport.reading.dicom.attributes import integer, sequence, stored, text, texts
+from cxreport.reading.dicom.projection import Turn, is_decubitus, orientation_doubt
+from cxreport.reading.instance import NO_DRAWBACK, OWN_MARK, Drawback
+from cxreport.reading.words import words_of
 from cxreport.types import Position
 
 if TYPE_CHECKING:
@@ -16,7 +21,6 @@ if TYPE_CHECKING:
 
 # PS3.3 C.7.3.1.1.1. Only terms of these lists are ever quoted: another value could be anything, a name too.
 _RADIOGRAPHY = {"CR", "DX", "DR", "RG"}
-_CAPTURE = {"OT", "SC"}
 _OTHER_MODALITIES = {
     *("AR", "BI", "BMD", "CT", "DG", "DMS", "DOC", "ECG", "EPS", "ES", "GM", "HC", "HD", "IO", "IVOCT", "IVUS", "KER"),
     *("LEN", "LS", "MG", "MR", "NM", "OAM", "OCT", "OP", "OPM", "OPT", "OPV", "OSS", "PT", "PX", "REG", "RF", "RTDOSE"),
@@ -27,6 +31,8 @@ _RADIOGRAPHY_CLASSES = {
     uid.DigitalXRayImageStorageForPresentation,
     uid.DigitalXRayImageStorageForProcessing,
 }
+
+_CAPTURE_MODALITIES = {"OT", "SC"}
 _CAPTURE_CLASSES = {
     uid.SecondaryCaptureImageStorage,
     uid.MultiFrameSingleBitSecondaryCaptureImageStorage,
@@ -34,9 +40,28 @@ _CAPTURE_CLASSES = {
     uid.MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
     uid.MultiFrameTrueColorSecondaryCaptureImageStorage,
 }
+# Conversion Type (PS3.3 C.8.6.1)
+_DIGITISED_FILM = "DF"  # an exposure, though captured
+_CAPTURED = {"DV", "WSD", "SD", "DRW", "SYN"}  # video, workstation, scanned document, drawing, synthetic image
+_MAKER = ("Manufacturer", "ManufacturerModelName", "SoftwareVersions", "DerivationDescription")
+_DUAL_ENERGY = re.compile(r"\b(?:BONES?|SOFT ?TISSUES?|DUAL ?ENERGY|ENERGY SUBTRACT\w*|(?:LOW|HIGH) ENERGY)\b")
+_RAW = re.compile(r"\b(?:RAW|UNPROCESSED|FOR PROCESSING)\b")
 
-# PS3.16 Annex L and words that are met in its place.
-_CHEST_PARTS = ("CHEST", "THORA", "LUNG", "RIB", "STERN", "HEART")
+_DESCRIPTIONS = ("SeriesDescription", "ProtocolName", "DerivationDescription", "AcquisitionDeviceProcessingDescription")
+
+_DOUBTS = {
+    Drawback.FOR_PROCESSING: "The image is FOR PROCESSING: its grey values are not meant to be looked at.",
+    Drawback.DUAL_ENERGY: "The image is a part of a dual-energy exposure, without bones or without soft tissue.",
+}
+
+# PS3.16 Annex L and words that are met in its place, also of several parts in one word (CHESTABDOMEN).
+_CHEST_PART = re.compile(
+    r"\b(?:(?:CHEST|THORAX|TORAX)\w*|HEMITHORAX|RIBS?|RIBCAGE|STERNUM|HEART|LUNGS?"
+    r"|TORACE|POUMONS?|LUNGEN?|BRUSTKORB|PULMON(?:ES)?|PULMA(?:O|OES)|COSTILLAS?|COSTELAS?|POLMON[EI]"
+    r"|BORSTKAS|LONGEN|KLATK[AI] PIERSIOW\w+|PLUCA?)\b"
+)
+_OF_THE_CHEST = re.compile(r"\bTH?ORAC\w*")
+_SPINE = re.compile(r"\bSPINE|\bVERTEBRA|\bCOLUMN|\bCOLONNA|\bRACHIS|\bRAQUIS|WIRBEL|\bWERVEL|\bKREGOSLUP")
 _OTHER_PARTS = {
     *("SKULL", "HEAD", "HEADNECK", "BRAIN", "FACE", "JAW", "MANDIBLE", "MAXILLA", "ZYGOMA", "TEETH", "TOOTH", "NOSE"),
     *("SINUS", "SINUSES", "ORBIT", "ORBITS", "EYE", "EAR", "NECK", "SPINE", "CSPINE", "TSPINE", "LSPINE", "SSPINE"),
@@ -46,56 +71,9 @@ _OTHER_PARTS = {
     *("CALCANEUS", "HEEL", "COLON", "BLADDER", "KIDNEY", "UTERUS", "PROSTATE"),
 }
 
-_DECUBITUS = re.compile(r"DECUB|\b[LR]LD\b")
-_WORDS = {
-    Position.PA: re.compile(r"\bPA\b|\bP\.A\.|POST?E?RO?[- ]?ANT"),
-    Position.AP: re.compile(r"\bAP\b|\bA\.P\.|ANT?E?RO?[- ]?POST"),
-    Position.LATERAL: re.compile(r"LATERAL|\bLAT\b|\b[LR]L\b|\b[LR]LAT\b|\bLAT[LR]\b"),
-}
-
-
-def position_from_words(words: str) -> Position:
-    """Projection that a description or a file name states.
-
-    Args:
-        words: capitals, with something other than letters between the words.
-
-    Returns:
-        The only projection that is named; UNKNOWN for none, for several, and for a decubitus view, which is frontal
-        although its name says lateral.
-    """
-    if _DECUBITUS.search(words):
-        return Position.UNKNOWN
-    positions = [position for position, pattern in _WORDS.items() if pattern.search(words)]
-    return positions[0] if len(positions) == 1 else Position.UNKNOWN
-
-
-def view_position(header: Dataset) -> Position:
-    """Projection of an image: View Position, else Patient Orientation, else descriptions (PS3.3 C.8.1.2, C.7.6.1.1.1).
-
-    Args:
-        header: the instance's attributes.
-
-    Returns:
-        The projection. An image in the frontal plane that does not say PA or AP is UNKNOWN, which counts as frontal.
-    """
-    words = text(header, "ViewPosition").upper()
-    if _DECUBITUS.search(words):
-        return Position.UNKNOWN
-    position = position_from_words(words)
-    if position is not Position.UNKNOWN:
-        return position
-    axes = {axis[0] for axis in texts(header, "PatientOrientation") if axis}
-    if axes & {"A", "P"}:
-        return Position.LATERAL
-    position = _described_position(header)
-    if axes & {"L", "R"} and position is Position.LATERAL:
-        return Position.UNKNOWN
-    return position
-
 
 def refusal(header: Dataset) -> NotAChestRadiographError | None:
-    """Reason why an image is no chest radiograph, by its modality and body part.
+    """Reason why an image is no chest radiograph, by its modality, maker and body part.
 
     Args:
         header: the instance's attributes.
@@ -108,33 +86,89 @@ def refusal(header: Dataset) -> NotAChestRadiographError | None:
     if not _is_projection(modality, sop_class):
         term = modality if modality in _OTHER_MODALITIES else "not one of CR, DX, DR, RG or secondary capture"
         return NotAChestRadiographError(f"Not a chest radiograph: Modality is {term}.")
+    if _is_own_result(header):
+        return NotAChestRadiographError("Not a chest radiograph: it is a result of cxreport.")
     body_part = _other_body_part(header)
     if body_part is not None:
         return NotAChestRadiographError(f"Not a chest radiograph: the body part is {body_part}.")
     return None
 
 
-def _described_position(header: Dataset) -> Position:
-    codes = [text(item, "CodeMeaning") for item in sequence(header, "ViewCodeSequence")]
-    for words in (*codes, text(header, "SeriesDescription"), text(header, "ProtocolName")):
-        position = position_from_words(words.upper().replace("_", " "))
-        if position is not Position.UNKNOWN:
-            return position
-    return Position.UNKNOWN
-
-
 def _is_projection(modality: str, sop_class: str) -> bool:
     if modality in _RADIOGRAPHY:
         return True
-    if modality in _CAPTURE:
+    if modality in _CAPTURE_MODALITIES:
         return not sop_class or sop_class in _CAPTURE_CLASSES | _RADIOGRAPHY_CLASSES
     return not modality and (not sop_class or sop_class in _CAPTURE_CLASSES | _RADIOGRAPHY_CLASSES)
 
 
 def _other_body_part(header: Dataset) -> str | None:
-    words = text(header, "BodyPartExamined").upper()
+    words = words_of(text(header, "BodyPartExamined"))
     if not words:
-        words = " ".join(text(item, "CodeMeaning") for item in sequence(header, "AnatomicRegionSequence")).upper()
-    if any(word in words for word in _CHEST_PARTS):
+        words = words_of(" ".join(text(item, "CodeMeaning") for item in sequence(header, "AnatomicRegionSequence")))
+    if _CHEST_PART.search(words) or (_OF_THE_CHEST.search(words) and not _SPINE.search(words)):
         return None
-    return next((word for word in re.findall(r"[A-Z]+", words) if word in _OTHER_PARTS), None)
+    return next((word for word in words.split() if word in _OTHER_PARTS), None)
+
+
+def _is_own_result(header: Dataset) -> bool:
+    """True for an image that cxreport made: by manufacturer, software, derivation or contributing equipment."""
+    items = sequence(header, "ContributingEquipmentSequence")
+    return any(OWN_MARK in stored(item, field).lower() for item in (header, *items) for field in _MAKER)
+
+
+def header_drawbacks(header: Dataset, position: Position, turn: Turn) -> Drawback:
+    """What the header says against an image where there is another one of the study.
+
+    Image Type (PS3.3 C.7.6.1.1.2), SOP class, Conversion Type (C.8.6.1), Presentation Intent Type (C.8.11.1), Burned In
+    Annotation (C.7.6.1), colour, descriptions of dual-energy parts, decubitus, Patient Orientation.
+
+    Args:
+        header: the instance's attributes.
+        position: its projection.
+        turn: what puts it upright.
+    """
+    kind = texts(header, "ImageType")
+    sop_class = text(header, "SOPClassUID")
+    found = {
+        Drawback.CAPTURE: _is_capture(header, sop_class),
+        Drawback.FOR_PROCESSING: _is_for_processing(header, sop_class, kind),
+        Drawback.SECONDARY: "SECONDARY" in kind[1:2],
+        Drawback.DUAL_ENERGY: _is_dual_energy(header, kind),
+        Drawback.DECUBITUS: position is Position.UNKNOWN and is_decubitus(header),
+        Drawback.DERIVED: "DERIVED" in kind[:1],
+        Drawback.ANNOTATED: text(header, "BurnedInAnnotation").upper() == "YES",
+        Drawback.NOT_UPRIGHT: bool(turn),
+        Drawback.IN_COLOUR: (integer(header, "SamplesPerPixel") or 1) > 1,
+    }
+    return functools.reduce(operator.or_, [drawback for drawback, is_so in found.items() if is_so], NO_DRAWBACK)
+
+
+def header_doubts(header: Dataset, drawbacks: Drawback) -> tuple[str, ...]:
+    """Warnings for the reader of the report of an image with these drawbacks."""
+    doubts = [doubt for drawback, doubt in _DOUBTS.items() if drawback in drawbacks]
+    orientation = orientation_doubt(header)
+    return (*doubts, orientation) if orientation else tuple(doubts)
+
+
+def _is_capture(header: Dataset, sop_class: str) -> bool:
+    conversion = text(header, "ConversionType").upper()
+    if conversion == _DIGITISED_FILM:
+        return False
+    return (
+        conversion in _CAPTURED
+        or sop_class in _CAPTURE_CLASSES
+        or text(header, "Modality").upper() in _CAPTURE_MODALITIES
+    )
+
+
+def _is_for_processing(header: Dataset, sop_class: str, kind: list[str]) -> bool:
+    intent = text(header, "PresentationIntentType").upper()
+    if intent:
+        return intent == "FOR PROCESSING"
+    return sop_class == uid.DigitalXRayImageStorageForProcessing or any(_RAW.search(words_of(term)) for term in kind)
+
+
+def _is_dual_energy(header: Dataset, kind: list[str]) -> bool:
+    descriptions = [text(header, field) for field in _DESCRIPTIONS]
+    return _DUAL_ENERGY.search(words_of(" | ".join((*kind, *descriptions)))) is not None

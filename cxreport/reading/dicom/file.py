@@ -13,7 +13,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.filereader import read_dataset, read_partial
 
 from cxreport.errors import TooLargeError, UnreadableFileError
-from cxreport.reading.dicom.attributes import text
+from cxreport.reading.dicom.attributes import stored, text
 from cxreport.reading.instance import DecodeLimits
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _KEYWORDS = (
     *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "Modality", "BodyPartExamined", "AnatomicRegionSequence"),
     *("ViewPosition", "PatientOrientation", "ViewCodeSequence", "SeriesDescription", "ProtocolName"),
+    *("ImageType", "ConversionType", "BurnedInAnnotation", "PresentationIntentType", "DerivationDescription"),
+    *("Manufacturer", "ManufacturerModelName", "SoftwareVersions", "ContributingEquipmentSequence"),
+    *("AcquisitionDeviceProcessingDescription", "FieldOfViewRotation", "FieldOfViewHorizontalFlip"),
     *("SourceImageSequence", "LossyImageCompression", "NumberOfFrames", "Rows", "Columns", "SamplesPerPixel"),
     *("PhotometricInterpretation", "PlanarConfiguration", "BitsAllocated", "BitsStored", "HighBit"),
     *("PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit", "ModalityLUTSequence", "RescaleSlope"),
@@ -32,6 +35,7 @@ _KEYWORDS = (
 )
 _TAGS = [tag for keyword in _KEYWORDS if (tag := tag_for_keyword(keyword)) is not None]
 _STUDY_INSTANCE_UID = 0x0020000D
+_REFERENCE_TAGS = [0x00100010, 0x00100020, 0x00100021, _STUDY_INSTANCE_UID]
 _PIXELS = {0x7FE00008, 0x7FE00009, 0x7FE00010}
 _REFERENCE_BYTES = 1 << 20
 _META_BYTES = 144  # preamble, prefix and the group length itself, which counts what follows it
@@ -55,6 +59,8 @@ class StudyReference:
 
     study_uid: str
     """Study Instance UID, empty when there is none."""
+    patient: tuple[str, str, str]
+    """Patient ID, Issuer of Patient ID, and name; empty where absent. Not to be shown or kept."""
     is_directory: bool
     """True for a DICOMDIR (PS3.10 8), which belongs to none."""
 
@@ -69,11 +75,15 @@ def study_reference(stream: BinaryIO) -> StudyReference:
         The reference; of a damaged file one with an empty UID.
     """
     try:
-        file = _read_header(stream, [_STUDY_INSTANCE_UID], last_tag=_STUDY_INSTANCE_UID, limit=_REFERENCE_BYTES)
+        file = _read_header(stream, list(_REFERENCE_TAGS), last_tag=_STUDY_INSTANCE_UID, limit=_REFERENCE_BYTES)
     except Exception:  # a damaged header raises anything; reading the study will name the failure
-        return StudyReference("", False)
-    sop_class = text(file.header.file_meta, "MediaStorageSOPClassUID")
-    return StudyReference(text(file.header, "StudyInstanceUID"), sop_class == uid.MediaStorageDirectoryStorage)
+        return StudyReference("", ("", "", ""), False)
+    header = file.header
+    return StudyReference(
+        study_uid=text(header, "StudyInstanceUID"),
+        patient=(stored(header, "PatientID"), stored(header, "IssuerOfPatientID"), stored(header, "PatientName")),
+        is_directory=text(header.file_meta, "MediaStorageSOPClassUID") == uid.MediaStorageDirectoryStorage,
+    )
 
 
 def read_header(stream: BinaryIO, limits: DecodeLimits) -> DicomFile:

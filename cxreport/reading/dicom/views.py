@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from pydicom import uid
 
 from cxreport.errors import UnreadableFileError
-from cxreport.reading.dicom.attributes import digest, integer, sequence, text
+from cxreport.reading.dicom.attributes import digest, integer, is_uid, sequence, text
 from cxreport.reading.dicom.decode import decode_frame
-from cxreport.reading.dicom.eligibility import refusal, view_position
+from cxreport.reading.dicom.eligibility import header_doubts, header_drawbacks, refusal
 from cxreport.reading.dicom.file import DicomFile, read_header, study_reference
 from cxreport.reading.dicom.pixel_data import require_complete
+from cxreport.reading.dicom.projection import Turn, upright_turn, view_position
 from cxreport.reading.instance import DecodeLimits, Instance
 from cxreport.reading.muted_libraries import quiet
 from cxreport.types import Grey
@@ -23,20 +24,44 @@ if TYPE_CHECKING:
 _UNCOMPRESSED_PREDECESSOR = "121320"  # PS3.16 CID 7202
 
 
-def study_digest(stream: BinaryIO) -> str | None:
-    """Pseudonym of the study that a file belongs to, from a partial read.
+class StudyKey(NamedTuple):
+    """Study and patient of a file, as digests."""
+
+    study: str
+    """SHA-256 of the Study Instance UID in hexadecimal; empty where the file has none, or a value that is no UID."""
+    patient: str
+    """Short digest of the Patient ID; empty without."""
+    issuer: str
+    """Short digest of the Issuer of Patient ID; empty without."""
+    name: str
+    """Short digest of the Patient's Name; empty without."""
+    has_placeholder: bool
+    """True where something other than a UID stands in the place of the Study Instance UID."""
+
+
+def study_key(stream: BinaryIO) -> StudyKey | None:
+    """Study that a file belongs to, from a partial read; None for a DICOMDIR.
 
     Args:
         stream: an open DICOM file.
-
-    Returns:
-        SHA-256 of the Study Instance UID in hexadecimal, empty when the file has none, None for a DICOMDIR.
     """
     with quiet():
         reference = study_reference(stream)
     if reference.is_directory:
         return None
-    return digest(reference.study_uid) if reference.study_uid else ""
+    study = digest(reference.study_uid) if is_uid(reference.study_uid) else ""
+    patient, issuer, name = reference.patient
+    return StudyKey(
+        study=study,
+        patient=_short_digest(patient),
+        issuer=_short_digest(issuer if patient else ""),
+        name=_short_digest(" ".join(name.upper().replace("^", " ").split())),
+        has_placeholder=bool(reference.study_uid) and not study,
+    )
+
+
+def _short_digest(identifier: str) -> str:
+    return digest(identifier)[:12] if identifier else ""
 
 
 class DicomImage:
@@ -45,7 +70,12 @@ class DicomImage:
     Attributes:
         instance: projection, frames and identity; its `refusal` when it is no chest radiograph; 0 frames when it is of
             a kind without pixels (a report, a presentation state, ...).
+        changes: the turn that put the frame upright that was decoded last.
+        coloured: that frame has colours.
     """
+
+    changes: tuple[str, ...] = ()
+    coloured: bool = False
 
     def __init__(self, stream: BinaryIO, source: str, limits: DecodeLimits) -> None:
         """Read the header, not the pixels.
@@ -64,10 +94,11 @@ class DicomImage:
         with quiet():
             self._file = read_header(stream, limits)
             self._start = self._file.stream.tell()
-            self.instance = _instance(self._file, source)
+            self._turn = upright_turn(self._file.header)
+            self.instance = _instance(self._file, source, self._turn)
 
     def pixels(self, frame: int) -> Grey:
-        """Decode one frame and present it as 8-bit grey (PS3.3 C.11, PS3.14).
+        """Decode one frame and present it upright as 8-bit grey (PS3.3 C.11, C.7.6.1.1.1, PS3.14).
 
         Args:
             frame: frame number from 0.
@@ -82,14 +113,17 @@ class DicomImage:
         """
         self._file.stream.seek(self._start)
         with quiet():
-            return decode_frame(self._file, frame, self._limits)
+            decoded = decode_frame(self._file, frame, self._limits)
+        self.coloured = decoded.coloured
+        self.changes = (self._turn.change,) if self._turn else ()
+        return self._turn.applied(decoded.grey) if self._turn else decoded.grey
 
     def close(self) -> None:
         """Close the file."""
         self._stream.close()
 
 
-def _instance(file: DicomFile, source: str) -> Instance:
+def _instance(file: DicomFile, source: str, turn: Turn) -> Instance:
     """Description of an image from a header, with the stream at the pixel element."""
     header = file.header
     has_pixels = bool(file.stream.read(4))
@@ -99,13 +133,18 @@ def _instance(file: DicomFile, source: str) -> Instance:
     if has_pixels and reason is None:
         file.stream.seek(-4, os.SEEK_CUR)
         require_complete(file)
+    position = view_position(header)
+    drawbacks = header_drawbacks(header, position, turn)
     return Instance(
         source=source,
         image=_image_identity(header, source),
-        position=view_position(header),
+        position=position,
         frames=max(1, integer(header, "NumberOfFrames") or 1) if has_pixels else 0,
         lossy=text(header, "LossyImageCompression") == "01",
         refusal=reason,
+        sizes=((integer(header, "Rows") or 0) * (integer(header, "Columns") or 0),),
+        drawbacks=drawbacks,
+        doubts=header_doubts(header, drawbacks),
     )
 
 
@@ -120,6 +159,8 @@ def _image_identity(header: Dataset, path: str) -> str:
     """Identity of the depicted image: a copy in another encoding states its predecessor (PS3.3 C.7.6.1.1.4)."""
     for source in sequence(header, "SourceImageSequence"):
         purposes = [text(code, "CodeValue") for code in sequence(source, "PurposeOfReferenceCodeSequence")]
-        if _UNCOMPRESSED_PREDECESSOR in purposes and text(source, "ReferencedSOPInstanceUID"):
-            return digest(text(source, "ReferencedSOPInstanceUID"))
-    return digest(text(header, "SOPInstanceUID") or path)
+        predecessor = text(source, "ReferencedSOPInstanceUID")
+        if _UNCOMPRESSED_PREDECESSOR in purposes and is_uid(predecessor):
+            return digest(predecessor)
+    instance = text(header, "SOPInstanceUID")
+    return digest(instance if is_uid(instance) else path)
