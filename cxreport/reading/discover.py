@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from cxreport.errors import UnreadableFileError
-from cxreport.reading.dicom.views import DicomImage, study_key
 from cxreport.reading.grouping import FileKey, one_patient_each, unique_names
 from cxreport.reading.instance import DecodeLimits, ImageFile
 from cxreport.reading.pictures import Picture
@@ -145,6 +144,8 @@ def open_image(source: str, limits: DecodeLimits, colour: bool = False) -> Image
     try:
         kind = file_kind(stream)
         if kind is FileKind.DICOM:
+            from cxreport.reading.dicom.views import DicomImage  # pydicom is slow to load, and pictures do without
+
             return DicomImage(stream, source, limits)
         if kind is FileKind.PICTURE:
             return Picture(stream, source, limits, colour)
@@ -205,6 +206,8 @@ class _Found:
             with open_file(path) as stream:
                 kind = file_kind(stream)
                 if kind is FileKind.DICOM:
+                    from cxreport.reading.dicom.views import study_key
+
                     reference = study_key(stream)
                     if reference is None:
                         return alone if is_named else None
