@@ -145,8 +145,8 @@ class CnnRnn(Captioner):
         """(N, P, D) -> (N, D): the mean patch; where places are learned, after a layer that sees each in its place."""
         if self.mix is None or self.mean_norm is None:
             return (self.norm(patches.mean(1)),)
-        mean = torch.relu(self.mix(self.standard(patches))).mean(1)
-        return (self.mean_norm(mean),)  # what a layer finds in few of many patches is small in their mean
+        strongest = torch.relu(self.mix(self.standard(patches))).amax(1)
+        return (self.mean_norm(strongest),)  # in a mean, what is found in few of many patches hardly shows
 
     def step(self, items: Items, word: Tensor, state: State) -> tuple[Tensor, Tensor | None, State]:
         """As in `Captioner`."""
