@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,6 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxreport.errors import CxreportError
+from cxreport.plans import Certainty as Certainty
+from cxreport.plans import Detail as Detail
+from cxreport.plans import OperatingPoint as OperatingPoint
+from cxreport.plans import Plan as Plan
+from cxreport.plans import PlannedTopic as PlannedTopic
 
 Grey = NDArray[np.uint8]
 """(H, W) grey levels, 0 = black."""
@@ -55,20 +59,6 @@ class Section(enum.StrEnum):
 
     FINDINGS = "findings"
     IMPRESSION = "impression"
-
-
-class Detail(enum.StrEnum):
-    """Attribute that a sentence gives of its finding; one that is not planned may not be named: nothing is made up."""
-
-    LEFT = "left"
-    RIGHT = "right"
-    UPPER = "upper"
-    LOWER = "lower"
-    MILD = "mild"
-    MARKED = "marked"
-    UNCERTAIN = "uncertain"
-    PRIOR = "prior"
-    """Comparison with an earlier examination, which the model never sees."""
 
 
 @dataclass(frozen=True)
@@ -135,33 +125,6 @@ class Encoding:
     """Out-of-distribution distance, a PCA reconstruction error: 1 for a typical training image; None without one."""
 
 
-def _no_tags() -> Floats:
-    return np.zeros(0, np.float32)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Content of a report in reporting tags (R of them); without arguments, that of a bundle without such tags."""
-
-    probabilities: Floats = field(default_factory=_no_tags)
-    """(R,) calibrated probability of each reporting tag."""
-    unusual: Floats = field(default_factory=_no_tags)
-    """(R,) standard score of its evidence among typical images, clipped to -3 ... 3; 0 where that is unknown."""
-    tags: tuple[int, ...] = ()
-    """Indices of the positive reporting tags, most probable first: one planned topic each."""
-    denied: tuple[int, ...] = ()
-    """Indices of negative ones to deny, the most unusual evidence first: planned topics of the Findings."""
-    details: Mapping[int, frozenset[Detail]] = field(default_factory=dict)
-    """Attributes of positive tags, by index."""
-
-    @property
-    def positive(self) -> Floats:
-        """(R,) probabilities of the positive tags, 0 for the others."""
-        probabilities = np.zeros_like(self.probabilities)
-        probabilities[list(self.tags)] = self.probabilities[list(self.tags)]
-        return probabilities
-
-
 @dataclass(frozen=True)
 class SentenceIds:
     """Decoded sentence, as word ids."""
@@ -170,7 +133,7 @@ class SentenceIds:
     ids: tuple[int, ...]
     """Word ids without start and end marks."""
     planned: int | None
-    """Index of the reporting tag that its topic was planned to state; None for a free topic."""
+    """Index of the reporting tag that its topic was planned to state; None for a denial or a free topic."""
     attention: Floats | None
     """(P,) attention over the patches, with a sum of 1; None without an image, or without attention."""
     log_probability: float
@@ -179,6 +142,8 @@ class SentenceIds:
     """(W, P) attention of each word; None where it was not asked for."""
     decoder_attention: Floats | None = None
     """(P,) attention of the decoder, where `ground` has replaced ``attention`` by a map of the sentence's content."""
+    topic: PlannedTopic | None = None
+    """What it was planned to say; None for a free topic."""
 
 
 @dataclass(frozen=True)
@@ -197,9 +162,11 @@ class Draft:
     encoding: Encoding
     warnings: tuple[str, ...] = ()
     """Doubts about the image, for the reader of the report."""
-    plan: Plan = Plan()
+    plan: Plan = field(default_factory=Plan)
     decoding: Decoding = Decoding(())
     """Without sentences where only the tags were asked for."""
+    worded: bool = False
+    """True once it was decoded, where a plan may have no topics."""
 
 
 @dataclass(frozen=True)
@@ -220,6 +187,8 @@ class PlannedTag:
     probability: float
     details: tuple[str, ...] = ()
     """Names of the `Detail` values that it was planned with."""
+    certainty: Certainty = Certainty.STATED
+    """Stated flatly, or as possible."""
 
 
 @dataclass(frozen=True)
@@ -288,6 +257,8 @@ class Report:
     impression: tuple[str, ...]
     warnings: tuple[str, ...] = ()
     repairs: Repairs = Repairs()
+    operating_point: OperatingPoint | None = OperatingPoint.BALANCED
+    """Limits that its findings were told by; None where one threshold took their place."""
     maps: tuple[SentenceMap, ...] | None = None
     """Maps of the sentences, Findings first; None where they were not asked for."""
     similar: tuple[Match, ...] | None = None

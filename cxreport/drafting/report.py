@@ -8,13 +8,34 @@ from cxreport.drafting.plan_check import PlanCheck, Sentence
 from cxreport.drafting.sentence_maps import sentence_maps
 from cxreport.model.manifest import Manifest
 from cxreport.text.detokenise import sentence_text
-from cxreport.types import Detail, Draft, Encoding, Plan, PlannedTag, Repairs, Report, Section, TagResult
+from cxreport.types import (
+    Detail,
+    Draft,
+    Encoding,
+    OperatingPoint,
+    Plan,
+    PlannedTag,
+    Repairs,
+    Report,
+    Section,
+    TagResult,
+)
 
 _THRESHOLD = 0.5
 """Threshold of probabilities that are not the tag head's."""
+_UNDECIDED = {
+    Section.FINDINGS: "Nothing can be stated or excluded with confidence.",
+    Section.IMPRESSION: "No finding can be stated with confidence.",
+}
 
 
-def write_report(manifest: Manifest, draft: Draft, threshold: float | None = None, maps: bool = False) -> Report:
+def write_report(
+    manifest: Manifest,
+    draft: Draft,
+    threshold: float | None = None,
+    maps: bool = False,
+    point: OperatingPoint = OperatingPoint.BALANCED,
+) -> Report:
     """Put the report of one study into words.
 
     Args:
@@ -22,10 +43,11 @@ def write_report(manifest: Manifest, draft: Draft, threshold: float | None = Non
         draft: its encoding, plan and decoded sentences.
         threshold: in place of the tags' own thresholds.
         maps: map sentences and words to the patches of the image, where there is one.
+        point: operating point that the plan was made at, where there is no threshold.
     """
     sections, repairs = _sections(manifest, draft)
     texts = {section: tuple(sentence.text for sentence in sentences) for section, sentences in sections.items()}
-    doubts = _doubts(manifest, draft.plan, texts) if draft.decoding.sentences else ()
+    doubts = _doubts(manifest, draft.plan, texts) if any(texts.values()) or draft.decoding.sentences else ()
     return Report(
         study=draft.study,
         tags=_tag_results(manifest, draft.encoding, threshold),
@@ -34,6 +56,7 @@ def write_report(manifest: Manifest, draft: Draft, threshold: float | None = Non
         impression=texts[Section.IMPRESSION],
         warnings=(*draft.study.warnings, *draft.warnings, *doubts),
         repairs=repairs,
+        operating_point=point if threshold is None else None,
         maps=sentence_maps(manifest, draft.decoding, sections) if maps else None,
     )
 
@@ -47,22 +70,36 @@ def _sections(manifest: Manifest, draft: Draft) -> tuple[dict[Section, tuple[Sen
             for decoded in draft.decoding.sentences
             if decoded.section is section
         ]
-        if manifest.decoding.planned and sentences:
-            sentences, changes = _plan_check(manifest, draft.plan, section).repair(sentences)
+        if manifest.decoding.planned and (sentences or draft.worded):
+            check = _plan_check(manifest, draft.plan, section, sections.get(Section.FINDINGS, ()))
+            repaired, changes = check.repair(sentences)
             repairs.append(changes)
+            sentences = repaired or _undecided(manifest, draft, section)
         sections[section] = _distinct(sentences)
     return sections, Repairs(sum(r.removed for r in repairs), sum(r.added for r in repairs))
 
 
-def _plan_check(manifest: Manifest, plan: Plan, section: Section) -> PlanCheck:
-    """Findings state all planned tags, each at its place; the Impression those that belong there."""
-    names, findings = manifest.reporting_names, section is Section.FINDINGS
+def _plan_check(manifest: Manifest, plan: Plan, section: Section, findings: Sequence[Sentence]) -> PlanCheck:
+    """Findings tell all planned tags, each at its place; the Impression those that belong there."""
+    names, in_findings = manifest.reporting_names, section is Section.FINDINGS
+    topics = plan.findings if in_findings else plan.impression
     return PlanCheck(
         lexicon=manifest.lexicon,
-        tags=[names[tag] for tag in plan.tags],
-        required=[names[tag] for tag in plan.tags if findings or manifest.reporting_tags[tag].impression],
-        places=manifest.places if findings else None,
+        names=names,
+        told={names[tag]: plan.topic(tag) for tag in plan.tags},
+        required=[names[topic.tag] for topic in topics if topic.tag is not None],
+        deniable=frozenset(names[tag] for tag in plan.deniable),
+        exact=manifest.decoding.exact,
+        places=manifest.places if in_findings else None,
+        findings=None if in_findings else [sentence.text for sentence in findings],
     )
+
+
+def _undecided(manifest: Manifest, draft: Draft, section: Section) -> list[Sentence]:
+    """A sentence for a section that may neither tell nor deny anything; none where evidence is not what it lacks."""
+    plan = draft.plan
+    silent = len(set(plan.tags) | plan.deniable) < len(manifest.reporting_tags)
+    return [Sentence(_UNDECIDED[section], origin=None)] if silent and not plan.tags else []
 
 
 def _distinct(sentences: Sequence[Sentence]) -> tuple[Sentence, ...]:
@@ -82,6 +119,8 @@ def _doubts(manifest: Manifest, plan: Plan, texts: Mapping[Section, Sequence[str
     for tag in plan.tags:
         if (name := manifest.reporting_names[tag]) not in affirmed:
             yield f"Planned, but not stated in any sentence: {name}."
+    for tag in plan.withheld:
+        yield f"At least as likely as not, but below the limit that was asked for: {manifest.reporting_names[tag]}."
 
 
 def _planned_tags(manifest: Manifest, plan: Plan) -> tuple[PlannedTag, ...]:
@@ -90,7 +129,8 @@ def _planned_tags(manifest: Manifest, plan: Plan) -> tuple[PlannedTag, ...]:
         PlannedTag(
             tag=manifest.reporting_names[tag],
             probability=float(plan.probabilities[tag]),
-            details=tuple(detail for detail in Detail if detail in plan.details.get(tag, ())),
+            details=tuple(detail for detail in Detail if detail in plan.topic(tag).details - {Detail.UNCERTAIN}),
+            certainty=plan.topic(tag).certainty,
         )
         for tag in plan.tags
     )

@@ -23,6 +23,7 @@ LEXICON_FILE = "lexicon.toml"
 Status = Literal["present", "uncertain", "absent"]
 _NEVER_MATCHES = re.compile(r"(?!)")
 _RANKS: dict[Status, int] = {"absent": 0, "uncertain": 1, "present": 2}
+_COPULA = re.compile(r"\b(?:is|are)\b")
 _REMEMBERED = 1 << 12
 """Texts whose tags are kept: drafted reports share most of their sentences."""
 
@@ -67,6 +68,9 @@ class _Rules:
     details: dict[Detail, re.Pattern[str]]
     tags: dict[str, _Terms]
     plain_sentences: dict[str, str]
+    possible_sentences: dict[str, tuple[str, ...]]
+    urgency: tuple[str, ...]
+    exclusive: tuple[tuple[str, str], ...]
     classes: dict[str, _Terms]
     normal: tuple[_NormalPhrase, ...]
     nih_findings: dict[str, tuple[str, ...]]
@@ -121,6 +125,23 @@ class Lexicon:
     def plain_sentence(self, tag: str) -> str:
         """A sentence that states a reporting tag and nothing else."""
         return self._rules.plain_sentences.get(tag, f"There is {tag.lower()}.")
+
+    def possible_sentences(self, tag: str) -> tuple[str, ...]:
+        """Sentences that tell a reporting tag as possible and nothing else, the plainest first."""
+        if tag in self._rules.possible_sentences:
+            return self._rules.possible_sentences[tag]
+        made = (_COPULA.sub("may be", self.plain_sentence(tag), count=1), f"Possible {tag.lower()}.")
+        return (next((text for text in made if self.read_tags(text) == {tag: "uncertain"}), made[0]),)
+
+    @property
+    def urgency(self) -> tuple[str, ...]:
+        """Reporting tags in the order in which an Impression tells them, the most urgent first; without the others."""
+        return self._rules.urgency
+
+    @property
+    def exclusive_tags(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of reporting tags each of which seems contradicted where the other is denied."""
+        return self._rules.exclusive
 
     def read_tags(self, text: str) -> dict[str, Status]:
         """Status of each reporting tag that a text mentions or denies.
@@ -185,6 +206,9 @@ def _parse(toml: str) -> _Rules:
         details={Detail(detail): _any_of(cues) for detail, cues in tables["details"].items()},
         tags={tag: _Terms(_any_of(terms)) for tag, terms in tables["tags"].items()},
         plain_sentences=tables["plain"],
+        possible_sentences={tag: tuple(sentences) for tag, sentences in tables.get("possible", {}).items()},
+        urgency=tuple(tables.get("urgency", {}).get("tags", ())),
+        exclusive=tuple((a, b) for a, b in tables.get("exclusive", {}).get("tags", ())),
         classes={name: _class_terms(name, rules, tables["tags"]) for name, rules in tables["classes"].items()},
         normal=tuple(_NormalPhrase(_any_of(n["says"]), tuple(n["denies"])) for n in tables["normal"]),
         nih_findings={tag: tuple(findings) for tag, findings in tables["nih_findings"].items()},

@@ -282,5 +282,5 @@ def _sigmoid(logits: Floats) -> Floats:
 
 def _as_json(source: EvidenceModel) -> dict[str, Any]:
     """A source of evidence as ``run.json`` has it."""
-    arrays = {name: array.astype(float).round(5).tolist() for name, array in vars(source).items() if name != "inputs"}
+    arrays = {name: array.astype(float).round(5).tolist() for name, array in source.arrays.items()}
     return {"inputs": list(source.inputs), **arrays}

@@ -79,7 +79,7 @@ def test_find_bundle(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.Monk
         (lambda raw: raw.update(schema_version=1), "schema version 1"),
         (
             lambda raw: raw.update(schema_version=2),
-            r"model\.json: schema version 2; .* reads versions 3 and 4",
+            r"model\.json: schema version 2; .* reads versions 3, 4 and 5",
         ),
         (lambda raw: raw.update(architecture="transformer"), "unknown architecture 'transformer'"),
         (lambda raw: raw.pop("architecture"), "'architecture' is missing"),

@@ -160,4 +160,4 @@ def _aliases(reporting: list[str], lexicon: Lexicon) -> dict[str, str]:
 
 def _evidence(raw: dict[str, Any]) -> EvidenceModel:
     arrays = {key: np.array(value, np.float32) for key, value in raw.items() if key != "inputs"}
-    return EvidenceModel(tuple(raw["inputs"]), **arrays)
+    return EvidenceModel.of(tuple(raw["inputs"]), arrays)
