@@ -35,17 +35,6 @@ class Certainty(enum.StrEnum):
     """Denied: "No pleural effusion."."""
 
 
-class OperatingPoint(enum.StrEnum):
-    """What a report is drafted for: which probabilities are enough to tell a finding."""
-
-    BALANCED = "balanced"
-    """The limits that the bundle was chosen with."""
-    SENSITIVE = "sensitive"
-    """Findings are told from the limit that nine of ten of the sick reach, and fewer are denied."""
-    SPECIFIC = "specific"
-    """Findings are told from the limit at which most that are told are there."""
-
-
 @dataclass(frozen=True)
 class PlannedTopic:
     """Content of one sentence: a finding that it tells, or those that it denies."""

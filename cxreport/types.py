@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from cxreport.errors import CxreportError
 from cxreport.plans import Certainty as Certainty
 from cxreport.plans import Detail as Detail
-from cxreport.plans import OperatingPoint as OperatingPoint
 from cxreport.plans import Plan as Plan
 from cxreport.plans import PlannedTopic as PlannedTopic
+from cxreport.points import OperatingPoint as OperatingPoint
 
 Grey = NDArray[np.uint8]
 """(H, W) grey levels, 0 = black."""

@@ -29,6 +29,7 @@ from cxreport.cli.options import (
     JsonLines,
     MaxMegapixels,
     Neighbours,
+    OperatingPointOption,
     Out,
     Paths,
     PrecisionOption,
@@ -38,12 +39,14 @@ from cxreport.cli.options import (
     Threshold,
     Verbose,
     Workers,
+    check_operating_point,
     example_path,
     listed,
 )
 from cxreport.errors import ExitCode, UsageError
 from cxreport.model.choices import Device, Precision
 from cxreport.output.formats import FORMATS, OutputFormat
+from cxreport.points import OperatingPoint
 
 if TYPE_CHECKING:
     from cxreport.model.manifest import Manifest
@@ -71,6 +74,7 @@ def generate(
     verbose: Verbose = False,
     bundle: Bundle = None,
     threshold: Threshold = None,
+    operating_point: OperatingPointOption = OperatingPoint.BALANCED,
     beam: Beam = 1,
     device: DeviceOption = Device.AUTO,
     precision: PrecisionOption = Precision.AUTO,
@@ -82,6 +86,7 @@ def generate(
     """
     with errors_handled(verbose), diagnostics(quiet, verbose):
         _check_inputs(paths, example, from_tags, evidence)
+        check_operating_point(operating_point, threshold)
         output_format = _output_format(format_, json_lines)
         if attention:
             _check_attention(output_format, tags_only, from_tags)
@@ -115,6 +120,7 @@ def generate(
                 beam=beam,
                 tags_only=tags_only,
                 threshold=threshold,
+                point=operating_point,
                 evidence=evidence,
                 force=force,
                 attention=attention,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cxreport.model.choices import PRECISIONS
 from cxreport.output.schema import array, object_, texts
+from cxreport.points import OperatingPoint
 
 if TYPE_CHECKING:
     from cxreport.errors import CxreportError
@@ -54,9 +55,15 @@ def to_record(outcome: Outcome, manifest: Manifest) -> dict[str, Any]:
             for tag in outcome.tags
         ],
         "plan": [
-            {"tag": tag.tag, "probability": _rounded(tag.probability), "details": list(tag.details)}
+            {
+                "tag": tag.tag,
+                "probability": _rounded(tag.probability),
+                "certainty": str(tag.certainty),
+                "details": list(tag.details),
+            }
             for tag in outcome.plan
         ],
+        "operating_point": None if outcome.operating_point is None else str(outcome.operating_point),
         "findings": list(outcome.findings),
         "impression": list(outcome.impression),
         "report": {"findings": " ".join(outcome.findings), "impression": " ".join(outcome.impression)},
@@ -190,6 +197,7 @@ def _report_schema() -> dict[str, Any]:
                 "A planned tag.",
                 tag={"type": "string"},
                 probability=_PROBABILITY,
+                certainty={"enum": ["stated", "possible"], "description": "Told flatly, or worded as possible."},
                 details={
                     "type": "array",
                     "items": {"type": "string"},
@@ -198,6 +206,10 @@ def _report_schema() -> dict[str, Any]:
                 },
             ),
         ),
+        operating_point={
+            "enum": [*OperatingPoint, None],
+            "description": "Limits from which findings are told; null where --threshold took their place.",
+        },
         findings=texts("Sentences of the Findings section."),
         impression=texts("Sentences of the Impression section."),
         report=object_("The sections as text.", findings={"type": "string"}, impression={"type": "string"}),

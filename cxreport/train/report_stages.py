@@ -18,13 +18,14 @@ from torch import Tensor
 
 from cxreport.datasets import nih
 from cxreport.datasets.openi import OpeniReport, read_evidence, read_reports, split_reports
-from cxreport.model.manifest import EvidenceModel
+from cxreport.model.manifest import CertaintyLimits, EvidenceModel
 from cxreport.train.config import TrainConfig
 from cxreport.train.data import evidence, paired
+from cxreport.train.data.certainty import Opinions, fit_limits
 from cxreport.train.data.consensus import consensus_reports
 from cxreport.train.data.decoder_data import chexnet_evidence, decoder_data
 from cxreport.train.data.evidence import Adapter, ReportEvidence
-from cxreport.train.data.features import ImageFeatures, described_head, image_features
+from cxreport.train.data.features import ImageFeatures, described_head, image_features, limit_logits
 from cxreport.train.data.images import ImageSplits, nih_images
 from cxreport.train.data.joint_data import (
     ReportTexts,
@@ -82,6 +83,8 @@ class _Vision:
     """Of the tag head."""
     head: Adapter
     """From the tag head to the reporting tags."""
+    limits: CertaintyLimits | None
+    """How surely a report speaks of them; None for a recipe without consensus reports, which teach how to."""
 
 
 def train_reports(config: TrainConfig, data_root: Path, run: Path, log: RunLog) -> None:
@@ -136,9 +139,38 @@ def _calibrated(material: _Material, encoder: Encoder) -> _Vision:
     """Encode images, calibrate the tag head on the val ones, and fit the adapter from it to the reporting tags."""
     config, images = material.config, material.images
     features = image_features(encoder, images, config.reports.images, config.seed, material.run)
+    banded = material.chexnet is not None and config.consensus
+    raw = limit_logits(encoder, images, material.run).numpy() if banded else None  # before the head is calibrated
     features, calibration = features.calibrated(encoder, images.val.labels)
-    head = _head_adapter(material, features.val_logits.numpy())
-    return _Vision(encoder=encoder, features=features, calibration=calibration, head=head)
+    head, limits = _head_adapter(material, features.val_logits.numpy()), None
+    if raw is not None:
+        logits = raw * np.diag(calibration.weights) + calibration.bias
+        head, limits = limited_head(head, logits, images, material.data.tags)
+    return _Vision(encoder=encoder, features=features, calibration=calibration, head=head, limits=limits)
+
+
+def limited_head(
+    head: Adapter, logits: Floats, images: ImageSplits, tags: tuple[str, ...]
+) -> tuple[Adapter, CertaintyLimits]:
+    """Choose the limits of a tag head on train images, which its adapter was not fitted to.
+
+    Args:
+        head: adapter to the reporting tags, fitted to val images.
+        logits: (M, T) of the first train images, calibrated.
+        images: with their labels, and with second opinions where there are tables of a teacher.
+        tags: names of the reporting tags.
+
+    Returns:
+        the adapter with thresholds from which tags are told, and the other limits.
+    """
+    count = len(logits)
+    labels = images.train.labels[:count]
+    relabels = np.full_like(labels, np.nan) if images.relabels is None else images.relabels[:count]
+    either = np.maximum(labels, np.nan_to_num(relabels))
+    opinions = Opinions(*(nih.nih_targets(opinion, tags, images.tags) for opinion in (labels, either)))
+    known = head.weights.any(1) & (opinions.labels.sum(0) > 0)
+    told, limits = fit_limits(tags, head.probabilities(logits), opinions, known)
+    return replace(head, thresholds=told), limits
 
 
 def _head_adapter(material: _Material, logits: Floats) -> Adapter:
@@ -147,7 +179,7 @@ def _head_adapter(material: _Material, logits: Floats) -> Adapter:
     if material.chexnet is None:
         return evidence.fit_adapter(logits, paired.report_targets(data.val, images.val.names, data.tags))
     mask = nih.nih_mask(data.tags, images.tags)
-    return evidence.fit_adapter(logits, nih.nih_targets(images.val.labels, data.tags, images.tags), mask)
+    return evidence.fit_adapter(logits, nih.nih_targets(images.val.labels, data.tags, images.tags), mask, own=mask)
 
 
 def _partners(material: _Material, vision: _Vision) -> Images:
@@ -186,7 +218,8 @@ def _fit_decoder(material: _Material, vision: _Vision, partners: Images) -> dict
         course = Course(reports.lr, reports.weight_decay)
         fit(decoder, [consensus] * reports.consensus_epochs, course, material.stage("consensus", 2))
     logits = vision.features.val_logits.numpy()
-    sources = {"head": evidence.source(vision.head, material.images.tags, logits, degree_shares(data))}
+    shares = degree_shares(data)
+    sources = {"head": evidence.source(vision.head, material.images.tags, logits, shares, vision.limits)}
     if chexnet is not None:
         sources["chexnet"] = chexnet.source
     return {

@@ -44,17 +44,19 @@ class Aims:
     """... up to that."""
     specific: float = 0.60
     """Of what is told at the specific operating point, what is right."""
-    absent: float = 0.98
+    absent: float = 0.975
     """Of the denials, those that are right."""
     denied: float = 0.20
-    """Of the sick, the most that may be denied."""
+    """Of those with one of ``acute``, the most that may be denied."""
+    acute: tuple[str, ...] = ("Pneumothorax", "Pleural Effusion")
+    """Tags whose denial does harm where it is wrong."""
     sensitive: float = 0.90
     """Of the sick, those that are told at the sensitive operating point."""
 
 
 IMAGE_AIMS = Aims()
 """Of labels and relabels of images."""
-REPORT_AIMS = Aims(possible=0.2, lift=1.0)
+REPORT_AIMS = Aims(possible=0.2, lift=1.0, absent=0.955)
 """Of reports, which leave out much of what an image shows: what they call possible is rarely said by the next one."""
 
 
@@ -93,7 +95,7 @@ def held_out_probabilities(
 
 
 def fit_limits(
-    probabilities: Floats, opinions: Opinions, known: _Bools, aims: Aims = IMAGE_AIMS
+    names: Sequence[str], probabilities: Floats, opinions: Opinions, known: _Bools, aims: Aims = IMAGE_AIMS
 ) -> tuple[Floats, CertaintyLimits]:
     """Choose limits on held-out examples.
 
@@ -101,6 +103,7 @@ def fit_limits(
     not make it certain; one that never gets there is never stated flatly.
 
     Args:
+        names: of the R tags.
         probabilities: (N, R) by fits without these examples.
         opinions: of the same examples.
         known: (R,) tags that there is evidence of; the others are neither told nor denied.
@@ -127,7 +130,10 @@ def fit_limits(
             told[r] = min(max(told[r], best_f1_threshold(scores, labels)), max(certain[r], told[r]))
         specific[r] = max(told[r], curve.lowest(above >= aims.specific))
         sensitive[r] = min(told[r], np.quantile(scores[judged > 0], 1 - aims.sensitive, method="lower"))
-        absent[r] = min(curve.highest(pooled, aims), np.nextafter(told[r], np.float32(-1)))
+        absent[r] = min(
+            curve.highest(pooled, aims.absent, aims.denied if names[int(r)] in aims.acute else 1.0),
+            np.nextafter(told[r], np.float32(-1)),
+        )
     return told, CertaintyLimits(certain=certain, absent=absent, sensitive=sensitive, specific=specific)
 
 
@@ -157,7 +163,7 @@ class _Curve:
         rows = np.flatnonzero(good)
         return float(self.scores[rows[-1]]) if len(rows) else _NEVER
 
-    def highest(self, pooled: _Curve, aims: Aims) -> float:
+    def highest(self, pooled: _Curve, right: float, denied: float) -> float:
         """The highest probability up to which denials are right, and deny few of the sick; below 0 for none."""
         counts = len(self.scores) - self.counts + 1  # examples at or below each one
         missed = self.hits[-1] - np.append(0, self.hits[:-1])
@@ -166,6 +172,6 @@ class _Curve:
         prior = rest[among] / np.maximum(len(pooled.scores) - among, 1)
         wrong = (missed + _PRIOR * prior) / (counts + _PRIOR)
         first = np.append(True, self.scores[1:] != self.scores[:-1])
-        good = first & (wrong <= 1 - aims.absent) & (missed <= aims.denied * self.hits[-1]) & (counts >= _LEAST)
+        good = first & (wrong <= 1 - right) & (missed <= denied * self.hits[-1]) & (counts >= _LEAST)
         rows = np.flatnonzero(good)
         return float(self.scores[rows[0]]) if len(rows) else _NOTHING

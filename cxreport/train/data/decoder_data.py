@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from cxreport.datasets import nih
 from cxreport.datasets.openi import OpeniReport
 from cxreport.text import lexicon
+from cxreport.text.tokens import tokenise
 from cxreport.train.config import DecoderConfig
 from cxreport.train.data import evidence
 from cxreport.train.data.certainty import REPORT_AIMS, Opinions, fit_limits, held_out_probabilities
@@ -27,7 +28,16 @@ def decoder_data(config: DecoderConfig, splits: tuple[list[OpeniReport], list[Op
     train, val = (
         [target for report in split if (target := target_report(report, planned, config.max_words))] for split in splits
     )
-    return DecoderData(train, val, lexicon.packaged().reporting_tags, build_vocabulary(train, config.min_word_count))
+    tags, vocabulary = lexicon.packaged().reporting_tags, build_vocabulary(train, config.min_word_count)
+    return DecoderData(train, val, tags, (*vocabulary, *(_lexicon_words(tags, vocabulary) if planned else ())))
+
+
+def _lexicon_words(tags: Sequence[str], vocabulary: Sequence[str]) -> list[str]:
+    """Words of the lexicon's own sentences, which consensus reports may have, that a vocabulary lacks."""
+    rules = lexicon.packaged()
+    texts = [text for tag in tags for text in (rules.plain_sentence(tag), *rules.possible_sentences(tag))]
+    words = dict.fromkeys(word for text in texts for word in tokenise(text))
+    return [word for word in words if word not in vocabulary]
 
 
 def chexnet_evidence(probabilities: dict[int, Floats], data: DecoderData) -> ReportEvidence:
@@ -44,7 +54,7 @@ def chexnet_evidence(probabilities: dict[int, Floats], data: DecoderData) -> Rep
     adapter = evidence.fit_adapter(train_logits, labels, own=own)
     held_out = held_out_probabilities(fit, train_logits, [str(target.uid) for target in targets])
     known = adapter.weights.any(1) & (labels.sum(0) > 0)
-    told, limits = fit_limits(held_out, Opinions(labels, labels), known, REPORT_AIMS)
+    told, limits = fit_limits(data.tags, held_out, Opinions(labels, labels), known, REPORT_AIMS)
     adapter = replace(adapter, thresholds=told)
     tag_probabilities = adapter.probabilities(np.stack(list(logits.values())))
     return ReportEvidence(
