@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cxreport.drafting.denials import choose_denials
+from cxreport.drafting.denials import choose_denials, first_denial
 from cxreport.errors import InvalidTagsError, UsageError
 from cxreport.model.manifest import CertaintyLimits, DecodingDefaults, EvidenceModel, Manifest
 from cxreport.types import Certainty, Detail, Encoding, Floats, OperatingPoint, Plan, PlannedTopic
@@ -199,7 +199,7 @@ def _plan(rules: PlanRules, probabilities: Floats, unusual: Floats, bands: Bands
     impression = sorted(repeated, key=lambda topic: ranks.get(rules.names[topic.tags[0]], len(ranks)))
     if not impression:
         sets = rules.decoding.impression_denials
-        impression = choose_denials(rules.names, sets, absent, bands.unknown, rules.deniable)[:1]
+        impression = first_denial(rules.names, sets, absent, bands.unknown, rules.deniable) or told[:1]
     return Plan(probabilities, unusual, (*told, *denials), tuple(impression), _indices(absent))
 
 

@@ -21,11 +21,11 @@ from cxreport.datasets.openi import OpeniReport, read_evidence, read_reports, sp
 from cxreport.model.manifest import CertaintyLimits, EvidenceModel
 from cxreport.train.config import TrainConfig
 from cxreport.train.data import evidence, paired
-from cxreport.train.data.certainty import Opinions, fit_limits
 from cxreport.train.data.consensus import consensus_reports
 from cxreport.train.data.decoder_data import chexnet_evidence, decoder_data
 from cxreport.train.data.evidence import Adapter, ReportEvidence
 from cxreport.train.data.features import ImageFeatures, described_head, image_features, limit_logits
+from cxreport.train.data.head_limits import limited_head
 from cxreport.train.data.images import ImageSplits, nih_images
 from cxreport.train.data.joint_data import (
     ReportTexts,
@@ -145,32 +145,8 @@ def _calibrated(material: _Material, encoder: Encoder) -> _Vision:
     head, limits = _head_adapter(material, features.val_logits.numpy()), None
     if raw is not None:
         logits = raw * np.diag(calibration.weights) + calibration.bias
-        head, limits = limited_head(head, logits, images, material.data.tags)
+        head, limits = limited_head(head, logits, features.val_logits.numpy(), images, material.data.tags)
     return _Vision(encoder=encoder, features=features, calibration=calibration, head=head, limits=limits)
-
-
-def limited_head(
-    head: Adapter, logits: Floats, images: ImageSplits, tags: tuple[str, ...]
-) -> tuple[Adapter, CertaintyLimits]:
-    """Choose the limits of a tag head on train images, which its adapter was not fitted to.
-
-    Args:
-        head: adapter to the reporting tags, fitted to val images.
-        logits: (M, T) of the first train images, calibrated.
-        images: with their labels, and with second opinions where there are tables of a teacher.
-        tags: names of the reporting tags.
-
-    Returns:
-        the adapter with thresholds from which tags are told, and the other limits.
-    """
-    count = len(logits)
-    labels = images.train.labels[:count]
-    relabels = np.full_like(labels, np.nan) if images.relabels is None else images.relabels[:count]
-    either = np.maximum(labels, np.nan_to_num(relabels))
-    opinions = Opinions(*(nih.nih_targets(opinion, tags, images.tags) for opinion in (labels, either)))
-    known = head.weights.any(1) & (opinions.labels.sum(0) > 0)
-    told, limits = fit_limits(tags, head.probabilities(logits), opinions, known)
-    return replace(head, thresholds=told), limits
 
 
 def _head_adapter(material: _Material, logits: Floats) -> Adapter:

@@ -34,7 +34,7 @@ class Aims:
 
     flat: float = 0.80
     """Of the flat statements, those that are right by either opinion ..."""
-    flat_by_label: float = 0.45
+    flat_by_label: float = 0.40
     """... and by the label alone."""
     possible: float = 0.40
     """Of the possible statements, those that are right: at least that ..."""
@@ -44,10 +44,12 @@ class Aims:
     """... up to that."""
     specific: float = 0.60
     """Of what is told at the specific operating point, what is right."""
-    absent: float = 0.975
+    absent: float = 0.98
     """Of the denials, those that are right."""
     denied: float = 0.20
-    """Of those with one of ``acute``, the most that may be denied."""
+    """Of those with one of ``acute``, the most that may be denied ..."""
+    denied_otherwise: float = 0.50
+    """... and of those with another tag."""
     acute: tuple[str, ...] = ("Pneumothorax", "Pleural Effusion")
     """Tags whose denial does harm where it is wrong."""
     sensitive: float = 0.90
@@ -131,7 +133,7 @@ def fit_limits(
         specific[r] = max(told[r], curve.lowest(above >= aims.specific))
         sensitive[r] = min(told[r], np.quantile(scores[judged > 0], 1 - aims.sensitive, method="lower"))
         absent[r] = min(
-            curve.highest(pooled, aims.absent, aims.denied if names[int(r)] in aims.acute else 1.0),
+            curve.highest(pooled, aims.absent, aims.denied if names[int(r)] in aims.acute else aims.denied_otherwise),
             np.nextafter(told[r], np.float32(-1)),
         )
     return told, CertaintyLimits(certain=certain, absent=absent, sensitive=sensitive, specific=specific)

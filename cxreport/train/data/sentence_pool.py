@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -28,6 +29,9 @@ _CERTAINTY: dict[Status, Certainty] = {
     "absent": Certainty.ABSENT,
 }
 _VERB = re.compile(r"\b(?:is|are|was|were|has|have|may|can|cannot|could|seen|noted|appears?|demonstrates?|shows?)\b")
+_NEGATION = re.compile(r"(?:no|normal|clear|negative|well-expanded)\b")
+_COPULA = re.compile(r"\b(?:is|are)\b")
+_JOINT = re.compile(r",|\b(?:and|which|that|with|without)\b")
 _LEANING = re.compile(r"\b(?:otherwise|specifically|also|however|again|remaind\w*|remaining|other|these|this|it)\b")
 """Words that lean on a sentence before, which a report that is put together may not have."""
 
@@ -74,6 +78,7 @@ class Pool:
         return np.stack(rows)
 
 
+@functools.cache
 def content(text: str) -> Content | None:
     """What a sentence says, where it is one thing: a tag that it tells, or tags that it denies; None otherwise."""
     statuses = packaged().read_tags(text)
@@ -151,15 +156,20 @@ def _counted(data: DecoderData, impression: bool) -> dict[Content, Counter[Words
 def _usable(words: Words, count: float, certainty: Certainty, impression: bool) -> bool:
     """True for a sentence that was written more than once, stands alone, and is one where radiologists write one.
 
-    Findings are told in sentences with a verb; an Impression, and a denial, may do without.
+    Findings are told in sentences with a verb; an Impression, and a denial that begins with one, may do without.
     """
     text = " ".join(words)
     details = packaged().details(_text(words))
-    if count < _LEAST_COUNT or _LEANING.search(text) or Detail.PRIOR in details:
+    if count < _LEAST_COUNT or _LEANING.search(text) or Detail.PRIOR in details or _run_on(text):
         return False
     if certainty is Certainty.ABSENT:
-        return not details and (impression or text.startswith("no ") or bool(_VERB.search(text)))
-    return impression or certainty is Certainty.POSSIBLE or bool(_VERB.search(text))
+        return not details and bool(_NEGATION.match(text) or _VERB.search(text))
+    return impression or bool(_VERB.search(text))
+
+
+def _run_on(text: str) -> bool:
+    """True for two sentences in one, with nothing between them."""
+    return len(_COPULA.findall(text)) > 1 and not _JOINT.search(text)
 
 
 def _agreed(words: Words, tag: str) -> bool:
