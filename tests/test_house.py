@@ -73,6 +73,7 @@ INNER_ROOMS = {
             "ranking",
             "abstention",
             "plan_agreement",
+            "certainty",
         ),
         *("openi", "nih", "coco", "compare", "retrieval", "run", "tables"),
     ),

@@ -123,7 +123,7 @@ OperatingPointOption = Annotated[
     model_option(
         "--operating-point",
         metavar="|".join(OperatingPoint),
-        help="Limits from which findings are told: fewer misses, or fewer false alarms. Excludes --threshold.",
+        help="Limits from which findings are told: fewer misses, or fewer false alarms. Not with --threshold.",
     ),
 ]
 Beam = Annotated[int, model_option(metavar="N", min=1, max=64, help="Beam width; 1 is greedy.")]
