@@ -21,6 +21,8 @@ _EVEN = 0.5
 _FLAT, _ABSENT = 0.75, 0.1
 """Limits of the same, where the decoder words what is possible: three of four flat statements are right, if the
 probabilities are."""
+_UNUSUAL = 1.0
+"""Standard score from which evidence is more than a classifier finds in any image."""
 _LIMIT = 3.0
 """Standard score at which evidence is clipped."""
 
@@ -83,7 +85,8 @@ def make_plan(
     """Decide what the report tells, how surely, and what it denies.
 
     A bundle without reporting tags, as the captioning architectures are, has nothing to plan. A tag that is at least as
-    likely as not under its own name is told as possible where the evidence would leave it out, and never denied.
+    likely as not under its own name is never denied. Where the evidence would leave it out, it is told as possible, or
+    withheld with a warning: if fewer findings were asked for, or the classifier says as much of any image.
 
     Args:
         manifest: of the bundle.
@@ -133,9 +136,12 @@ def plan_from_evidence(
     """
     bands = evidence_bands(evidence, probabilities, threshold, point)
     likely = np.zeros_like(bands.told) if own is None else (own >= _EVEN) & ~bands.told
-    chosen = threshold is not None or point is OperatingPoint.SPECIFIC  # asked for fewer findings: warned of the others
-    bands = replace(bands, absent=bands.absent & ~likely) if chosen else bands.with_possible(likely)
-    plan = _plan(rules, probabilities, unusual_evidence(evidence, probabilities), bands)
+    unusual = unusual_evidence(evidence, probabilities)
+    told = likely & (unusual >= _UNUSUAL)
+    if threshold is not None or point is OperatingPoint.SPECIFIC:  # fewer findings were asked for
+        told = np.zeros_like(likely)
+    bands = replace(bands.with_possible(told), absent=bands.absent & ~likely, unknown=bands.unknown & ~likely)
+    plan = _plan(rules, probabilities, unusual, bands)
     degrees = {Detail.MILD: probabilities < evidence.mild, Detail.MARKED: probabilities > evidence.marked}
 
     def detailed(topic: PlannedTopic) -> PlannedTopic:
@@ -148,7 +154,7 @@ def plan_from_evidence(
         plan,
         findings=tuple(map(detailed, plan.findings)),
         impression=tuple(map(detailed, plan.impression)),
-        withheld=tuple(np.flatnonzero(likely).tolist()) if chosen else (),
+        withheld=tuple(np.flatnonzero(likely & ~told).tolist()),
     )
 
 

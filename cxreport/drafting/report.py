@@ -120,7 +120,7 @@ def _doubts(manifest: Manifest, plan: Plan, texts: Mapping[Section, Sequence[str
         if (name := manifest.reporting_names[tag]) not in affirmed:
             yield f"Planned, but not stated in any sentence: {name}."
     for tag in plan.withheld:
-        yield f"At least as likely as not, but below the limit that was asked for: {manifest.reporting_names[tag]}."
+        yield f"Likelier than not by its own probability, but not told: {manifest.reporting_names[tag]}."
 
 
 def _planned_tags(manifest: Manifest, plan: Plan) -> tuple[PlannedTag, ...]:

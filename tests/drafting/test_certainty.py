@@ -95,12 +95,13 @@ def test_an_operating_point_needs_limits(legacy: Manifest) -> None:
 
 @pytest.mark.parametrize("bundle", ["legacy", "manifest"])
 @pytest.mark.parametrize("given", [0.5, 0.8, 0.97])
-def test_what_is_given_as_likely_is_told_whatever_the_evidence_makes_of_it(
-    bundle: str, given: float, request: pytest.FixtureRequest
+@pytest.mark.parametrize("usual", [-13, -1])
+def test_what_is_given_as_likely_is_never_denied_and_told_where_that_is_unusual(
+    bundle: str, given: float, usual: float, request: pytest.FixtureRequest
 ) -> None:
     manifest: Manifest = request.getfixturevalue(bundle)
     chexnet = manifest.evidence["chexnet"]
-    doubtful = replace(chexnet, bias=np.full_like(chexnet.bias, -9))
+    doubtful = replace(chexnet, bias=np.full_like(chexnet.bias, -9), usual=np.full_like(chexnet.bias, usual))
     manifest = replace(
         manifest,
         evidence={"chexnet": doubtful},
@@ -108,7 +109,8 @@ def test_what_is_given_as_likely_is_told_whatever_the_evidence_makes_of_it(
     )
     tags = dict.fromkeys(manifest.tag_names, 0.02) | {"Pneumothorax": given}
     plan = make_plan(manifest, Encoding(tags, None, None), "chexnet")
-    assert told(manifest, plan) == {"Pneumothorax": POSSIBLE}
+    assert told(manifest, plan) == ({"Pneumothorax": POSSIBLE} if usual < -12 else {})
+    assert [manifest.reporting_names[tag] for tag in plan.withheld] == ([] if usual < -12 else ["Pneumothorax"])
     assert not any("Pneumothorax" in names for names in denied(manifest, plan.findings + plan.impression))
     assert manifest.reporting_names.index("Pneumothorax") not in plan.deniable
     strict = make_plan(manifest, Encoding(tags, None, None), "chexnet", threshold=0.99)

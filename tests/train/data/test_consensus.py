@@ -83,7 +83,7 @@ def test_sets_that_reports_deny_are_found(made):
 
 def test_what_no_report_states_is_not_denied(made):
     """There is nothing to learn from how a pneumothorax shows in the evidence."""
-    data, _, reports = made
+    _, _, reports = made
     assert not any(s.denied for report in reports for s in report.sentences)
 
 
