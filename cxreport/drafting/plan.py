@@ -58,7 +58,7 @@ class PlanRules:
     decoding: DecodingDefaults
     urgency: Sequence[str] = ()
     """Names of tags in the order of the Impression, the most urgent first; the others follow by probability."""
-    exclusive: Sequence[tuple[str, str]] = ()
+    kin: Sequence[tuple[str, str]] = ()
     """Names of two tags each of which a report does not deny while it tells the other."""
 
     @classmethod
@@ -71,7 +71,7 @@ class PlanRules:
             deniable=np.array([tag.deniable for tag in manifest.reporting_tags]),
             decoding=manifest.decoding,
             urgency=manifest.lexicon.urgency if exact else (),
-            exclusive=manifest.lexicon.exclusive_tags if exact else (),
+            kin=manifest.lexicon.kin if exact else (),
         )
 
 
@@ -212,7 +212,7 @@ def _plan(rules: PlanRules, probabilities: Floats, unusual: Floats, bands: Bands
 def _excluded(rules: PlanRules, told: Sequence[PlannedTopic]) -> Mask:
     """(R,) tags that are not denied beside those that are told."""
     names = {rules.names[topic.tags[0]] for topic in told}
-    partners = {b for a, b in (*rules.exclusive, *((b, a) for a, b in rules.exclusive)) if a in names}
+    partners = {b for a, b in (*rules.kin, *((b, a) for a, b in rules.kin)) if a in names}
     return np.array([name in partners for name in rules.names])
 
 

@@ -70,7 +70,7 @@ class _Rules:
     plain_sentences: dict[str, str]
     possible_sentences: dict[str, tuple[str, ...]]
     urgency: tuple[str, ...]
-    exclusive: tuple[tuple[str, str], ...]
+    kin: tuple[tuple[str, str], ...]
     classes: dict[str, _Terms]
     normal: tuple[_NormalPhrase, ...]
     nih_findings: dict[str, tuple[str, ...]]
@@ -139,9 +139,9 @@ class Lexicon:
         return self._rules.urgency
 
     @property
-    def exclusive_tags(self) -> tuple[tuple[str, str], ...]:
+    def kin(self) -> tuple[tuple[str, str], ...]:
         """Pairs of reporting tags each of which seems contradicted where the other is denied."""
-        return self._rules.exclusive
+        return self._rules.kin
 
     def read_tags(self, text: str) -> dict[str, Status]:
         """Status of each reporting tag that a text mentions or denies.
@@ -208,7 +208,7 @@ def _parse(toml: str) -> _Rules:
         plain_sentences=tables["plain"],
         possible_sentences={tag: tuple(sentences) for tag, sentences in tables.get("possible", {}).items()},
         urgency=tuple(tables.get("urgency", {}).get("tags", ())),
-        exclusive=tuple((a, b) for a, b in tables.get("exclusive", {}).get("tags", ())),
+        kin=tuple((a, b) for a, b in tables.get("kin", {}).get("tags", ())),
         classes={name: _class_terms(name, rules, tables["tags"]) for name, rules in tables["classes"].items()},
         normal=tuple(_NormalPhrase(_any_of(n["says"]), tuple(n["denies"])) for n in tables["normal"]),
         nih_findings={tag: tuple(findings) for tag, findings in tables["nih_findings"].items()},

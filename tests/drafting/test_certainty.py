@@ -15,6 +15,7 @@ from cxreport.errors import UsageError
 from cxreport.model.bundle import load_manifest
 from cxreport.model.manifest import CertaintyLimits, Manifest
 from cxreport.model.session import Model
+from cxreport.text.lexicon import Lexicon
 from cxreport.types import Certainty, Detail, Encoding, OperatingPoint, Plan, PlannedTopic, Report, Study
 
 BALANCED, SENSITIVE, SPECIFIC = OperatingPoint
@@ -125,6 +126,14 @@ def test_sets_are_denied_whole_or_not_at_all(manifest: Manifest) -> None:
     one = planned(manifest, {"Pneumothorax": 0.05})
     assert denied(manifest, one.findings) == [{"Pneumothorax"}]
     assert denied(manifest, planned(manifest, {}).findings) == []
+
+
+def test_a_tag_is_not_denied_beside_its_kin(manifest: Manifest) -> None:
+    toml = manifest.lexicon.toml + b'\n[kin]\ntags = [["Pneumothorax", "Cardiomegaly"]]\n'
+    kin = replace(manifest, lexicon=Lexicon(toml))
+    tags = {"Cardiomegaly": 0.9, "Pneumothorax": 0.05}
+    assert denied(manifest, planned(manifest, tags).findings) == [{"Pneumothorax"}]
+    assert denied(kin, planned(kin, tags).findings) == []
 
 
 def test_a_tag_without_evidence_is_denied_along_with_one_that_has_some(manifest: Manifest) -> None:

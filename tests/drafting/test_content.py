@@ -58,8 +58,9 @@ def test_a_lexicon_without_possible_sentences_makes_them(tiny_bundle: Path) -> N
         assert old.read_tags(old.possible_sentences(tag)[0]) == {tag: "uncertain"}
 
 
-def test_urgency_and_exclusive_pairs_are_absent_in_older_lexicons(tiny_bundle: Path) -> None:
-    assert Lexicon(load_manifest(tiny_bundle).lexicon.toml).urgency == ()
+def test_older_lexicons_have_no_kin(tiny_bundle: Path) -> None:
+    assert Lexicon(load_manifest(tiny_bundle).lexicon.toml).kin == ()
+    assert ("Lung Opacity", "Consolidation") in packaged().kin
 
 
 @pytest.fixture(scope="module")

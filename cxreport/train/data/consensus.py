@@ -89,7 +89,7 @@ def plan_rules(tags: Sequence[str], facts: TagFacts) -> PlanRules:
             impression_denials=facts.impression_denials,
         ),
         urgency=lexicon.urgency,
-        exclusive=lexicon.exclusive_tags,
+        kin=lexicon.kin,
     )
 
 
