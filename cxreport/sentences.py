@@ -28,11 +28,15 @@ class Band(enum.StrEnum):
     """Band of a probability: what it allows a report to say of its tag. `drafting.plan.band` has the limits."""
 
     PRESENT = "present"
+    """Stated flatly."""
     POSSIBLE = "possible"
-    """Between the limits of bundles that have one for doubt; the thresholds of today's have none."""
+    """Told with a hedge; bundles without limits of certainty have no such band."""
+    SILENT = "silent"
+    """Neither told nor denied; bundles without limits of certainty have no such band."""
     ABSENT = "absent"
+    """May be denied."""
     NONE = "none"
-    """Nothing either way, as where the evidence does not speak of the tag."""
+    """The evidence does not speak of the tag."""
 
 
 class Origin(enum.StrEnum):

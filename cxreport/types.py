@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -11,6 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxreport.errors import CxreportError
+from cxreport.plans import Certainty as Certainty
+from cxreport.plans import Detail as Detail
+from cxreport.plans import Plan as Plan
+from cxreport.plans import PlannedTopic as PlannedTopic
+from cxreport.points import OperatingPoint as OperatingPoint
 
 if TYPE_CHECKING:
     from cxreport.sentences import Sentence
@@ -58,20 +63,6 @@ class Section(enum.StrEnum):
 
     FINDINGS = "findings"
     IMPRESSION = "impression"
-
-
-class Detail(enum.StrEnum):
-    """Attribute that a sentence gives of its finding; one that is not planned may not be named: nothing is made up."""
-
-    LEFT = "left"
-    RIGHT = "right"
-    UPPER = "upper"
-    LOWER = "lower"
-    MILD = "mild"
-    MARKED = "marked"
-    UNCERTAIN = "uncertain"
-    PRIOR = "prior"
-    """Comparison with an earlier examination, which the model never sees."""
 
 
 @dataclass(frozen=True)
@@ -147,31 +138,6 @@ class Encoding:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Content of a report in reporting tags (R of them); without arguments, that of a bundle without such tags."""
-
-    probabilities: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
-    """(R,) calibrated probability of each reporting tag."""
-    unusual: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
-    """(R,) standard score of its evidence among typical images, clipped to -3 ... 3; 0 where that is unknown."""
-    tags: tuple[int, ...] = ()
-    """Indices of the positive reporting tags, most probable first: one planned topic each."""
-    denied: tuple[int, ...] = ()
-    """Indices of negative ones to deny, the most unusual evidence first: planned topics of the Findings."""
-    details: Mapping[int, frozenset[Detail]] = field(default_factory=dict)
-    """Attributes of positive tags, by index."""
-    unknown: frozenset[int] = frozenset()
-    """Indices of tags that the evidence says nothing of: their probability is no more than a placeholder."""
-
-    @property
-    def positive(self) -> Floats:
-        """(R,) probabilities of the positive tags, 0 for the others."""
-        probabilities = np.zeros_like(self.probabilities)
-        probabilities[list(self.tags)] = self.probabilities[list(self.tags)]
-        return probabilities
-
-
-@dataclass(frozen=True)
 class SentenceIds:
     """Decoded sentence, as word ids."""
 
@@ -188,8 +154,8 @@ class SentenceIds:
     """(W, P) attention of each word; None where it was not asked for."""
     decoder_attention: Floats | None = None
     """(P,) attention of the decoder, where `ground` has replaced ``attention`` by a map of the sentence's content."""
-    denied: int | None = None
-    """Index of the reporting tag that its topic was planned to deny; None for a statement or a free topic."""
+    topic: PlannedTopic | None = None
+    """What it was planned to say; None for a free topic."""
 
 
 @dataclass(frozen=True)
@@ -208,9 +174,11 @@ class Draft:
     encoding: Encoding
     warnings: tuple[str, ...] = ()
     """Doubts about the image, for the reader of the report."""
-    plan: Plan = Plan()
+    plan: Plan = field(default_factory=Plan)
     decoding: Decoding = Decoding(())
     """Without sentences where only the tags were asked for."""
+    worded: bool = False
+    """True once it was decoded, where a plan may have no topics."""
 
 
 @dataclass(frozen=True)
@@ -233,6 +201,8 @@ class PlannedTag:
     probability: float
     details: tuple[str, ...] = ()
     """Names of the `Detail` values that it was planned with."""
+    certainty: Certainty = Certainty.STATED
+    """Stated flatly, or as possible."""
 
 
 @dataclass(frozen=True)
@@ -275,6 +245,8 @@ class Report:
     """Findings first."""
     warnings: tuple[str, ...] = ()
     repairs: Repairs = Repairs()
+    operating_point: OperatingPoint | None = OperatingPoint.BALANCED
+    """Limits that its findings were told by; None where one threshold took their place."""
     similar: tuple[Match, ...] | None = None
     """Nearest reports of an index, the nearest first; None where no index was named."""
     timing_ms: dict[str, float] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from cxreport.bench.spread import Spread
 from cxreport.bench.workload import Files, draft, network_inputs
-from cxreport.drafting.decode import decode
+from cxreport.drafting.decode import DecodeOptions, decode
 from cxreport.drafting.plan import HEAD, make_plan
 from cxreport.model.encode import encode
 from cxreport.model.session import Model
@@ -20,6 +20,7 @@ from cxreport.types import Pixels
 _T = TypeVar("_T")
 _PAUSE = 0.1
 """Seconds before each measurement: threads of PyTorch wait for more work at full speed."""
+_ONE_SEARCH = DecodeOptions(second_search=False)  # as eager PyTorch decodes
 
 
 @dataclass(frozen=True)
@@ -104,5 +105,5 @@ def _milliseconds(action: Callable[[_T], object], study: _T) -> float:
 def _words(model: Model, pixels: Pixels) -> list[tuple[str, tuple[int, ...]]]:
     """Section and ids of words of each sentence that the program decodes from a network input."""
     encodings = encode(model, [pixels])
-    decodings = decode(model, encodings, [make_plan(model.manifest, encodings[0], HEAD)])
+    decodings = decode(model, encodings, [make_plan(model.manifest, encodings[0], HEAD)], _ONE_SEARCH)
     return [(sentence.section, sentence.ids) for sentence in decodings[0].sentences]

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cxreport.cli.errors import diagnostics, errors_handled, exits_with, require_extra
-from cxreport.cli.options import Bundle, PrecisionOption, Verbose, input_option, output_option
+from cxreport.cli.options import Bundle, OperatingPointOption, PrecisionOption, Verbose, input_option, output_option
 from cxreport.errors import ExitCode, UsageError
 from cxreport.model.choices import Device, Precision
+from cxreport.points import OperatingPoint
 
 if TYPE_CHECKING:
     from cxreport.evaluate.compare import Comparison
@@ -86,6 +87,7 @@ def evaluate(
     limit: Annotated[int | None, input_option(metavar="N", min=1, help="Only the first N studies of a split.")] = None,
     bundle: Bundle = None,
     precision: PrecisionOption = Precision.AUTO,
+    operating_point: OperatingPointOption = OperatingPoint.BALANCED,
     json_: Annotated[bool, output_option("--json", help="Write JSON, with every interval.")] = False,
     out: Annotated[Path | None, output_option(metavar="FILE", help="Write to a file instead of stdout.")] = None,
     plot: Annotated[
@@ -139,6 +141,7 @@ def evaluate(
                 limit=limit,
                 samples=samples,
                 from_images=from_images,
+                point=operating_point,
                 report_progress=progress.count,
             )
             figures: Evaluation | Comparison

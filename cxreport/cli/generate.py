@@ -29,6 +29,7 @@ from cxreport.cli.options import (
     JsonLines,
     MaxMegapixels,
     Neighbours,
+    OperatingPointOption,
     Out,
     Paths,
     Plain,
@@ -40,12 +41,14 @@ from cxreport.cli.options import (
     Threshold,
     Verbose,
     Workers,
+    check_operating_point,
     example_path,
     listed,
 )
 from cxreport.errors import ExitCode, UsageError
 from cxreport.model.choices import Device, Precision
 from cxreport.output.formats import FORMATS, OutputFormat
+from cxreport.points import OperatingPoint
 
 if TYPE_CHECKING:
     from cxreport.drafting.pipeline import GenerateOptions
@@ -85,6 +88,7 @@ def generate(
     verbose: Verbose = False,
     bundle: Bundle = None,
     threshold: Threshold = None,
+    operating_point: OperatingPointOption = OperatingPoint.BALANCED,
     beam: Beam = 1,
     device: DeviceOption = Device.AUTO,
     precision: PrecisionOption = Precision.AUTO,
@@ -96,6 +100,7 @@ def generate(
     """
     with errors_handled(verbose), diagnostics(quiet, verbose), contextlib.ExitStack() as stack:
         _check_inputs(paths, example, from_tags, evidence)
+        check_operating_point(operating_point, threshold)
         output_format = _output_format(format_, json_lines, out)
         if resume and not out:
             raise UsageError("--resume goes with --out.")
@@ -136,6 +141,7 @@ def generate(
                 beam=beam,
                 tags_only=tags_only,
                 threshold=threshold,
+                point=operating_point,
                 evidence=evidence,
                 force=force,
                 attention=attention,

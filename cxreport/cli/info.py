@@ -13,6 +13,7 @@ from cxreport import __version__
 from cxreport.cli.errors import errors_handled, exits_with
 from cxreport.cli.options import Bundle, Json
 from cxreport.errors import BundleError, ExitCode
+from cxreport.points import OperatingPoint
 
 if TYPE_CHECKING:
     from cxreport.model.manifest import Manifest
@@ -63,6 +64,10 @@ def _bundle(folder: Path, manifest: Manifest) -> dict[str, Any]:
         "tags": [{"name": tag.name, "threshold": round(float(tag.threshold), 4)} for tag in manifest.tags],
         "reporting_tags": [tag.name for tag in manifest.reporting_tags],
         "evidence": sorted(manifest.evidence),
+        "operating_points": {
+            name: list(OperatingPoint) if evidence.limits else [OperatingPoint.BALANCED]
+            for name, evidence in sorted(manifest.evidence.items())
+        },
     }
 
 
@@ -102,6 +107,7 @@ def _text(facts: dict[str, Any]) -> str:
             "tags": ", ".join(tag["name"] for tag in bundle["tags"]),
             "reporting tags": ", ".join(bundle["reporting_tags"]),
             "evidence": ", ".join(bundle["evidence"]),
+            "operating points": "; ".join(f"{name}: {', '.join(p)}" for name, p in bundle["operating_points"].items()),
         }
     if "precision" in facts:  # not with an int8 bundle that is unusable
         lines |= {

@@ -10,9 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
-from cxreport.errors import MissingExtraError
+from cxreport.errors import MissingExtraError, UsageError
 from cxreport.model.choices import Device, Precision
 from cxreport.output.formats import FORMATS
+from cxreport.points import OperatingPoint
 
 EXAMPLE_FILE = "RG1_UNCR.dcm"
 
@@ -126,6 +127,14 @@ Threshold = Annotated[
         metavar="P", min=0.0, max=1.0, help="One threshold, 0 to 1, for all tags. Default: the bundle's, per tag."
     ),
 ]
+OperatingPointOption = Annotated[
+    OperatingPoint,
+    model_option(
+        "--operating-point",
+        metavar="|".join(OperatingPoint),
+        help="Limits from which findings are told: fewer misses, or fewer false alarms. Not with --threshold.",
+    ),
+]
 Beam = Annotated[int, model_option(metavar="N", min=1, max=64, help="Beam width; 1 is greedy.")]
 DeviceOption = Annotated[Device, model_option(metavar="|".join(Device), help="'auto' takes CUDA where it works.")]
 PrecisionOption = Annotated[
@@ -157,6 +166,12 @@ FittingBatchSize = Annotated[
         help="Studies that run together; reports do not depend on it. Default: 8, or one per CPU where there are more.",
     ),
 ]
+
+
+def check_operating_point(point: OperatingPoint, threshold: float | None) -> None:
+    """Refuse two ways to say from where on findings are told."""
+    if threshold is not None and point is not OperatingPoint.BALANCED:
+        raise UsageError(f"--operating-point {point.value} and --threshold exclude one another.")
 
 
 def listed(paths: list[str]) -> Iterator[Path]:

@@ -58,7 +58,22 @@ class _Extensions:
 
 
 def search(scorer: WordScorer, state_size: int, banned: NDArray[np.bool_], limits: TextLimits) -> list[WrittenText]:
-    """Decode all texts of a scorer.
+    """Decode all texts of a scorer: the best hypothesis of each, as `hypotheses` finds them.
+
+    Args:
+        scorer: of N texts.
+        state_size: length of its hidden state.
+        banned: (N, V) words that a text may not have.
+        limits: beam, lengths and repetitions.
+    """
+    found = hypotheses(scorer, state_size, banned, limits)
+    return [texts[0] if texts else WrittenText((), 0.0) for texts in found]
+
+
+def hypotheses(
+    scorer: WordScorer, state_size: int, banned: NDArray[np.bool_], limits: TextLimits
+) -> list[list[WrittenText]]:
+    """Find up to ``beam`` hypotheses of every text of a scorer, the best first.
 
     Each step continues a text's hypotheses by their ``beam`` likeliest words altogether; those that end leave the
     batch, and the beam narrows by them. The best of a text has the greatest log-probability per word. Nothing in a
@@ -84,7 +99,7 @@ def search(scorer: WordScorer, state_size: int, banned: NDArray[np.bool_], limit
         _file(finished, rows, ends.row, ends.total)
         rows = _extended(rows, unfinished, step)
     _file(finished, rows, np.arange(len(rows.text)), rows.total)
-    return [max(texts, key=lambda text: text.score, default=WrittenText((), 0.0)) for texts in finished]
+    return [sorted(texts, key=lambda text: -text.score) for texts in finished]
 
 
 def _start(texts: int, state_size: int) -> _Hypotheses:

@@ -2,20 +2,22 @@
 
 The sentence LSTM is unrolled for all studies of the batch, each leaving it when its report ends; then all sentences of
 all studies are rows of one word LSTM batch. Both carry their state: no step reads again what an earlier one has read.
+Where the bundle is exact, a sentence that does not say what is planned is searched for again, with a wider beam.
 The ids of a study do not depend on the batch that it travels in (see `cxreport.model.session`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cxreport.drafting.beam import search
+from cxreport.drafting.beam import hypotheses, search
 from cxreport.drafting.captions import write_captions
+from cxreport.drafting.content import says
 from cxreport.drafting.ground import ground
 from cxreport.drafting.topics import Topic, make_topics
 from cxreport.drafting.word_scores import TopicScorer
@@ -23,10 +25,14 @@ from cxreport.errors import UsageError
 from cxreport.model.manifest import WORD_SEARCH, Manifest
 from cxreport.model.texts import TextLimits, WrittenText
 from cxreport.reading.stopwatch import Stopwatch
+from cxreport.text.detokenise import sentence_text
 from cxreport.types import Decoding, Encoding, Plan, Section, SentenceIds
 
 if TYPE_CHECKING:
     from cxreport.model.session import Model
+
+_WIDER = 12
+"""Width of the second search."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,8 @@ class DecodeOptions:
     """Words of the same."""
     attention: bool = False
     """Give each sentence and each word its map over the patches, where there is an image (see `ground`)."""
+    second_search: bool = True
+    """Search again, wider, for the words of a sentence that does not say what is planned, where the bundle is exact."""
 
     def __post_init__(self) -> None:
         lengths = [n for n in (self.max_sentences, self.min_words, self.max_words) if n is not None]
@@ -77,14 +85,17 @@ def decode(
         with watch.stage("sentences"):
             topics = make_topics(model, encodings, plans, options.max_sentences or defaults.max_sentences)
         with watch.stage("words"):
-            decodings = _write_topics(model, topics, len(encodings), limits)
+            texts = _write_topics(model, topics, limits)
+            if options.second_search and defaults.exact:
+                texts = _search_again(model, topics, texts, limits)
+        decodings = [_decoding(study, topics, texts) for study in range(len(encodings))]
     if options.attention:
         with watch.stage("ground"):
             decodings = ground(model, encodings, decodings)
     return decodings
 
 
-def _write_topics(model: Model, topics: list[Topic], studies: int, limits: TextLimits) -> list[Decoding]:
+def _write_topics(model: Model, topics: list[Topic], limits: TextLimits) -> list[WrittenText]:
     """Write the words of all topics, rows of one batch."""
     if not topics:
         return []
@@ -92,10 +103,34 @@ def _write_topics(model: Model, topics: list[Topic], studies: int, limits: TextL
     if limits.beam == 1 and WORD_SEARCH in model.bound_steps:
         from cxreport.model.gpu.word_search import write_greedily
 
-        sentences = write_greedily(model, vectors, banned, limits)
-    else:
-        sentences = search(TopicScorer(model, vectors), model.manifest.sizes.hidden, banned, limits)
-    return [_decoding(study, topics, sentences) for study in range(studies)]
+        return write_greedily(model, vectors, banned, limits)
+    return search(TopicScorer(model, vectors), model.manifest.sizes.hidden, banned, limits)
+
+
+def _search_again(model: Model, topics: list[Topic], texts: list[WrittenText], limits: TextLimits) -> list[WrittenText]:
+    """Texts of the topics, those that do not say what is planned by the best hypothesis of a wider search that does.
+
+    A text stays as it is where no hypothesis does; the report stage then makes it keep to the plan.
+    """
+    manifest = model.manifest
+
+    def keeps_to_plan(topic: Topic, text: WrittenText) -> bool:
+        words = sentence_text(manifest.vocabulary, text.ids)
+        return topic.planned is None or says(manifest.lexicon, words, topic.planned, manifest.reporting_names)
+
+    failed = [
+        row for row, (topic, text) in enumerate(zip(topics, texts, strict=True)) if not keeps_to_plan(topic, text)
+    ]
+    if not failed:
+        return texts
+    again = [topics[row] for row in failed]
+    scorer = TopicScorer(model, np.stack([topic.vector for topic in again]))
+    wider = replace(limits, beam=max(_WIDER, limits.beam))
+    found = hypotheses(scorer, manifest.sizes.hidden, _banned(manifest, again), wider)
+    chosen = list(texts)
+    for row, topic, candidates in zip(failed, again, found, strict=True):
+        chosen[row] = next((text for text in candidates if keeps_to_plan(topic, text)), texts[row])
+    return chosen
 
 
 def _banned(manifest: Manifest, topics: list[Topic]) -> NDArray[np.bool_]:
@@ -113,8 +148,8 @@ def _decoding(study: int, topics: list[Topic], sentences: list[WrittenText]) -> 
             sentence = SentenceIds(
                 section=topic.section,
                 ids=words.ids,
-                planned=topic.tag,
-                denied=topic.denied,
+                planned=None if topic.planned is None else topic.planned.tag,
+                topic=topic.planned,
                 attention=topic.attention,
                 log_probability=words.log_probability,
             )

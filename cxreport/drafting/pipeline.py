@@ -13,7 +13,7 @@ from cxreport.model.session import Model
 from cxreport.reading.batches import draft_safely, preprocessed_batches
 from cxreport.reading.stopwatch import Stopwatch
 from cxreport.retrieval.index import Index, add_similar
-from cxreport.types import Draft, Failure, Outcome, Report, Study
+from cxreport.types import Draft, Failure, OperatingPoint, Outcome, Report, Study
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,8 @@ class GenerateOptions:
     """Stop after the plan: no Findings, no Impression."""
     threshold: float | None = None
     """One threshold for all tags instead of the bundle's own."""
+    point: OperatingPoint = OperatingPoint.BALANCED
+    """The bundle's limits from which findings are told, where there is no threshold."""
     evidence: str | None = None
     """Classifier of studies that come as tag probabilities; None takes the probabilities as they are."""
     force: bool = False
@@ -93,7 +95,7 @@ class _Stages:
         """Decide which reporting tags the report states and denies."""
         source = HEAD if draft.study.view else self.options.evidence
         with self.watch.stage("plan"):
-            plan = make_plan(self.model.manifest, draft.encoding, source, self.options.threshold)
+            plan = make_plan(self.model.manifest, draft.encoding, source, self.options.threshold, self.options.point)
         return replace(draft, plan=plan)
 
     def decode(self, drafts: list[Draft]) -> list[Draft]:
@@ -103,12 +105,17 @@ class _Stages:
         encodings, plans = [draft.encoding for draft in drafts], [draft.plan for draft in drafts]
         options = DecodeOptions(beam=self.options.beam, attention=self.options.attention)
         decodings = decode(self.model, encodings, plans, options, self.watch)
-        return [replace(draft, decoding=decoding) for draft, decoding in zip(drafts, decodings, strict=True)]
+        exact = self.model.manifest.decoding.exact
+        return [
+            replace(draft, decoding=decoding, worded=exact) for draft, decoding in zip(drafts, decodings, strict=True)
+        ]
 
     def report(self, draft: Draft) -> Report:
         """Put a draft into words."""
         with self.watch.stage("report"):
-            return write_report(self.model.manifest, draft, self.options.threshold, maps=self.options.attention)
+            options = self.options
+            maps, point = options.attention, options.point
+            return write_report(self.model.manifest, draft, options.threshold, maps=maps, point=point)
 
     def retrieve(self, draft: Draft, report: Report) -> Report:
         """Put the nearest reports of the index, if there is one, beside a report."""

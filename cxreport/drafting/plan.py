@@ -1,111 +1,245 @@
-"""Plan: evidence of a classifier to the reporting tags that the report states and denies."""
+"""Plan: evidence of a classifier to what the sentences of the report are to say, and how surely."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cxreport.drafting.denials import choose_denials, first_denial
 from cxreport.errors import InvalidTagsError, UsageError
-from cxreport.model.manifest import EvidenceModel, Manifest
+from cxreport.model.manifest import CertaintyLimits, DecodingDefaults, EvidenceModel, Manifest
 from cxreport.sentences import Band
-from cxreport.types import Detail, Encoding, Floats, Plan
+from cxreport.types import Certainty, Detail, Encoding, Floats, OperatingPoint, Plan, PlannedTopic
 
 HEAD = "head"
 """Evidence source of the bundle's own tag head."""
 _CLIP = 1e-6
-_THRESHOLD = 0.5
-"""Threshold of probabilities whose source is not named."""
+_EVEN = 0.5
+"""Threshold of probabilities whose source is not named; a tag as likely as that is never denied."""
+_FLAT, _ABSENT = 0.75, 0.1
+"""Limits of the same, where the decoder words what is possible: three of four flat statements are right, if the
+probabilities are."""
+_UNUSUAL = 1.0
+"""Standard score from which evidence is more than a classifier finds in any image."""
 _LIMIT = 3.0
 """Standard score at which evidence is clipped."""
 
 Mask = NDArray[np.bool_]
 
 
-def make_plan(
-    manifest: Manifest, encoding: Encoding, source: str | None = None, threshold: float | None = None
-) -> Plan:
-    """Decide which reporting tags the report states, and which it denies: those that were most in question.
+@dataclass(frozen=True, eq=False)
+class Bands:
+    """Reporting tags (R,) by what their probabilities are enough for; a tag in none of the masks is passed over."""
 
-    A bundle without reporting tags, as the captioning architectures are, has nothing to plan.
+    told: Mask
+    flat: Mask
+    """Those of the told ones that are stated flatly."""
+    absent: Mask
+    """Those that may be denied."""
+    unknown: Mask
+    """Those that the source knows nothing of: denied only along with a tag that it knows."""
+
+    def with_possible(self, tags: Mask) -> Bands:
+        """These bands, with more tags told as possible."""
+        return replace(self, told=self.told | tags, absent=self.absent & ~tags)
+
+
+@dataclass(frozen=True, eq=False)
+class PlanRules:
+    """Facts of reporting tags (R of them) and of a decoder that plans are made by."""
+
+    names: Sequence[str]
+    impression: Mask
+    """Tags that are told again in the Impression."""
+    deniable: Mask
+    """Tags that the Findings are to deny."""
+    decoding: DecodingDefaults
+    urgency: Sequence[str] = ()
+    """Names of tags in the order of the Impression, the most urgent first; the others follow by probability."""
+    kin: Sequence[tuple[str, str]] = ()
+    """Names of two tags each of which a report does not deny while it tells the other."""
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> PlanRules:
+        """Rules of a bundle."""
+        exact = manifest.decoding.exact  # the rules of a lexicon take a while to read
+        return cls(
+            names=manifest.reporting_names,
+            impression=np.array([tag.impression for tag in manifest.reporting_tags]),
+            deniable=np.array([tag.deniable for tag in manifest.reporting_tags]),
+            decoding=manifest.decoding,
+            urgency=manifest.lexicon.urgency if exact else (),
+            kin=manifest.lexicon.kin if exact else (),
+        )
+
+
+def make_plan(
+    manifest: Manifest,
+    encoding: Encoding,
+    source: str | None = None,
+    threshold: float | None = None,
+    point: OperatingPoint = OperatingPoint.BALANCED,
+) -> Plan:
+    """Decide what the report tells, how surely, and what it denies.
+
+    A bundle without reporting tags, as the captioning architectures are, has nothing to plan. A tag that is at least as
+    likely as not under its own name is never denied. Where the evidence would leave it out, it is told as possible, or
+    withheld with a warning: if fewer findings were asked for, or the classifier says as much of any image.
 
     Args:
         manifest: of the bundle.
         encoding: of the study.
         source: classifier that the tags are from, by its name in the manifest; `HEAD` for encoded images; None
             takes the probabilities as they are: those of a reporting tag or of an alias of one, positive from .5.
-        threshold: in place of the manifest's thresholds.
+        threshold: in place of the limits from which tags are told.
+        point: the limits from which tags are told, where there is no threshold.
 
     Raises:
-        UsageError: no such source.
+        UsageError: no such source, or it has no limits for the operating point.
         InvalidTagsError: the study lacks tags that the source's evidence is made of.
     """
     if not manifest.reporting_tags:
         return Plan()
-    deniable = np.array([tag.deniable for tag in manifest.reporting_tags])
-    denials = manifest.decoding.denials
+    rules = PlanRules.of(manifest)
+    own, named = _named_probabilities(manifest, encoding.tags)
     if source is None:
-        probabilities, named = _named_probabilities(manifest, encoding.tags)
-        plan = _plan_from_probabilities(probabilities, deniable, denials, threshold)
-        return replace(plan, unknown=_indices(~named))
+        _check_point(None, "Probabilities of a classifier that is not named", point, threshold)
+        bands = _bands_as_they_are(own, named, rules.decoding.exact, threshold)
+        return replace(_plan(rules, own, np.zeros_like(own), bands), unknown=_indices(~named))
     if source not in manifest.evidence:
         sources = ", ".join(sorted(manifest.evidence))
         raise UsageError(f"The bundle has no evidence for {source!r}; it knows {sources}.")
     evidence = manifest.evidence[source]
+    _check_point(evidence.limits, f"Evidence {source!r}", point, threshold)
     probabilities = _reporting_probabilities(evidence, source, encoding.tags)
-    return plan_from_evidence(evidence, probabilities, deniable, denials, threshold)
+    return plan_from_evidence(evidence, probabilities, rules, own, threshold, point)
 
 
 def plan_from_evidence(
-    evidence: EvidenceModel, probabilities: Floats, deniable: Mask, denials: int, threshold: float | None = None
+    evidence: EvidenceModel,
+    probabilities: Floats,
+    rules: PlanRules,
+    own: Floats | None = None,
+    threshold: float | None = None,
+    point: OperatingPoint = OperatingPoint.BALANCED,
 ) -> Plan:
     """Plan with a source of evidence, for a bundle or for a decoder in training.
 
     Args:
         evidence: the source.
         probabilities: (R,) of the reporting tags, by that source.
-        deniable: (R,) tags that can be denied.
-        denials: number of them that are.
-        threshold: in place of the source's thresholds.
+        rules: of the bundle, or of the decoder.
+        own: (R,) the classifier's probabilities of the same names; 0, or None, where it has none.
+        threshold: in place of the source's limits.
+        point: the source's limits from which tags are told.
     """
-    positive = probabilities >= (evidence.thresholds if threshold is None else threshold)
+    bands = evidence_bands(evidence, probabilities, threshold, point)
+    likely = np.zeros_like(bands.told) if own is None else (own >= _EVEN) & ~bands.told
     unusual = unusual_evidence(evidence, probabilities)
-    tags = _descending(probabilities, positive)
+    told = likely & (unusual >= _UNUSUAL)
+    if threshold is not None or point is OperatingPoint.SPECIFIC:  # fewer findings were asked for
+        told = np.zeros_like(likely)
+    bands = replace(bands.with_possible(told), absent=bands.absent & ~likely, unknown=bands.unknown & ~likely)
+    plan = _plan(rules, probabilities, unusual, bands)
     degrees = {Detail.MILD: probabilities < evidence.mild, Detail.MARKED: probabilities > evidence.marked}
-    return Plan(
-        probabilities=probabilities,
-        unusual=unusual,
-        tags=tags,
-        denied=_descending(unusual, deniable & evidence.weights.any(1) & ~positive)[:denials],
-        details={tag: frozenset(degree for degree, mask in degrees.items() if mask[tag]) for tag in tags},
+
+    def detailed(topic: PlannedTopic) -> PlannedTopic:
+        if topic.certainty is not Certainty.STATED:
+            return topic
+        details = (degree for degree, mask in degrees.items() if mask[topic.tags[0]])
+        return replace(topic, details=frozenset(details))
+
+    return replace(
+        plan,
+        findings=tuple(map(detailed, plan.findings)),
+        impression=tuple(map(detailed, plan.impression)),
         unknown=_indices((evidence.weights == 0).all(1)),
+        withheld=tuple(np.flatnonzero(likely & ~told).tolist()),
     )
 
 
 def band(plan: Plan, tag: int) -> Band:
-    """Band of a reporting tag's probability: `present` for a planned one, `absent` for another with evidence.
-
-    The thresholds of the plan are all that a bundle has, so that nothing is `possible`.
+    """Band of a reporting tag's probability: what it allows the report to say of the tag.
 
     Args:
         plan: of the study.
         tag: index of the reporting tag.
     """
     if tag in plan.tags:
-        return Band.PRESENT
-    return Band.NONE if tag in plan.unknown else Band.ABSENT
+        return Band.PRESENT if plan.topic(tag).certainty is Certainty.STATED else Band.POSSIBLE
+    if tag in plan.unknown:
+        return Band.NONE
+    return Band.ABSENT if tag in plan.deniable else Band.SILENT
 
 
-def _plan_from_probabilities(probabilities: Floats, deniable: Mask, denials: int, threshold: float | None) -> Plan:
-    """Plan with probabilities of unknown source: nothing says how usual they are, or how marked a finding is."""
-    positive = probabilities >= (_THRESHOLD if threshold is None else threshold)
-    return Plan(
-        probabilities=probabilities,
-        unusual=np.zeros_like(probabilities),
-        tags=_descending(probabilities, positive),
-        denied=_descending(probabilities, deniable & (probabilities > 0) & ~positive)[:denials],
-    )
+def evidence_bands(
+    evidence: EvidenceModel,
+    probabilities: Floats,
+    threshold: float | None = None,
+    point: OperatingPoint = OperatingPoint.BALANCED,
+) -> Bands:
+    """Bands of a source's probabilities, (R,) or of several studies (N, R)."""
+    limits = evidence.limits
+    least = evidence.thresholds
+    if limits is not None and point is not OperatingPoint.BALANCED:
+        least = limits.sensitive if point is OperatingPoint.SENSITIVE else limits.specific
+    told = probabilities >= (least if threshold is None else threshold)
+    known = np.broadcast_to(evidence.weights.any(1), told.shape)
+    flat = told if limits is None else told & (probabilities >= limits.certain)
+    absent = ~told & known if limits is None else ~told & known & (probabilities <= limits.absent)
+    return Bands(told=told, flat=flat, absent=absent, unknown=~known & ~told)
+
+
+def _bands_as_they_are(own: Floats, named: Mask, exact: bool, threshold: float | None) -> Bands:
+    """Bands of probabilities of unknown source; of a tag that is not named nothing is said."""
+    told = own >= (_EVEN if threshold is None else threshold)
+    absent = ~told & named & (own < (_ABSENT if exact else _EVEN))
+    flat = told & (own >= _FLAT) if exact else told
+    return Bands(told=told, flat=flat, absent=absent, unknown=np.zeros_like(told))
+
+
+def _plan(rules: PlanRules, probabilities: Floats, unusual: Floats, bands: Bands) -> Plan:
+    """The topics of both sections."""
+    told = [
+        PlannedTopic((tag,))
+        if bands.flat[tag]
+        else PlannedTopic((tag,), Certainty.POSSIBLE, frozenset({Detail.UNCERTAIN}))
+        for tag in _descending(probabilities, bands.told)
+    ]
+    repeated = [topic for topic in told if rules.impression[topic.tags[0]]]
+    if not rules.decoding.exact:
+        first = unusual if unusual.any() else probabilities
+        denied = _descending(first, rules.deniable & bands.absent)[: rules.decoding.denials]
+        findings = [*told, *(PlannedTopic((tag,), Certainty.ABSENT) for tag in denied)]
+        deniable = bands.absent | bands.unknown
+        return Plan(probabilities, unusual, tuple(findings), tuple(repeated), _indices(deniable))
+    absent = bands.absent & ~_excluded(rules, told)
+    denials = choose_denials(rules.names, rules.decoding.findings_denials, absent, bands.unknown, rules.deniable)
+    ranks = {name: rank for rank, name in enumerate(rules.urgency)}
+    impression = sorted(repeated, key=lambda topic: ranks.get(rules.names[topic.tags[0]], len(ranks)))
+    if not impression:
+        sets = rules.decoding.impression_denials
+        impression = first_denial(rules.names, sets, absent, bands.unknown, rules.deniable) or told[:1]
+    return Plan(probabilities, unusual, (*told, *denials), tuple(impression), _indices(absent))
+
+
+def _excluded(rules: PlanRules, told: Sequence[PlannedTopic]) -> Mask:
+    """(R,) tags that are not denied beside those that are told."""
+    names = {rules.names[topic.tags[0]] for topic in told}
+    partners = {b for a, b in (*rules.kin, *((b, a) for a, b in rules.kin)) if a in names}
+    return np.array([name in partners for name in rules.names])
+
+
+def _check_point(limits: CertaintyLimits | None, subject: str, point: OperatingPoint, threshold: float | None) -> None:
+    """Refuse an operating point for which there are no limits."""
+    if limits is None and threshold is None and point is not OperatingPoint.BALANCED:
+        raise UsageError(
+            f"{subject}: no limits for the operating point {point.value!r}.",
+            hint="Leave it out, or set one limit for all tags with --threshold.",
+        )
 
 
 def unusual_evidence(evidence: EvidenceModel, probabilities: Floats) -> Floats:

@@ -42,16 +42,15 @@ def sentences_with_evidence(
 def _origin(sentence: WrittenSentence) -> Origin:
     if sentence.origin is None:
         return Origin.ADDED
-    planned = sentence.origin.planned is not None or sentence.origin.denied is not None
-    return Origin.PLANNED if planned else Origin.FREE
+    return Origin.FREE if sentence.origin.topic is None else Origin.PLANNED
 
 
 def _topic(manifest: Manifest, sentence: WrittenSentence) -> str | None:
     """Name of the tag that a sentence was planned or added for."""
     if sentence.origin is None:
-        return sentence.tag
-    index = sentence.origin.denied if sentence.origin.planned is None else sentence.origin.planned
-    return None if index is None else manifest.reporting_names[index]
+        return sentence.tag or None
+    topic = sentence.origin.topic
+    return None if topic is None else manifest.reporting_names[topic.tags[0]]
 
 
 def _statements(manifest: Manifest, plan: Plan, text: str) -> tuple[Statement, ...]:

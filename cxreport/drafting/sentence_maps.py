@@ -50,6 +50,8 @@ def sentence_maps(
 
 def _planned_topic(manifest: Manifest, decoding: Decoding, section: Section, tag: str) -> SentenceIds | None:
     """The topic that was planned to state a tag, in the section if there is one."""
+    if not tag:
+        return None
     index = manifest.reporting_names.index(tag)
     topics = [sentence for sentence in decoding.sentences if sentence.planned == index]
     return min(topics, key=lambda topic: topic.section is not section, default=None)

@@ -5,28 +5,19 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cxreport.drafting import sentence_loop
 from cxreport.model.graphs import StudyInput, TopicInput
 from cxreport.model.manifest import Manifest
-from cxreport.types import Detail, Encoding, Floats, Plan, Section
+from cxreport.types import Detail, Encoding, Floats, Plan, PlannedTopic, Section
 
 if TYPE_CHECKING:
     from cxreport.model.session import Model
 
 _LIKELY = 0.5
-
-
-class _Planned(NamedTuple):
-    """Planned content of a sentence."""
-
-    tag: int
-    """Index of the reporting tag."""
-    denied: bool = False
-    """True where the sentence denies the tag, False where it states it."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +26,8 @@ class Topic:
 
     study: int
     section: Section
-    tag: int | None
-    """Index of the reporting tag that it is planned to state; None for a denial or a free topic."""
-    denied: int | None
-    """Index of the reporting tag that it is planned to deny; None for a statement or a free topic."""
+    planned: PlannedTopic | None
+    """What it is planned to say; None for a free topic."""
     details: Floats
     """(D,) 1 for each `Detail` that it is planned with."""
     attention: Floats | None
@@ -50,23 +39,24 @@ class Topic:
 class _Outline:
     """Progress of the report of one study.
 
-    In each section the planned topics come first, the most probable tag before the others; while some remain, the
-    networks' stop and section outputs are not asked.
+    In each section the planned topics come first; while some remain, the networks' stop and section outputs are not
+    asked. Where the bundle is exact, the planned ones are all there is, and a section may have none.
     """
 
     def __init__(self, manifest: Manifest, study: int, plan: Plan, max_sentences: int) -> None:
         self.study, self.plan = study, plan
         self.section = Section.FINDINGS
         self.done = False
-        statements = [_Planned(tag) for tag in plan.tags] if manifest.decoding.planned else []
-        denials = [_Planned(tag, denied=True) for tag in plan.denied] if manifest.decoding.planned else []
-        self._planned = deque(statements + denials)
-        self._impression = deque(topic for topic in statements if manifest.reporting_tags[topic.tag].impression)
+        self._exact = manifest.decoding.planned and manifest.decoding.exact
+        self._planned = deque(plan.findings if manifest.decoding.planned else ())
+        self._impression = deque(plan.impression if manifest.decoding.planned else ())
         self._max_sentences = max_sentences
         self._sentences = 0
+        if self._exact and not self._planned:
+            self._next_section()
 
     @property
-    def planned(self) -> _Planned | None:
+    def planned(self) -> PlannedTopic | None:
         """Planned content of the next sentence; None for a free topic."""
         return self._planned[0] if self._planned else None
 
@@ -82,11 +72,16 @@ class _Outline:
             self._planned.popleft()
         if self._planned:
             return
-        full = self._sentences >= self._max_sentences
+        full = self._exact or self._sentences >= self._max_sentences
         if self.section is Section.IMPRESSION:
             self.done = full or stop > _LIKELY
         elif full or section_next > _LIKELY or stop > _LIKELY:
-            self.section, self._planned, self._sentences = Section.IMPRESSION, self._impression, 0
+            self._next_section()
+
+    def _next_section(self) -> None:
+        """Begin the Impression."""
+        self.section, self._planned, self._sentences = Section.IMPRESSION, self._impression, 0
+        self.done = self._exact and not self._planned
 
 
 def make_topics(model: Model, encodings: Sequence[Encoding], plans: Sequence[Plan], max_sentences: int) -> list[Topic]:
@@ -96,7 +91,9 @@ def make_topics(model: Model, encodings: Sequence[Encoding], plans: Sequence[Pla
         group = [i for i, encoding in enumerate(encodings) if (encoding.patches is not None) is image]
         if group:
             outlines = [_Outline(model.manifest, i, plans[i], max_sentences) for i in group]
-            topics += _unroll(model, outlines, [encodings[i] for i in group])
+            begun = [outline for outline in outlines if not outline.done]
+            if begun:
+                topics += _unroll(model, begun, [encodings[outline.study] for outline in begun])
     return topics
 
 
@@ -110,13 +107,11 @@ def _unroll(model: Model, outlines: list[_Outline], encodings: list[Encoding]) -
         inputs = _topic_input(planned, [o.plan for o in outlines], [o.section for o in outlines])
         step = loop.step(inputs)
         for row, outline in enumerate(outlines):
-            topic = planned[row]
             topics.append(
                 Topic(
                     study=outline.study,
                     section=outline.section,
-                    tag=None if topic is None or topic.denied else topic.tag,
-                    denied=topic.tag if topic is not None and topic.denied else None,
+                    planned=planned[row],
                     details=inputs.detail[row],
                     attention=step.attention[row] if attends else None,
                     vector=step.topic[row],
@@ -147,18 +142,19 @@ def _patches(manifest: Manifest, encodings: list[Encoding]) -> Floats:
     return np.stack([empty if encoding.patches is None else encoding.patches for encoding in encodings])
 
 
-def _topic_input(topics: Sequence[_Planned | None], plans: Sequence[Plan], sections: Sequence[Section]) -> TopicInput:
+def _topic_input(
+    topics: Sequence[PlannedTopic | None], plans: Sequence[Plan], sections: Sequence[Section]
+) -> TopicInput:
     """Input of a sentence step; rows of zeros for a free topic."""
     inputs = TopicInput(
         plan=np.zeros((len(topics), len(plans[0].probabilities)), np.float32),
         detail=np.zeros((len(topics), len(Detail)), np.float32),
         section=np.array([section is Section.IMPRESSION for section in sections], np.int64),
     )
-    for row, (topic, plan) in enumerate(zip(topics, plans, strict=True)):
+    for row, topic in enumerate(topics):
         if topic is not None:
-            inputs.plan[row, topic.tag] = -1 if topic.denied else 1
-            details = () if topic.denied else plan.details.get(topic.tag, ())
-            inputs.detail[row] = [detail in details for detail in Detail]
+            inputs.plan[row, list(topic.tags)] = topic.sign
+            inputs.detail[row] = [detail in topic.details for detail in Detail]
     return inputs
 
 
@@ -180,7 +176,7 @@ def attend(model: Model, encoding: Encoding, plan: Plan, tag: int) -> Floats:
         tags=plan.positive[None],
         unusual=plan.unusual[None],
     )
-    topic = _topic_input([_Planned(tag)], [plan], [Section.FINDINGS])
+    topic = _topic_input([PlannedTopic((tag,))], [plan], [Section.FINDINGS])
     state = np.zeros((1, model.manifest.sizes.hidden), np.float32)
     attention: Floats = model.sentence_step(study, topic, state, state).attention[0]
     return attention

@@ -13,7 +13,7 @@ from cxreport.errors import UsageError
 from cxreport.model.encode import encode
 from cxreport.model.session import Model
 from cxreport.reading.network_input import network_input
-from cxreport.types import Encoding, Failure, Grey, Report, Study
+from cxreport.types import Encoding, Failure, Grey, OperatingPoint, Report, Study
 
 BATCH = 32
 """Images that run together."""
@@ -31,6 +31,8 @@ class EvaluateOptions:
     """Images whose reports are kept as examples."""
     from_images: bool = False
     """Draft Open-I's reports from their own images instead of a classifier's probabilities."""
+    point: OperatingPoint = OperatingPoint.BALANCED
+    """Limits from which reports tell findings."""
     report_progress: Callable[[int], None] = lambda studies: None
     """Called with the number of reports of a split that are drafted."""
 
@@ -38,7 +40,8 @@ class EvaluateOptions:
     def signature(self) -> str:
         """Intervals, limit and program, as a signature has them."""
         limit = f", first {self.limit} only" if self.limit else ""
-        return f"95 % of {self.bootstrap} resamples{limit} | cxreport {__version__}"
+        point = "" if self.point is OperatingPoint.BALANCED else f" | {self.point} operating point"
+        return f"95 % of {self.bootstrap} resamples{limit}{point} | cxreport {__version__}"
 
 
 def draft(
@@ -61,7 +64,9 @@ def draft(
         CxreportError: that of the first study that failed, as figures over the others would flatter.
     """
     reports = []
-    settings = GenerateOptions(batch_size=BATCH, evidence=evidence, force=True, attention=attention)
+    settings = GenerateOptions(
+        batch_size=BATCH, evidence=evidence, force=True, attention=attention, point=options.point
+    )
     for outcome in generate(model, studies, settings):
         if isinstance(outcome, Failure):
             raise outcome.error

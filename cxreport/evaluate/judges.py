@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cxreport.datasets.nih import FINDINGS
 from cxreport.datasets.tables import table_rows
-from cxreport.datasets.teacher import read_teacher
+from cxreport.datasets.teacher import TeacherOutputs, read_teacher
 from cxreport.drafting.plan import log_odds
 from cxreport.errors import TrainingError, UsageError
 from cxreport.evaluate import tags
@@ -110,12 +111,7 @@ def measure_judges(names: tuple[str, ...], scores: LabelledScores, files: JudgeF
     """
     relabels, taught = None, None
     if files.teacher:
-        try:
-            outputs = read_teacher(files.teacher, names, scores.findings)
-        except FileNotFoundError as error:
-            raise UsageError(f"{error.filename}: not found.") from error
-        except TrainingError as error:
-            raise UsageError(str(error), hint=error.hint) from error
+        outputs = _outputs(files, names, scores.findings)
         relabels = _relabels(scores, outputs.relabels, resamples)
         taught = _teacher(scores, outputs.logits, resamples)
     opinions = [(path.name.partition(".")[0], read_opinions(path)) for path in files.radiologists]
@@ -126,6 +122,25 @@ def measure_judges(names: tuple[str, ...], scores: LabelledScores, files: JudgeF
             RadiologistFigures(name, dict(_opinions(names, scores, rows, resamples))) for name, rows in opinions
         ),
     )
+
+
+def read_relabels(names: tuple[str, ...], files: JudgeFiles) -> Floats | None:
+    """Relabels (N, 14) of NIH images, NaN where there is none; None without a table of a teacher.
+
+    Raises:
+        UsageError: as `measure_judges` does.
+    """
+    return _outputs(files, names, FINDINGS).relabels if files.teacher else None
+
+
+def _outputs(files: JudgeFiles, names: tuple[str, ...], findings: tuple[str, ...]) -> TeacherOutputs:
+    """A teacher's outputs for images, and the relabels of its tables."""
+    try:
+        return read_teacher(files.teacher, names, findings)
+    except FileNotFoundError as error:
+        raise UsageError(f"{error.filename}: not found.") from error
+    except TrainingError as error:
+        raise UsageError(str(error), hint=error.hint) from error
 
 
 def read_opinions(path: Path) -> dict[str, dict[str, bool]]:

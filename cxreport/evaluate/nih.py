@@ -15,8 +15,9 @@ from cxreport.errors import UsageError
 from cxreport.evaluate import tags
 from cxreport.evaluate.abstention import AbstentionRates, abstain_on_altered, abstain_on_files, measure_abstention
 from cxreport.evaluate.bootstrap import Draws, Figure, draw_studies
+from cxreport.evaluate.certainty import CertaintyFigures, measure_certainty
 from cxreport.evaluate.drafting import EvaluateOptions, draft, missing_files_reported
-from cxreport.evaluate.judges import NO_JUDGES, JudgeFigures, JudgeFiles, measure_judges
+from cxreport.evaluate.judges import NO_JUDGES, JudgeFigures, JudgeFiles, measure_judges, read_relabels
 from cxreport.evaluate.plan_agreement import (
     Agreement,
     GuardCounts,
@@ -78,6 +79,8 @@ class NihFigures:
     """The first images, of the first folder, that have one label alone, whatever their reports are like."""
     judges: JudgeFigures
     """Of all images together, by others than their labels."""
+    certainty: CertaintyFigures | None
+    """How surely the reports of all images together speak; None for a bundle that plans nothing."""
     abstention: tuple[AbstentionRates, ...]
     """Rates on the images of each folder, on alterations of those of the first, and on real files of other kinds."""
 
@@ -116,6 +119,14 @@ def evaluate_nih(
         reliability=dict(zip(scores.findings, bins, strict=True)),
         samples=_samples(drafted[0], splits[0].labels, options.samples),
         judges=measure_judges(images.names, scores, judges, options.bootstrap),
+        certainty=measure_certainty(
+            model.manifest,
+            reports,
+            images.labels,
+            read_relabels(images.names, judges),
+            draw_studies(len(reports), options.bootstrap),
+            options.point,
+        ),
         abstention=tuple(_abstention(model, folders, splits, options.bootstrap)),
     )
 

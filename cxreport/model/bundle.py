@@ -37,11 +37,13 @@ from cxreport.text.lexicon import LEXICON_FILE, Lexicon
 from cxreport.text.vocabulary import SPECIAL_WORDS
 from cxreport.types import Detail
 
-SCHEMA_VERSION = 4
-"""Version of ``model.json``. An older cxreport refuses it: it would check reports with its own lexicon, silently."""
+SCHEMA_VERSION = 5
+"""Version of ``model.json``. An older cxreport refuses it: it would tell flatly what is to be told as possible."""
+_VERSION_4 = 4
+"""Version without limits of certainty: such bundles tell every positive tag flatly, and add sentences of their own."""
 _VERSION_3 = 3
 """Version without lexicon and encoder: such bundles were made with the package's lexicon, and there was one encoder."""
-_READABLE_VERSIONS = (_VERSION_3, SCHEMA_VERSION)
+_READABLE_VERSIONS = (_VERSION_3, _VERSION_4, SCHEMA_VERSION)
 MANIFEST_FILE = "model.json"
 _T = TypeVar("_T")
 
@@ -91,7 +93,7 @@ def load_manifest(folder: str | Path) -> Manifest:
         raise BundleError(f"{path}: not valid JSON.") from error
     version = raw.get("schema_version") if isinstance(raw, dict) else None
     if version not in _READABLE_VERSIONS:
-        readable = " and ".join(map(str, _READABLE_VERSIONS))
+        readable = f"{', '.join(map(str, _READABLE_VERSIONS[:-1]))} and {SCHEMA_VERSION}"
         raise BundleError(f"{path}: schema version {version!r}; this cxreport reads versions {readable}.")
     try:
         manifest = _parse(raw, hashlib.sha256(content).hexdigest(), _read_lexicon(folder, raw))
@@ -162,6 +164,7 @@ def _parse(raw: dict[str, Any], sha256: str, lexicon: Lexicon) -> Manifest:
             max_words=_of(int, decoding, "max_words"),
             planned=_of(bool, decoding, "planned"),
             denials=_of(int, decoding, "denials"),
+            **_parse_exact(raw["schema_version"], decoding),
         ),
         typicality=DistanceLimits(warn=_of(float, typicality, "warn"), refuse=_of(float, typicality, "refuse")),
         lexicon=lexicon,
@@ -170,6 +173,17 @@ def _parse(raw: dict[str, Any], sha256: str, lexicon: Lexicon) -> Manifest:
         quantised_from=raw.get("quantised_from"),
         raw=raw,
     )
+
+
+def _parse_exact(version: int, decoding: dict[str, Any]) -> dict[str, Any]:
+    """Entries of `DecodingDefaults` that older bundles lack."""
+    if version < SCHEMA_VERSION:
+        return {}
+    sets = {
+        key: _each(decoding, key, lambda names: tuple(map(str, names)))
+        for key in ("findings_denials", "impression_denials")
+    }
+    return {"exact": _of(bool, decoding, "exact"), **sets}
 
 
 def _parse_reporting_tag(raw: dict[str, Any]) -> ReportingTag:
@@ -216,9 +230,8 @@ def _parse_file(raw: dict[str, Any]) -> BundleFile:
 
 
 def _parse_evidence(raw: dict[str, Any]) -> EvidenceModel:
-    names = [field.name for field in fields(EvidenceModel) if field.name != "inputs"]
-    arrays = {name: np.array(raw[name], np.float32) for name in names}
-    return EvidenceModel(inputs=_each(raw, "inputs", str), **arrays)
+    arrays = {name: np.array(array, np.float32) for name, array in raw.items() if name != "inputs"}
+    return EvidenceModel.of(_each(raw, "inputs", str), arrays)
 
 
 def _cross_check(manifest: Manifest) -> None:
@@ -235,11 +248,18 @@ def _cross_check(manifest: Manifest) -> None:
     if not set(manifest.aliases.values()) <= set(manifest.reporting_names):
         raise ValueError("an alias names an unknown reporting tag")
     for source, evidence in manifest.evidence.items():
-        vectors = {v.shape for f, v in vars(evidence).items() if f not in ("inputs", "weights")}
+        vectors = {array.shape for name, array in evidence.arrays.items() if name != "weights"}
         if evidence.weights.shape != (reporting, len(evidence.inputs)) or vectors != {(reporting,)}:
             raise ValueError(f"evidence {source!r} does not fit the {reporting} reporting tags")
         if not (evidence.spread > 0).all():
             raise ValueError(f"evidence {source!r} has a spread that is not positive")
+        if evidence.limits is not None and not (evidence.limits.absent < evidence.thresholds).all():
+            raise ValueError(f"evidence {source!r} denies what it tells")
+    denied = {
+        name for names in manifest.decoding.findings_denials + manifest.decoding.impression_denials for name in names
+    }
+    if not denied <= set(manifest.reporting_names):
+        raise ValueError("a denial names an unknown reporting tag")
     if sizes.channels not in (1, 3) or manifest.embeds_texts != (sizes.patch_embeddings > 0):
         raise ValueError("the sizes do not fit the graphs")
     if not 1 <= manifest.decoding.min_words <= manifest.decoding.max_words or manifest.decoding.max_sentences < 1:

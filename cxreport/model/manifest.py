@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,24 @@ class ReportingTag:
 
 
 @dataclass(frozen=True, eq=False)
+class CertaintyLimits:
+    """Probabilities (R,) of the reporting tags between which a report speaks more or less surely, or not at all.
+
+    `EvidenceModel.thresholds` are those from which a tag is told at the balanced operating point. They were chosen on
+    images, or reports, that the adapter was not fitted to (`train.data.certainty`).
+    """
+
+    certain: Floats
+    """From which it is stated flatly; above 1 for a tag that never is."""
+    absent: Floats
+    """Up to which it may be denied; below 0 for a tag that may not."""
+    sensitive: Floats
+    """From which it is told at the sensitive operating point."""
+    specific: Floats
+    """From which it is told at the specific operating point."""
+
+
+@dataclass(frozen=True, eq=False)
 class EvidenceModel:
     """Logistic map from a classifier's probabilities to those of the reporting tags."""
 
@@ -65,6 +84,30 @@ class EvidenceModel:
     """(R,) mean log odds among typical images."""
     spread: Floats
     """(R,) their standard deviation, positive."""
+    limits: CertaintyLimits | None = None
+    """Limits of how surely a tag is told; None in a bundle that tells every positive tag flatly."""
+
+    @classmethod
+    def of(cls, inputs: tuple[str, ...], arrays: Mapping[str, Floats]) -> EvidenceModel:
+        """Put a source together from arrays by their names in ``model.json``.
+
+        Raises:
+            KeyError: one is missing; those of `CertaintyLimits` may be, all together.
+        """
+        names = [f.name for f in fields(cls) if f.name not in ("inputs", "limits")]
+        limits = [f.name for f in fields(CertaintyLimits)]
+        given = any(name in arrays for name in limits)
+        return cls(
+            inputs=inputs,
+            **{name: arrays[name] for name in names},
+            limits=CertaintyLimits(**{name: arrays[name] for name in limits}) if given else None,
+        )
+
+    @property
+    def arrays(self) -> dict[str, Floats]:
+        """All arrays by their names in ``model.json``."""
+        own = {name: value for name, value in vars(self).items() if name not in ("inputs", "limits")}
+        return own if self.limits is None else own | vars(self.limits)
 
 
 @dataclass(frozen=True)
@@ -119,6 +162,13 @@ class DecodingDefaults:
     """True if the decoder was trained with planned topics; otherwise all topics are free, as in the papers."""
     denials: int = 0
     """Number of negative tags, those with the most unusual evidence, that the Findings deny by planned topics."""
+    exact: bool = False
+    """True if every topic is planned, denials in sets, and each sentence is to say what its topic says and no more;
+    otherwise the decoder adds sentences of its own, and denies one tag at a time."""
+    findings_denials: tuple[tuple[str, ...], ...] = ()
+    """Where exact: sets of tags that a sentence of the Findings can deny together, the most frequent first."""
+    impression_denials: tuple[tuple[str, ...], ...] = ()
+    """The same of the Impression."""
 
 
 @dataclass(frozen=True, eq=False)

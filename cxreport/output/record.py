@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from cxreport.model.choices import PRECISIONS
 from cxreport.output.schema import PROBABILITY, array, object_, rounded, texts
 from cxreport.output.sentence_record import WEIGHTS, sentence_record, sentence_schema
+from cxreport.points import OperatingPoint
 
 if TYPE_CHECKING:
     from cxreport.errors import CxreportError
@@ -59,9 +60,15 @@ def to_record(outcome: Outcome, manifest: Manifest) -> dict[str, Any]:
             for tag in outcome.tags
         ],
         "plan": [
-            {"tag": tag.tag, "probability": rounded(tag.probability), "details": list(tag.details)}
+            {
+                "tag": tag.tag,
+                "probability": rounded(tag.probability),
+                "certainty": str(tag.certainty),
+                "details": list(tag.details),
+            }
             for tag in outcome.plan
         ],
+        "operating_point": None if outcome.operating_point is None else str(outcome.operating_point),
         "sentences": [sentence_record(sentence) for sentence in outcome.sentences],
         "findings": list(outcome.findings),
         "impression": list(outcome.impression),
@@ -172,6 +179,7 @@ def _report_schema() -> dict[str, Any]:
                 "A planned tag.",
                 tag={"type": "string"},
                 probability=PROBABILITY,
+                certainty={"enum": ["stated", "possible"], "description": "Told flatly, or worded as possible."},
                 details={
                     "type": "array",
                     "items": {"type": "string"},
@@ -180,6 +188,10 @@ def _report_schema() -> dict[str, Any]:
                 },
             ),
         ),
+        operating_point={
+            "enum": [*OperatingPoint, None],
+            "description": "Limits from which findings are told; null where --threshold took their place.",
+        },
         sentences=array(
             "Sentences of the Findings, then of the Impression, each with its evidence.", sentence_schema()
         ),

@@ -93,9 +93,9 @@ def _statement_schema() -> dict[str, Any]:
             "anyOf": [PROBABILITY, {"type": "null"}],
         },
         band={
-            "enum": ["present", "possible", "absent", "none"],
-            "description": "What the probability allows the report to say: present at or above the plan's threshold, "
-            "absent below it, none without evidence; possible only in bundles with limits for it.",
+            "enum": ["present", "possible", "silent", "absent", "none"],
+            "description": "What the probability allows the report to say: present flatly, possible with a hedge, "
+            "absent that it is not there, silent neither; none without evidence.",
         },
     )
 

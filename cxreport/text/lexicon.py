@@ -22,6 +22,7 @@ __all__ = ["LEXICON_FILE", "Lexicon", "Status", "packaged", "split_sentences"]
 
 LEXICON_FILE = "lexicon.toml"
 _RANKS: dict[Status, int] = {"absent": 0, "uncertain": 1, "present": 2}
+_COPULA = re.compile(r"\b(?:is|are)\b")
 _REMEMBERED = 1 << 12
 """Texts whose tags are kept: drafted reports share most of their sentences."""
 
@@ -45,6 +46,8 @@ class _Rules:
     details: dict[Detail, re.Pattern[str]]
     tags: dict[str, Terms]
     plain_sentences: dict[str, str]
+    possible_sentences: dict[str, tuple[str, ...]]
+    kin: tuple[tuple[str, str], ...]
     classes: dict[str, Terms]
     normal: tuple[NormalPhrase, ...]
     nih_findings: dict[str, tuple[str, ...]]
@@ -106,7 +109,7 @@ class Lexicon:
     def urgency(self) -> tuple[str, ...]:
         """Reporting tags in the order in which an Impression tells them; the package's in a lexicon without one."""
         own = self._rules.urgency
-        return packaged().urgency if own is None else own
+        return packaged()._rules.urgency or () if own is None else own
 
     @property
     def _exclusions(self) -> tuple[_Exclusion, ...]:
@@ -116,6 +119,18 @@ class Lexicon:
     def plain_sentence(self, tag: str) -> str:
         """A sentence that states a reporting tag and nothing else."""
         return self._rules.plain_sentences.get(tag, f"There is {tag.lower()}.")
+
+    def possible_sentences(self, tag: str) -> tuple[str, ...]:
+        """Sentences that tell a reporting tag as possible and nothing else, the plainest first."""
+        if tag in self._rules.possible_sentences:
+            return self._rules.possible_sentences[tag]
+        made = (_COPULA.sub("may be", self.plain_sentence(tag), count=1), f"Possible {tag.lower()}.")
+        return (next((text for text in made if self.read_tags(text) == {tag: "uncertain"}), made[0]),)
+
+    @property
+    def kin(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of reporting tags each of which seems contradicted where the other is denied."""
+        return self._rules.kin
 
     def read_tags(self, text: str) -> dict[str, Status]:
         """Status of each reporting tag that a text mentions or denies.
@@ -196,6 +211,8 @@ def _parse(toml: str) -> _Rules:
         details={Detail(detail): any_of(cues) for detail, cues in tables["details"].items()},
         tags={tag: Terms(any_of(terms)) for tag, terms in tables["tags"].items()},
         plain_sentences=tables["plain"],
+        possible_sentences={tag: tuple(sentences) for tag, sentences in tables.get("possible", {}).items()},
+        kin=tuple((a, b) for a, b in tables.get("kin", {}).get("tags", ())),
         classes={name: _class_terms(name, rules, tables["tags"]) for name, rules in tables["classes"].items()},
         normal=tuple(NormalPhrase(any_of(n["says"]), tuple(n["denies"])) for n in tables["normal"]),
         nih_findings={tag: tuple(findings) for tag, findings in tables["nih_findings"].items()},

@@ -126,8 +126,6 @@ class DecoderConfig:
     """On consensus reports, as inference plans them; 0 leaves the decoder as it was."""
     consensus_neighbours: int = 80
     """Number of nearest studies whose reports a consensus report is expected to be like."""
-    consensus_sentences: int = 80
-    """Number of a section's most frequent sentences that a consensus report may have without a plan."""
     neighbours: int = 20
     """Unpaired: reports among which an image's partner is drawn anew each epoch."""
     hidden: int = 512

@@ -18,13 +18,14 @@ from torch import Tensor
 
 from cxreport.datasets import nih
 from cxreport.datasets.openi import OpeniReport, read_evidence, read_reports, split_reports
-from cxreport.model.manifest import EvidenceModel
+from cxreport.model.manifest import CertaintyLimits, EvidenceModel
 from cxreport.train.config import TrainConfig
 from cxreport.train.data import evidence, paired
 from cxreport.train.data.consensus import consensus_reports
 from cxreport.train.data.decoder_data import chexnet_evidence, decoder_data
 from cxreport.train.data.evidence import Adapter, ReportEvidence
-from cxreport.train.data.features import ImageFeatures, described_head, image_features
+from cxreport.train.data.features import ImageFeatures, described_head, image_features, limit_logits
+from cxreport.train.data.head_limits import limited_head
 from cxreport.train.data.images import ImageSplits, nih_images
 from cxreport.train.data.joint_data import (
     ReportTexts,
@@ -82,6 +83,8 @@ class _Vision:
     """Of the tag head."""
     head: Adapter
     """From the tag head to the reporting tags."""
+    limits: CertaintyLimits | None
+    """How surely a report speaks of them; None for a recipe without consensus reports, which teach how to."""
 
 
 def train_reports(config: TrainConfig, data_root: Path, run: Path, log: RunLog) -> None:
@@ -136,9 +139,14 @@ def _calibrated(material: _Material, encoder: Encoder) -> _Vision:
     """Encode images, calibrate the tag head on the val ones, and fit the adapter from it to the reporting tags."""
     config, images = material.config, material.images
     features = image_features(encoder, images, config.reports.images, config.seed, material.run)
+    banded = material.chexnet is not None and config.consensus
+    raw = limit_logits(encoder, images, material.run).numpy() if banded else None  # before the head is calibrated
     features, calibration = features.calibrated(encoder, images.val.labels)
-    head = _head_adapter(material, features.val_logits.numpy())
-    return _Vision(encoder=encoder, features=features, calibration=calibration, head=head)
+    head, limits = _head_adapter(material, features.val_logits.numpy()), None
+    if raw is not None:
+        logits = raw * np.diag(calibration.weights) + calibration.bias
+        head, limits = limited_head(head, logits, features.val_logits.numpy(), images, material.data.tags)
+    return _Vision(encoder=encoder, features=features, calibration=calibration, head=head, limits=limits)
 
 
 def _head_adapter(material: _Material, logits: Floats) -> Adapter:
@@ -147,7 +155,7 @@ def _head_adapter(material: _Material, logits: Floats) -> Adapter:
     if material.chexnet is None:
         return evidence.fit_adapter(logits, paired.report_targets(data.val, images.val.names, data.tags))
     mask = nih.nih_mask(data.tags, images.tags)
-    return evidence.fit_adapter(logits, nih.nih_targets(images.val.labels, data.tags, images.tags), mask)
+    return evidence.fit_adapter(logits, nih.nih_targets(images.val.labels, data.tags, images.tags), mask, own=mask)
 
 
 def _partners(material: _Material, vision: _Vision) -> Images:
@@ -186,7 +194,8 @@ def _fit_decoder(material: _Material, vision: _Vision, partners: Images) -> dict
         course = Course(reports.lr, reports.weight_decay)
         fit(decoder, [consensus] * reports.consensus_epochs, course, material.stage("consensus", 2))
     logits = vision.features.val_logits.numpy()
-    sources = {"head": evidence.source(vision.head, material.images.tags, logits, degree_shares(data))}
+    shares = degree_shares(data)
+    sources = {"head": evidence.source(vision.head, material.images.tags, logits, shares, vision.limits)}
     if chexnet is not None:
         sources["chexnet"] = chexnet.source
     return {
@@ -282,5 +291,5 @@ def _sigmoid(logits: Floats) -> Floats:
 
 def _as_json(source: EvidenceModel) -> dict[str, Any]:
     """A source of evidence as ``run.json`` has it."""
-    arrays = {name: array.astype(float).round(5).tolist() for name, array in vars(source).items() if name != "inputs"}
+    arrays = {name: array.astype(float).round(5).tolist() for name, array in source.arrays.items()}
     return {"inputs": list(source.inputs), **arrays}

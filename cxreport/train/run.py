@@ -21,7 +21,14 @@ from cxreport.train.config import TrainConfig, load_config, parse_config
 from cxreport.train.networks.build import check_encoder
 from cxreport.train.progress import Progress, RunLog
 from cxreport.train.report_stages import train_reports
-from cxreport.train.run_folder import CONFIG_FILE, FEATURES_FILE, LIMITS_FILE, TYPICALITY_FILE, weights_file
+from cxreport.train.run_folder import (
+    CONFIG_FILE,
+    FEATURES_FILE,
+    LIMIT_LOGITS_FILE,
+    LIMITS_FILE,
+    TYPICALITY_FILE,
+    weights_file,
+)
 
 _ARCHITECTURE = re.compile(r"^architecture\s*=.*\n", re.MULTILINE)
 
@@ -87,7 +94,12 @@ def _copy_encoder(config: TrainConfig, source: Path, run: Path) -> None:
         if any(getattr(twin, part) != getattr(config, part) for part in ("encoder", "teacher", "data", "pairing")):
             raise TrainingError(f"{source}: its recipe trains another encoder, or on other data.")
         shutil.copyfile(source / weights_file("encoder"), run / weights_file("encoder"))
-        for name in (FEATURES_FILE, TYPICALITY_FILE, LIMITS_FILE):  # depend on the encoder and the images alone
+        for name in (
+            FEATURES_FILE,
+            LIMIT_LOGITS_FILE,
+            TYPICALITY_FILE,
+            LIMITS_FILE,
+        ):  # depend on the encoder and the images alone
             if (source / name).exists():
                 shutil.copyfile(source / name, run / name)
     except (OSError, ValueError) as error:

@@ -242,3 +242,15 @@ def test_retrieve_needs_a_format_that_holds_the_nearest_reports(generate, monkey
     result = generate("--retrieve", "my.index", "x.png")
     assert result.exit_code == 2
     assert "--retrieve goes with --format json or jsonl." in result.stderr
+
+
+def test_an_operating_point_and_a_threshold_exclude_one_another(generate) -> None:
+    result = generate("--operating-point", "sensitive", "--threshold", "0.3", "nothing.png")
+    assert result.exit_code == 2
+    assert "exclude one another" in result.stderr
+
+
+def test_an_operating_point_needs_a_bundle_with_limits(generate, phantoms) -> None:
+    result = generate("--operating-point", "specific", phantoms / "normal-8bit.png")
+    assert result.exit_code == 2
+    assert "no limits for the operating point 'specific'" in result.stderr

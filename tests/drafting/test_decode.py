@@ -94,14 +94,15 @@ def test_planned_topics_are_told_whatever_the_networks_and_the_cap_say(manifest:
 
 def test_denials_follow_what_is_told_and_stay_in_the_findings(manifest: Manifest) -> None:
     script = Scripted(manifest, impression_after=0, stop_after=0)
-    plan = replace(made_plan(manifest, 1), denied=(3, 0))
+    plan = made_plan(manifest, 1, denied=(3, 0))
     (decoding,) = decode(script, [NO_IMAGE], [plan])  # type: ignore[arg-type]
     inputs = [topics.plan[0] for _, topics in script.calls]
     assert [(row.nonzero()[0].tolist(), float(row.sum())) for row in inputs] == [
         ([1], 1.0), ([3], -1.0), ([0], -1.0), ([1], 1.0)
     ]  # fmt: skip
     assert [s.planned for s in decoding.sentences] == [1, None, 1]  # the script denies all tags in one word
-    assert [s.denied for s in decoding.sentences] == [None, 3, None]
+    denied = [s.topic.tags if s.topic and s.topic.tag is None else None for s in decoding.sentences]
+    assert denied == [None, (3,), None]
     plain = replace(manifest, decoding=replace(manifest.decoding, planned=False))
     free = Scripted(plain, impression_after=0, stop_after=0)
     decode(free, [NO_IMAGE], [plan])  # type: ignore[arg-type]
@@ -110,7 +111,7 @@ def test_denials_follow_what_is_told_and_stay_in_the_findings(manifest: Manifest
 
 def test_details_are_planned_in_both_sections_and_for_their_tag_alone(manifest: Manifest) -> None:
     script = Scripted(manifest, impression_after=0, stop_after=0)
-    plan = replace(made_plan(manifest, 0, 1), denied=(3,), details={1: frozenset({Detail.LEFT, Detail.MILD})})
+    plan = made_plan(manifest, 0, 1, denied=(3,), details={1: {Detail.LEFT, Detail.MILD}})
     decode(script, [NO_IMAGE], [plan])  # type: ignore[arg-type]
     details = [[d for d, hot in zip(Detail, topics.detail[0], strict=True) if hot] for _, topics in script.calls]
     assert details == [[], [Detail.LEFT, Detail.MILD], [], [], [Detail.LEFT, Detail.MILD]]
@@ -124,7 +125,7 @@ def test_words_of_details_that_are_not_planned_are_not_written(manifest: Manifes
     def first(*details: Detail, planned: bool = True) -> int:
         decoding = replace(manifest.decoding, planned=planned)
         script = Scripted(replace(manifest, detail_words=words, decoding=decoding), 0, 0)
-        plan = replace(made_plan(manifest, 1), details={1: frozenset(details)})
+        plan = made_plan(manifest, 1, details={1: details})
         (decoding,) = decode(script, [NO_IMAGE], [plan], DecodeOptions(beam=beam))  # type: ignore[arg-type]
         return decoding.sentences[0].ids[0]
 

@@ -82,13 +82,14 @@ def test_the_likeliest_negative_tags_with_evidence_are_denied(manifest: Manifest
 def test_degrees_follow_the_probability(manifest: Manifest) -> None:
     tags = dict.fromkeys(manifest.tag_names, 0.02) | {"Effusion": 0.5, "Cardiomegaly": 0.8, "Pneumothorax": 0.99}
     plan = make_plan(manifest, encoding(**tags), "head")
-    details = {manifest.reporting_names[t]: plan.details[t] for t in plan.tags}
+    details = {manifest.reporting_names[t]: plan.topic(t).details for t in plan.tags}
     assert details == {
         "Pneumothorax": {Detail.MARKED},
         "Cardiomegaly": frozenset(),
         "Pleural Effusion": {Detail.MILD},
     }
-    assert not any(make_plan(manifest, encoding(Effusion=0.99)).details.values())  # no cuts for tags of unknown source
+    (topic,) = make_plan(manifest, encoding(Effusion=0.99)).findings  # no cuts for tags of unknown source
+    assert not topic.details
 
 
 def test_tags_that_no_training_sentence_denies_are_not_denied(manifest: Manifest) -> None:

@@ -165,7 +165,7 @@ def test_nothing_is_denied_twice(manifest: Manifest) -> None:
 
 
 def test_the_plan_has_the_details_of_a_tag(manifest: Manifest) -> None:
-    plan = replace(made_plan(manifest, 0), details={0: frozenset({Detail.MARKED, Detail.LEFT})})
+    plan = made_plan(manifest, 0, details={0: {Detail.MARKED, Detail.LEFT}})
     report = written(manifest, plan, Decoding(()))
     assert report.plan == (PlannedTag("Pleural Effusion", 0.75, (Detail.LEFT, Detail.MARKED)),)
 

@@ -14,7 +14,18 @@ from cxreport.drafting.report import write_report
 from cxreport.model.bundle import load_manifest
 from cxreport.model.manifest import Manifest
 from cxreport.sentences import Assertion, Band, Origin, Sentence, Statement
-from cxreport.types import Decoding, Detail, Draft, Encoding, Plan, Section, SentenceIds, Study
+from cxreport.types import (
+    Certainty,
+    Decoding,
+    Detail,
+    Draft,
+    Encoding,
+    Plan,
+    PlannedTopic,
+    Section,
+    SentenceIds,
+    Study,
+)
 
 STUDY = Study("id", ("a.png",), None)
 EFFUSION, HEART, COLLAPSE, OPACITY, PNEUMOTHORAX, GRANULOMA = range(6)
@@ -33,7 +44,10 @@ def decoded(
     section: Section = Section.FINDINGS,
 ) -> SentenceIds:
     ids = tuple(manifest.vocabulary.index(word) for word in text.split())
-    return SentenceIds(section, ids, planned, None, -1.0, denied=denied)
+    topic = None if planned is None else PlannedTopic((planned,))
+    if denied is not None:
+        topic = PlannedTopic((denied,), Certainty.ABSENT)
+    return SentenceIds(section, ids, planned, None, -1.0, topic=topic)
 
 
 def written(manifest: Manifest, plan: Plan, *sentences: SentenceIds) -> dict[str, Sentence]:
@@ -60,7 +74,7 @@ def test_a_sentence_says_where_it_came_from(manifest: Manifest) -> None:
 
 def test_a_statement_has_the_probability_of_its_tag(manifest: Manifest) -> None:
     probabilities = np.array([0.75, 0.25, 0.125, 0.0625, 0.03125, 0.5], np.float32)
-    plan = Plan(probabilities, np.zeros(6, np.float32), tags=(EFFUSION,), unknown=frozenset({COLLAPSE}))
+    plan = replace(made_plan(manifest, EFFUSION), probabilities=probabilities, unknown=frozenset({COLLAPSE}))
     sentences = written(
         manifest,
         plan,
@@ -122,7 +136,7 @@ def test_bands_follow_the_thresholds_and_what_the_source_speaks_of(
 
 def test_details_are_those_that_the_sentence_gives_not_those_of_the_plan(manifest: Manifest) -> None:
     wordy = replace(manifest, vocabulary=(*manifest.vocabulary, "left"))
-    plan = replace(made_plan(manifest, EFFUSION), details={EFFUSION: frozenset({Detail.LEFT, Detail.MILD})})
+    plan = made_plan(manifest, EFFUSION, details={EFFUSION: (Detail.LEFT, Detail.MILD)})
     sentences = written(
         wordy,
         plan,

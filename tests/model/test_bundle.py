@@ -79,7 +79,7 @@ def test_find_bundle(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.Monk
         (lambda raw: raw.update(schema_version=1), "schema version 1"),
         (
             lambda raw: raw.update(schema_version=2),
-            r"model\.json: schema version 2; .* reads versions 3 and 4",
+            r"model\.json: schema version 2; .* reads versions 3, 4 and 5",
         ),
         (lambda raw: raw.update(architecture="transformer"), "unknown architecture 'transformer'"),
         (lambda raw: raw.pop("architecture"), "'architecture' is missing"),
@@ -216,3 +216,53 @@ def test_calls_of_a_fixed_number_of_rows(tiny_bundle: Path) -> None:
     ):
         assert len(a) == len(b) == 7
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def certain(raw: dict[str, Any]) -> None:
+    """Make a manifest one of schema 5, with limits of certainty in one source."""
+    count = len(raw["reporting_tags"])
+    raw["schema_version"] = 5
+    raw["decoding"] |= {
+        "exact": True,
+        "findings_denials": [["Pleural Effusion", "Pneumothorax"]],
+        "impression_denials": [],
+    }
+    limits = {"certain": 0.9, "absent": 0.1, "sensitive": 0.3, "specific": 0.7}
+    raw["evidence"]["head"] |= {name: [value] * count for name, value in limits.items()}
+
+
+def test_limits_of_certainty_are_read(tiny_bundle: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle, folder)
+    edit(folder, certain)
+    manifest = load_manifest(folder)
+    head, chexnet = manifest.evidence["head"], manifest.evidence["chexnet"]
+    assert head.limits is not None
+    assert head.limits.certain.tolist() == [np.float32(0.9)] * 6
+    assert chexnet.limits is None
+    assert manifest.decoding.exact
+    assert manifest.decoding.findings_denials == (("Pleural Effusion", "Pneumothorax"),)
+    assert {"certain", "absent", "sensitive", "specific"} <= head.arrays.keys()
+    old = load_manifest(tiny_bundle)
+    assert (old.decoding.exact, old.evidence["head"].limits) == (False, None)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda raw: raw["evidence"]["head"].pop("absent"), "'absent' is missing"),
+        (lambda raw: raw["evidence"]["head"]["certain"].pop(), "evidence 'head' does not fit"),
+        (lambda raw: raw["evidence"]["head"].update(absent=[0.9] * 6), "evidence 'head' denies what it tells"),
+        (lambda raw: raw["decoding"].pop("exact"), "'exact' is missing"),
+        (lambda raw: raw["decoding"].update(findings_denials=[["Rib"]]), "a denial names an unknown reporting tag"),
+    ],
+)
+def test_contradicting_limits(
+    change: Callable[[dict[str, Any]], object], message: str, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle, folder)
+    edit(folder, certain)
+    edit(folder, change)
+    with pytest.raises(BundleError, match=message):
+        load_manifest(folder)

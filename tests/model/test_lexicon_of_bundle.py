@@ -93,7 +93,7 @@ def test_a_missing_or_altered_lexicon_is_refused(copy: Path) -> None:
         (lambda raw: raw.update(lexicon="lexicon.toml"), r"model\.json: "),
         (lambda raw: raw["lexicon"].update(file="../lexicon.toml"), "outside the bundle"),
         (lambda raw: raw["lexicon"].pop("sha256"), "'sha256' is missing"),
-        (lambda raw: raw.update(schema_version=5), "schema version 5; this cxreport reads versions 3 and 4"),
+        (lambda raw: raw.update(schema_version=6), "schema version 6; this cxreport reads versions 3, 4 and 5"),
     ],
 )
 def test_contradicting_manifest(copy: Path, change: Callable[[dict[str, Any]], Any], message: str) -> None:

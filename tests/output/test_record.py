@@ -77,7 +77,8 @@ def test_report(tiny_bundle, validator) -> None:
             {"name": "Effusion", "probability": 0.6123, "positive": True, "reported_as": "pleural effusion"},
             {"name": "Mass", "probability": 0.0, "positive": False, "reported_as": None},
         ],
-        "plan": [{"tag": "pleural effusion", "probability": 0.7, "details": ["mild"]}],
+        "plan": [{"tag": "pleural effusion", "probability": 0.7, "certainty": "stated", "details": ["mild"]}],
+        "operating_point": "balanced",
         "sentences": [
             {
                 "section": "findings",

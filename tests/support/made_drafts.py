@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
+
 import numpy as np
 
 from cxreport.model.manifest import Manifest
 from cxreport.reading.network_input import network_input
-from cxreport.types import Plan
+from cxreport.types import Certainty, Detail, Plan, PlannedTopic
 
 
-def made_plan(manifest: Manifest, *tags: int) -> Plan:
-    """A plan to state reporting tags, by their indices."""
+def made_plan(
+    manifest: Manifest,
+    *tags: int,
+    denied: Sequence[int] = (),
+    details: Mapping[int, Collection[Detail]] = MappingProxyType({}),
+) -> Plan:
+    """A plan to state reporting tags, by their indices, with details, and to deny others one by one."""
     probabilities = np.full(len(manifest.reporting_tags), 0.125, np.float32)
     probabilities[list(tags)] = 0.75
-    return Plan(probabilities=probabilities, unusual=np.zeros_like(probabilities), tags=tags)
+    findings = tuple(PlannedTopic((tag,), details=frozenset(details.get(tag, ()))) for tag in tags)
+    return Plan(
+        probabilities=probabilities,
+        unusual=np.zeros_like(probabilities),
+        findings=(*findings, *(PlannedTopic((tag,), Certainty.ABSENT) for tag in denied)),
+        impression=tuple(topic for topic in findings if manifest.reporting_tags[topic.tags[0]].impression),
+        deniable=frozenset(range(len(probabilities))) - set(tags),
+    )
 
 
 def clouds(number: int, seed: int, channels: int = 1) -> list[np.ndarray]:

@@ -16,6 +16,7 @@ from cxreport.evaluate.nih import ImageFigures, NihFigures, Sample
 from cxreport.evaluate.openi import MODEL, OpeniFigures, TextFigures
 from cxreport.evaluate.plan_agreement import GuardCounts
 from cxreport.evaluate.run import Evaluation
+from cxreport.evaluate.tables.certainty import render_certainty
 from cxreport.evaluate.tables.format import NONE, interval, new_table, number
 from cxreport.evaluate.tables.grounding import render_grounding
 from cxreport.evaluate.tables.retrieval import render_retrieval
@@ -62,6 +63,8 @@ def _nih(figures: NihFigures) -> Iterator[RenderableType]:
     for images in figures.sets:
         yield render_findings(f"Tag head, {images.name}: {images.images} images", images.findings, images.means)
     yield from render_judges(figures.judges)
+    if figures.certainty:
+        yield from render_certainty(figures.certainty)
     yield _reports(figures.sets)
     yield _guards({images.name: images.guards for images in figures.sets})
     yield language_table({images.name: images.language for images in figures.sets})

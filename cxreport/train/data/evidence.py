@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from cxreport.drafting.plan import log_odds, unusual_evidence
-from cxreport.model.manifest import EvidenceModel
+from cxreport.model.manifest import CertaintyLimits, EvidenceModel
 from cxreport.types import Floats
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ _MOST_ALARMS = 2.0
 _LEAST_SPREAD = 1e-3
 _LEAST_SLOPE, _MOST_SLOPE = 0.05, 5.0
 _NEVER = -20.0  # bias of a tag without evidence
+_FIRST_ROOT = 0.3  # of a weight that is a square; at 0 it would have no gradient
 _RANGE = (10, 50, 90)
 """Percentiles that two scales are matched by."""
 
@@ -62,7 +63,13 @@ def logit(probabilities: Floats) -> Floats:
 
 
 def fit_adapter(
-    logits: Floats, targets: Floats, allowed: NDArray[np.bool_] | None = None, *, penalty: float = 1e-2, folds: int = 5
+    logits: Floats,
+    targets: Floats,
+    allowed: NDArray[np.bool_] | None = None,
+    *,
+    own: NDArray[np.bool_] | None = None,
+    penalty: float = 1e-2,
+    folds: int = 5,
 ) -> Adapter:
     """Fit an adapter; thresholds maximise F1 on probabilities of held-out folds.
 
@@ -71,16 +78,19 @@ def fit_adapter(
         targets: (N, R) 0 or 1.
         allowed: (R, T) which logits a tag may use; all by default. A tag with none, or with fewer than 10 positives
             to choose a threshold by, keeps to the 99th percentile of its probabilities at least.
+        own: (R, T) logits of the same name as the tag, whose weights are not negative: a classifier that is surer of a
+            finding never makes it less likely. None by default.
         penalty: weight of the squared coefficients of the standardised logits.
         folds: for the thresholds; fewer examples than folds are fitted and judged together.
     """
     allowed = np.ones((targets.shape[1], logits.shape[1]), bool) if allowed is None else allowed
-    weights, bias = _fit(logits, targets, allowed, penalty)
+    own = np.zeros_like(allowed) if own is None else own
+    weights, bias = _fit(logits, targets, allowed, own, penalty)
     held_out = Adapter(weights, bias, bias).probabilities(logits)
     fold = np.arange(len(logits)) % folds
     for k in range(folds if len(logits) >= folds else 0):
         held_out[fold == k] = Adapter(
-            *_fit(logits[fold != k], targets[fold != k], allowed, penalty), bias
+            *_fit(logits[fold != k], targets[fold != k], allowed, own, penalty), bias
         ).probabilities(logits[fold == k])
     usable = allowed.any(1) & (targets.sum(0) > 0)
     bias = np.where(usable, bias, _NEVER).astype(np.float32)
@@ -90,24 +100,30 @@ def fit_adapter(
     return Adapter(weights, bias, np.where(usable, thresholds, 1.0).astype(np.float32))
 
 
-def _fit(logits: Floats, targets: Floats, allowed: NDArray[np.bool_], penalty: float) -> tuple[Floats, Floats]:
+def _fit(
+    logits: Floats, targets: Floats, allowed: NDArray[np.bool_], own: NDArray[np.bool_], penalty: float
+) -> tuple[Floats, Floats]:
     mean, std = logits.mean(0), logits.std(0) + 1e-6
     x, y = torch.from_numpy((logits - mean) / std), torch.from_numpy(targets)
     mask = torch.from_numpy(allowed.astype(np.float32))
-    weights = torch.zeros(mask.shape, requires_grad=True)
+    rising = torch.from_numpy(own)
+    roots = torch.where(rising, torch.full(mask.shape, _FIRST_ROOT), torch.zeros(mask.shape)).requires_grad_()
     prior = y.mean(0).clamp(1e-4, 1 - 1e-4)
     bias = prior.logit().requires_grad_()
-    optimiser = torch.optim.LBFGS([weights, bias], max_iter=200, line_search_fn="strong_wolfe")
+    optimiser = torch.optim.LBFGS([roots, bias], max_iter=200, line_search_fn="strong_wolfe")
+
+    def weights() -> torch.Tensor:
+        return torch.where(rising, roots.square(), roots) * mask
 
     def loss() -> torch.Tensor:
         optimiser.zero_grad()
-        fit = F.binary_cross_entropy_with_logits(x @ (weights * mask).t() + bias, y, reduction="none").mean(0).sum()
-        total = fit + penalty * (weights * mask).square().sum()
+        fit = F.binary_cross_entropy_with_logits(x @ weights().t() + bias, y, reduction="none").mean(0).sum()
+        total = fit + penalty * weights().square().sum()
         total.backward()  # type: ignore[no-untyped-call]
         return total
 
     optimiser.step(loss)  # type: ignore[no-untyped-call]
-    scaled = (weights * mask).detach().numpy() / std
+    scaled = weights().detach().numpy() / std
     return scaled.astype(np.float32), (bias.detach().numpy() - scaled @ mean).astype(np.float32)
 
 
@@ -143,7 +159,13 @@ def calibrate(logits: Floats, labels: Floats) -> Adapter:
     return replace(scaling, thresholds=np.where(few, thresholds, adapter.thresholds).astype(np.float32))
 
 
-def source(adapter: Adapter, inputs: tuple[str, ...], logits: Floats, shares: Floats) -> EvidenceModel:
+def source(
+    adapter: Adapter,
+    inputs: tuple[str, ...],
+    logits: Floats,
+    shares: Floats,
+    limits: CertaintyLimits | None = None,
+) -> EvidenceModel:
     """An adapter as a bundle has it.
 
     Args:
@@ -151,9 +173,11 @@ def source(adapter: Adapter, inputs: tuple[str, ...], logits: Floats, shares: Fl
         inputs: the classifier's tag names.
         logits: (N, T) of typical images.
         shares: (R, 2) of the sentences that call a tag mild, and marked.
+        limits: of how surely tags are told; only those that are stated flatly have a degree.
     """
-    cuts, moments = degree_cuts(adapter, logits, shares), usual_evidence(adapter, logits)
-    return EvidenceModel(inputs, adapter.weights, adapter.bias, adapter.thresholds, *cuts, *moments)
+    flat = adapter if limits is None else replace(adapter, thresholds=limits.certain)
+    cuts, moments = degree_cuts(flat, logits, shares), usual_evidence(adapter, logits)
+    return EvidenceModel(inputs, adapter.weights, adapter.bias, adapter.thresholds, *cuts, *moments, limits)
 
 
 def usual_evidence(adapter: Adapter, logits: Floats) -> tuple[Floats, Floats]:

@@ -13,8 +13,10 @@ from torch import Tensor
 from cxreport.train.data.evidence import Adapter, calibrate
 from cxreport.train.data.images import ImageSplits
 from cxreport.train.networks.encoder import Encoder, encode_all
-from cxreport.train.run_folder import FEATURES_FILE, save_tensors
+from cxreport.train.run_folder import FEATURES_FILE, LIMIT_LOGITS_FILE, save_tensors
 from cxreport.types import Floats
+
+_MOST_LIMIT_IMAGES = 6000  # as the patches of all are in memory while they are encoded
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +50,24 @@ class ImageFeatures:
         slope, bias = torch.from_numpy(np.diag(scaling.weights).copy()), torch.from_numpy(scaling.bias)
         encoder.calibrate(slope, bias)
         return replace(self, logits=self.logits * slope + bias, val_logits=self.val_logits * slope + bias), scaling
+
+
+def limit_logits(encoder: Encoder, images: ImageSplits, run: Path) -> Tensor:
+    """Logits (M, T) of the first folder's train images, or those of an earlier start: what limits are chosen on.
+
+    Args:
+        encoder: trained, not yet calibrated.
+        images: of the recipe.
+        run: the run folder.
+    """
+    path, count = run / LIMIT_LOGITS_FILE, min(images.first, _MOST_LIMIT_IMAGES)
+    if path.exists():
+        logits: Tensor = torch.load(path, weights_only=True)["logits"]
+        if len(logits) == count:
+            return logits
+    _, logits = encode_all(encoder, images.train.pixels[:count])
+    save_tensors({"logits": logits}, path)
+    return logits
 
 
 def described_head(tags: tuple[str, ...], calibration: Adapter) -> dict[str, Any]:

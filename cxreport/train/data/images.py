@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,6 +40,10 @@ class ImageSplits:
     val: LabelledImages
     soft: SoftTargets | None = None
     """For the images of ``train``, then those of ``small``."""
+    relabels: Floats | None = None
+    """(N, T) second opinions of the images of ``train``, NaN where there is none; None without tables of a teacher."""
+    first: int = 0
+    """Number of images of the first folder, whose findings are as frequent as in val; they come first."""
 
 
 def nih_images(config: TrainConfig, root: Path) -> ImageSplits:
@@ -49,19 +54,24 @@ def nih_images(config: TrainConfig, root: Path) -> ImageSplits:
     """
     size = config.encoder.size
 
-    def split(folders: Sequence[str], name: str) -> LabelledImages | None:
-        collections = [nih.read_split(root / folder, name, size) for folder in folders]
-        return functools.reduce(lambda a, b: a + b, collections) if collections else None
+    def split(folders: Sequence[str], name: str) -> list[LabelledImages]:
+        return [nih.read_split(root / folder, name, size) for folder in folders]
 
-    train, val = split(config.data.nih, "train"), split(config.data.nih[:1], "val")
-    if train is None or val is None:
+    train, val, small = split(config.data.nih, "train"), split(config.data.nih[:1], "val"), config.data.nih_small
+    if not train:
         raise TrainingError("The recipe names no NIH folder.")
-    images = ImageSplits(nih.FINDINGS, train, split(config.data.nih_small, "train"), val)
-    return replace(images, soft=_taught(images, config.teacher, root)) if config.teacher else images
+    images = ImageSplits(
+        tags=nih.FINDINGS,
+        train=functools.reduce(operator.add, train),
+        small=functools.reduce(operator.add, split(small, "train")) if small else None,
+        val=val[0],
+        first=len(train[0]),
+    )
+    return _taught(images, config.teacher, root) if config.teacher else images
 
 
-def _taught(images: ImageSplits, teacher: TeacherConfig, root: Path) -> SoftTargets:
-    """The targets that a teacher gives to images."""
+def _taught(images: ImageSplits, teacher: TeacherConfig, root: Path) -> ImageSplits:
+    """The images with the targets that a teacher gives them, and second opinions."""
     train = images.train + images.small if images.small else images.train
     tables = [root / table for table in teacher.tables]
     outputs = read_teacher(tables, train.names + images.val.names, images.tags)
@@ -69,4 +79,5 @@ def _taught(images: ImageSplits, teacher: TeacherConfig, root: Path) -> SoftTarg
     known = TeacherOutputs(outputs.logits[:count], outputs.relabels[:count])
     filled = replace(known, logits=fill_by_labels(known, train.labels))
     labels = soft_labels(train.labels, filled, teacher.weight, teacher.relabel_weight)
-    return SoftTargets(labels=labels, logits=filled.logits, val_logits=outputs.logits[count:])
+    soft = SoftTargets(labels=labels, logits=filled.logits, val_logits=outputs.logits[count:])
+    return replace(images, soft=soft, relabels=outputs.relabels[: len(images.train)])

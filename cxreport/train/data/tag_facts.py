@@ -11,22 +11,27 @@ import numpy as np
 
 from cxreport.datasets.openi import OpeniReport
 from cxreport.text import lexicon
+from cxreport.train.data.sentence_pool import denial_sets
 from cxreport.train.data.targets import TargetReport
 from cxreport.train.data.tensors import DecoderData
 from cxreport.types import Detail, Floats
 
 _DENIALS = 40  # sentences that deny a tag and hardly anything else, for the decoder to have learned it
+_SET_DENIALS = 20  # sentences that deny the same set of tags
 _DEGREES = 10  # sentences that give a tag a degree, likewise
 _IMPRESSION_SHARE = 0.4  # of its reports that repeat a tag in the Impression, from which it belongs there
 
 
 @dataclass(frozen=True)
 class TagFacts:
-    """Fields of `manifest.ReportingTag`, (R,) each."""
+    """Fields of `manifest.ReportingTag`, (R,) each, and the sets of tags that sentences deny."""
 
     impression: tuple[bool, ...]
     deniable: tuple[bool, ...]
     places: tuple[float, ...]
+    findings_denials: tuple[tuple[str, ...], ...] = ()
+    """As `manifest.DecodingDefaults` has them."""
+    impression_denials: tuple[tuple[str, ...], ...] = ()
 
 
 def unplanned(vocabulary: tuple[str, ...]) -> dict[str, Any]:
@@ -41,6 +46,8 @@ def tag_facts(data: DecoderData, reports: Sequence[OpeniReport], denied: Collect
         impression=tuple(impression_share(data.train, t) >= _IMPRESSION_SHARE for t in data.tags),
         deniable=tuple(t in denied and plain_denials(data.train, t) >= _DENIALS for t in data.tags),
         places=tuple(round(places.get(t, 1.0), 3) for t in data.tags),
+        findings_denials=denial_sets(data, impression=False, least=_SET_DENIALS),
+        impression_denials=denial_sets(data, impression=True, least=_SET_DENIALS),
     )
 
 

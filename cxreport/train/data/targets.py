@@ -33,6 +33,8 @@ class PlannedSentence:
     """Attributes of the tag, as laterality and degree."""
     plainer: tuple[tuple[tuple[str, ...], frozenset[Detail]], ...] = ()
     """The words without some of the details, and the details left."""
+    planned: frozenset[Detail] | None = None
+    """Attributes that its topic was planned with, where the words need not have all of them; None for ``details``."""
 
 
 @dataclass(frozen=True)

@@ -64,8 +64,8 @@ class _Row:
     """Report on its way into a batch."""
 
     sentences: list[PlannedSentence]
-    plans: list[tuple[str, int] | None]
-    """Of each sentence the tag that its topic is planned to tell (1) or to deny (-1)."""
+    plans: list[tuple[tuple[str, ...], int] | None]
+    """Of each sentence the tag that its topic is planned to tell (1), or those that it is planned to deny (-1)."""
     weights: list[float]
     tags: Floats
     """(R,)"""
@@ -98,7 +98,7 @@ class Batches:
             denied = self._denied(report, rng)
             sentences = self._order(report, denied, rng) if noise else list(report.sentences)
             weights = [self.weights.get(_kind(s), 1.0) if noise else 1.0 for s in sentences]
-            plans = [(s.tag, 1) if s.tag else (denied[s], -1) if s in denied else None for s in sentences]
+            plans = [((s.tag,), 1) if s.tag else (s.denied, -1) if s in denied else None for s in sentences]
             targets = [_plainer(s, rng) for s in sentences] if noise else sentences
             tags, unusual = self._tags(report, rng, noise), self._unusual(report, rng, noise)
             rows.append(_Row(sentences=targets, plans=plans, weights=weights, tags=tags, unusual=unusual))
@@ -108,7 +108,7 @@ class Batches:
         """Put reports together whose sentences are laid out as inference plans them."""
         rows = []
         for report in reports:
-            plans = [(s.tag, 1) if s.tag else (s.denied[0], -1) if s.denied else None for s in report.sentences]
+            plans = [((s.tag,), 1) if s.tag else (s.denied, -1) if s.denied else None for s in report.sentences]
             rows.append(
                 _Row(
                     sentences=list(report.sentences),
@@ -147,10 +147,11 @@ class Batches:
         """Write the plans of a report's sentences."""
         for s, (sentence, plan) in enumerate(zip(row.sentences, row.plans, strict=True)):
             inputs.section[b, s] = int(sentence.impression)
-            inputs.detail[b, s] = torch.tensor([float(d in sentence.details) for d in Detail])
+            details = sentence.details if sentence.planned is None else sentence.planned
+            inputs.detail[b, s] = torch.tensor([float(d in details) for d in Detail])
             if plan is not None:
-                tag, sign = plan
-                inputs.plan[b, s, self.tags[tag]] = sign
+                tags, sign = plan
+                inputs.plan[b, s, [self.tags[tag] for tag in tags]] = sign
 
     def _words(self, rows: list[_Row], mask: Tensor) -> Tensor:
         """(B, S, T) word ids of the sentences at the places of a mask (B, S)."""
@@ -159,11 +160,11 @@ class Batches:
         words[mask] = torch.nn.utils.rnn.pad_sequence(ids, True, PAD)
         return words
 
-    def _denied(self, report: TargetReport, rng: np.random.Generator) -> dict[PlannedSentence, str]:
-        """Sentences that are planned to deny a tag, and the tag: some of those that deny any."""
+    def _denied(self, report: TargetReport, rng: np.random.Generator) -> set[PlannedSentence]:
+        """Sentences that are planned to deny their tags: some of those that deny any."""
         denials = [s for s in report.sentences if s.denied and s.tag is None]
         sample = rng.permutation(len(denials))[: rng.integers(0, len(self.config.denied) + 1)]
-        return {denials[i]: denials[i].denied[int(rng.integers(len(denials[i].denied)))] for i in sample}
+        return {denials[i] for i in sample}
 
     def _order(
         self, report: TargetReport, denied: Collection[PlannedSentence], rng: np.random.Generator

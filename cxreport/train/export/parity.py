@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cxreport.drafting.decode import decode
+from cxreport.drafting.decode import DecodeOptions, decode
 from cxreport.drafting.plan import make_plan
 from cxreport.errors import ExportError
 from cxreport.model.encode import encode
@@ -27,7 +27,7 @@ from cxreport.train.networks.joint import JointSpace, joint_features
 from cxreport.train.networks.rounding import rounded
 from cxreport.train.networks.typicality import Typicality
 from cxreport.train.reference.greedy import greedy
-from cxreport.types import Detail, Encoding, Floats, Pixels, Plan
+from cxreport.types import Certainty, Detail, Encoding, Floats, Pixels, Plan, PlannedTopic
 
 TOLERANCE = 1e-3
 """Largest relative difference of features, probabilities and distances."""
@@ -38,6 +38,7 @@ _SEED = 7
 _MAX_POSITIVE = 4
 _DETAIL_SHARE = 0.3
 _SMALL = 1e-4
+_ONE_SEARCH = DecodeOptions(second_search=False)  # as the reference decodes
 """Differences of smaller probabilities are relative to this: ONNX Runtime's sigmoid ends at 1e-8."""
 
 
@@ -84,7 +85,7 @@ def check_parity(model: Model, networks: Networks) -> dict[str, Any]:
         figures |= {name + suffix: value for name, value in differences.items()}
     encodings += [Encoding({}, None, None)] * (INPUTS - len(images))
     plans = [make_plan(manifest, e) if captioning else _plan(generator, manifest) for e in encodings]
-    incremental = [[(s.section, s.ids) for s in d.sentences] for d in decode(model, encodings, plans)]
+    incremental = [[(s.section, s.ids) for s in d.sentences] for d in decode(model, encodings, plans, _ONE_SEARCH)]
     for suffix, twins in pairs.items():
         reference = [greedy(twins.writer, manifest, e, p) for e, p in zip(encodings, plans, strict=True)]
         figures[f"identical{suffix}"] = sum(a == b for a, b in zip(incremental, reference, strict=True))
@@ -149,7 +150,11 @@ def _plan(generator: np.random.Generator, manifest: Manifest) -> Plan:
     probabilities = generator.uniform(0.05, 0.95, len(manifest.reporting_tags)).astype(np.float32)
     positive = int(generator.integers(0, min(_MAX_POSITIVE, len(probabilities)) + 1))
     ranked = [int(t) for t in np.argsort(-probabilities, kind="stable")]
-    tags, denied = ranked[:positive], ranked[positive : positive + manifest.decoding.denials]
-    details = {t: frozenset(d for d in Detail if generator.random() < _DETAIL_SHARE) for t in tags}
+    told = [
+        PlannedTopic((t,), details=frozenset(d for d in Detail if generator.random() < _DETAIL_SHARE))
+        for t in ranked[:positive]
+    ]
+    denied = [PlannedTopic((t,), Certainty.ABSENT) for t in ranked[positive : positive + manifest.decoding.denials]]
     unusual = generator.normal(size=len(ranked)).astype(np.float32)
-    return Plan(probabilities, unusual, tuple(tags), tuple(denied), details)
+    impression = tuple(topic for topic in told if manifest.reporting_tags[topic.tags[0]].impression)
+    return Plan(probabilities, unusual, (*told, *denied), impression or tuple(denied[:1]))

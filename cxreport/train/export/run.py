@@ -106,11 +106,21 @@ def _networks(run: Path, config: TrainConfig, described: dict[str, Any]) -> Netw
     return Networks(encoder.eval(), writer.eval(), typicality, joint, channels)
 
 
-def _decoding(config: TrainConfig) -> DecodingDefaults:
+def _decoding(config: TrainConfig, run: dict[str, Any]) -> DecodingDefaults:
+    """Lengths and plan; exact where the decoder learned consensus reports, which say what is planned and no more."""
     if config.architecture.captioning:
         return DecodingDefaults(1, config.captioner.min_words, config.captioner.max_words, planned=False)
     reports = config.reports
-    return DecodingDefaults(_MAX_SENTENCES, _MIN_WORDS, reports.max_words, reports.plan == "tags", len(reports.denied))
+    return DecodingDefaults(
+        max_sentences=_MAX_SENTENCES,
+        min_words=_MIN_WORDS,
+        max_words=reports.max_words,
+        planned=reports.plan == "tags",
+        denials=len(reports.denied),
+        exact=config.consensus and "findings_denials" in run,  # a run of before schema 5 has free sentences
+        findings_denials=tuple(map(tuple, run.get("findings_denials", ()))),
+        impression_denials=tuple(map(tuple, run.get("impression_denials", ()))),
+    )
 
 
 def _lexicon(run: Path) -> Lexicon:
@@ -135,7 +145,7 @@ def _describe(config: TrainConfig, run: dict[str, Any], lexicon: Lexicon) -> Bun
         encoder=config.encoder.name,
         architecture=config.architecture,
         lexicon=lexicon,
-        decoding=_decoding(config),
+        decoding=_decoding(config, run),
         typicality=DistanceLimits(**run["typicality"]),
         licence=_PICTURE_LICENCE if pictures else _LICENCE,
         intended_use=_PICTURE_USE if pictures else _INTENDED_USE,
@@ -160,4 +170,4 @@ def _aliases(reporting: list[str], lexicon: Lexicon) -> dict[str, str]:
 
 def _evidence(raw: dict[str, Any]) -> EvidenceModel:
     arrays = {key: np.array(value, np.float32) for key, value in raw.items() if key != "inputs"}
-    return EvidenceModel(tuple(raw["inputs"]), **arrays)
+    return EvidenceModel.of(tuple(raw["inputs"]), arrays)

@@ -171,7 +171,8 @@ def upgraded(manifest: Manifest) -> dict[str, Any]:
         raw[key] = value
         if key == "graphs":
             raw["lexicon"] = {}
-    return raw | {"schema_version": SCHEMA_VERSION}
+    decoding = asdict(manifest.decoding)
+    return raw | {"schema_version": SCHEMA_VERSION, "decoding": decoding}
 
 
 def upgrade_bundle(folder: Path, version: str) -> None:
@@ -217,7 +218,10 @@ def _manifest(description: BundleDescription, sizes: Sizes) -> dict[str, Any]:
         "reporting_tags": [asdict(t) for t in description.reporting_tags],
         "aliases": description.aliases,
         "evidence": {
-            source: {f: list(v) if f == "inputs" else _numbers(v) for f, v in vars(evidence).items()}
+            source: {
+                "inputs": list(evidence.inputs),
+                **{name: _numbers(array) for name, array in evidence.arrays.items()},
+            }
             for source, evidence in description.evidence.items()
         },
         "decoding": asdict(description.decoding),

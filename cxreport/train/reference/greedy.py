@@ -18,7 +18,7 @@ from cxreport.model.texts import WrittenText
 from cxreport.text.vocabulary import END, NO_WORD, PAD, UNK
 from cxreport.train.networks.captioner import Captioner
 from cxreport.train.networks.decoder import Decoder, StudyInput, TopicInput
-from cxreport.types import Detail, Encoding, Plan, Section
+from cxreport.types import Detail, Encoding, Plan, PlannedTopic, Section
 
 _LIKELY = 0.5
 _PHRASE = 3
@@ -29,8 +29,6 @@ _TopicStep = Callable[[TopicInput], tuple[Tensor, Tensor, Tensor]]
 """Plan of a sentence, one more with each call -> topic (1, hidden), logits of stop and next section (1,)."""
 _WordStep = Callable[[list[int]], Tensor]
 """Words so far, one more with each call -> logits (1, V) of the next one."""
-_SignedTag = tuple[int, float]
-"""Index of a reporting tag, and 1 to tell it or -1 to deny it."""
 
 
 @torch.inference_mode()
@@ -49,14 +47,13 @@ def greedy(
     if isinstance(writer, Captioner):
         return _greedy_caption(writer, manifest, encoding)
     topic_step = _topic_step(writer, manifest, encoding, plan, rereading)
-    findings: list[_SignedTag] = [*((t, 1.0) for t in plan.tags), *((t, -1.0) for t in plan.denied)]
-    impression = [(t, 1.0) for t in plan.tags if manifest.reporting_tags[t].impression]
+    most = 0 if manifest.decoding.exact else manifest.decoding.max_sentences
     sentences = Ids()
-    for section, signed_tags in zip(Section, (findings, impression), strict=True):
-        steps, ends = (signed_tags if manifest.decoding.planned else []), False
+    for section, planned in zip(Section, (plan.findings, plan.impression), strict=True):
+        steps, ends = (planned if manifest.decoding.planned else ()), False
         count = 0
-        while count < len(steps) or (count < manifest.decoding.max_sentences and not ends):
-            inputs = _topic_input(writer, plan, section, steps[count : count + 1])
+        while count < len(steps) or (count < most and not ends):
+            inputs = _topic_input(writer, section, steps[count : count + 1])
             topic, stop, next_section = topic_step(inputs)
             count += 1
             ids = _greedy_words(writer, manifest, topic, inputs.detail, rereading)
@@ -67,17 +64,16 @@ def greedy(
     return sentences
 
 
-def _topic_input(decoder: Decoder, plan: Plan, section: Section, signed_tags: Sequence[_SignedTag]) -> TopicInput:
-    """Inputs of a sentence about one tag or none."""
+def _topic_input(decoder: Decoder, section: Section, topics: Sequence[PlannedTopic]) -> TopicInput:
+    """Inputs of a sentence about one topic, or a free one."""
     inputs = TopicInput(
         plan=torch.zeros(1, decoder.sizes.tags),
         detail=torch.zeros(1, len(Detail)),
         section=torch.tensor([list(Section).index(section)]),
     )
-    for tag, sign in signed_tags:
-        inputs.plan[0, tag] = sign
-        details = plan.details.get(tag, ()) if sign > 0 else ()
-        inputs.detail[0] = torch.tensor([float(detail in details) for detail in Detail])
+    for topic in topics:
+        inputs.plan[0, list(topic.tags)] = topic.sign
+        inputs.detail[0] = torch.tensor([float(detail in topic.details) for detail in Detail])
     return inputs
 
 

@@ -1,7 +1,5 @@
 """Consensus reports: put together for the plan, from what reports of studies with like evidence say."""
 
-from collections import Counter
-
 import numpy as np
 import pytest
 
@@ -10,11 +8,15 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 from training_data import make_openi, write_recipe  # noqa: E402
 
 from cxreport.datasets import openi  # noqa: E402
+from cxreport.drafting.content import says  # noqa: E402
 from cxreport.text import lexicon  # noqa: E402
+from cxreport.text.detokenise import sentence_text  # noqa: E402
 from cxreport.train.config import load_config  # noqa: E402
 from cxreport.train.data import consensus  # noqa: E402
 from cxreport.train.data.decoder_data import chexnet_evidence, decoder_data  # noqa: E402
+from cxreport.train.data.sentence_pool import content, make_pool  # noqa: E402
 from cxreport.train.data.tag_facts import tag_facts  # noqa: E402
+from cxreport.types import Certainty  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -42,33 +44,78 @@ def test_there_is_one_for_every_train_study_with_evidence(made):
     assert [r.index for r in reports] == list(range(len(data.train)))
 
 
-def test_they_tell_what_is_planned_and_nothing_else(made):
-    data, facts, reports = made
+def test_each_sentence_says_its_topic_and_nothing_else(made):
+    data, _, reports = made
     assert {len(r.plan.tags) for r in reports} == {0, 1, 2}
     for report in reports:
-        told = {data.tags[t] for t in report.plan.tags}
-        assert lexicon.packaged().affirmed(". ".join(_texts(report))) == told
-        assert [s.tag for s in report.sentences if s.tag and not s.impression] == [
-            data.tags[t] for t in report.plan.tags
-        ]
-        repeated = {data.tags[t] for t in report.plan.tags if facts.impression[t]}
-        assert lexicon.packaged().affirmed(". ".join(_texts(report, True))) == repeated
+        topics = [*report.plan.findings, *report.plan.impression]
+        assert len(topics) == len(report.sentences)
+        for topic, sentence in zip(topics, report.sentences, strict=True):
+            assert says(lexicon.packaged(), _text(sentence), topic, data.tags)
+            assert sentence.planned == topic.details
 
 
-def test_they_deny_what_the_recipe_wants_denied(made):
-    data, facts, reports = made
-    assert [t for t, can in zip(data.tags, facts.deniable, strict=True) if can] == ["Pneumothorax"]
-    for report in reports:
-        (denial,) = [s for s in report.sentences if s.denied]
-        assert denial.denied == ("Pneumothorax",)
-        assert lexicon.packaged().read_tags(" ".join(denial.words))["Pneumothorax"] == "absent"
-
-
-def test_they_are_made_of_what_is_said_most(made):
-    """All reports say that the lungs are expanded, a third each that the bones are intact or the trachea midline."""
+def test_nothing_is_said_twice_in_a_section(made):
     _, _, reports = made
-    said = Counter(text for report in reports for text in set(_texts(report)))
-    assert said["the lungs are expanded"] == len(reports)
+    for report in reports:
+        for impression in (False, True):
+            said = [tag for s in report.sentences if s.impression == impression for tag in (*s.denied, s.tag) if tag]
+            assert len(said) == len(set(said))
+
+
+def test_an_impression_tells_planned_tags_again(made):
+    data, facts, reports = made
+    for report in reports:
+        repeated = {data.tags[t] for t in report.plan.tags if facts.impression[t]}
+        told = {s.tag for s in report.sentences if s.impression and s.tag}
+        assert told == repeated or (not repeated and len(report.plan.impression) <= 1)
+
+
+def test_sets_that_reports_deny_are_found(made):
+    """The generated reports deny a pneumothorax by itself."""
+    data, facts, _ = made
+    assert [t for t, can in zip(data.tags, facts.deniable, strict=True) if can] == ["Pneumothorax"]
+    assert ("Pneumothorax",) in facts.findings_denials
+    pool = make_pool(data, impression=False)
+    (denial,) = pool.saying(("Pneumothorax",), Certainty.ABSENT, frozenset())
+    assert lexicon.packaged().read_tags(" ".join(pool.sentences[denial])) == {"Pneumothorax": "absent"}
+
+
+def test_what_no_report_states_is_not_denied(made):
+    """There is nothing to learn from how a pneumothorax shows in the evidence."""
+    _, _, reports = made
+    assert not any(s.denied for report in reports for s in report.sentences)
+
+
+def _text(sentence):
+    return sentence_text(sentence.words, range(len(sentence.words)))
+
+
+def test_findings_are_sentences_and_a_possible_finding_is_worded_so(made):
+    data, _, _ = made
+    pool = make_pool(data, impression=False)
+    possible = [pool.sentences[c] for c in pool.by_content[Certainty.POSSIBLE, ("Cardiomegaly",)]]
+    assert ("the", "heart", "may", "be", "enlarged") in possible
+    assert ("possible", "cardiomegaly") not in possible  # no verb
+    stated = [pool.sentences[c] for c in pool.by_content[Certainty.STATED, ("Cardiomegaly",)]]
+    assert ("the", "heart", "is", "enlarged") in stated
+    assert ("cardiomegaly",) not in stated
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("There is a pleural effusion.", (Certainty.STATED, ("Pleural Effusion",))),
+        ("There may be a pleural effusion.", (Certainty.POSSIBLE, ("Pleural Effusion",))),
+        ("No pneumothorax or pleural effusion.", (Certainty.ABSENT, ("Pleural Effusion", "Pneumothorax"))),
+        ("Cardiomegaly without edema.", None),
+        ("Cardiomegaly and pleural effusion.", None),
+        ("The trachea is midline.", None),
+        ("No acute bony abnormality.", None),
+    ],
+)
+def test_what_a_sentence_says(text, what):
+    assert content(text) == what
 
 
 def test_a_study_is_no_neighbour_of_its_own():

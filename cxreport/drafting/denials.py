@@ -1,0 +1,69 @@
+"""Denials: which tags a report denies, and which of them in one sentence.
+
+A sentence such as "No pleural effusion or pneumothorax" denies a set of tags, and a remark that all is normal ("The
+lungs are clear") a larger one. A set is denied only where each of its tags may be; otherwise smaller sets are left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxreport.types import Certainty, PlannedTopic
+
+_Mask = NDArray[np.bool_]
+
+
+def first_denial(
+    names: Sequence[str], sets: Sequence[Sequence[str]], absent: _Mask, unknown: _Mask, wanted: _Mask
+) -> list[PlannedTopic]:
+    """Choose the most frequent set that may be denied, as an Impression has one; none where there is no such set.
+
+    Args are those of `choose_denials`.
+    """
+    may = [members for members in _candidates(names, sets, absent, unknown) if _worth(members, absent, wanted)]
+    return [PlannedTopic(members, Certainty.ABSENT) for members in may[:1]]
+
+
+def choose_denials(
+    names: Sequence[str], sets: Sequence[Sequence[str]], absent: _Mask, unknown: _Mask, wanted: _Mask
+) -> list[PlannedTopic]:
+    """Choose sets that deny as much of what is wanted as can be, none of it twice.
+
+    Args:
+        names: of the R reporting tags.
+        sets: that the decoder has sentences for, by names of tags, the most frequent first.
+        absent: (R,) tags that may be denied.
+        unknown: (R,) tags that there is no evidence of, which may be denied along with others: radiologists call the
+            heart and the mediastinum normal in one breath.
+        wanted: (R,) tags that a report is to deny.
+    """
+    candidates = _candidates(names, sets, absent, unknown)
+    topics: list[PlannedTopic] = []
+    denied = set[int]()
+
+    def worth(members: tuple[int, ...]) -> int:
+        return 0 if denied & set(members) else _worth(members, absent, wanted)
+
+    while best := max(candidates, key=worth, default=()):  # of equals the first, which is the most frequent
+        if not worth(best):
+            break
+        topics.append(PlannedTopic(best, Certainty.ABSENT))
+        denied |= set(best)
+    return topics
+
+
+def _candidates(
+    names: Sequence[str], sets: Sequence[Sequence[str]], absent: _Mask, unknown: _Mask
+) -> list[tuple[int, ...]]:
+    """Sets, as indices, each tag of which may be denied."""
+    index = {name: tag for tag, name in enumerate(names)}
+    known = [tuple(sorted(index[name] for name in members)) for members in sets if set(members) <= index.keys()]
+    return [members for members in known if all(absent[tag] or unknown[tag] for tag in members)]
+
+
+def _worth(members: tuple[int, ...], absent: _Mask, wanted: _Mask) -> int:
+    """Number of tags of a set that a report is to deny."""
+    return sum(bool(absent[tag] and wanted[tag]) for tag in members)
