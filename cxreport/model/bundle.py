@@ -253,7 +253,7 @@ def _cross_check(manifest: Manifest) -> None:
             raise ValueError(f"evidence {source!r} does not fit the {reporting} reporting tags")
         if not (evidence.spread > 0).all():
             raise ValueError(f"evidence {source!r} has a spread that is not positive")
-        if evidence.limits is not None and not (evidence.limits.absent < evidence.thresholds).all():
+        if evidence.limits is not None and (evidence.limits.absent > evidence.thresholds).any():
             raise ValueError(f"evidence {source!r} denies what it tells")
     denied = {
         name for names in manifest.decoding.findings_denials + manifest.decoding.impression_denials for name in names
