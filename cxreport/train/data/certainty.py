@@ -40,7 +40,7 @@ class Aims:
     """Of the possible statements, those that are right: at least that ..."""
     lift: float = 3.0
     """... or so many times as many as in any study ..."""
-    most: float = 0.55
+    most: float = 0.45
     """... up to that."""
     specific: float = 0.60
     """Of what is told at the specific operating point, what is right."""
