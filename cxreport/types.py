@@ -80,6 +80,8 @@ class ViewInfo:
     frame: int
     """Number of the frame in its file, from 0."""
     position: Position
+    changes: tuple[str, ...] = ()
+    """What was done to its grey beyond what its header asks for."""
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,12 @@ def _study(report: Report) -> dict[str, Any]:
 
 def _view(info: ViewInfo) -> dict[str, Any]:
     """Describe a view."""
-    return {"source": info.source, "frame": info.frame, "position": str(info.position)}
+    return {
+        "source": info.source,
+        "frame": info.frame,
+        "position": str(info.position),
+        "changes": list(info.changes),
+    }
 
 
 def _attention(maps: tuple[SentenceMap, ...], side: int) -> dict[str, Any]:
@@ -154,6 +159,7 @@ def record_schema() -> dict[str, Any]:
                 source={"type": "string"},
                 frame={"type": "integer", "minimum": 0},
                 position={"enum": ["PA", "AP", "LATERAL", "UNKNOWN"]},
+                changes=texts("What was done to its grey beyond what its header asks for, in the view that was used."),
             ),
             "weights": array(
                 "Rows of patches from the top, each from image left, with a sum of 1.",

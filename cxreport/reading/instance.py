@@ -26,12 +26,24 @@ class Instance:
     """Reason why the image is no chest radiograph, by its header."""
 
 
+@dataclass(frozen=True)
+class Rendering:
+    """One frame or page as it is shown."""
+
+    pixels: Pixels
+    """(H, W), 0 = black = air; (H, W, 3) in colour."""
+    changes: tuple[str, ...] = ()
+    """What the grey owes to more than the file's own window, and what was read in spite of the header."""
+    warnings: tuple[str, ...] = ()
+    """What the reader of a report should know."""
+
+
 class ImageFile(Protocol):
     """An open file with an image, DICOM or a picture."""
 
     instance: Instance
 
-    def pixels(self, frame: int) -> Pixels:
+    def rendering(self, frame: int) -> Rendering:
         """Decode one frame or page; see `dicom.views.DicomImage` and `pictures.Picture`."""
 
     def close(self) -> None:

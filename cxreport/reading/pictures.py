@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,16 +15,27 @@ from PIL import Image, ImageOps
 
 from cxreport.errors import StudyError, UnreadableFileError
 from cxreport.reading.dicom.eligibility import position_from_words
-from cxreport.reading.grey import percentile_window, through_table, to_bytes
-from cxreport.reading.instance import DecodeLimits, Instance
+from cxreport.reading.grey import (
+    LUMINANCE,
+    STRETCHED,
+    Counts,
+    Integers,
+    OwnBrightness,
+    Values,
+    own_brightness,
+    through_table,
+    to_bytes,
+)
+from cxreport.reading.instance import DecodeLimits, Instance, Rendering
 from cxreport.reading.muted_libraries import quiet
 from cxreport.reading.shrink import KEPT, shrink, shrink_factor
-from cxreport.types import Grey, Pixels
+from cxreport.reading.sixteen_bits import Samples, sixteen_bit_samples
 
 _FORMATS = ("PNG", "JPEG", "TIFF")
 _PHOTOMETRIC = 262
 _DEEP = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
-_FLOAT_LEVELS = 65535
+_SIXTEEN_BITS = 65535
+_NO_LIMITS = (0.0, 0.0)
 
 
 class Picture:
@@ -54,18 +66,19 @@ class Picture:
         words = re.sub(r"[^A-Z]+", " ", Path(source).stem.upper())
         self.instance = Instance(source=source, image=source, position=position_from_words(words), frames=frames)
 
-    def pixels(self, frame: int) -> Pixels:
+    def rendering(self, frame: int) -> Rendering:
         """Decode one page and present it as 8-bit grey, or as RGB.
 
-        Deeper grey does not tell how many of its bits are used, so it is stretched by a percentile window; colour
-        becomes luminance; transparency lies over black; the EXIF orientation is applied.
+        Deeper grey that fills its range is shown as it is; where it does not, its depth is another one, and it is
+        stretched by a percentile window. Colour becomes luminance; transparency lies over black; the EXIF orientation
+        is applied.
 
         Args:
             frame: page number from 0.
 
         Returns:
             (H, W), 0 = black; (H, W, 3) in colour; with a side in the limits perhaps fewer pixels than the picture
-            has.
+            has. Its changes say whether it was stretched.
 
         Raises:
             UnreadableFileError: truncated or damaged.
@@ -78,7 +91,10 @@ class Picture:
             self._limits.require_size(image.height, image.width)
             if side is not None:  # JPEG by shorter cosine transforms; nothing happens to others
                 image.draft(None, (KEPT * side, KEPT * side))
-            return _to_pixels(image, self._colour, side)
+            samples = sixteen_bit_samples(image, self._stream)
+            if samples is not None:
+                return _deep_rendering(samples, self._colour, side)
+            return _rendering(image, self._colour, side)
 
     def close(self) -> None:
         """Close the file."""
@@ -105,14 +121,14 @@ def _opened(stream: BinaryIO) -> Iterator[Image.Image]:
         Image.MAX_IMAGE_PIXELS = limit
 
 
-def _to_pixels(image: Image.Image, colour: bool, side: int | None) -> Pixels:
+def _rendering(image: Image.Image, colour: bool, side: int | None) -> Rendering:
     white_is_zero = image.format == "TIFF" and _tiff_photometric(image) == 0
     image.load()
     upright = image
     ImageOps.exif_transpose(upright, in_place=True)
     if upright.mode in _DEEP:
-        grey = _deep_grey(np.asarray(upright), side)
-        return 255 - grey if white_is_zero else grey  # Pillow inverts only up to 8 bits
+        deep = _deep_grey(np.asarray(upright), side)
+        return replace(deep, pixels=255 - deep.pixels) if white_is_zero else deep  # Pillow inverts only up to 8 bits
     if upright.has_transparency_data:
         rgba = upright.convert("RGBA")
         black = Image.new("RGBA", rgba.size, (0, 0, 0, 255))
@@ -122,7 +138,7 @@ def _to_pixels(image: Image.Image, colour: bool, side: int | None) -> Pixels:
     mode = "RGB" if colour and upright.mode not in ("1", "L", "LA") else "L"
     flat = upright if upright.mode == mode else upright.convert(mode)
     blocks = (shrink_factor(flat.width, side), shrink_factor(flat.height, side))
-    return np.array(flat if blocks == (1, 1) else flat.reduce(blocks))
+    return Rendering(np.array(flat if blocks == (1, 1) else flat.reduce(blocks)))
 
 
 def _tiff_photometric(image: Image.Image) -> int | None:
@@ -131,14 +147,37 @@ def _tiff_photometric(image: Image.Image) -> int | None:
     return photometric if isinstance(photometric, int) else None
 
 
-def _deep_grey(values: NDArray[Any], side: int | None) -> Grey:
-    """Percentile window over 16-bit, 32-bit or floating-point grey, (H, W)."""
+def _deep_rendering(samples: Samples, colour: bool, side: int | None) -> Rendering:
+    """Colour of 16 bits: one window over the three channels, or over the luminance."""
+    if samples.ndim == 2:
+        return _deep_grey(samples, side)
+    if not colour or bool((samples == samples[..., :1]).all()):
+        return _deep_grey(np.rint(samples @ LUMINANCE).astype(np.uint16), side)
+    flat = _deep_grey(samples.reshape(len(samples), -1), None)
+    return replace(flat, pixels=flat.pixels.reshape(samples.shape))
+
+
+def _deep_grey(values: NDArray[Any], side: int | None) -> Rendering:
+    """16-bit, 32-bit or floating-point grey, (H, W): as it is where it fills 16 bits, else stretched."""
+    limits = (0.0, float(_SIXTEEN_BITS)) if values.dtype.kind == "u" and values.dtype.itemsize == 2 else _NO_LIMITS
     if values.dtype.kind != "f":
-        values = shrink(values, side)
-        return through_table(values, lambda present, counts: percentile_window(present.astype(np.float64), counts))
+        shrunk = shrink(values, side)
+        shown, doubtful = _shown(shrunk, limits)
+        return _shown(values, limits)[0] if doubtful and shrunk is not values else shown
     numbers = np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
     low, high = numbers.min(), numbers.max()
     if high <= low:
-        return to_bytes(np.zeros_like(numbers))
-    levels = np.rint((numbers - low) / (high - low) * _FLOAT_LEVELS).astype(np.int64)
-    return through_table(levels, lambda present, counts: percentile_window(present.astype(np.float64), counts))
+        return Rendering(to_bytes(np.zeros_like(numbers)))
+    return _shown(np.rint((numbers - low) / (high - low) * _SIXTEEN_BITS).astype(np.int64), _NO_LIMITS)[0]
+
+
+def _shown(values: Integers, limits: tuple[float, float]) -> tuple[Rendering, bool]:
+    """Integers as grey, and whether a few values more or less would change the window."""
+    found: list[OwnBrightness] = []
+
+    def table(present: Integers, counts: Counts) -> Values:
+        found.append(own_brightness(present.astype(np.float64), counts, limits, believed=False))
+        return found[0].values
+
+    grey = through_table(values, table)
+    return Rendering(grey, (STRETCHED,) if found[0].stretched else ()), found[0].doubtful

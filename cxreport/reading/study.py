@@ -229,7 +229,9 @@ class _Reader:
             if image is None or image.instance is not instance:
                 image = open_image(instance.source, self.options.limits, self.options.colour)
                 self._keep_open(image)
-            return View(ViewInfo(instance.source, 0, instance.position), image.pixels(0))
+            shown = image.rendering(0)
+            self.warnings += [f"{instance.source}: {warning}" for warning in shown.warnings]
+            return View(ViewInfo(instance.source, 0, instance.position, shown.changes), shown.pixels)
         except StudyError as error:
             self._fail(instance.source, error)
             return None
@@ -245,8 +247,8 @@ class _Reader:
             other_views += [
                 ViewInfo(instance.source, frame, instance.position)
                 for frame in range(min(instance.frames, self.options.max_frames))
+                if (instance.source, frame) != (view.info.source, view.info.frame)
             ]
-        other_views.remove(view.info)
         if not view.info.position.frontal:
             self.warnings.append("The view is lateral; the model was made for frontal views.")
         return Study(

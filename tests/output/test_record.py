@@ -16,7 +16,7 @@ REPORT = Report(
     study=Study(
         id="1f2e",
         sources=("in/a.dcm", "in/b.dcm"),
-        view=View(ViewInfo("in/a.dcm", 0, Position.PA), np.zeros((2, 2), np.uint8)),
+        view=View(ViewInfo("in/a.dcm", 0, Position.PA, ("Covered.",)), np.zeros((2, 2), np.uint8)),
         other_views=(ViewInfo("in/b.dcm", 1, Position.LATERAL),),
     ),
     tags=(TagResult("Effusion", float(np.float32(0.61234567)), True), TagResult("Mass", 1e-9, False)),
@@ -45,8 +45,8 @@ def test_report(tiny_bundle, validator) -> None:
             "id": "1f2e",
             "sources": ["in/a.dcm", "in/b.dcm"],
             "views": {
-                "used": [{"source": "in/a.dcm", "frame": 0, "position": "PA"}],
-                "not_used": [{"source": "in/b.dcm", "frame": 1, "position": "LATERAL"}],
+                "used": [{"source": "in/a.dcm", "frame": 0, "position": "PA", "changes": ["Covered."]}],
+                "not_used": [{"source": "in/b.dcm", "frame": 1, "position": "LATERAL", "changes": []}],
             },
         },
         "tags": [

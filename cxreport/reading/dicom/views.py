@@ -13,9 +13,8 @@ from cxreport.reading.dicom.decode import decode_frame
 from cxreport.reading.dicom.eligibility import refusal, view_position
 from cxreport.reading.dicom.file import DicomFile, read_header, study_reference
 from cxreport.reading.dicom.pixel_data import require_complete
-from cxreport.reading.instance import DecodeLimits, Instance
+from cxreport.reading.instance import DecodeLimits, Instance, Rendering
 from cxreport.reading.muted_libraries import quiet
-from cxreport.types import Grey
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -66,14 +65,15 @@ class DicomImage:
             self._start = self._file.stream.tell()
             self.instance = _instance(self._file, source)
 
-    def pixels(self, frame: int) -> Grey:
+    def rendering(self, frame: int) -> Rendering:
         """Decode one frame and present it as 8-bit grey (PS3.3 C.11, PS3.14).
 
         Args:
             frame: frame number from 0.
 
         Returns:
-            (H, W), 0 = black = air; with a side in the limits perhaps fewer pixels than the image has.
+            (H, W), 0 = black = air; with a side in the limits perhaps fewer pixels than the image has. With it, what
+            was read in spite of the header, and what the grey owes to more than the header's window.
 
         Raises:
             UnreadableFileError: truncated, damaged, or in an unsupported encoding.
