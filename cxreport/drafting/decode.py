@@ -22,7 +22,7 @@ from cxreport.drafting.word_scores import TopicScorer
 from cxreport.errors import UsageError
 from cxreport.model.manifest import WORD_SEARCH, Manifest
 from cxreport.model.texts import TextLimits, WrittenText
-from cxreport.reading.stopwatch import Stopwatch
+from cxreport.stopwatch import Stopwatch
 from cxreport.types import Decoding, Encoding, Plan, Section, SentenceIds
 
 if TYPE_CHECKING:
