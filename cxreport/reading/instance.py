@@ -108,6 +108,8 @@ class Rendering:
     """What the reader of a report should know."""
     coloured: bool = False
     """True where a DICOM frame had colours that no radiograph has, though it was made grey."""
+    blank: bool = False
+    """True where what a shutter leaves to be seen has one value."""
 
 
 class ImageFile(Protocol):

@@ -129,7 +129,7 @@ class _Reader:
             shown = self._rendering(candidate, choice) if self._may_be_used(candidate) else None
             if shown is None:
                 continue
-            if not is_blank(shown.pixels):
+            if not (shown.blank or is_blank(shown.pixels)):
                 return self._study(candidate, shown, choice)
             choice.passed[candidate.key] = _BLANK
             blank = blank or candidate

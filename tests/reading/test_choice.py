@@ -51,6 +51,7 @@ def equipment(maker: str) -> Dataset:
     return item
 
 
+SHUTTER = {"ShutterShape": "CIRCULAR", "CenterOfCircularShutter": [60, 50], "RadiusOfCircularShutter": 30}
 CAPTURE = {"SOPClassUID": uid.SecondaryCaptureImageStorage, "Modality": "OT"}
 BEHIND: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "raw by intent": ({"PresentationIntentType": "FOR PROCESSING"}, {}, "FOR PROCESSING"),
@@ -133,11 +134,12 @@ def test_the_only_view_says_so(tmp_path: Path) -> None:
     ("pixels", "attributes", "reason"),
     [
         (BLANK, {}, "blank"),
+        (np.full_like(EIGHT_BITS, 90), SHUTTER, "blank"),
         (heat_map(), {"ImageType": ["ORIGINAL", "PRIMARY"]}, "in colour"),
         (PIXELS, {"Rows": 5000}, "truncated"),
         (PIXELS, {"BitsAllocated": 12}, "damaged"),
     ],
-    ids=["blank", "colour", "truncated", "undecodable"],
+    ids=["blank", "blank in a shutter", "colour", "truncated", "undecodable"],
 )
 def test_the_next_view_steps_in(tmp_path: Path, pixels: NDArray[Any], attributes: dict[str, Any], reason: str) -> None:
     instance(tmp_path / "1.dcm", pixels, **attributes)

@@ -6,6 +6,7 @@ import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+import numpy as np
 from numpy.typing import NDArray
 from pydicom.encaps import encapsulate
 
@@ -60,7 +61,8 @@ def decode_frame(file: DicomFile, frame: int, limits: DecodeLimits) -> Rendering
     if needs_every_pixel and display.grey.shape != (integer(file.header, "Rows"), integer(file.header, "Columns")):
         file.stream.seek(start)
         display = _decode_frame(file, frame, limits.every_pixel)
-    return Rendering(display.grey, (*file.changes, *display.changes), display.warnings, display.coloured)
+    changes = (*file.changes, *display.changes)
+    return Rendering(display.grey, changes, display.warnings, display.coloured, display.blank)
 
 
 def _decode_frame(file: DicomFile, frame: int, limits: DecodeLimits) -> Display:
@@ -173,7 +175,8 @@ class _PixelElement:
             display = replace(display, changes=(*stored.changes, *display.changes))
         if shutter is None:
             return display
-        return replace(display, grey=shutter.cover(display.grey), changes=(*display.changes, COVERED))
+        blank = bool(np.ptp(display.grey[shutter.opening]) == 0)
+        return replace(display, grey=shutter.cover(display.grey), changes=(*display.changes, COVERED), blank=blank)
 
     def _monochrome(self, stored: Integers, bits: int, shutter: Shutter | None) -> Display:
         opening = None if shutter is None else shutter.opening

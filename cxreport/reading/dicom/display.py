@@ -55,6 +55,8 @@ class Display:
     """True where a few values more or less would decide otherwise on the window."""
     coloured: bool = False
     """True where more than a few pixels had a colour."""
+    blank: bool = False
+    """True where what a shutter leaves to be seen has one value."""
 
 
 def displayed(stored: Integers, header: Dataset, *, bits: int, opening: Mask | None = None) -> Display:
