@@ -77,7 +77,7 @@ class ViewInfo:
     reason: str = ""
     """Why it is used or not, in a few words."""
     changes: tuple[str, ...] = ()
-    """What was done to its pixels because of what the file says, in sentences."""
+    """What was done to its pixels because of what the file says, and to its grey beyond its window, in sentences."""
 
 
 @dataclass(frozen=True)

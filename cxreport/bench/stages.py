@@ -14,7 +14,7 @@ from cxreport.errors import NothingReadableError
 from cxreport.model.session import Model
 from cxreport.output.formats import JsonLinesFormatter, TextFormatter
 from cxreport.reading.discover import group_files
-from cxreport.reading.stopwatch import Stopwatch
+from cxreport.stopwatch import Stopwatch
 from cxreport.types import Failure, Report
 
 _WARM_UP = 16

@@ -24,7 +24,7 @@ from cxreport.drafting.word_scores import TopicScorer
 from cxreport.errors import UsageError
 from cxreport.model.manifest import WORD_SEARCH, Manifest
 from cxreport.model.texts import TextLimits, WrittenText
-from cxreport.reading.stopwatch import Stopwatch
+from cxreport.stopwatch import Stopwatch
 from cxreport.text.detokenise import sentence_text
 from cxreport.types import Decoding, Encoding, Plan, Section, SentenceIds
 

@@ -11,8 +11,8 @@ from cxreport.drafting.report import write_report
 from cxreport.model.encode import check_typical, encode, encode_tags
 from cxreport.model.session import Model
 from cxreport.reading.batches import draft_safely, preprocessed_batches
-from cxreport.reading.stopwatch import Stopwatch
 from cxreport.retrieval.index import Index, add_similar
+from cxreport.stopwatch import Stopwatch
 from cxreport.types import Draft, Failure, OperatingPoint, Outcome, Report, Study
 
 

@@ -141,7 +141,10 @@ def record_schema() -> dict[str, Any]:
                 frame={"type": "integer", "minimum": 0},
                 position={"enum": ["PA", "AP", "LATERAL", "UNKNOWN"]},
                 reason={"type": "string", "description": "Why it is used, or not, in a few words."},
-                changes=texts("What was done to its pixels because of what the file says, in sentences."),
+                changes=texts(
+                    "What was done to its pixels because of what the file says, and to its grey beyond its window; "
+                    "of the used view."
+                ),
             ),
             "weights": WEIGHTS,
         },

@@ -8,6 +8,7 @@ floating-point copy.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,21 +19,43 @@ from cxreport.types import Grey, Pixels
 Integers = NDArray[np.integer[Any]]
 Values = NDArray[np.float64]
 Counts = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 Table = Callable[[Integers, Counts], Values]
 """(N,) ascending values and how often each occurs -> (N,) brightness from 0 (black) to 1 (white)."""
 
+LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
+"""Weights of red, green and blue (ITU-R BT.601, as PS3.3 C.7.6.3.1.2 has it for YBR_FULL)."""
 PERCENTILES = (0.5, 99.5)
-"""Limits of the window of an image that brings none."""
+"""Limits of the window of an image that brings none, and whose range is not known."""
+STRETCHED = "Stretched between percentiles 0.5 and 99.5: no window fits, and under a quarter of the range is in use."
+"""Note on an image that is shown so."""
+_LEAST_USED = 0.25
+"""Share of a range that the values of an image have to fill for the range to be believed."""
+_DOUBT = 0.02, 0.06
+"""Shares as little above that, or below, may lie on its other side with every pixel looked at: averages vary less."""
 _BLOCK_PIXELS = 1 << 20
 _MAX_SPAN = 1 << 20
 
 
-def through_table(pixels: Integers, table: Table) -> Grey:
+@dataclass(frozen=True)
+class OwnBrightness:
+    """Brightness of an image by its own values, for want of a window."""
+
+    values: Values
+    """(N,) from 0 (black) to 1 (white)."""
+    stretched: bool
+    """True where the window lies between two percentiles; False where values are shown as they are."""
+    doubtful: bool = False
+    """True where a few values more or less would decide otherwise."""
+
+
+def through_table(pixels: Integers, table: Table, counted: Mask | None = None) -> Grey:
     """Map each pixel through a table that is computed once per value.
 
     Args:
         pixels: (H, W) integers of any width.
         table: the mapping, called with the values that lie between minimum and maximum.
+        counted: (H, W) true for the pixels that count; None counts all.
 
     Returns:
         (H, W) 8-bit grey.
@@ -40,8 +63,36 @@ def through_table(pixels: Integers, table: Table) -> Grey:
     low, high = int(pixels.min()), int(pixels.max())
     if high - low >= _MAX_SPAN:
         distinct, inverse = np.unique(pixels, return_inverse=True)
-        return _lookup(inverse.reshape(pixels.shape), 0, distinct.astype(np.int64), table)
-    return _lookup(pixels, low, np.arange(low, high + 1), table)
+        return _lookup(inverse.reshape(pixels.shape), 0, distinct.astype(np.int64), table, counted)
+    return _lookup(pixels, low, np.arange(low, high + 1), table, counted)
+
+
+def own_brightness(values: Values, counts: Counts, limits: tuple[float, float], *, believed: bool) -> OwnBrightness:
+    """Brightness of an image that brings no window: its values as they are, in the range that they are stored in.
+
+    That is what DICOM says (PS3.4 N.2: without a VOI LUT that step is the identity). A range of which the values leave
+    three quarters unused is another one than theirs, 16 bits stated for values of 12 say; they are stretched.
+
+    Args:
+        values: (N,) grey values.
+        counts: (N,) number of pixels with each; 0 leaves a value out.
+        limits: black and white of the range.
+        believed: the range is beyond doubt.
+
+    Returns:
+        The brightness; of values beyond the range, stretched.
+    """
+    low, high = limits
+    present = values[counts > 0]
+    inside = present.size > 0 and low < high and bool(present.min() >= low and present.max() <= high)
+    if not inside:
+        return OwnBrightness(percentile_window(values, counts), stretched=True)
+    darkest, brightest = _percentiles(values, counts)
+    used = float((brightest - darkest) / (high - low))
+    if believed or used >= _LEAST_USED:
+        shown = np.asarray(np.clip((values - low) / (high - low), 0, 1))
+        return OwnBrightness(shown, stretched=False, doubtful=not believed and used < _LEAST_USED + _DOUBT[0])
+    return OwnBrightness(percentile_window(values, counts), stretched=True, doubtful=used > _LEAST_USED - _DOUBT[1])
 
 
 def percentile_window(values: Values, counts: Counts) -> Values:
@@ -56,14 +107,20 @@ def percentile_window(values: Values, counts: Counts) -> Values:
     """
     if not counts.any():
         return np.zeros_like(values)
-    order = np.argsort(values, kind="stable")
-    share = np.cumsum(counts[order]) / counts.sum() * 100
-    low, high = (values[order][np.searchsorted(share, percentile)] for percentile in PERCENTILES)
+    low, high = _percentiles(values, counts)
     if high <= low:  # almost everything has one value: show what stands out
         low, high = values[counts > 0].min(), values[counts > 0].max()
     if high <= low:
         return np.zeros_like(values)
     return np.asarray(np.clip((values - low) / (high - low), 0, 1))
+
+
+def _percentiles(values: Values, counts: Counts) -> tuple[float, float]:
+    """The values at `PERCENTILES`."""
+    order = np.argsort(values, kind="stable")
+    share = np.cumsum(counts[order]) / counts.sum() * 100
+    low, high = (float(values[order][np.searchsorted(share, percentile)]) for percentile in PERCENTILES)
+    return low, high
 
 
 def is_blank(pixels: Pixels) -> bool:
@@ -76,10 +133,11 @@ def to_bytes(brightness: Values) -> Grey:
     return np.asarray(np.floor(np.clip(brightness, 0, 1) * 255 + 0.5).astype(np.uint8))
 
 
-def _lookup(pixels: Integers, low: int, values: Integers, table: Table) -> Grey:
+def _lookup(pixels: Integers, low: int, values: Integers, table: Table, counted: Mask | None) -> Grey:
     counts: Counts = np.zeros(len(values), np.int64)
     for rows in _blocks(pixels):
-        counts += np.bincount((pixels[rows].astype(np.int64) - low).ravel(), minlength=len(values))
+        block = pixels[rows].ravel() if counted is None else pixels[rows][counted[rows]]
+        counts += np.bincount(block.astype(np.int64) - low, minlength=len(values))
     grey = to_bytes(table(values, counts))
     out = np.empty(pixels.shape, np.uint8)
     for rows in _blocks(pixels):

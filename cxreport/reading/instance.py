@@ -95,16 +95,29 @@ class Instance:
         return rank | Drawback.REFUSED if self.refusal else rank
 
 
+@dataclass(frozen=True)
+class Rendering:
+    """One frame or page as it is shown."""
+
+    pixels: Pixels
+    """(H, W), 0 = black = air; (H, W, 3) in colour."""
+    changes: tuple[str, ...] = ()
+    """What was read in spite of the header, what the grey owes to more than the file's own window, and how it was
+    turned, in sentences."""
+    warnings: tuple[str, ...] = ()
+    """What the reader of a report should know."""
+    coloured: bool = False
+    """True where a DICOM frame had colours that no radiograph has, though it was made grey."""
+    blank: bool = False
+    """True where what a shutter leaves to be seen has one value."""
+
+
 class ImageFile(Protocol):
     """An open file with an image, DICOM or a picture."""
 
     instance: Instance
-    changes: tuple[str, ...]
-    """What was done to the frame that was decoded last, beyond its header's grey pipeline, in sentences."""
-    coloured: bool
-    """True where that frame has colours that no radiograph has, though it was made grey."""
 
-    def pixels(self, frame: int) -> Pixels:
+    def rendering(self, frame: int) -> Rendering:
         """Decode one frame or page; see `dicom.views.DicomImage` and `pictures.Picture`."""
 
     def close(self) -> None:

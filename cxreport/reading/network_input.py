@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from cxreport.errors import CxreportError
-from cxreport.reading.stopwatch import Stopwatch
+from cxreport.stopwatch import Stopwatch
 from cxreport.types import Failure, InputShape, Pixels, Study
 
 log = logging.getLogger(__name__)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,21 +13,32 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from cxreport.errors import NotAChestRadiographError, StudyError, UnreadableFileError
-from cxreport.reading.grey import percentile_window, through_table, to_bytes
-from cxreport.reading.instance import NO_DRAWBACK, OWN_MARK, DecodeLimits, Drawback, Instance
+from cxreport.reading.grey import (
+    LUMINANCE,
+    STRETCHED,
+    Counts,
+    Integers,
+    OwnBrightness,
+    Values,
+    own_brightness,
+    through_table,
+    to_bytes,
+)
+from cxreport.reading.instance import NO_DRAWBACK, OWN_MARK, DecodeLimits, Drawback, Instance, Rendering
 from cxreport.reading.muted_libraries import quiet
 from cxreport.reading.shrink import KEPT, shrink, shrink_factor
+from cxreport.reading.sixteen_bits import Samples, is_turned, sixteen_bit_samples
 from cxreport.reading.words import position_from_words, says_decubitus, words_of
-from cxreport.types import Grey, Pixels
 
 _FORMATS = ("PNG", "JPEG", "TIFF")
 _PHOTOMETRIC = 262
 _DEEP = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
-_FLOAT_LEVELS = 65535
-_ORIENTATION = 0x0112
+_TURNED = "Turned to stand upright, by its EXIF orientation."
 _LISTED_PAGES = 64
 """Pages whose sizes are looked up; a scanned book is no study."""
 _GREY_MODES = ("1", "L", "LA", *_DEEP)
+_SIXTEEN_BITS = 65535
+_NO_LIMITS = (0.0, 0.0)
 
 
 class Picture:
@@ -35,12 +47,7 @@ class Picture:
     Attributes:
         instance: pages of a TIFF count as frames; the projection is UNKNOWN unless the file name says it
             (`..._lateral.png`).
-        changes: that the page that was decoded last was turned by its EXIF orientation.
-        coloured: False; colour says nothing about pictures, photographs of films are in colour, too.
     """
-
-    changes: tuple[str, ...] = ()
-    coloured = False
 
     def __init__(self, stream: BinaryIO, source: str, limits: DecodeLimits, colour: bool = False) -> None:
         """Read the header, not the pixels.
@@ -74,18 +81,20 @@ class Picture:
             drawbacks=drawbacks | (Drawback.DECUBITUS if says_decubitus(words) else NO_DRAWBACK),
         )
 
-    def pixels(self, frame: int) -> Pixels:
+    def rendering(self, frame: int) -> Rendering:
         """Decode one page and present it as 8-bit grey, or as RGB.
 
-        Deeper grey does not tell how many of its bits are used, so it is stretched by a percentile window; colour
-        becomes luminance; transparency lies over black; the EXIF orientation is applied.
+        Deeper grey that fills its range is shown as it is; where it does not, its depth is another one, and it is
+        stretched by a percentile window. Colour becomes luminance; transparency lies over black; the EXIF orientation
+        is applied.
 
         Args:
             frame: page number from 0.
 
         Returns:
             (H, W), 0 = black; (H, W, 3) in colour; with a side in the limits perhaps fewer pixels than the picture
-            has.
+            has. Its changes say whether it was stretched or turned; it never counts as coloured, as photographs of
+            films are in colour, too.
 
         Raises:
             UnreadableFileError: truncated or damaged.
@@ -96,11 +105,16 @@ class Picture:
             if frame:
                 image.seek(frame)
             self._limits.require_size(image.height, image.width)
-            turned = image.getexif().get(_ORIENTATION, 1) in range(2, 9)
-            self.changes = ("Turned to stand upright, by its EXIF orientation.",) if turned else ()
             if side is not None:  # JPEG by shorter cosine transforms; nothing happens to others
                 image.draft(None, (KEPT * side, KEPT * side))
-            return _to_pixels(image, self._colour, side)
+            turned = image.format != "PNG" and is_turned(image)  # Pillow turns a TIFF when it is loaded
+            samples = sixteen_bit_samples(image, self._stream)
+            turned = turned or is_turned(image)
+            if samples is not None:
+                shown = _deep_rendering(samples, self._colour, side)
+            else:
+                shown = _rendering(image, self._colour, side)
+        return replace(shown, changes=(*shown.changes, _TURNED)) if turned else shown
 
     def close(self) -> None:
         """Close the file."""
@@ -127,14 +141,14 @@ def _opened(stream: BinaryIO) -> Iterator[Image.Image]:
         Image.MAX_IMAGE_PIXELS = limit
 
 
-def _to_pixels(image: Image.Image, colour: bool, side: int | None) -> Pixels:
+def _rendering(image: Image.Image, colour: bool, side: int | None) -> Rendering:
     white_is_zero = image.format == "TIFF" and _tiff_photometric(image) == 0
     image.load()
     upright = image
     ImageOps.exif_transpose(upright, in_place=True)
     if upright.mode in _DEEP:
-        grey = _deep_grey(np.asarray(upright), side)
-        return 255 - grey if white_is_zero else grey  # Pillow inverts only up to 8 bits
+        deep = _deep_grey(np.asarray(upright), side)
+        return replace(deep, pixels=255 - deep.pixels) if white_is_zero else deep  # Pillow inverts only up to 8 bits
     if upright.has_transparency_data:
         rgba = upright.convert("RGBA")
         black = Image.new("RGBA", rgba.size, (0, 0, 0, 255))
@@ -144,7 +158,7 @@ def _to_pixels(image: Image.Image, colour: bool, side: int | None) -> Pixels:
     mode = "RGB" if colour and upright.mode not in ("1", "L", "LA") else "L"
     flat = upright if upright.mode == mode else upright.convert(mode)
     blocks = (shrink_factor(flat.width, side), shrink_factor(flat.height, side))
-    return np.array(flat if blocks == (1, 1) else flat.reduce(blocks))
+    return Rendering(np.array(flat if blocks == (1, 1) else flat.reduce(blocks)))
 
 
 def _page_sizes(image: Image.Image, pages: int) -> tuple[int, ...]:
@@ -162,14 +176,37 @@ def _tiff_photometric(image: Image.Image) -> int | None:
     return photometric if isinstance(photometric, int) else None
 
 
-def _deep_grey(values: NDArray[Any], side: int | None) -> Grey:
-    """Percentile window over 16-bit, 32-bit or floating-point grey, (H, W)."""
+def _deep_rendering(samples: Samples, colour: bool, side: int | None) -> Rendering:
+    """Colour of 16 bits: one window over the three channels, or over the luminance."""
+    if samples.ndim == 2:
+        return _deep_grey(samples, side)
+    if not colour or bool((samples == samples[..., :1]).all()):
+        return _deep_grey(np.rint(samples @ LUMINANCE).astype(np.uint16), side)
+    flat = _deep_grey(samples.reshape(len(samples), -1), None)
+    return replace(flat, pixels=flat.pixels.reshape(samples.shape))
+
+
+def _deep_grey(values: NDArray[Any], side: int | None) -> Rendering:
+    """16-bit, 32-bit or floating-point grey, (H, W): as it is where it fills 16 bits, else stretched."""
+    limits = (0.0, float(_SIXTEEN_BITS)) if values.dtype.kind == "u" and values.dtype.itemsize == 2 else _NO_LIMITS
     if values.dtype.kind != "f":
-        values = shrink(values, side)
-        return through_table(values, lambda present, counts: percentile_window(present.astype(np.float64), counts))
+        shrunk = shrink(values, side)
+        shown, doubtful = _shown(shrunk, limits)
+        return _shown(values, limits)[0] if doubtful and shrunk is not values else shown
     numbers = np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
     low, high = numbers.min(), numbers.max()
     if high <= low:
-        return to_bytes(np.zeros_like(numbers))
-    levels = np.rint((numbers - low) / (high - low) * _FLOAT_LEVELS).astype(np.int64)
-    return through_table(levels, lambda present, counts: percentile_window(present.astype(np.float64), counts))
+        return Rendering(to_bytes(np.zeros_like(numbers)))
+    return _shown(np.rint((numbers - low) / (high - low) * _SIXTEEN_BITS).astype(np.int64), _NO_LIMITS)[0]
+
+
+def _shown(values: Integers, limits: tuple[float, float]) -> tuple[Rendering, bool]:
+    """Integers as grey, and whether a few values more or less would change the window."""
+    found: list[OwnBrightness] = []
+
+    def table(present: Integers, counts: Counts) -> Values:
+        found.append(own_brightness(present.astype(np.float64), counts, limits, believed=False))
+        return found[0].values
+
+    grey = through_table(values, table)
+    return Rendering(grey, (STRETCHED,) if found[0].stretched else ()), found[0].doubtful

@@ -14,9 +14,9 @@ from cxreport.reading.choice import Candidate, Choice, in_order
 from cxreport.reading.discover import StudyFiles, open_image
 from cxreport.reading.grey import is_blank
 from cxreport.reading.grouping import unique_names
-from cxreport.reading.instance import DecodeLimits, ImageFile, Instance
-from cxreport.reading.stopwatch import Stopwatch
-from cxreport.types import Failure, Pixels, Position, Study, View
+from cxreport.reading.instance import DecodeLimits, ImageFile, Instance, Rendering
+from cxreport.stopwatch import Stopwatch
+from cxreport.types import Failure, Position, Study, View
 
 log = logging.getLogger(__name__)
 
@@ -126,15 +126,15 @@ class _Reader:
         """The study with the first view that can be read and shows something; else with one that shows nothing."""
         blank = None
         for candidate in choice.following():
-            pixels = self._pixels(candidate, choice) if self._may_be_used(candidate) else None
-            if pixels is None:
+            shown = self._rendering(candidate, choice) if self._may_be_used(candidate) else None
+            if shown is None:
                 continue
-            if not is_blank(pixels):
-                return self._study(candidate, pixels, choice)
+            if not (shown.blank or is_blank(shown.pixels)):
+                return self._study(candidate, shown, choice)
             choice.passed[candidate.key] = _BLANK
             blank = blank or candidate
-        pixels = None if blank is None or self.refused else self._pixels(blank, choice)
-        return None if blank is None or pixels is None else self._study(blank, pixels, choice)
+        shown = None if blank is None or self.refused else self._rendering(blank, choice)
+        return None if blank is None or shown is None else self._study(blank, shown, choice)
 
     def failure(self, error: CxreportError) -> Failure:
         """The study as one that failed."""
@@ -196,7 +196,7 @@ class _Reader:
             self.warnings.append(f"Counted once, as it repeats an image of the study: {_list(repeats)}.")
         return images
 
-    def _pixels(self, candidate: Candidate, choice: Choice) -> Pixels | None:
+    def _rendering(self, candidate: Candidate, choice: Choice) -> Rendering | None:
         """Read the pixels of a frame; None, with the reason, where they cannot be decoded or are no radiograph's."""
         instance = candidate.instance
         if instance.source in self.errors and not isinstance(self.errors[instance.source], UnreadableFileError):
@@ -206,26 +206,25 @@ class _Reader:
                 if self.image is None or self.image.instance.source != instance.source:
                     self._keep_open(open_image(instance.source, self.options.limits, self.options.colour))
                 assert self.image is not None
-                pixels = self.image.pixels(candidate.frame)
+                shown = self.image.rendering(candidate.frame)
         except StudyError as error:
             choice.passed[candidate.key] = error.message
             self._fail(instance.source, error)
             return None
-        if self.image.coloured and not self.options.force:
+        if shown.coloured and not self.options.force:
             choice.passed[candidate.key] = _COLOURED
             return None
-        return pixels
+        return shown
 
-    def _study(self, used: Candidate, pixels: Pixels, choice: Choice) -> Study:
+    def _study(self, used: Candidate, shown: Rendering, choice: Choice) -> Study:
         instance = used.instance
-        assert self.image is not None
         self._warn_of_passed(used, choice)
         self.errors.pop(instance.source, None)  # that of another frame
-        doubts = self._doubts(instance, self.image.coloured)
+        doubts = self._doubts(instance, shown)
         return Study(
             id=self.files.id,
             sources=tuple(self.files.paths),
-            view=View(choice.used(used, self.image.changes), pixels),
+            view=View(choice.used(used, shown.changes), shown.pixels),
             other_views=tuple(view for view in choice.others(used) if view.source not in self.errors),
             warnings=(*self.files.warnings, *self.warnings, *doubts),
             timing_ms=self.watch.timing_ms,
@@ -233,12 +232,12 @@ class _Reader:
             doubts=doubts,
         )
 
-    def _doubts(self, instance: Instance, coloured: bool) -> tuple[str, ...]:
+    def _doubts(self, instance: Instance, shown: Rendering) -> tuple[str, ...]:
         """Warnings of what speaks against the view that is used."""
-        doubts = list(instance.doubts)
+        doubts = [*instance.doubts, *shown.warnings]
         if instance.refusal is not None:
             doubts.append(f"Read although refused otherwise. {instance.refusal.message}")
-        if coloured:
+        if shown.coloured:
             doubts.append(f"Read although refused otherwise. {_COLOURED}")
         if not instance.position.frontal:
             doubts.append("The view is lateral; the model was made for frontal views.")

@@ -141,7 +141,7 @@ def test_an_unexpected_error_is_the_failure_of_one_study(mixed, monkeypatch) -> 
     def broken(*_: object) -> None:
         raise ValueError("Patient^Name")
 
-    monkeypatch.setattr("cxreport.reading.pictures.Picture.pixels", broken)
+    monkeypatch.setattr("cxreport.reading.pictures.Picture.rendering", broken)
     outcomes = {outcome.id: outcome for outcome in read(mixed, 0)}
     assert outcomes["normal-8bit.png"].error.message == "ValueError while reading the study."
     assert any(isinstance(outcome, Study) for outcome in outcomes.values())

@@ -51,6 +51,7 @@ def equipment(maker: str) -> Dataset:
     return item
 
 
+SHUTTER = {"ShutterShape": "CIRCULAR", "CenterOfCircularShutter": [60, 50], "RadiusOfCircularShutter": 30}
 CAPTURE = {"SOPClassUID": uid.SecondaryCaptureImageStorage, "Modality": "OT"}
 BEHIND: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "raw by intent": ({"PresentationIntentType": "FOR PROCESSING"}, {}, "FOR PROCESSING"),
@@ -133,11 +134,12 @@ def test_the_only_view_says_so(tmp_path: Path) -> None:
     ("pixels", "attributes", "reason"),
     [
         (BLANK, {}, "blank"),
+        (np.full_like(EIGHT_BITS, 90), SHUTTER, "blank"),
         (heat_map(), {"ImageType": ["ORIGINAL", "PRIMARY"]}, "in colour"),
         (PIXELS, {"Rows": 5000}, "truncated"),
         (PIXELS, {"BitsAllocated": 12}, "damaged"),
     ],
-    ids=["blank", "colour", "truncated", "undecodable"],
+    ids=["blank", "blank in a shutter", "colour", "truncated", "undecodable"],
 )
 def test_the_next_view_steps_in(tmp_path: Path, pixels: NDArray[Any], attributes: dict[str, Any], reason: str) -> None:
     instance(tmp_path / "1.dcm", pixels, **attributes)
@@ -254,6 +256,14 @@ def test_pixels_in_colour_are_no_radiograph(tmp_path: Path, kind: str) -> None:
     assert any("in colour" in warning for warning in forced.warnings)
 
 
+def test_colour_in_another_compression_than_stated_is_colour(tmp_path: Path) -> None:
+    dataset = make_dataset(heat_map(), encoding="jpeg2000-lossless")
+    dataset.file_meta.TransferSyntaxUID = uid.RLELossless
+    (refused,) = read_studies([save(dataset, tmp_path / "1.dcm")])
+    assert isinstance(refused, Failure)
+    assert "in colour" in refused.error.message
+
+
 @pytest.mark.parametrize("kind", ["rgb", "palette"])
 def test_grey_in_three_channels_is_one(tmp_path: Path, kind: str) -> None:
     grey = np.stack([EIGHT_BITS] * 3, -1)
@@ -282,13 +292,22 @@ def test_force_warns_of_what_it_lifts(tmp_path: Path, attributes: dict[str, Any]
     [
         ({"PresentationIntentType": "FOR PROCESSING"}, "FOR PROCESSING"),
         ({"ImageType": ["DERIVED", "PRIMARY", "BONE"]}, "dual-energy"),
+        ({"PresentationLUTShape": "INVERSE"}, "Presentation LUT Shape"),
     ],
-    ids=["raw", "bones"],
+    ids=["raw", "bones", "polarity"],
 )
 def test_a_doubtful_image_alone_is_read_with_a_warning(tmp_path: Path, attributes: dict[str, Any], words: str) -> None:
     study = read(instance(tmp_path / "1.dcm", **attributes))
     assert any(words in warning for warning in study.warnings)
     assert study.doubts == study.warnings
+
+
+def test_what_is_doubtful_in_pixels_that_are_not_used_is_no_warning(tmp_path: Path) -> None:
+    instance(tmp_path / "1.dcm", BLANK, PresentationLUTShape="INVERSE")
+    instance(tmp_path / "2.dcm")
+    study = read(tmp_path)
+    assert used(study) == ("2.dcm", 0)
+    assert not any("Presentation LUT Shape" in warning for warning in study.warnings)
 
 
 def test_a_secondary_capture_alone_is_read(tmp_path: Path) -> None:

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from dicom_factory import phantom
-from images import inspect, read
+from images import inspect, read, rendering
 from numpy.typing import NDArray
 from PIL import Image
 
 from cxreport.errors import TooLargeError, UnreadableFileError
+from cxreport.reading.grey import STRETCHED
 from cxreport.types import Position
 
 GREY = phantom(white=255, dtype="uint8")
@@ -71,6 +74,104 @@ def test_sixteen_bits_are_windowed_whatever_their_depth(tmp_path: Path, white: i
     assert grey.min() == 0
     assert grey.max() == 255
     assert np.corrcoef(grey.ravel(), deep.ravel())[0, 1] > 0.999
+
+
+LOW = 40 + phantom(white=150, dtype="uint8")
+"""8 bits that leave a part of the range unused."""
+SIDES = pytest.mark.parametrize("side", [8, None])
+
+
+@SIDES
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+@pytest.mark.parametrize("factor", [256, 257])
+def test_sixteen_bits_that_are_filled_are_shown_as_they_are(
+    tmp_path: Path, name: str, factor: int, side: int | None
+) -> None:
+    shown = rendering(saved(Image.fromarray(LOW.astype("uint16") * factor), tmp_path / name), side=side)
+    plain = read(saved(Image.fromarray(LOW), tmp_path / f"plain-{name}"), side=side)
+    assert np.abs(shown.pixels.astype(int) - plain).max() <= (1 if side or factor == 256 else 0)
+    assert shown.changes == ()
+
+
+@pytest.mark.parametrize("white", [1023, 4095, 16383])
+def test_sixteen_bits_that_are_not_are_stretched(tmp_path: Path, white: int) -> None:
+    assert rendering(saved(Image.fromarray(phantom(white=white)), tmp_path / "a.png")).changes == (STRETCHED,)
+
+
+CHANNELS = {"RGB": (2, [0, 0, 0]), "RGBA": (6, [0, 0, 0, 1]), "LA": (4, [0, 1])}
+
+
+@SIDES
+@pytest.mark.parametrize("channels", CHANNELS)
+@pytest.mark.parametrize("white", [65535, 4095, 1023])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_sixteen_bit_png_with_channels(
+    tmp_path: Path, channels: str, white: int, orientation: int, side: int | None
+) -> None:
+    deep = phantom(white=white)
+    kind, sources = CHANNELS[channels]
+    stored = np.ascontiguousarray(np.rot90(deep)) if orientation == 6 else deep
+    samples = np.stack([stored, np.full_like(stored, 65535)])[sources]
+    (tmp_path / "a.png").write_bytes(_sixteen_bit_png(np.moveaxis(samples, 0, -1), kind, orientation))
+    shown = rendering(tmp_path / "a.png", side=side)
+    expected = rendering(saved(Image.fromarray(deep), tmp_path / "b.png"), side=side)
+    np.testing.assert_array_equal(shown.pixels, expected.pixels)
+    turned = ("Turned to stand upright, by its EXIF orientation.",) if orientation == 6 else ()
+    assert shown.changes == (*expected.changes, *turned)
+
+
+@pytest.mark.parametrize(("orientation", "is_last"), [(None, False), (6, True)], ids=["none", "behind the pixels"])
+@pytest.mark.parametrize("kind", ["grey", "colour"])
+def test_places_of_the_orientation_in_a_png(tmp_path: Path, kind: str, orientation: int | None, is_last: bool) -> None:
+    deep = phantom()
+    stored = np.ascontiguousarray(np.rot90(deep)) if orientation == 6 else deep
+    samples = np.stack([stored] * (3 if kind == "colour" else 1), axis=-1)
+    content = _sixteen_bit_png(samples, 2 if kind == "colour" else 0, orientation, orientation_is_last=is_last)
+    (tmp_path / "a.png").write_bytes(content)
+    shown = rendering(tmp_path / "a.png")
+    np.testing.assert_array_equal(shown.pixels, read(saved(Image.fromarray(deep), tmp_path / "b.png")))
+    assert any("EXIF" in change for change in shown.changes) == (orientation == 6)
+
+
+def test_transparency_of_sixteen_bits_lies_over_black(tmp_path: Path) -> None:
+    samples = np.array([[[65535, 65535], [65535, 32768], [65535, 0], [0, 65535]]], "uint16")
+    (tmp_path / "a.png").write_bytes(_sixteen_bit_png(samples, 4, 1))
+    assert read(tmp_path / "a.png").tolist() == [[255, 128, 0, 0]]
+
+
+@pytest.mark.parametrize("colour", [False, True])
+def test_sixteen_bit_colour(tmp_path: Path, colour: bool) -> None:
+    channels = np.stack([phantom(), phantom()[:, ::-1] // 2, phantom()[::-1] // 3], axis=-1)
+    (tmp_path / "a.png").write_bytes(_sixteen_bit_png(channels, 2, 1))
+    grey = read(tmp_path / "a.png", colour=colour)
+    assert grey.shape == (channels.shape if colour else channels.shape[:2])
+    expected = channels if colour else channels @ np.array([0.299, 0.587, 0.114])
+    assert np.corrcoef(grey.ravel(), expected.ravel())[0, 1] > 0.999
+    assert np.ptp(grey) == 255
+
+
+@pytest.mark.parametrize("name", ["raw.tif", "big-endian.tif"])
+def test_sixteen_bit_tiff_with_channels(tmp_path: Path, name: str) -> None:
+    deep = phantom()
+    order = ">" if name.startswith("big") else "<"
+    (tmp_path / name).write_bytes(_rgb_tiff(np.stack([deep] * 3, axis=-1), order))
+    np.testing.assert_array_equal(read(tmp_path / name), read(saved(Image.fromarray(deep), tmp_path / "b.png")))
+
+
+def test_sixteen_bit_tiff_with_channels_is_turned(tmp_path: Path) -> None:
+    deep = phantom()
+    stored = np.ascontiguousarray(np.rot90(deep))
+    (tmp_path / "a.tif").write_bytes(_rgb_tiff(np.stack([stored] * 3, axis=-1), "<", orientation=6))
+    shown = rendering(tmp_path / "a.tif")
+    np.testing.assert_array_equal(shown.pixels, read(saved(Image.fromarray(deep), tmp_path / "b.png")))
+    assert any("EXIF" in change for change in shown.changes)
+
+
+def test_truncated_sixteen_bit_colour(tmp_path: Path) -> None:
+    content = _sixteen_bit_png(np.stack([phantom()] * 3, axis=-1), 2, 1)
+    (tmp_path / "a.png").write_bytes(content[: len(content) * 2 // 3])
+    with pytest.raises(UnreadableFileError):
+        read(tmp_path / "a.png")
 
 
 def test_sixteen_bit_tiff_with_white_at_zero(tmp_path: Path) -> None:
@@ -183,4 +284,47 @@ def _interlaced_png(pixels: NDArray[np.uint8]) -> bytes:
     chunks = [(b"IHDR", size + bytes([8, 0, 0, 0, 1])), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         len(body).to_bytes(4, "big") + kind + body + zlib.crc32(kind + body).to_bytes(4, "big") for kind, body in chunks
+    )
+
+
+def _chunk(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">L", len(body)) + name + body + struct.pack(">L", zlib.crc32(name + body))
+
+
+def _sixteen_bit_png(
+    samples: NDArray[Any], kind: int, orientation: int | None, *, orientation_is_last: bool = False
+) -> bytes:
+    """(H, W, C) samples in a colour type of PNG 6.1; Pillow writes grey alone."""
+    head = struct.pack(">LLBBBBB", samples.shape[1], samples.shape[0], 16, kind, 0, 0, 0)
+    lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in samples)
+    exif = b"MM\0*" + struct.pack(">LHHHLHHL", 8, 1, 274, 3, 1, orientation or 1, 0, 0)
+    parts = [(b"IDAT", zlib.compress(lines))]
+    if orientation is not None:
+        parts.insert(1 if orientation_is_last else 0, (b"eXIf", exif))
+    chunks = ((b"IHDR", head), *parts, (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(name, body) for name, body in chunks)
+
+
+def _rgb_tiff(samples: NDArray[Any], order: str, orientation: int = 1) -> bytes:
+    """TIFF 6.0, one strip of 16 bits a sample, (H, W, 3)."""
+    rows, columns = samples.shape[:2]
+    data = samples.astype(f"{order}u2").tobytes()
+    depths = 8 + len(data)
+    tags = [
+        (256, 3, 1, columns),
+        (257, 3, 1, rows),
+        (258, 3, 3, depths),
+        (259, 3, 1, 1),
+        (262, 3, 1, 2),
+        (273, 4, 1, 8),
+    ]
+    tags += [(274, 3, 1, orientation), (277, 3, 1, 3), (278, 3, 1, rows), (279, 4, 1, len(data))]
+    entries = b"".join(
+        struct.pack(f"{order}HHL", tag, kind, count)
+        + (struct.pack(f"{order}HH", value, 0) if kind == 3 and count == 1 else struct.pack(f"{order}L", value))
+        for tag, kind, count, value in tags
+    )
+    head = (b"MM\0*" if order == ">" else b"II*\0") + struct.pack(f"{order}L", depths + 6)
+    return (
+        head + data + struct.pack(f"{order}3H", 16, 16, 16) + struct.pack(f"{order}H", len(tags)) + entries + bytes(4)
     )

@@ -216,13 +216,13 @@ def test_preferred_view(tmp_path: Path, positions: list[str], best: int) -> None
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the DICOM files whose pixels are read, as they are."""
     names: list[str] = []
-    original = DicomImage.pixels
+    original = DicomImage.rendering
 
-    def pixels(image: DicomImage, frame: int) -> Any:
+    def rendering(image: DicomImage, frame: int) -> Any:
         names.append(Path(image.instance.source).name)
         return original(image, frame)
 
-    monkeypatch.setattr(DicomImage, "pixels", pixels)
+    monkeypatch.setattr(DicomImage, "rendering", rendering)
     return names
 
 

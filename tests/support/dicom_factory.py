@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import struct
 import warnings
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,71 @@ def sample(transfer_syntax: uid.UID, path: Path) -> Path:
         return save(encapsulated(HTJ2K, transfer_syntax, HTJ2K_PIXELS), path)
     (encoding,) = (name for name, syntax in ENCODINGS.items() if syntax == transfer_syntax)
     return save(make_dataset(phantom(white=255, dtype="uint8"), encoding=encoding), path)
+
+
+def lossless_jpeg(
+    pixels: NDArray[Any], precision: int, *, predictor: int = 1, as_signed: bool = False, shift: int = 0
+) -> bytes:
+    """Encode a JPEG lossless frame, process 14 (ISO/IEC 10918-1 Annex H), which nothing that is installed writes.
+
+    Args:
+        pixels: (H, W) unsigned.
+        precision: bits of each.
+        predictor: selection value, 1 to 7.
+        as_signed: take samples for signed numbers before they are predicted, as some encoders do.
+        shift: point transform; low bits that are left out.
+    """
+    depth = precision - shift
+    values = pixels.astype(np.int64) >> shift
+    first = 1 << depth - 1
+    if as_signed:
+        values, first = np.where(values >= first, values - (1 << depth), values), first - (1 << depth)
+    padded = np.pad(values, ((1, 0), (1, 0)))
+    left, above, corner = padded[1:, :-1], padded[:-1, 1:], padded[:-1, :-1]
+    prediction = (
+        *(left, above, corner, left + above - corner),
+        *(left + (above - corner >> 1), above + (left - corner >> 1), left + above >> 1),
+    )[predictor - 1].copy()
+    prediction[0], prediction[1:, 0] = left[0], above[1:, 0]
+    prediction[0, 0] = first
+    words = []
+    differences = (values - prediction + 32767) % 65536 - 32767
+    for difference in differences.ravel().tolist():
+        category = abs(difference).bit_length()
+        words.append(f"{category:05b}")  # 17 codes of 5 bits: the code is the category
+        if 0 < category < 16:
+            words.append(f"{difference if difference > 0 else difference + (1 << category) - 1:0{category}b}")
+    text = "".join(words)
+    text += "1" * (-len(text) % 8)
+    scan = int(text, 2).to_bytes(len(text) // 8, "big").replace(b"\xff", b"\xff\0")
+    head = struct.pack(">BHHBBBB", precision, *pixels.shape, 1, 1, 0x11, 0)
+    table = bytes([0, *[0] * 4, 17, *[0] * 11, *range(17)])
+    segments = ((0xC3, head), (0xC4, table), (0xDA, bytes([1, 1, 0, predictor, 0, shift])))
+    content = b"".join(struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body for marker, body in segments)
+    return b"\xff\xd8" + content + scan + b"\xff\xd9"
+
+
+def jpeg_ls(pixels: NDArray[Any], stored: int) -> bytes:
+    """Encode a JPEG-LS frame, (H, W) of unsigned integers, without loss."""
+    from jpeg_ls import encode_pixel_data
+
+    sizes = {"rows": pixels.shape[0], "columns": pixels.shape[1], "samples_per_pixel": 1}
+    depth = {"bits_allocated": pixels.itemsize * 8, "bits_stored": stored}
+    return bytes(
+        encode_pixel_data(
+            pixels.tobytes(),
+            lossy_error=0,
+            photometric_interpretation="MONOCHROME2",
+            interleave_mode=0,
+            **sizes,
+            **depth,
+        )
+    )
+
+
+def jpeg(pixels: NDArray[Any]) -> bytes:
+    """Encode a baseline JPEG frame, (H, W) of 8 bits."""
+    return _jpeg(pixels)
 
 
 def _set_pixels(dataset: Dataset, pixels: NDArray[Any], encoding: str, frames: int) -> None:

@@ -7,14 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from cxreport.reading.discover import open_image
-from cxreport.reading.instance import DecodeLimits, Instance
+from cxreport.reading.instance import DecodeLimits, Instance, Rendering
 from cxreport.types import Pixels
 
 
-def read(path: Path, frame: int = 0, *, colour: bool = False, **limits: Any) -> Pixels:
+def rendering(path: Path, frame: int = 0, *, colour: bool = False, **limits: Any) -> Rendering:
     """Decode a frame or page; ``limits`` are those of `DecodeLimits`."""
     with closing(open_image(str(path), DecodeLimits(**limits), colour)) as image:
-        return image.pixels(frame)
+        return image.rendering(frame)
+
+
+def read(path: Path, frame: int = 0, *, colour: bool = False, **limits: Any) -> Pixels:
+    """The pixels of a frame or page."""
+    return rendering(path, frame, colour=colour, **limits).pixels
 
 
 def inspect(path: Path, **limits: Any) -> Instance:

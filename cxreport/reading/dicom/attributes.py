@@ -9,22 +9,26 @@ from collections.abc import Iterable
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from pydicom.tag import BaseTag, Tag
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 
-def numbers(header: Dataset, keyword: str) -> list[float]:
-    """The finite numbers of an attribute, empty when it is absent or unusable."""
+def numbers(header: Dataset, keyword: str | int) -> list[float]:
+    """The finite numbers of an attribute, by keyword or tag; empty when it is absent or unusable.
+
+    A comma in a decimal string can only be meant as its point (PS3.5 6.2).
+    """
     try:
-        values = [float(item) for item in _items(_value(header, keyword))]
+        values = [_number(item) for item in _items(_value(header, keyword))]
     except (TypeError, ValueError):
         return []
     return values if all(map(math.isfinite, values)) else []
 
 
-def integer(header: Dataset, keyword: str) -> int | None:
+def integer(header: Dataset, keyword: str | int) -> int | None:
     """The first number of an attribute as an integer, or None."""
     return next((int(number) for number in numbers(header, keyword)), None)
 
@@ -67,16 +71,30 @@ def stored(header: Dataset, keyword: str) -> str:
     return (value.decode("latin-1") if isinstance(value, bytes) else str(value or "")).strip(" \0")
 
 
+def content(header: Dataset, tag: int) -> bytes:
+    """The bytes of an attribute, words in little endian; empty when it has none."""
+    value = _value(header, tag)
+    if not isinstance(value, bytes):
+        return b""
+    words = header.original_encoding[1] is False and header[tag].VR == "OW" and len(value) % 2 == 0
+    return np.frombuffer(value, ">u2").astype("<u2").tobytes() if words else value
+
+
 @functools.cache
-def _tag(keyword: str) -> BaseTag:
-    return Tag(keyword)
+def _tag(key: str | int) -> BaseTag:
+    return Tag(key)
 
 
-def _value(header: Dataset, keyword: str) -> Any:
+def _value(header: Dataset, key: str | int) -> Any:
     try:
-        return header[_tag(keyword)].value
+        return header[_tag(key)].value
     except Exception:  # absent; or pydicom converts on access, and a bad value raises whatever its converter raises
         return None
+
+
+def _number(item: Any) -> float:
+    """A number; pydicom leaves a decimal string that it cannot convert as it is."""
+    return float(item.replace(",", ".") if isinstance(item, str) else item)
 
 
 def _items(value: Any) -> Iterable[Any]:

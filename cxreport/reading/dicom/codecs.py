@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +10,9 @@ from pydicom import uid
 from pydicom.pixels.decoders.base import Decoder, get_decoder
 
 from cxreport.errors import MissingCodecError, UnreadableFileError
-from cxreport.reading.dicom.codestream import is_sound_rle
+from cxreport.reading.dicom.codestream import is_jpeg2000, is_sound_rle, jpeg_header
 from cxreport.reading.dicom.reduced_size import reduced_jpeg, reduced_jpeg2000
+from cxreport.reading.dicom.restated import Restated, widened_lossless, without_zeros
 from cxreport.reading.grey import Integers
 from cxreport.reading.muted_libraries import quiet
 
@@ -36,8 +37,12 @@ class Codec:
     """Check of a frame before the preferred plugin decodes it; pydicom's own decoder takes frames that fail it."""
     reduce: Callable[[bytes, PixelOptions, int], Integers | None] | None = None
     """Decodes a frame at a fraction of its size, see `reduced_size`; None where the compression has no such thing."""
+    restate: Callable[[bytes], Restated | None] | None = None
+    """Puts a frame in a form that the decoder reads right, see `restated`; None for a frame that needs none."""
+    spare_frames: Callable[[bytes], Iterator[bytes]] | None = None
+    """Other forms of a frame that was refused, to be tried in their order."""
     states_precision: bool = False
-    """True for frames that state their own bits per value: what comes of them needs no alignment."""
+    """True for frames that state their own bits per value: values of no more than Bits Stored need no alignment."""
     frame_syntax: uid.UID | None = None
     """Native transfer syntax of a frame out of its fragments; None where frames are compressed, or in no fragments."""
 
@@ -97,6 +102,13 @@ def _is_sound_rle(frame: bytes, options: PixelOptions) -> bool:
     return is_sound_rle(frame, segments, options["rows"] * options["columns"])
 
 
+def _native_lengths(options: PixelOptions) -> tuple[int, int]:
+    """Bytes of a frame without compression, as it is and padded to an even number."""
+    samples = options["rows"] * options["columns"] * options["samples_per_pixel"]
+    length = samples * options["bits_allocated"] // 8
+    return length, length + length % 2
+
+
 CODECS = (
     Codec(
         name="uncompressed",
@@ -120,12 +132,14 @@ CODECS = (
         name="JPEG lossless",
         transfer_syntaxes=(uid.JPEGLossless, uid.JPEGLosslessSV1),
         package="pylibjpeg-libjpeg",
+        restate=widened_lossless,
     ),
     Codec(
         name="JPEG-LS",
         transfer_syntaxes=(uid.JPEGLSLossless, uid.JPEGLSNearLossless),
         package="pyjpegls",
         plugin="pyjpegls",  # four times as fast as pylibjpeg-libjpeg
+        spare_frames=without_zeros,
         states_precision=True,
     ),
     Codec(
@@ -144,6 +158,27 @@ CODECS = (
     ),
 )
 """The table. A row makes its transfer syntaxes appear in `info`, in the documentation and in the tests."""
+_DCT = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit)
+_WAVELET = (uid.JPEG2000, uid.JPEG2000Lossless, uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K)
+
+
+def _is_process(*processes: int) -> Callable[[bytes, PixelOptions], bool]:
+    return lambda frame, options: (header := jpeg_header(frame)) is not None and header.process in processes
+
+
+_SIGNATURES: tuple[tuple[tuple[uid.UID, ...], Callable[[bytes, PixelOptions], bool]], ...] = (
+    ((uid.JPEGLossless, uid.JPEGLosslessSV1), _is_process(0xC3)),
+    ((uid.JPEGLSLossless, uid.JPEGLSNearLossless), _is_process(0xF7)),
+    (_DCT, _is_process(0xC0)),
+    (_DCT[::-1], _is_process(0xC1, 0xC2)),
+    (_WAVELET, lambda frame, options: is_jpeg2000(frame)),
+)
+"""Transfer syntaxes that a frame fits, the first where another is stated, and how it is known."""
+_WITHOUT_SIGNATURE: tuple[tuple[tuple[uid.UID, ...], Callable[[bytes, PixelOptions], bool]], ...] = (
+    ((uid.RLELossless,), _is_sound_rle),
+    ((_ENCAPSULATED_UNCOMPRESSED,), lambda frame, options: len(frame) in _native_lengths(options)),
+)
+"""Those that take more than a look to be known."""
 _BY_SYNTAX = {transfer_syntax: codec for codec in CODECS for transfer_syntax in codec.transfer_syntaxes}
 _NAMES = {
     "1.2.840.10008.1.2.4.110": "JPEG XL Lossless",
@@ -163,6 +198,34 @@ def codec_of(transfer_syntax: uid.UID) -> Codec:
     if codec is None:
         raise UnreadableFileError(f"The transfer syntax is not supported: {_name(transfer_syntax)}.")
     return codec
+
+
+def syntax_of(frame: bytes, stated: uid.UID, options: PixelOptions) -> uid.UID:
+    """Transfer syntax of a frame out of its fragments, by what the frame says of itself.
+
+    Args:
+        frame: the compressed data.
+        stated: the transfer syntax of the file.
+        options: the Image Pixel attributes.
+
+    Returns:
+        The stated one where it fits, or where the frame says nothing.
+
+    Raises:
+        UnreadableFileError: a native one is stated, and the frame says nothing.
+    """
+    for fitting, is_one in _SIGNATURES if stated.is_encapsulated else (*_SIGNATURES, *_WITHOUT_SIGNATURE):
+        if is_one(frame, options):
+            return stated if stated in fitting else fitting[0]
+    if not stated.is_encapsulated:
+        message = f"The pixel data is encapsulated, but the transfer syntax is {_name(stated)}: its codec is not known."
+        raise UnreadableFileError(message)
+    return stated
+
+
+def change_of_syntax(actual: uid.UID, stated: uid.UID) -> str:
+    """Note on pixels in another transfer syntax than the stated one."""
+    return f"Pixels decoded as {_name(actual)}, which they are; the transfer syntax stated is {_name(stated)}."
 
 
 def decoders_present() -> dict[str, bool]:

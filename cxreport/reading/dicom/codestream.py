@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 _SOF = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # start of frame of JPEG, and of JPEG-LS
+_SOS = 0xDA
 _SOC_SIZ = b"\xff\x4f\xff\x51"
+_JP2 = b"jP  "
 _COD, _SOT = 0xFF52, 0xFF90
 _RLE_HEADER_BYTES = 64
 
@@ -25,6 +29,22 @@ class Jpeg2000Header:
     """Decomposition levels of the wavelet transform: the times that the image is halved."""
 
 
+class JpegHeader(NamedTuple):
+    """What a JPEG or JPEG-LS frame says of itself before its first scan."""
+
+    process: int
+    """Second byte of the start of frame: C0 and C1 for DCT, C3 for lossless, F7 for JPEG-LS."""
+    precision: int
+    """Bits per sample."""
+    rows: int
+    columns: int
+    components: int
+    frame: int
+    """Place of the start of frame."""
+    scan: int | None
+    """Place of the start of scan; None where there is none in sight."""
+
+
 def codestream_size(data: bytes) -> tuple[int, int] | None:
     """Size of a JPEG, JPEG-LS, JPEG 2000 or HTJ2K frame, from its own header.
 
@@ -34,12 +54,54 @@ def codestream_size(data: bytes) -> tuple[int, int] | None:
     Returns:
         Rows and columns, or None for data of another kind.
     """
-    if data[4:8] == b"jP  ":
+    if data[4:8] == _JP2:
         data = data[max(0, data.find(_SOC_SIZ)) :]
     if data[:4] == _SOC_SIZ and len(data) >= 24:
         right, bottom, left, top = struct.unpack(">4L", data[8:24])
         return bottom - top, right - left
-    return _jpeg_size(data) if data[:2] == b"\xff\xd8" else None
+    header = jpeg_header(data)
+    return None if header is None else (header.rows, header.columns)
+
+
+def jpeg_header(data: bytes) -> JpegHeader | None:
+    """Header of a JPEG or JPEG-LS frame (ISO/IEC 10918-1 B.2, 14495-1 C.2); None for data of another kind."""
+    frame: tuple[int, int] | None = None
+    scan = None
+    for marker, offset in _jpeg_segments(data):
+        if marker in _SOF and frame is None:
+            frame = marker, offset
+        elif marker == _SOS:
+            scan = offset
+    if frame is None:
+        return None
+    process, start = frame
+    precision, rows, columns, components = struct.unpack(">BHHB", data[start + 4 : start + 10])
+    return JpegHeader(process, precision, rows, columns, components, start, scan)
+
+
+def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
+    """Markers with their places, as far as the first scan and as far as the segment is whole."""
+    offset = 2 if data[:2] == b"\xff\xd8" else len(data)
+    while offset + 10 <= len(data) and data[offset] == 0xFF:
+        marker = data[offset + 1]
+        if marker == 0xFF:  # fill byte
+            offset += 1
+            continue
+        yield marker, offset
+        if marker == _SOS:
+            return
+        offset += 2 + int.from_bytes(data[offset + 2 : offset + 4], "big")
+
+
+def precision_of(data: bytes) -> int | None:
+    """Bits per sample that a frame states; None where it does not, or is none of JPEG, JPEG-LS and JPEG 2000."""
+    header = jpeg_header(data) or jpeg2000_header(data)
+    return None if header is None else header.precision
+
+
+def is_jpeg2000(data: bytes) -> bool:
+    """True for a JPEG 2000 or HTJ2K codestream, bare or in JP2 boxes."""
+    return data[:4] == _SOC_SIZ or data[4:8] == _JP2
 
 
 def jpeg2000_header(data: bytes) -> Jpeg2000Header | None:
@@ -105,18 +167,4 @@ def _levels(data: bytes) -> int | None:
         if marker == _SOT or length < 2:
             return None
         offset += 2 + length
-    return None
-
-
-def _jpeg_size(data: bytes) -> tuple[int, int] | None:
-    offset = 2
-    while offset + 9 <= len(data) and data[offset] == 0xFF:
-        marker = data[offset + 1]
-        if marker in _SOF:
-            rows, columns = struct.unpack(">HH", data[offset + 5 : offset + 9])
-            return rows, columns
-        if marker == 0xFF:  # fill byte
-            offset += 1
-            continue
-        offset += 2 + int.from_bytes(data[offset + 2 : offset + 4], "big")
     return None

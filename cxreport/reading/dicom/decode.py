@@ -1,55 +1,44 @@
-"""One frame of a DICOM file to 8-bit grey: decoding, alignment of bits, colour to luminance."""
+"""One frame of a DICOM file to 8-bit grey: decoding, alignment of bits, presentation."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.pixels.processing import apply_color_lut
+from pydicom.encaps import encapsulate
 
 from cxreport.errors import CxreportError, UnreadableFileError
 from cxreport.reading.dicom.attributes import integer, text
-from cxreport.reading.dicom.codecs import Codec, PixelOptions, codec_of
-from cxreport.reading.dicom.codestream import codestream_size
-from cxreport.reading.dicom.display import display_grey
+from cxreport.reading.dicom.codecs import Codec, PixelOptions, change_of_syntax, codec_of, syntax_of
+from cxreport.reading.dicom.codestream import codestream_size, precision_of
+from cxreport.reading.dicom.colour import displayed_colour, displayed_palette
+from cxreport.reading.dicom.display import COVERED, Display, displayed
 from cxreport.reading.dicom.pixel_data import (
     encapsulated_frame,
     enter_pixel_data,
+    is_encapsulated,
     require_encapsulated,
     require_native,
     uncompressed_frame,
 )
-from cxreport.reading.grey import Counts, Integers, Values, through_table, to_bytes
-from cxreport.reading.instance import DecodeLimits
+from cxreport.reading.dicom.shutter import Shutter, display_shutter, has_shutter
+from cxreport.reading.dicom.stored_bits import StoredBits, fits, stored_bits
+from cxreport.reading.grey import Integers
+from cxreport.reading.instance import DecodeLimits, Rendering
 from cxreport.reading.shrink import is_mostly_clipped, shrink
-from cxreport.types import Grey
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
+    from pydicom.uid import UID
 
     from cxreport.reading.dicom.file import DicomFile
 
-_COLOUR_SPREAD = 0.15
-"""Of the range of brightness: channels of a pixel that lie further apart make it coloured."""
-_COLOURED_SHARE = 0.02
-"""Of the pixels: where more are coloured, it is not a grey picture with a mark in colour."""
-_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as PS3.3 C.7.6.3.1.2 has it for YBR_FULL
 
-
-@dataclass(frozen=True)
-class Frame:
-    """One decoded frame."""
-
-    grey: Grey
-    """(H, W) 8-bit grey, 0 = black; with a side in the limits perhaps fewer pixels than the image has, see `shrink`."""
-    coloured: bool = False
-    """True where it had colours, such as those of a heat map over a radiograph."""
-
-
-def decode_frame(file: DicomFile, frame: int, limits: DecodeLimits) -> Frame:
-    """Decode one frame (PS3.5 8, Annex A) and present it as grey (PS3.3 C.11 and C.7.6.3).
+def decode_frame(file: DicomFile, frame: int, limits: DecodeLimits) -> Rendering:
+    """Decode one frame (PS3.5 8, Annex A) and present it as grey (PS3.3 C.11, C.7.6.3 and C.7.6.11).
 
     Args:
         file: open, with the stream at the pixel element.
@@ -57,7 +46,9 @@ def decode_frame(file: DicomFile, frame: int, limits: DecodeLimits) -> Frame:
         limits: the size is checked on the header and on the compressed data's own header before decoding.
 
     Returns:
-        The frame as grey.
+        (H, W) 8-bit grey, 0 = black; with a side perhaps fewer pixels than the image has, see `shrink`. With it, what
+        was read in spite of the header, what the grey owes to more than the header's window, and whether it was
+        coloured, such as a heat map over a radiograph.
 
     Raises:
         UnreadableFileError: truncated, damaged, or in an unsupported encoding.
@@ -65,24 +56,24 @@ def decode_frame(file: DicomFile, frame: int, limits: DecodeLimits) -> Frame:
         TooLargeError: more pixels than the limit.
     """
     start = file.stream.tell()
-    decoded = _decode_frame(file, frame, limits)
-    size = integer(file.header, "Rows"), integer(file.header, "Columns")
-    if is_mostly_clipped(decoded.grey) and decoded.grey.shape != size:
+    display = _decode_frame(file, frame, limits)
+    needs_every_pixel = display.doubtful or is_mostly_clipped(display.grey)
+    if needs_every_pixel and display.grey.shape != (integer(file.header, "Rows"), integer(file.header, "Columns")):
         file.stream.seek(start)
-        return _decode_frame(file, frame, limits.every_pixel)
-    return decoded
+        display = _decode_frame(file, frame, limits.every_pixel)
+    changes = (*file.changes, *display.changes)
+    return Rendering(display.grey, changes, display.warnings, display.coloured, display.blank)
 
 
-def _decode_frame(file: DicomFile, frame: int, limits: DecodeLimits) -> Frame:
+def _decode_frame(file: DicomFile, frame: int, limits: DecodeLimits) -> Display:
     options = _pixel_options(file.header)
     limits.require_size(options["rows"], options["columns"])
-    codec = codec_of(file.transfer_syntax)
-    decoder = codec.decoder(file.transfer_syntax)
+    codec_of(file.transfer_syntax)
     if not _can_shrink(file.header, options):
         limits = limits.every_pixel
-    pixels = _PixelElement(file=file, options=options, codec=codec, decoder=decoder, limits=limits)
+    pixels = _PixelElement(file=file, options=options, limits=limits)
     try:
-        return pixels.frame(frame)
+        return pixels.display(frame)
     except CxreportError:
         raise
     except Exception:  # decoders raise anything on damage, and their texts may quote values
@@ -95,59 +86,114 @@ class _PixelElement:
 
     file: DicomFile
     options: PixelOptions
-    codec: Codec
-    decoder: Any
-    """The codec's `pydicom.pixels.Decoder`."""
     limits: DecodeLimits
 
-    def frame(self, frame: int) -> Frame:
+    def display(self, frame: int) -> Display:
         """One frame as 8-bit grey; the stream has to be at the pixel element."""
-        stream = self.file.stream
+        stream, stated = self.file.stream, self.file.transfer_syntax
         vr, length = enter_pixel_data(self.file)
-        if not self.file.transfer_syntax.is_encapsulated:
+        if not is_encapsulated(self.file, length):
             require_native(stream, frame, length, self.options)
-            return self._decoded(stream, frame, pixel_vr=vr)
-        require_encapsulated(stream)
-        if self.codec.frame_syntax is not None:
-            data = uncompressed_frame(stream, frame, self.options)
-            return self._decoded(data, 0, pixel_vr=vr, number_of_frames=1)
-        data = encapsulated_frame(stream, frame, self.options)
-        self._require_codestream_size(data)
-        reduced = self.codec.decode_reduced(data, self.options, self.limits.side)
-        if reduced is not None:
-            return Frame(self._monochrome(reduced))
-        plugin = self.codec.preferred_plugin(self.decoder, data, self.options)
-        return self._decoded(stream, frame, pixel_vr=vr, decoding_plugin=plugin)
-
-    def _require_codestream_size(self, data: bytes) -> None:
-        """A small header can announce a huge codestream: check before a decoder allocates for it."""
+            options = self.options | {"pixel_vr": vr}
+            array, photometric = _array(codec_of(stated).decoder(stated), stream, frame, options)
+            return self._displayed(array, photometric, self.options["bits_stored"])
+        items = require_encapsulated(stream)
+        if codec_of(stated).frame_syntax is not None:
+            return self._uncompressed(frame, stated)
+        data = encapsulated_frame(stream, frame, self.options, items)
         size = codestream_size(data)
-        if size is not None:
+        if size is not None:  # a small header can announce a huge codestream: check before a decoder allocates for it
             self.limits.require_size(*size)
+        actual = syntax_of(data, stated, self.options)
+        uncompressed = codec_of(actual).frame_syntax is not None
+        display = self._uncompressed(frame, actual) if uncompressed else self._compressed(data, actual)
+        if actual == stated:
+            return display
+        return replace(display, changes=(change_of_syntax(actual, stated), *display.changes))
 
-    def _decoded(self, source: BinaryIO | bytes, frame: int, **changes: Any) -> Frame:
-        """Decode every pixel of a frame, and present it."""
-        options = self.options | changes
-        array, properties = self.decoder.as_array(
-            source,
-            index=frame,
-            pixel_keyword="PixelData",
-            correct_unused_bits=False,
-            view_only=True,
-            **options,
-        )
-        stored_bits, photometric = options["bits_stored"], str(properties["photometric_interpretation"])
+    def _uncompressed(self, frame: int, syntax: UID) -> Display:
+        data = uncompressed_frame(self.file.stream, frame, self.options)
+        options = self.options | {"pixel_vr": "OB", "number_of_frames": 1}
+        array, photometric = _array(codec_of(syntax).decoder(syntax), data, 0, options)
+        return self._displayed(array, photometric, self.options["bits_stored"])
+
+    def _compressed(self, data: bytes, syntax: UID) -> Display:
+        """A frame out of its fragments, which may state another depth than the header."""
+        codec = codec_of(syntax)
+        decoder = codec.decoder(syntax)
+        precision = precision_of(data)
+        bits = self._depth(precision)
+        options = self.options | {"bits_stored": bits, "number_of_frames": 1, "pixel_vr": "OB"}
+        options.pop("extended_offsets", None)  # of the file, not of the one frame
+        reduced = codec.decode_reduced(data, options, self.limits.side)
+        if reduced is not None and (precision == bits or fits(reduced, bits)):
+            return self._monochrome(reduced, bits, None)
+        if precision is not None and not codec.states_precision:
+            options["bits_allocated"] = 8 if precision <= 8 else 16
+        plugin = codec.preferred_plugin(decoder, data, options)
+        restated = None if codec.restate is None else codec.restate(data)
+        if restated is None:
+            array, photometric = self._first_decoded(codec, decoder, data, options | {"decoding_plugin": plugin})
+        else:
+            options |= {"bits_allocated": 16, "bits_stored": 16, "pixel_representation": 0}
+            array, photometric = _array(decoder, encapsulate([restated.frame]), 0, options)
+            array = restated.restore(array)
+            array = array.view(f"i{array.itemsize}") if self.options["pixel_representation"] == 1 else array
+        return self._displayed(array, photometric, bits, is_aligned=codec.states_precision and precision == bits)
+
+    def _depth(self, precision: int | None) -> int:
+        """Bits Stored, unless a frame that states its precision has fewer, or more than the header has room for."""
+        stored: int = self.options["bits_stored"]
+        if precision is None:
+            return stored
+        return precision if precision > self.options["bits_allocated"] else min(stored, precision)
+
+    def _first_decoded(
+        self, codec: Codec, decoder: Any, data: bytes, options: PixelOptions
+    ) -> tuple[NDArray[Any], str]:
+        """Decode a frame or, where it is refused, the first of its other forms that is not."""
+        try:
+            return _array(decoder, encapsulate([data]), 0, options)
+        except Exception:
+            for form in () if codec.spare_frames is None else codec.spare_frames(data):
+                with contextlib.suppress(Exception):
+                    return _array(decoder, encapsulate([form]), 0, options)
+            raise
+
+    def _displayed(self, array: NDArray[Any], photometric: str, bits: int, *, is_aligned: bool = False) -> Display:
+        """Present every pixel of a frame."""
+        header = self.file.header
+        shutter = display_shutter(header, (self.options["rows"], self.options["columns"]))
         if array.ndim == 3:
-            return Frame(_luminance(array, photometric, stored_bits), _is_coloured(array, photometric, stored_bits))
-        if not self.codec.states_precision:
-            array = _aligned(array, stored_bits, integer(self.file.header, "HighBit"))
-        if photometric == "PALETTE COLOR":
-            palette = _Palette(self.file.header)
-            return Frame(through_table(array, palette.luminance), palette.coloured)
-        return Frame(self._monochrome(array))
+            display = displayed_colour(array, photometric, bits)
+        else:
+            stored = StoredBits(array) if is_aligned else stored_bits(array, bits, header)
+            if photometric == "PALETTE COLOR":
+                display = displayed_palette(stored.values, header)
+            else:
+                display = self._monochrome(stored.values, bits, shutter)
+            display = replace(display, changes=(*stored.changes, *display.changes))
+        if shutter is None:
+            return display
+        blank = bool(np.ptp(display.grey[shutter.opening]) == 0)
+        return replace(display, grey=shutter.cover(display.grey), changes=(*display.changes, COVERED), blank=blank)
 
-    def _monochrome(self, stored: Integers) -> Grey:
-        return display_grey(shrink(stored, self.limits.side), self.file.header)
+    def _monochrome(self, stored: Integers, bits: int, shutter: Shutter | None) -> Display:
+        opening = None if shutter is None else shutter.opening
+        return displayed(shrink(stored, self.limits.side), self.file.header, bits=bits, opening=opening)
+
+
+def _array(decoder: Any, source: BinaryIO | bytes, frame: int, options: PixelOptions) -> tuple[NDArray[Any], str]:
+    """Stored values of a frame, (H, W) or (H, W, 3), and what they mean then: decoders may change YBR to RGB."""
+    array, properties = decoder.as_array(
+        source,
+        index=frame,
+        pixel_keyword="PixelData",
+        correct_unused_bits=False,
+        view_only=True,
+        **options,
+    )
+    return array, str(properties["photometric_interpretation"])
 
 
 def _pixel_options(header: Dataset) -> PixelOptions:
@@ -181,65 +227,8 @@ def _pixel_options(header: Dataset) -> PixelOptions:
 
 
 def _can_shrink(header: Dataset, options: PixelOptions) -> bool:
-    """True if stored values may be averaged: not for indices of a palette, nor tissue beside padding."""
+    """True if stored values may be averaged: not for indices of a palette, nor tissue beside padding or a shutter."""
+    if has_shutter(header):
+        return False
     monochrome = options["samples_per_pixel"] == 1 and options["photometric_interpretation"] != "PALETTE COLOR"
     return monochrome and 8 <= options["bits_stored"] <= 16 and "PixelPaddingValue" not in header
-
-
-def _aligned(array: Integers, stored: int, high_bit: int | None) -> Integers:
-    """Cut the stored bits out of their container and extend the sign (PS3.5 8.1.1).
-
-    Bits beside them may hold anything, overlays in old files. A high bit above Bits Stored - 1 moves the values up,
-    unless the bits that it leaves below are in use: then it is wrong.
-    """
-    container = array.dtype.itemsize * 8
-    if stored >= container or stored == 1:
-        return array
-    below = max(0, min((high_bit or stored - 1), container - 1) - stored + 1)
-    if below and bool((array & ((1 << below) - 1)).any()):
-        below = 0
-    if not below and _fits(array, stored):
-        return array
-    return np.asarray((array << (container - stored - below)) >> (container - stored))
-
-
-def _fits(array: Integers, stored: int) -> bool:
-    """True if no bit beside the stored ones is in use."""
-    low, high = (-(1 << stored - 1), (1 << stored - 1) - 1) if array.dtype.kind == "i" else (0, (1 << stored) - 1)
-    return bool(array.min() >= low and array.max() <= high)
-
-
-def _luminance(array: NDArray[Any], photometric: str, stored: int) -> Grey:
-    if photometric != "RGB":  # a YBR variant that stays as it is: the first channel is the luminance
-        return to_bytes(array[..., 0] / float(2**stored - 1))
-    return to_bytes(np.asarray(array @ (_LUMINANCE / (2**stored - 1)), np.float64))
-
-
-def _is_coloured(array: NDArray[Any], photometric: str, stored: int) -> bool:
-    """True where more than a few pixels of a thousandfold sample have a colour."""
-    step = max(1, min(array.shape[:2]) // 256)
-    samples = array[::step, ::step].astype(np.float32) / (2**stored - 1)
-    spread = np.ptp(samples, axis=-1) if photometric == "RGB" else 2 * np.abs(samples[..., 1:] - 0.5).max(axis=-1)
-    return bool(np.mean(spread > _COLOUR_SPREAD) > _COLOURED_SHARE)
-
-
-class _Palette:
-    """Palette of an image (PS3.3 C.7.6.3.1.5, C.7.9).
-
-    Attributes:
-        coloured: after `luminance`, true where more than a few pixels have a colour.
-    """
-
-    coloured = False
-
-    def __init__(self, header: Dataset) -> None:
-        self._header = header
-
-    def luminance(self, values: Integers, counts: Counts) -> Values:
-        """(N,) brightness of the values."""
-        colors = apply_color_lut(values[np.newaxis].astype(np.int32), self._header)[0, :, :3]
-        if self._header.original_encoding[1] is False and colors.dtype.itemsize == 2:
-            colors = colors.byteswap()  # pydicom reads the tables of big endian files as little endian
-        shares = colors / np.iinfo(colors.dtype).max
-        self.coloured = bool(counts[np.ptp(shares, axis=-1) > _COLOUR_SPREAD].sum() > _COLOURED_SHARE * counts.sum())
-        return np.asarray(colors @ _LUMINANCE / np.iinfo(colors.dtype).max, np.float64)

@@ -8,33 +8,79 @@ tables of more than 256 entries up with a wrapped index.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from cxreport.reading.dicom.attributes import numbers, sequence, text
-from cxreport.reading.grey import Counts, Integers, Values, percentile_window, through_table
+from cxreport.reading.dicom.attributes import integer, numbers, sequence, text
+from cxreport.reading.grey import (
+    STRETCHED,
+    Counts,
+    Integers,
+    Mask,
+    Values,
+    own_brightness,
+    through_table,
+    to_bytes,
+)
 from cxreport.types import Grey
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 
-def display_grey(stored: Integers, header: Dataset) -> Grey:
+WINDOW_MISSED = "A window or VOI LUT of the header was passed over: it shows next to nothing of the values."
+LUT_NARROWER = "The entries of the VOI LUT have fewer bits than it declares: white is what these hold."
+PADDING = "Padding is black."
+COVERED = "Covered outside the Display Shutter."
+POLARITY = "Photometric Interpretation {photometric} contradicts Presentation LUT Shape {shape}: taken as {taken}."
+_ALIKE = 0.95
+"""Share of an image that a window may give one grey level where the values differ."""
+_ALIKE_DOUBT = 0.01
+
+
+@dataclass(frozen=True)
+class Display:
+    """Monochrome pixels as they are shown."""
+
+    grey: Grey
+    """(H, W), 0 is black."""
+    changes: tuple[str, ...] = ()
+    """What the grey owes to more than the header's own window."""
+    warnings: tuple[str, ...] = ()
+    """Contradictions of the header on which the grey depends."""
+    doubtful: bool = False
+    """True where a few values more or less would decide otherwise on the window."""
+    coloured: bool = False
+    """True where more than a few pixels had a colour."""
+    blank: bool = False
+    """True where what a shutter leaves to be seen has one value."""
+
+
+def displayed(stored: Integers, header: Dataset, *, bits: int, opening: Mask | None = None) -> Display:
     """Present monochrome pixels as P-values (PS3.14) of 8 bits: 0 is black.
 
-    Modality LUT, then VOI LUT or window (a percentile window when there is none), then one inversion when the
-    photometric interpretation is MONOCHROME1 or the Presentation LUT Shape is INVERSE: in the DX family the two state
-    the same fact (PS3.3 C.8.11.3.1.2). Padding does not count for the window and is black.
+    Modality LUT, then the first VOI LUT or window that shows something of the image, then one inversion where the
+    Presentation LUT Shape is INVERSE, or the photometric interpretation MONOCHROME1 without a shape: in the DX family
+    the two state the same fact (PS3.3 C.8.11.3.1.2). Without a window values of 8 bits are shown as they are
+    (PS3.4 N.2), and deeper ones too unless their range is in doubt, see `own_brightness`. Padding and what a shutter
+    covers do not count for that; padding is black.
 
     Args:
         stored: (H, W) stored values, sign-extended and without overlay bits.
         header: the instance's attributes.
+        bits: depth of the stored values.
+        opening: (H, W) true for the pixels that a shutter leaves to be seen; None for all.
 
     Returns:
-        (H, W) 8-bit grey.
+        The grey, and what was decided on the way.
     """
-    return through_table(stored, lambda values, counts: _brightness(values, counts, header))
+    polarity = _Polarity.read(header)
+    brightness = _Brightness(header, bits)
+    grey = through_table(stored, lambda values, counts: brightness.table(values, counts, polarity), opening)
+    return Display(grey, tuple(brightness.changes), polarity.warnings, brightness.doubtful)
 
 
 def modality_values(stored: Integers, header: Dataset) -> Values:
@@ -55,25 +101,34 @@ def modality_values(stored: Integers, header: Dataset) -> Values:
     return np.asarray(stored * slope + intercept, np.float64)
 
 
-def voi_brightness(values: Values, header: Dataset) -> Values | None:
-    """Apply the VOI LUT or the first usable window (PS3.3 C.11.2).
+class Voi(NamedTuple):
+    """Brightness by one of a header's transformations to values of interest."""
+
+    brightness: Values
+    """(N,) from 0 to 1."""
+    changes: tuple[str, ...] = ()
+    """What was mended in it."""
+
+
+def voi_brightness(values: Values, header: Dataset) -> Iterator[Voi]:
+    """Apply the VOI LUT and the windows (PS3.3 C.11.2), of which each is another view of the image.
 
     Args:
         values: (N,) modality values.
         header: the instance's attributes.
 
-    Returns:
-        (N,) brightness from 0 to 1, or None when the header brings neither.
+    Yields:
+        Brightness by the VOI LUT, then by each usable window.
     """
     lut = _Lut.read(header, "VOILUTSequence")
     if lut is not None:
-        return np.asarray(lut.entries[lut.indices(values)] / lut.white)
+        brightness = np.asarray(lut.entries[lut.indices(values)] / lut.white)
+        yield Voi(brightness, (LUT_NARROWER,) if lut.is_narrower else ())
     function = text(header, "VOILUTFunction").upper()
     least = 0.0 if function in ("LINEAR_EXACT", "SIGMOID") else 1.0
     for center, width in zip(numbers(header, "WindowCenter"), numbers(header, "WindowWidth"), strict=False):
         if width >= least and width > 0:
-            return _window(values, center, width, function)
-    return None
+            yield Voi(_window(values, center, width, function))
 
 
 def padding_mask(stored: Integers, header: Dataset) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
@@ -97,22 +152,84 @@ def padding_mask(stored: Integers, header: Dataset) -> np.ndarray[tuple[int, ...
     return np.asarray((stored >= min(first, last)) & (stored <= max(first, last)))
 
 
-def _brightness(stored: Integers, counts: Counts, header: Dataset) -> Values:
-    padding = padding_mask(stored, header)
-    unpadded = np.where(padding, 0, counts)
-    values = modality_values(stored, header)
-    brightness = voi_brightness(values, header)
-    if brightness is None or _shows_nothing(brightness[unpadded > 0], values[unpadded > 0]):
-        brightness = percentile_window(values, unpadded)
-    monochrome1 = text(header, "PhotometricInterpretation").upper() == "MONOCHROME1"
-    if monochrome1 or text(header, "PresentationLUTShape").upper() == "INVERSE":
-        brightness = 1 - brightness
-    return np.where(padding, 0.0, brightness)
+@dataclass(frozen=True)
+class _Polarity:
+    """Which end of the values is white."""
+
+    inverse: bool
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, header: Dataset) -> _Polarity:
+        """The Presentation LUT Shape decides where there is one (PS3.3 C.8.11.3.1.2, PS3.4 N.2.4), as in DCMTK."""
+        monochrome1 = text(header, "PhotometricInterpretation").upper() == "MONOCHROME1"
+        shape = text(header, "PresentationLUTShape").upper()
+        if shape not in ("IDENTITY", "INVERSE") or (shape == "INVERSE") == monochrome1:
+            return cls(monochrome1)
+        photometric = "MONOCHROME1" if monochrome1 else "MONOCHROME2"
+        taken = "MONOCHROME1, low values white" if shape == "INVERSE" else "MONOCHROME2, low values black"
+        return cls(shape == "INVERSE", (POLARITY.format(photometric=photometric, shape=shape, taken=taken),))
 
 
-def _shows_nothing(brightness: Values, values: Values) -> bool:
-    """True for a window that misses all values of an image: it belongs to other pixels."""
-    return len(values) > 1 and bool(np.ptp(values) > 0) and bool(np.ptp(brightness) == 0)
+@dataclass
+class _Brightness:
+    """Brightness of an image's values, and the notes on how it came about."""
+
+    header: Dataset
+    bits: int
+    changes: list[str] = field(default_factory=list)
+    doubtful: bool = False
+
+    def table(self, stored: Integers, counts: Counts, polarity: _Polarity) -> Values:
+        """(N,) brightness from 0 to 1 of (N,) stored values."""
+        padding = padding_mask(stored, self.header)
+        if counts[padding].any():
+            self.changes.append(PADDING)
+        unpadded = np.where(padding, 0, counts)
+        values = modality_values(stored, self.header)
+        brightness = self._by_header(values, unpadded)
+        if brightness is None:
+            brightness = self._by_values(values, unpadded)
+        if polarity.inverse:
+            brightness = 1 - brightness
+        return np.where(padding, 0.0, brightness)
+
+    def _by_header(self, values: Values, counts: Counts) -> Values | None:
+        """By the first VOI LUT or window that shows something; None where none does."""
+        for voi in voi_brightness(values, self.header):
+            alike = _alike(voi.brightness, values, counts)
+            self.doubtful |= abs(alike - _ALIKE) < _ALIKE_DOUBT
+            if alike < _ALIKE:
+                self.changes += voi.changes
+                return voi.brightness
+            self.changes += [] if WINDOW_MISSED in self.changes else [WINDOW_MISSED]
+        return None
+
+    def _by_values(self, values: Values, counts: Counts) -> Values:
+        own = own_brightness(values, counts, self._limits(), believed=self.bits <= 8)
+        self.doubtful |= own.doubtful
+        self.changes += [STRETCHED] * own.stretched
+        return own.values
+
+    def _limits(self) -> tuple[float, float]:
+        """Modality values at the ends of the range of the stored ones, the lower first."""
+        lut = _Lut.read(self.header, "ModalityLUTSequence")
+        if lut is not None:
+            return 0.0, float(lut.white)
+        half = 1 << self.bits - 1 if integer(self.header, "PixelRepresentation") == 1 else 0
+        ends = modality_values(np.array([-half, (1 << self.bits) - 1 - half]), self.header)
+        return float(ends.min()), float(ends.max())
+
+
+def _alike(brightness: Values, values: Values, counts: Counts) -> float:
+    """Share of the pixels that a window gives one grey level although their values differ; 0 where these do not."""
+    present = counts > 0
+    levels = to_bytes(brightness[present])
+    shares = np.bincount(levels, counts[present], 256) if levels.size else np.zeros(256)
+    level = int(shares.argmax())
+    if not levels.size or np.ptp(values[present][levels == level]) == 0:
+        return 0.0
+    return float(shares[level] / shares.sum())
 
 
 def _window(values: Values, center: float, width: float, function: str) -> Values:
@@ -133,9 +250,10 @@ class _Lut:
     def __init__(self, first: int, bits: int, entries: Values) -> None:
         self.first = first
         self.entries = entries
-        peak = int(entries.max())
-        # A declared depth that leaves three quarters of the range unused, or does not hold the entries, is wrong.
-        self.white = 2**bits - 1 if 2**bits <= 4 * (peak + 1) and peak < 2**bits else 2 ** max(1, peak.bit_length()) - 1
+        depth = max(1, int(entries.max()).bit_length())
+        self.is_narrower = depth < bits
+        """True for entries that leave the highest of the declared bits unused: they have another depth."""
+        self.white = 2**depth - 1
 
     @classmethod
     def read(cls, header: Dataset, keyword: str) -> _Lut | None:

@@ -31,14 +31,22 @@ _KEYWORDS = (
     *("RescaleIntercept", "VOILUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction", "PresentationLUTShape"),
     *(f"{color}PaletteColorLookupTableDescriptor" for color in ("Red", "Green", "Blue")),
     *(f"{kind}{color}PaletteColorLookupTableData" for kind in ("", "Segmented") for color in ("Red", "Green", "Blue")),
-    *("ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
+    *("ExtendedOffsetTable", "ExtendedOffsetTableLengths", "PixelAspectRatio"),
+    *("ShutterShape", "ShutterPresentationValue", "ShutterOverlayGroup", "CenterOfCircularShutter"),
+    *("RadiusOfCircularShutter", "VerticesOfThePolygonalShutter"),
+    *(f"Shutter{edge}VerticalEdge" for edge in ("Left", "Right")),
+    *(f"Shutter{edge}HorizontalEdge" for edge in ("Upper", "Lower")),
 )
-_TAGS = [tag for keyword in _KEYWORDS if (tag := tag_for_keyword(keyword)) is not None]
+_OVERLAY_ELEMENTS = (0x0010, 0x0011, 0x0050, 0x0100, 0x0102, 0x3000)  # PS3.3 C.9.2
+_TAGS = [
+    *(tag for keyword in _KEYWORDS if (tag := tag_for_keyword(keyword)) is not None),
+    *(group << 16 | element for group in range(0x6000, 0x6020, 2) for element in _OVERLAY_ELEMENTS),
+]
+_NATIVE = (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian)
 _STUDY_INSTANCE_UID = 0x0020000D
 _REFERENCE_TAGS = [0x00100010, 0x00100020, 0x00100021, _STUDY_INSTANCE_UID]
 _PIXELS = {0x7FE00008, 0x7FE00009, 0x7FE00010}
 _REFERENCE_BYTES = 1 << 20
-_META_BYTES = 144  # preamble, prefix and the group length itself, which counts what follows it
 _BYTES_PER_PIXEL = 4
 _HEADER_BYTES = 64 << 20
 
@@ -51,6 +59,8 @@ class DicomFile:
     transfer_syntax: uid.UID
     stream: BinaryIO
     """The file, or what a deflated one inflates to."""
+    changes: tuple[str, ...] = ()
+    """What was read in spite of the transfer syntax that the file states."""
 
 
 @dataclass(frozen=True)
@@ -116,24 +126,40 @@ def _read_header(stream: BinaryIO, tags: list[int], *, last_tag: int | None, lim
         return tag in _PIXELS or (last_tag is not None and tag > last_tag)
 
     meta = _meta_information(stream)
+    start = stream.tell()  # where group 2 ends; its length, which some writers get wrong, is not asked
     transfer_syntax = uid.UID(text(meta, "TransferSyntaxUID"))
     if transfer_syntax == uid.DeflatedExplicitVRLittleEndian:  # pydicom would inflate without a limit
-        start = _META_BYTES + int(meta.FileMetaInformationGroupLength)
         inflated = _inflate(stream, start, limit, partial=last_tag is not None)
         header = read_dataset(inflated, False, True, stop_when=stop, specific_tags=tags)
         header.file_meta = FileMetaDataset(meta)
         return DicomFile(header, transfer_syntax, inflated)
+    is_little_endian = _is_little_endian(stream)
+    if transfer_syntax in _NATIVE and is_little_endian is (not transfer_syntax.is_little_endian):
+        stream.seek(start)
+        header = read_dataset(stream, False, is_little_endian, stop_when=stop, specific_tags=tags)
+        header.file_meta = FileMetaDataset(meta)
+        order = "little" if is_little_endian else "big"
+        actual = uid.ExplicitVRLittleEndian if is_little_endian else uid.ExplicitVRBigEndian
+        change = f"Read as {order} endian, which the data set is; the transfer syntax states the other."
+        return DicomFile(header, actual, stream, (change,))
     stream.seek(0)
     header = read_partial(stream, stop_when=stop, force=True, specific_tags=tags)
     return DicomFile(header, transfer_syntax or _guessed_transfer_syntax(*header.original_encoding), stream)
 
 
 def _meta_information(stream: BinaryIO) -> Dataset:
-    """The File Meta Information (PS3.10 7.1), empty in a file without."""
+    """The File Meta Information (PS3.10 7.1), empty in a file without; the stream is left where it ends."""
     stream.seek(128)
     if stream.read(4) != b"DICM":
         stream.seek(0)
     return read_dataset(stream, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)
+
+
+def _is_little_endian(stream: BinaryIO) -> bool | None:
+    """Byte order of the data set that begins here, by the group of its first element, which is a low number."""
+    group = stream.read(2)
+    little, big = int.from_bytes(group, "little"), int.from_bytes(group, "big")
+    return None if little == big else little < big
 
 
 def _guessed_transfer_syntax(implicit: bool | None, little_endian: bool | None) -> uid.UID:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from pydicom.encaps import generate_fragments, get_frame
 
@@ -16,7 +16,17 @@ if TYPE_CHECKING:
 _PIXEL_DATA = 0x7FE00010
 _PIXEL_VRS = (b"OB\0\0", b"OW\0\0", b"UN\0\0")
 _ITEM, _DELIMITER = 0xFFFEE000, 0xFFFEE0DD
+_UNDEFINED_LENGTH = 0xFFFFFFFF
 _TRUNCATED = "The pixel data is truncated."
+
+
+class Fragment(NamedTuple):
+    """An item of encapsulated pixels."""
+
+    start: int
+    """Place of its value in the stream."""
+    length: int
+    """Bytes of its value."""
 
 
 def require_complete(file: DicomFile) -> None:
@@ -31,10 +41,20 @@ def require_complete(file: DicomFile) -> None:
     if not file.transfer_syntax.is_transfer_syntax:
         return  # where its pixels end is not known; decoding refuses it
     _, length = enter_pixel_data(file)
-    if file.transfer_syntax.is_encapsulated:
+    if is_encapsulated(file, length):
         require_encapsulated(file.stream)
     elif _present(file.stream, length) < length:
         raise UnreadableFileError(_TRUNCATED)
+
+
+def is_encapsulated(file: DicomFile, length: int) -> bool:
+    """True for pixels in fragments: those of undefined length are, whatever the transfer syntax says (PS3.5 A.4).
+
+    Args:
+        file: open.
+        length: of the pixel element, in bytes.
+    """
+    return file.transfer_syntax.is_encapsulated or length == _UNDEFINED_LENGTH
 
 
 def enter_pixel_data(file: DicomFile) -> tuple[str, int]:
@@ -44,7 +64,7 @@ def enter_pixel_data(file: DicomFile) -> tuple[str, int]:
     if group << 16 | element != _PIXEL_DATA:
         raise UnreadableFileError("Floating-point pixels are not supported.")
     vr = file.stream.read(4)
-    if file.header.original_encoding[0] or vr not in _PIXEL_VRS:  # some writers state explicit VR and do not use it
+    if vr not in _PIXEL_VRS:  # implicit VR, whatever is stated: a length is even, and none of these would be
         return "OW", struct.unpack(f"{endian}L", vr)[0]
     return vr[:2].decode("ascii"), struct.unpack(f"{endian}L", file.stream.read(4))[0]
 
@@ -68,32 +88,69 @@ def _present(stream: BinaryIO, length: int) -> int:
     return min(length, os.fstat(stream.fileno()).st_size - stream.tell()) if _on_disk(stream) else length
 
 
-def require_encapsulated(stream: BinaryIO) -> None:
-    """Walk the fragments (PS3.5 A.4): decoders silently fill what a truncated one lacks with grey."""
+def require_encapsulated(stream: BinaryIO) -> list[Fragment]:
+    """Walk the items (PS3.5 A.4): decoders silently fill what a truncated one lacks with grey.
+
+    Returns:
+        The items, the offset table first; the stream is where it was.
+    """
     start = stream.tell()
     end = stream.seek(0, os.SEEK_END)
     stream.seek(start)
+    items: list[Fragment] = []
     while len(head := stream.read(8)) == 8:
         group, element, length = struct.unpack("<HHL", head)
         if group << 16 | element == _DELIMITER:
             break
         if group << 16 | element != _ITEM or stream.tell() + length > end:
             raise UnreadableFileError("The pixel data is truncated or damaged.")
+        items.append(Fragment(stream.tell(), length))
         stream.seek(length, os.SEEK_CUR)
     stream.seek(start)
+    return items
 
 
-def encapsulated_frame(stream: BinaryIO, frame: int, options: dict[str, Any]) -> bytes:
-    """The compressed data of one frame."""
+def encapsulated_frame(stream: BinaryIO, frame: int, options: dict[str, Any], items: list[Fragment]) -> bytes:
+    """The compressed data of one frame.
+
+    The offset table is asked where it is needed: with one frame all fragments belong to it, and where there are as many
+    fragments as frames each is one (PS3.5 A.4).
+
+    Args:
+        stream: at the pixel element.
+        frame: number from 0.
+        options: the Image Pixel attributes, with the number of frames.
+        items: from `require_encapsulated`.
+    """
+    fragments, frames = items[1:], options["number_of_frames"]
     start = stream.tell()
-    data = get_frame(
-        stream,
-        frame,
-        number_of_frames=options["number_of_frames"],
-        extended_offsets=options.get("extended_offsets"),
-    )
-    stream.seek(start)
-    return bytes(data)
+    try:
+        if len(fragments) == frames:
+            return _joined(stream, fragments[frame : frame + 1])
+        if frames == 1 and not _has_several_frames(stream, items):
+            return _joined(stream, fragments)
+        stream.seek(start)
+        offsets = options.get("extended_offsets")
+        return bytes(get_frame(stream, frame, number_of_frames=frames, extended_offsets=offsets))
+    finally:
+        stream.seek(start)
+
+
+def _joined(stream: BinaryIO, fragments: list[Fragment]) -> bytes:
+    parts = []
+    for fragment in fragments:
+        stream.seek(fragment.start)
+        parts.append(stream.read(fragment.length))
+    return b"".join(parts)
+
+
+def _has_several_frames(stream: BinaryIO, items: list[Fragment]) -> bool:
+    """True for an offset table whose several entries all point at fragments: then the number of frames is wrong."""
+    stream.seek(items[0].start)
+    table = stream.read(items[0].length // 4 * 4)
+    offsets = struct.unpack(f"<{len(table) // 4}L", table)
+    heads = {fragment.start - items[1].start for fragment in items[1:]}
+    return len(offsets) > 1 and heads.issuperset(offsets)
 
 
 def uncompressed_frame(stream: BinaryIO, frame: int, options: dict[str, Any]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from pydicom import uid
@@ -14,9 +15,8 @@ from cxreport.reading.dicom.eligibility import header_doubts, header_drawbacks, 
 from cxreport.reading.dicom.file import DicomFile, read_header, study_reference
 from cxreport.reading.dicom.pixel_data import require_complete
 from cxreport.reading.dicom.projection import Turn, upright_turn, view_position
-from cxreport.reading.instance import DecodeLimits, Instance
+from cxreport.reading.instance import DecodeLimits, Instance, Rendering
 from cxreport.reading.muted_libraries import quiet
-from cxreport.types import Grey
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -70,12 +70,7 @@ class DicomImage:
     Attributes:
         instance: projection, frames and identity; its `refusal` when it is no chest radiograph; 0 frames when it is of
             a kind without pixels (a report, a presentation state, ...).
-        changes: the turn that put the frame upright that was decoded last.
-        coloured: that frame has colours.
     """
-
-    changes: tuple[str, ...] = ()
-    coloured: bool = False
 
     def __init__(self, stream: BinaryIO, source: str, limits: DecodeLimits) -> None:
         """Read the header, not the pixels.
@@ -97,14 +92,15 @@ class DicomImage:
             self._turn = upright_turn(self._file.header)
             self.instance = _instance(self._file, source, self._turn)
 
-    def pixels(self, frame: int) -> Grey:
+    def rendering(self, frame: int) -> Rendering:
         """Decode one frame and present it upright as 8-bit grey (PS3.3 C.11, C.7.6.1.1.1, PS3.14).
 
         Args:
             frame: frame number from 0.
 
         Returns:
-            (H, W), 0 = black = air; with a side in the limits perhaps fewer pixels than the image has.
+            (H, W), 0 = black = air; with a side in the limits perhaps fewer pixels than the image has. With it, what
+            was read in spite of the header, what the grey owes to more than the header's window, and how it was turned.
 
         Raises:
             UnreadableFileError: truncated, damaged, or in an unsupported encoding.
@@ -113,10 +109,10 @@ class DicomImage:
         """
         self._file.stream.seek(self._start)
         with quiet():
-            decoded = decode_frame(self._file, frame, self._limits)
-        self.coloured = decoded.coloured
-        self.changes = (self._turn.change,) if self._turn else ()
-        return self._turn.applied(decoded.grey) if self._turn else decoded.grey
+            shown = decode_frame(self._file, frame, self._limits)
+        if not self._turn:
+            return shown
+        return replace(shown, pixels=self._turn.applied(shown.pixels), changes=(*shown.changes, self._turn.change))
 
     def close(self) -> None:
         """Close the file."""

@@ -15,9 +15,10 @@ from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from pydicom.tag import Tag
 
-from cxreport.reading.dicom.decode import _aligned
-from cxreport.reading.dicom.display import display_grey, modality_values, voi_brightness
+from cxreport.reading.dicom.display import displayed, modality_values, voi_brightness
+from cxreport.reading.dicom.stored_bits import stored_bits
 from cxreport.reading.grey import percentile_window, through_table
+from cxreport.types import Grey
 
 settings.register_profile("busy machine", deadline=None, max_examples=60)
 settings.load_profile("busy machine")
@@ -35,6 +36,11 @@ def header(bits: int = 12, signed: bool = False, **attributes: Any) -> Dataset:
             setattr(dataset, keyword, value)
     dataset.set_original_encoding(False, True, "iso8859")
     return dataset
+
+
+def display_grey(stored: NDArray[Any], head: Dataset) -> Grey:
+    """Grey of stored values by a header alone."""
+    return displayed(stored, head, bits=head.BitsStored).grey
 
 
 def lut_item(first: int, bits: int, entries: list[int], *, as_words: bool) -> Dataset:
@@ -83,8 +89,7 @@ def test_window_agrees_with_pydicom(stored: Any, slope: int, center: int, width:
     reference = apply_voi_lut(modality, head)
     ends = np.array([-(2 ** (bits - 1)), 2 ** (bits - 1) - 1] if signed else [0, 2**bits - 1])
     low, high = apply_modality_lut(ends, head)
-    brightness = voi_brightness(modality, head)
-    assert brightness is not None
+    (brightness, _), *_ = voi_brightness(modality, head)
     np.testing.assert_allclose(brightness, (reference - low) / (high - low), atol=1e-9)
 
 
@@ -102,8 +107,7 @@ def test_lookup_tables_agree_with_pydicom(
     entries = [min(entry, 2**bits - 1) for entry in entries]
     voi = header(16, VOILUTSequence=[lut_item(first, bits, entries, as_words=as_words)])
     reference = apply_voi_lut(values.astype("uint16"), voi)
-    brightness = voi_brightness(values.astype(np.float64), voi)
-    assert brightness is not None
+    ((brightness, _),) = voi_brightness(values.astype(np.float64), voi)
     white = reference.max() / brightness.max() if brightness.max() else 1
     np.testing.assert_allclose(brightness * white, reference, atol=1e-6)
 
@@ -117,12 +121,13 @@ def test_table_of_8_bit_entries_longer_than_256() -> None:
     item = Dataset()
     item.LUTDescriptor = [4096, 0, 8]
     item.add_new("LUTData", "OW", bytes(ramp))
-    brightness = voi_brightness(np.array([0.0, 2048, 4095, 9999]), header(VOILUTSequence=[item]))
+    ((brightness, _),) = voi_brightness(np.array([0.0, 2048, 4095, 9999]), header(VOILUTSequence=[item]))
     np.testing.assert_allclose(brightness, [0, 128 / 255, 1, 1])
 
 
 def test_table_whose_declared_depth_is_wrong_uses_its_own_range() -> None:
-    brightness = voi_brightness(np.array([0.0, 1]), header(VOILUTSequence=[lut_item(0, 16, [0, 4095], as_words=False)]))
+    head = header(VOILUTSequence=[lut_item(0, 16, [0, 4095], as_words=False)])
+    ((brightness, _),) = voi_brightness(np.array([0.0, 1]), head)
     np.testing.assert_allclose(brightness, [0, 1])
 
 
@@ -175,8 +180,8 @@ def test_padding_is_black_and_does_not_move_the_window(stored: Any, photometric:
         {"ModalityLUTSequence": [Dataset()]},
     ],
 )
-def test_odd_headers_fall_back_to_the_percentile_window(attributes: dict[str, Any]) -> None:
-    image = np.arange(4000, dtype="uint16").reshape(40, 100)
+def test_odd_headers_count_as_none(attributes: dict[str, Any]) -> None:
+    image = np.arange(4096, dtype="uint16").reshape(64, 64)
     grey = display_grey(image, header(**attributes))
     np.testing.assert_array_equal(grey, display_grey(image, header()))
     assert grey[0, 0] == 0
@@ -204,15 +209,16 @@ def test_bits_outside_the_stored_ones_are_cut_off(stored: Any, noise: int) -> No
     bits, _, values = stored
     mask = (1 << bits) - 1
     noisy = ((values.astype(np.int64) & mask) | (noise & ~mask & 0xFFFF)).astype("uint16").view(values.dtype)
-    np.testing.assert_array_equal(_aligned(noisy, bits, bits - 1), values)
+    np.testing.assert_array_equal(stored_bits(noisy, bits, header(HighBit=bits - 1)).values, values)
 
 
 def test_high_bit() -> None:
     values = np.array([0, 1, 2048, 4095], "uint16")
-    np.testing.assert_array_equal(_aligned(values << 4, 12, 15), values)
-    np.testing.assert_array_equal(_aligned(values, 12, 15), values)  # the low bits are in use: the high bit is wrong
+    np.testing.assert_array_equal(stored_bits(values << 4, 12, header(HighBit=15)).values, values)
+    low = stored_bits(values, 12, header(HighBit=15))
+    np.testing.assert_array_equal(low.values, values)  # the low bits are in use: the high bit is wrong
     signed = np.array([-2048, -1, 2047], "int16")
-    np.testing.assert_array_equal(_aligned(signed << 4, 12, 15), signed)
+    np.testing.assert_array_equal(stored_bits(signed << 4, 12, header(HighBit=15)).values, signed)
 
 
 @given(st.lists(st.integers(-(2**31), 2**31 - 1), min_size=1, max_size=50))

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 from dicom_factory import make_dataset, phantom, save
-from images import inspect, read
+from images import inspect, read, rendering
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from cxreport.reading.dicom.display import COVERED
 from cxreport.reading.discover import open_image
 from cxreport.reading.instance import DecodeLimits, Drawback
 from cxreport.types import Position
@@ -39,11 +40,28 @@ def test_pixels_are_put_upright(tmp_path: Path, orientation: str) -> None:
     axes = orientation.split("\\")
     path = save(make_dataset(stored, bits_stored=12, PatientOrientation=axes), tmp_path / "stored")
     image = open_image(str(path), DecodeLimits())
-    np.testing.assert_array_equal(image.pixels(0), upright)
+    shown = image.rendering(0)
     image.close()
-    assert len(image.changes) == (orientation != "L\\F")
-    assert all("Patient Orientation" in change for change in image.changes)
+    np.testing.assert_array_equal(shown.pixels, upright)
+    plain = open_image(str(tmp_path / "upright"), DecodeLimits())
+    turns = shown.changes[len(plain.rendering(0).changes) :]
+    plain.close()
+    assert len(turns) == (orientation != "L\\F")
+    assert all("Patient Orientation" in turn for turn in turns)
     assert (Drawback.NOT_UPRIGHT in image.instance.drawbacks) == (orientation != "L\\F")
+
+
+@pytest.mark.parametrize("orientation", STORED)
+def test_a_shutter_lies_on_the_stored_pixels(tmp_path: Path, orientation: str) -> None:
+    edges = {"LeftVertical": 11, "RightVertical": 60, "UpperHorizontal": 21, "LowerHorizontal": 90}
+    shutter = {"ShutterShape": "RECTANGULAR"} | {f"Shutter{name}Edge": edge for name, edge in edges.items()}
+    stored = np.ascontiguousarray(STORED[orientation](PIXELS))
+    covered = read(save(make_dataset(stored, bits_stored=12, **shutter), tmp_path / "covered"))
+    axes = orientation.split("\\")
+    path = save(make_dataset(stored, bits_stored=12, PatientOrientation=axes, **shutter), tmp_path / "stored")
+    shown = rendering(path)
+    np.testing.assert_array_equal(STORED[orientation](shown.pixels), covered)
+    assert [COVERED in shown.changes, "to stand upright" in shown.changes[-1]] == [True, orientation != "L\\F"]
 
 
 @pytest.mark.parametrize("axes", [[], ["R"], ["A", "H"], ["P", "F"], ["R", "L"], ["X", "Y"], ["R", "F", "L"]], ids=str)
