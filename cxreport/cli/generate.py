@@ -34,8 +34,10 @@ from cxreport.cli.options import (
     PrecisionOption,
     Quiet,
     Retrieve,
+    Salt,
     TagsOnly,
     Threshold,
+    Timeout,
     Verbose,
     Workers,
     example_path,
@@ -44,6 +46,7 @@ from cxreport.cli.options import (
 from cxreport.errors import ExitCode, UsageError
 from cxreport.model.choices import Device, Precision
 from cxreport.output.formats import FORMATS, OutputFormat
+from cxreport.reading.workers import DEFAULT_TIMEOUT, Processes, reader_limits
 
 if TYPE_CHECKING:
     from cxreport.model.manifest import Manifest
@@ -57,6 +60,8 @@ def generate(
     evidence: Evidence = None,
     group_by: Grouping = GroupBy.STUDY,
     max_megapixels: MaxMegapixels = 100.0,
+    timeout: Timeout = DEFAULT_TIMEOUT,
+    salt: Salt = None,
     force: Force = False,
     full_resolution: FullResolution = False,
     workers: Workers = None,
@@ -89,47 +94,52 @@ def generate(
             _require_format("--retrieve", output_format, lambda row: row.holds_similar)
         inputs = [example_path()] if example else listed(paths or [])
 
-        from cxreport.cli.output import make_writer, write_all
-        from cxreport.cli.progress import Progress
-        from cxreport.drafting import pipeline
-        from cxreport.model.cpus import fitting_batch_size
-        from cxreport.model.precision import load_model
-        from cxreport.reading.ahead import read_ahead
-        from cxreport.reading.study import ReadOptions
-        from cxreport.reading.tag_table import read_tag_table
-        from cxreport.retrieval.index import open_index
+        with Processes(reader_limits(timeout, max_megapixels)) as processes:
+            if workers != 0 and not from_tags:
+                processes.start()  # it loads its libraries while this one loads the model
 
-        with Progress(visible=not quiet and sys.stderr.isatty()) as progress:
-            side_by_side = _may_be_several(paths)
-            model = load_model(bundle, device=device, precision=precision, side_by_side=side_by_side)
-            manifest = model.manifest
-            reading = ReadOptions(
-                force=force,
-                group_by=group_by.value,
-                max_megapixels=max_megapixels,
-                colour=manifest.channels > 1,
-                side=None if full_resolution else manifest.image_size,
-            )
-            drafting = pipeline.GenerateOptions(
-                batch_size=batch_size or fitting_batch_size(),
-                beam=beam,
-                tags_only=tags_only,
-                threshold=threshold,
-                evidence=evidence,
-                force=force,
-                attention=attention,
-                index=open_index(retrieve, manifest) if retrieve else None,
-                neighbours=neighbours,
-            )
-            if from_tags:
-                studies = read_tag_table(from_tags, _tag_names(manifest, evidence))
-            else:
-                studies = read_ahead(inputs, reading, manifest.input_shape, workers)
-            with contextlib.closing(studies):
-                reports = pipeline.generate(model, studies, drafting)
-                if not quiet:
-                    progress.say(DISCLAIMER)
-                code = write_all(reports, make_writer(output_format, out, manifest), progress, quiet)
+            from cxreport.cli.output import make_writer, write_all
+            from cxreport.cli.progress import Progress
+            from cxreport.drafting import pipeline
+            from cxreport.model.cpus import fitting_batch_size
+            from cxreport.model.precision import load_model
+            from cxreport.reading.ahead import read_ahead
+            from cxreport.reading.study import ReadOptions
+            from cxreport.reading.tag_table import read_tag_table
+            from cxreport.retrieval.index import open_index
+
+            with Progress(visible=not quiet and sys.stderr.isatty()) as progress:
+                side_by_side = _may_be_several(paths)
+                model = load_model(bundle, device=device, precision=precision, side_by_side=side_by_side)
+                manifest = model.manifest
+                reading = ReadOptions(
+                    force=force,
+                    group_by=group_by.value,
+                    max_megapixels=max_megapixels,
+                    salt=salt,
+                    colour=manifest.channels > 1,
+                    side=None if full_resolution else manifest.image_size,
+                )
+                drafting = pipeline.GenerateOptions(
+                    batch_size=batch_size or fitting_batch_size(),
+                    beam=beam,
+                    tags_only=tags_only,
+                    threshold=threshold,
+                    evidence=evidence,
+                    force=force,
+                    attention=attention,
+                    index=open_index(retrieve, manifest) if retrieve else None,
+                    neighbours=neighbours,
+                )
+                if from_tags:
+                    studies = read_tag_table(from_tags, _tag_names(manifest, evidence))
+                else:
+                    studies = read_ahead(inputs, reading, manifest.input_shape, workers, processes)
+                with contextlib.closing(studies):
+                    reports = pipeline.generate(model, studies, drafting)
+                    if not quiet:
+                        progress.say(DISCLAIMER)
+                    code = write_all(reports, make_writer(output_format, out, manifest), progress, quiet)
         raise typer.Exit(code)
 
 

@@ -21,6 +21,8 @@ from cxreport.cli.options import (
     MaxMegapixels,
     PrecisionOption,
     Quiet,
+    Salt,
+    Timeout,
     Verbose,
     Workers,
     input_option,
@@ -29,6 +31,7 @@ from cxreport.cli.options import (
 )
 from cxreport.errors import ExitCode, NothingReadableError, UsageError
 from cxreport.model.choices import Device, Precision
+from cxreport.reading.workers import DEFAULT_TIMEOUT, Processes, reader_limits
 
 if TYPE_CHECKING:
     from cxreport.cli.progress import Progress
@@ -56,6 +59,8 @@ def build(
     ids: Ids = None,
     group_by: Grouping = GroupBy.STUDY,
     max_megapixels: MaxMegapixels = 100.0,
+    timeout: Timeout = DEFAULT_TIMEOUT,
+    salt: Salt = None,
     force: Force = False,
     workers: Workers = None,
     quiet: Quiet = False,
@@ -95,8 +100,11 @@ def build(
             report_paths, image_paths = sort_paths(listed(paths))
             reports = selection.with_listed_id(selection.with_text(read_reports(report_paths)))
             shape = model.manifest.input_shape
-            options = ReadOptions(force=force, group_by=group_by.value, max_megapixels=max_megapixels, side=shape.size)
-            studies = read_ahead(image_paths, options, shape, workers)
+            options = ReadOptions(
+                force=force, group_by=group_by.value, max_megapixels=max_megapixels, salt=salt, side=shape.size
+            )
+            processes = Processes(reader_limits(timeout, max_megapixels))
+            studies = read_ahead(image_paths, options, shape, workers, processes)
             entries = chain(
                 embed_reports(model, reports, batch_size),
                 embed_images(model, selection.with_listed_id(studies), batch_size, force),

@@ -60,6 +60,16 @@ Grouping = Annotated[
     GroupBy, input_option(metavar="|".join(GroupBy), help="'folder' makes a study of all images of a folder.")
 ]
 MaxMegapixels = Annotated[float, input_option(metavar="N", min=0.001, help="Refuse larger frames.")]
+Timeout = Annotated[float, input_option(metavar="SECONDS", min=0.1, help="Give up a study that takes longer to read.")]
+Salt = Annotated[
+    str | None,
+    input_option(
+        metavar="TEXT",
+        envvar="CXREPORT_SALT",
+        help="Key of the ids that stand for Study Instance UIDs. Default: a secret of your own, kept in your "
+        "configuration folder.",
+    ),
+]
 Force = Annotated[
     bool,
     input_option(
@@ -133,7 +143,8 @@ Workers = Annotated[
         metavar="N",
         min=0,
         max=64,
-        help="Processes that read files; 0 reads in the main one. Default: by the number of studies and CPUs.",
+        help="Processes that read files; 0 reads in the main one, without limits of time and memory. "
+        "Default: by the number of studies and CPUs.",
     ),
 ]
 BatchSize = Annotated[

@@ -5,14 +5,13 @@ from __future__ import annotations
 import enum
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from cxreport.errors import UnreadableFileError
-from cxreport.reading.dicom.views import DicomImage, study_digest
+from cxreport.errors import StudyError, UnreadableFileError
 from cxreport.reading.instance import DecodeLimits, ImageFile
-from cxreport.reading.pictures import Picture
+from cxreport.reading.pseudonym import keyed_digest, secret
 
 _SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _IMAGE_SUFFIXES = {".dcm", ".dicom", ".dic", ".ima", ".png", ".jpg", ".jpeg", ".jpe", ".tif", ".tiff"}
@@ -35,25 +34,43 @@ class FileKind(enum.Enum):
     OTHER = "other"
 
 
+class FoundFile(NamedTuple):
+    """File that was named, or come upon in a folder."""
+
+    path: str
+    is_named: bool
+
+
+StudyKey = str | None
+"""Key of the study that a file belongs to, as `StudyFiles` has it, of a DICOM study without the secret; None for a file
+to pass over."""
+FindKeys = Callable[[Sequence[FoundFile], str], Iterable[StudyKey | StudyError]]
+"""Files and how to group them -> a key for each, or the reason why it is not to be opened again."""
+
+
 class StudyFiles(NamedTuple):
     """The files of one study."""
 
     key: str
-    """`_uid_key` of a digest for a DICOM study, the path of the only file, or the path of a folder of pictures."""
+    """`_uid_key` of a keyed digest for a DICOM study, the path of the only file, or that of a folder of pictures."""
     paths: list[str]
     """In order of first appearance."""
     named: tuple[str, ...]
     """Those that were named, rather than come upon in a folder."""
+    error: StudyError | None = None
+    """Reason why the only file is not to be opened again: looking at it ended or blocked a process."""
 
     @property
     def id(self) -> str:
-        """Pseudonym: a digest of the Study Instance UID, or the name of the image file or folder."""
+        """Pseudonym: a keyed digest of the Study Instance UID, or the name of the image file or folder."""
         if self.key.startswith(_UID_PREFIX):
             return f"study-{self.key[len(_UID_PREFIX) :][:12]}"
         return os.path.basename(os.path.abspath(self.key))
 
 
-def group_files(paths: Iterable[Path], group_by: str) -> list[StudyFiles]:
+def group_files(
+    paths: Iterable[Path], group_by: str, salt: str | None = None, find_keys: FindKeys | None = None
+) -> list[StudyFiles]:
     """Group all files into studies, by opening each once and reading as little of it as will do.
 
     Of a picture that is its first bytes, of a DICOM file the header up to the Study Instance UID. What stays in memory
@@ -62,26 +79,46 @@ def group_files(paths: Iterable[Path], group_by: str) -> list[StudyFiles]:
     Args:
         paths: files, and folders to search.
         group_by: "study" or "folder" (pictures of one folder are one study).
+        salt: of the pseudonyms of DICOM studies; None takes the user's own secret.
+        find_keys: opens the files; None opens them here.
 
     Returns:
         The studies in order of first appearance.
     """
+    found = find_files(paths)
+    keys = (find_keys or study_keys)(found, group_by)
     studies: dict[str, list[str]] = {}
-    named: set[str] = set()
-    searched: set[str] = set()
-    for path in map(str, paths):
-        if path in searched:
+    errors: dict[str, StudyError] = {}
+    for file, key in zip(found, keys, strict=True):
+        if isinstance(key, StudyError):
+            errors[file.path], key = key, file.path
+        if key is None:
             continue
-        searched.add(path)
-        if os.path.isdir(path):
-            for file in _walk(path):
-                _add(studies, file, group_by, is_named=False)
-        else:
-            named.add(path)
-            _add(studies, path, group_by, is_named=True)
+        files = studies.setdefault(key, [])
+        if len(files) == 0 or files[-1] != file.path:
+            files.append(file.path)
+    named = {file.path for file in found if file.is_named}
     return [
-        StudyFiles(key, files, named=tuple(file for file in files if file in named)) for key, files in studies.items()
+        StudyFiles(_with_secret(key, salt), files, tuple(filter(named.__contains__, files)), errors.get(key))
+        for key, files in studies.items()
     ]
+
+
+def find_files(paths: Iterable[Path]) -> list[FoundFile]:
+    """The files that are named and those below the folders that are; no file is opened."""
+    found: list[FoundFile] = []
+    for path in dict.fromkeys(map(str, paths)):
+        if os.path.isdir(path):
+            found += [FoundFile(file, is_named=False) for file in _walk(path)]
+        else:
+            found.append(FoundFile(path, is_named=True))
+    return found
+
+
+def study_keys(files: Sequence[FoundFile], group_by: str) -> Iterator[StudyKey]:
+    """Open files, one after the other, to tell which study each belongs to."""
+    for path, is_named in files:
+        yield _key(path, group_by, is_named=is_named)
 
 
 def open_file(path: str) -> BinaryIO:
@@ -141,6 +178,9 @@ def open_image(source: str, limits: DecodeLimits, colour: bool = False) -> Image
     Raises:
         StudyError: neither DICOM nor a picture, truncated, damaged, or not to be opened.
     """
+    from cxreport.reading.dicom.views import DicomImage
+    from cxreport.reading.pictures import Picture
+
     stream = open_file(source)
     try:
         kind = file_kind(stream)
@@ -169,17 +209,10 @@ def _is_leftover(name: str) -> bool:
     return name.startswith(".") or name.lower() in _LEFTOVERS
 
 
-def _add(studies: dict[str, list[str]], path: str, group_by: str, *, is_named: bool) -> None:
-    key = _key(path, group_by, is_named=is_named)
-    if key is None:
-        return
-    files = studies.setdefault(key, [])
-    if len(files) == 0 or files[-1] != path:
-        files.append(path)
-
-
 def _key(path: str, group_by: str, *, is_named: bool) -> str | None:
     """Key of the study that a file belongs to; None for a file to pass over."""
+    from cxreport.reading.dicom.views import study_digest  # libraries of files, for the processes that open some
+
     try:
         with open_file(path) as stream:
             kind = file_kind(stream)
@@ -198,6 +231,11 @@ def _key(path: str, group_by: str, *, is_named: bool) -> str | None:
 def _uid_key(digest: str) -> str:
     """Key of a DICOM study; no path begins like it."""
     return _UID_PREFIX + digest
+
+
+def _with_secret(key: str, salt: str | None) -> str:
+    """Key of a study with the digest of a DICOM study keyed."""
+    return _uid_key(keyed_digest(key[len(_UID_PREFIX) :], secret(salt))) if key.startswith(_UID_PREFIX) else key
 
 
 def _claims_to_be_an_image(path: str, kind: FileKind) -> bool:

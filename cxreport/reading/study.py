@@ -40,6 +40,8 @@ class ReadOptions:
     """For image files that are not DICOM: each is a study, or each folder is."""
     max_megapixels: float = 100.0
     """Limit per frame, checked before decoding."""
+    salt: str | None = None
+    """Key of the pseudonyms of DICOM studies; None takes the user's own secret, see `pseudonym`."""
     max_frames: int = 16
     """Views taken from an instance with several frames or pages."""
     colour: bool = False
@@ -68,10 +70,10 @@ def read_studies(paths: Iterable[Path], options: ReadOptions = ReadOptions()) ->
 
     Yields:
         Studies and failures in order of first appearance: named order, then sorted within a folder. Ids are
-        pseudonyms: a digest of the Study Instance UID, or the name of the image file or folder. Nothing is raised for
-        a study that cannot be read; an unreadable file of a study that can is a failure of its own, behind the study.
+        pseudonyms: a keyed digest of the Study Instance UID, or the name of the image file or folder. Nothing is raised
+        for a study that cannot be read; an unreadable file of a study that can is a failure of its own, behind it.
     """
-    for files in group_files(paths, options.group_by):
+    for files in group_files(paths, options.group_by, options.salt):
         yield from read_files(files, options)
 
 
@@ -89,9 +91,14 @@ def read_study(path: Path, options: ReadOptions = ReadOptions()) -> Study:
         NothingReadableError: there is no study, or none that can be read.
         UsageError: there are several.
     """
+    return only_study(path, read_studies([path], options))
+
+
+def only_study(path: Path, outcomes: Iterable[Study | Failure]) -> Study:
+    """The one study among the outcomes of reading a file or folder, as `read_study` returns it."""
     study: Study | None = None
     failures: list[Failure] = []
-    for outcome in read_studies([path], options):
+    for outcome in outcomes:
         if isinstance(outcome, Failure):
             failures.append(outcome)
         elif study is not None:

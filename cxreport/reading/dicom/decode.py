@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.pixels.processing import apply_color_lut
 
-from cxreport.errors import CxreportError, UnreadableFileError
+from cxreport.errors import CxreportError, OutOfMemoryError, TooLargeError, UnreadableFileError, lacks_memory
 from cxreport.reading.dicom.attributes import integer, text
 from cxreport.reading.dicom.codecs import Codec, PixelOptions, codec_of
-from cxreport.reading.dicom.codestream import codestream_size
+from cxreport.reading.dicom.codestream import codestream_size, has_too_many_scans
 from cxreport.reading.dicom.display import display_grey
 from cxreport.reading.dicom.pixel_data import (
     encapsulated_frame,
@@ -70,7 +70,9 @@ def _decode_frame(file: DicomFile, frame: int, limits: DecodeLimits) -> Grey:
         return pixels.grey(frame)
     except CxreportError:
         raise
-    except Exception:  # decoders raise anything on damage, and their texts may quote values
+    except Exception as error:  # decoders raise anything on damage, and their texts may quote values
+        if lacks_memory(error):
+            raise OutOfMemoryError() from None
         raise UnreadableFileError("The pixel data is damaged, or does not fit the header.") from None
 
 
@@ -109,6 +111,10 @@ class _PixelElement:
         size = codestream_size(data)
         if size is not None:
             self.limits.require_size(*size)
+        if self.codec.states_size and size != (self.options["rows"], self.options["columns"]):
+            raise UnreadableFileError("The compressed pixel data has another size than the header says, or none.")
+        if has_too_many_scans(data):
+            raise TooLargeError("The JPEG has too many scans.", hint="Save the picture again, as a baseline JPEG.")
 
     def _decoded(self, source: BinaryIO | bytes, frame: int, **changes: Any) -> Grey:
         """Decode every pixel of a frame, and present it."""
