@@ -19,6 +19,7 @@ from typing import TypeVar
 import typer
 
 from cxreport.errors import CxreportError, ExitCode, MissingExtraError, StudyError
+from cxreport.text.printable import printable
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
@@ -53,9 +54,9 @@ def require_extra(feature: str, extra: str, package: str) -> None:
         raise MissingExtraError(feature, extra)
 
 
-def say(text: str) -> None:
-    """Write lines to stderr, without control characters that a file name may bring."""
-    sys.stderr.write("".join(c if c.isprintable() or c == "\n" else "?" for c in text) + "\n")
+def say(*lines: str) -> None:
+    """Write lines to stderr, without control characters and line breaks that a file name may bring."""
+    sys.stderr.write("".join(f"{printable(line)}\n" for line in lines))
     sys.stderr.flush()
 
 
@@ -69,7 +70,7 @@ def errors_handled(verbose: bool = False) -> Iterator[None]:
     try:
         yield
     except CxreportError as error:
-        say(f"error: {error.message}\nhint: {error.hint}")
+        say(f"error: {error.message}", f"hint: {error.hint}")
         _show_traceback(verbose)
         raise typer.Exit(error.exit_code) from None
     except KeyboardInterrupt:
@@ -83,7 +84,7 @@ def errors_handled(verbose: bool = False) -> Iterator[None]:
         raise
     except Exception as error:
         reason = f" ({error.strerror})" if isinstance(error, OSError) else ""
-        say(f"error: unexpected {type(error).__name__}{reason}\nhint: {CxreportError.hint} --verbose shows where.")
+        say(f"error: unexpected {type(error).__name__}{reason}", f"hint: {CxreportError.hint} --verbose shows where.")
         _show_traceback(verbose)
         raise typer.Exit(ExitCode.UNEXPECTED) from None
 
@@ -124,13 +125,19 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record as a line, with its traceback if it has one."""
-        say(f"{record.levelname.lower()}: {self.format(record)}")
+        details = traceback.format_exception(record.exc_info[1]) if record.exc_info else []
+        say(f"{record.levelname.lower()}: {record.getMessage()}", *_indented(details))
 
 
 def _show_traceback(verbose: bool) -> None:
     """Print the traceback of the exception being handled where it is asked for."""
     if verbose:
-        traceback.print_exc()
+        say(*_indented([traceback.format_exc()]))
+
+
+def _indented(texts: list[str]) -> list[str]:
+    """Lines of a traceback, which may quote names with line breaks, set apart from those that the program says."""
+    return [f"  {line}" for text in texts for line in text.splitlines()]
 
 
 @contextmanager

@@ -112,7 +112,7 @@ def explain(
             examined = read_alone(study or example_path(), reading, shape, processes)
             outcome = stage.explain(model, examined, drafting, tags)
             if isinstance(outcome, Failure):
-                say(f"error: {outcome.error.message}\nhint: {outcome.error.hint}")
+                say(f"error: {outcome.error.message}", f"hint: {outcome.error.hint}")
                 raise typer.Exit(exit_code(Counter([outcome.error.exit_code])))
             if out is not None:  # first, so that a pager that is closed early does not lose them
                 paths = write_files(outcome, model.manifest, out)

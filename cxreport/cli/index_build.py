@@ -137,7 +137,7 @@ def _write(
             tally[ExitCode.OK] += 1
             lines = [] if quiet else [f"warning: {outcome.id}: {warning}" for warning in outcome.warnings]
         if lines:
-            progress.say("\n".join(lines))
+            progress.say(*lines)
         progress.count(tally.total(), "entries")
     return tally
 

@@ -9,6 +9,7 @@ import typer
 
 from cxreport.cli.errors import errors_handled, exits_with
 from cxreport.cli.options import IndexFile, Json
+from cxreport.text.printable import printable
 
 
 @exits_with()
@@ -31,4 +32,4 @@ def info(index: IndexFile, json_: Json = False) -> None:
             typer.echo(json.dumps(facts, indent=2))
         else:
             facts |= {"model": f"{file.bundle_name} {file.bundle_version}", "sha256": file.bundle_sha256}
-            typer.echo("\n".join(f"{name:<16}{value}" for name, value in facts.items()))
+            typer.echo("\n".join(printable(f"{name:<16}{value}") for name, value in facts.items()))

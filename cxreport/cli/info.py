@@ -13,6 +13,7 @@ from cxreport import __version__
 from cxreport.cli.errors import errors_handled, exits_with
 from cxreport.cli.options import Bundle, Json
 from cxreport.errors import BundleError, ExitCode
+from cxreport.text.printable import printable
 
 if TYPE_CHECKING:
     from cxreport.model.manifest import Manifest
@@ -112,7 +113,9 @@ def _text(facts: dict[str, Any]) -> str:
     lines["DICOM decoders"] = ", ".join(name for name, present in decoders.items() if present)
     lines["missing"] = ", ".join(name for name, present in decoders.items() if not present)
     return "\n".join(
-        textwrap.fill(value, 80, initial_indent=f"{name:<16}", subsequent_indent=" " * 16, break_long_words=False)
+        textwrap.fill(
+            printable(value), 80, initial_indent=f"{name:<16}", subsequent_indent=" " * 16, break_long_words=False
+        )
         for name, value in lines.items()
         if value
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 from cxreport.cli.errors import exit_code, interrupt_held, say
 from cxreport.errors import ExitCode, NothingReadableError, UsageError
 from cxreport.files import PartialFile
+from cxreport.output.file_names import file_stem
 from cxreport.output.formats import Formatter, OutputFormat
 from cxreport.types import Failure
 
@@ -138,7 +138,7 @@ class FolderWriter(Writer):
 
     def _name(self, id_: str) -> str:
         """Make a study's id a file name; numbers tell apart those that come twice."""
-        stem = re.sub(r"[^\w.-]+", "_", id_).strip("._")[:150] or "study"
+        stem = file_stem(id_)
         self._names[stem.lower()] = count = self._names.get(stem.lower(), 0) + 1
         return f"{stem}{'' if count == 1 else f'~{count}'}{self._suffix}"
 

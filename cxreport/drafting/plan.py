@@ -6,11 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxreport.errors import InvalidTagsError, UsageError
+from cxreport.model.manifest import HEAD as HEAD
 from cxreport.model.manifest import EvidenceModel, Manifest
 from cxreport.types import Detail, Encoding, Floats, Plan
 
-HEAD = "head"
-"""Evidence source of the bundle's own tag head."""
 _CLIP = 1e-6
 _THRESHOLD = 0.5
 """Threshold of probabilities whose source is not named."""

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from cxreport.explain import heatmap
-from cxreport.output.render import printable
 from cxreport.output.terminal_pictures import Painter
+from cxreport.text.printable import printable
 from cxreport.types import Floats
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def render_explanation(explanation: Explanation, console: Console, painter: Pain
 
 def _part(explanation: Explanation, text: str, weights: Floats, painter: Painter | None, width: int) -> RenderableType:
     """A sentence with its map."""
-    words = Group(Text(text), Text(f"({heatmap.describe(weights)})", "dim"))
+    words = Group(Text(printable(text)), Text(f"({heatmap.describe(weights)})", "dim"))
     block = _beside(painter.overlay(explanation.picture, weights) if painter else None, words, painter, width)
     return block if painter is None else Group(Text(), block)
 

@@ -10,6 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from cxreport.text.printable import printable
 from cxreport.types import Failure, Match, Outcome, Report
 
 __all__ = ["render", "render_matches"]
@@ -76,7 +77,7 @@ def _report(report: Report, ascii_only: bool) -> RenderableType:
         blocks.append(Text(f"View: {info.position}{frame}{unused}", style="dim"))
     blocks += [Text(), _tags(report, ascii_only)]
     if report.findings:
-        blocks += [Text(), Text("Findings", style="bold"), Text(" ".join(report.findings))]
+        blocks += [Text(), Text("Findings", style="bold"), Text(printable(" ".join(report.findings)))]
     if report.impression:
         blocks += [Text(), Text("Impression", style="bold"), _numbered(report.impression)]
     if report.similar:
@@ -102,7 +103,10 @@ def _tags(report: Report, ascii_only: bool) -> Table:
     for tag in report.tags:
         style = "bold" if tag.positive else "none"
         mark = ("*" if ascii_only else "●") if tag.positive else ""
-        name, probability = Text(tag.name.replace("_", " "), style=style), Text(f"{tag.probability:.2f}", style=style)
+        name, probability = (
+            Text(printable(tag.name.replace("_", " ")), style=style),
+            Text(f"{tag.probability:.2f}", style=style),
+        )
         table.add_row(mark, name, probability, Text(_bar(tag.probability, ascii_only), style=style))
     return table
 
@@ -120,7 +124,7 @@ def _numbered(sentences: tuple[str, ...]) -> Table:
     table.add_column(justify="right", no_wrap=True)
     table.add_column()
     for number, sentence in enumerate(sentences, start=1):
-        table.add_row(f"{number}.", Text(sentence))
+        table.add_row(f"{number}.", Text(printable(sentence)))
     return table
 
 
@@ -143,8 +147,3 @@ def _matches(matches: Sequence[Match]) -> Table:
 def _line(text: str) -> str:
     """Bring a text that may have lines onto one, without control characters."""
     return printable(" ".join(text.split()))
-
-
-def printable(text: str) -> str:
-    """Replace control characters, with which a file name could take over the terminal."""
-    return "".join(c if c.isprintable() else "?" for c in text)

@@ -25,6 +25,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from cxreport.errors import CxreportError
+from cxreport.reading.memory_limit import MEMORY_EXIT, limit_memory
 
 AHEAD = 8
 """Tasks per process that are running, waiting, or done and not yet taken."""
@@ -37,8 +38,6 @@ _START = (
 )
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 """The threads of numpy's libraries would reserve more memory than pictures take, and reading has no use for them."""
-_MEMORY_EXIT = 75
-_SECONDS_BETWEEN_LOOKS = 0.05
 _HINT = "Use --workers 0 to read in the main process."
 
 _Task = TypeVar("_Task")
@@ -202,7 +201,7 @@ class _Process:
             _reap(process)
             if clock.expired:
                 return Lost.TIMED_OUT
-            lost = Lost.OUT_OF_MEMORY if process.returncode == _MEMORY_EXIT else Lost.ENDED
+            lost = Lost.OUT_OF_MEMORY if process.returncode == MEMORY_EXIT else Lost.ENDED
         if not self._ready and not self._over:
             raise CxreportError("The processes that read files end before they begin.", hint=_HINT)
         return lost
@@ -297,42 +296,3 @@ def serve(memory_bytes: int | None) -> None:
             function, task = pickle.load(sys.stdin.buffer)
             pickle.dump(function(task), results)
             results.flush()
-
-
-def limit_memory(further_bytes: int) -> None:
-    """Limit this process to so much memory beyond what it has.
-
-    On Linux by its address space, whose end raises `MemoryError` or fails a library's allocation; on other systems with
-    the module `resource`, whose kernels do not keep to that, by a thread that ends the process.
-    """
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    if sys.platform != "linux":
-        _watch_memory(_peak_bytes() + further_bytes)
-        return
-    with open("/proc/self/statm") as statm:
-        limit = int(statm.read().split()[0]) * resource.getpagesize() + further_bytes
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    lower = [bound for bound in (limit, soft, hard) if bound != resource.RLIM_INFINITY]
-    resource.setrlimit(resource.RLIMIT_AS, (min(lower), hard))
-
-
-def _watch_memory(most_bytes: int) -> None:
-    """End this process once its peak memory passes a number of bytes."""
-
-    def watch() -> None:
-        while _peak_bytes() <= most_bytes:
-            threading.Event().wait(_SECONDS_BETWEEN_LOOKS)
-        os._exit(_MEMORY_EXIT)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _peak_bytes() -> int:
-    """Peak resident memory of this process."""
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
