@@ -73,7 +73,6 @@ def _precision(facts: PrecisionFacts) -> dict[str, Any]:
         "available": list(facts.available),
         "on_cpu": facts.on_cpu,
         "int8_dot_product": facts.dot_product,
-        "encoder_ms": facts.measured_ms,
         "int8_sha256": facts.int8_sha256,
     }
 
@@ -82,11 +81,9 @@ def _precision_text(precision: dict[str, Any]) -> str:
     """Say in a line which precision a CPU run takes, with its reason, and a GPU run if that is another one."""
     on_gpu = " or ".join(name for name in precision["available"] if name.gpu_only)
     gpu = f"; {on_gpu} on a GPU" if on_gpu else ""
-    times = ", ".join(f"{name} {ms:g} ms" for name, ms in (precision["encoder_ms"] or {}).items())
-    if precision["on_cpu"] is None:
-        choices = " or ".join(name for name in precision["available"] if not name.gpu_only)
-        return f"{choices} on the CPU: the first run measures which is faster{gpu}"
-    reason = f" (per image: {times})" if times else ""
+    choice = {"float32", "int8"} <= set(precision["available"])
+    instructions = "has" if precision["int8_dot_product"] else "lacks"
+    reason = f", which {instructions} the instructions that int8 needs" if choice else ""
     return f"{precision['on_cpu']} on the CPU{reason}{gpu}"
 
 

@@ -131,7 +131,7 @@ Beam = Annotated[int, model_option(metavar="N", min=1, max=64, help="Beam width;
 DeviceOption = Annotated[Device, model_option(metavar="|".join(Device), help="'auto' takes CUDA where it works.")]
 PrecisionOption = Annotated[
     Precision,
-    model_option(metavar="|".join(Precision), help="'auto': int8 on CPUs where right and faster, float16 on GPUs."),
+    model_option(metavar="|".join(Precision), help="'auto': int8 on CPUs made for it, float16 on GPUs."),
 ]
 FullResolution = Annotated[
     bool,
