@@ -9,17 +9,23 @@ import csv
 import json
 import sys
 
+
+def as_text(cell: str) -> str:
+    """Keep a spreadsheet from taking a text, such as the name of a file, for a formula."""
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+
+
 records = [json.loads(line) for line in sys.stdin]
 rows = []
 for record in records:
     positive = [tag["name"] for tag in record.get("tags", []) if tag["positive"]]
     rows.append(
         {
-            "study": record["study"]["id"],
+            "study": as_text(record["study"]["id"]),
             "positive": len(positive),
-            "tags": "; ".join(positive),
-            "impression": " ".join(record.get("impression", [])),
-            "error": record.get("error", {}).get("message", ""),
+            "tags": as_text("; ".join(positive)),
+            "impression": as_text(" ".join(record.get("impression", []))),
+            "error": as_text(record.get("error", {}).get("message", "")),
         }
     )
 rows.sort(key=lambda row: (not row["error"], -row["positive"], row["study"]))  # failures need a look first

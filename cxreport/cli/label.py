@@ -36,11 +36,12 @@ def label(
     gets {id, error}. Loads no model.
     """
     with errors_handled(verbose):
+        from cxreport.text.json_lines import bounded_lines
         from cxreport.text.labeler import read_texts
 
         tally: Counter[ExitCode] = Counter()
         with _open(file) as stream:
-            for text in read_texts(stream, file):
+            for text in read_texts(bounded_lines(stream), file):
                 record, code = _labels(text)
                 with interrupt_held():
                     sys.stdout.write(json.dumps(record) + "\n")

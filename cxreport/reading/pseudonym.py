@@ -72,7 +72,7 @@ def _config_folder() -> Path | None:
         if sys.platform == "win32":
             base = os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming"
         elif sys.platform == "darwin":
-            base = Path.home() / "Library" / "Application Support"
+            base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / "Library" / "Application Support"
         else:
             base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
     except RuntimeError:

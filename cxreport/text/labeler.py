@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from cxreport.errors import InvalidTextError
-from cxreport.text.json_lines import JsonLine, json_lines
+from cxreport.text.json_lines import MOST_LENGTH, JsonLine, json_lines
 from cxreport.text.lexicon import Status, packaged
 from cxreport.types import Failure
 
@@ -93,6 +93,8 @@ def _read(line: JsonLine, source: str) -> ReportText | Failure:
         text = "\n".join(section for section in sections if isinstance(section, str))
     if not isinstance(id_, str | int) or isinstance(id_, bool):
         fault = "is no JSON object" if line.fields is None else "has no id"
+        if line.is_too_long:
+            fault = f"is longer than {MOST_LENGTH >> 20} MB"
         return Failure(f"line {number}", (source,), InvalidTextError(f"Line {number} {fault}."))
     if not isinstance(text, str) or not text.strip():
         error = fields.get("error")
