@@ -75,7 +75,7 @@ def _cells(lines: list[str]) -> list[str] | None:
     if any('"' in line for line in lines) and _is_open(lines):
         return None
     try:
-        rows = list(csv.reader(lines))
+        rows = list(csv.reader(lines, strict=len(lines) > 1))  # a stray quote may have brought lines together
     except csv.Error:
         return None
     return rows[0] if len(rows) == 1 else None if rows else []
