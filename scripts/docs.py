@@ -290,10 +290,10 @@ def drawn_outcome() -> Any:
     from cxreport.cli.options import example_path
 
     *_, threshold, name = PICTURE_COMMAND
-    options = GenerateOptions(threshold=float(threshold))
+    options, reading = GenerateOptions(threshold=float(threshold)), ReadOptions(salt="picture")
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         shutil.copy(example_path(), name)
-        return next(generate(Model.load(find_bundle(None), "cpu"), read_studies([Path(name)], ReadOptions()), options))
+        return next(generate(Model.load(find_bundle(None), "cpu"), read_studies([Path(name)], reading), options))
 
 
 BLOCKS: dict[str, dict[str, Callable[[], str]]] = {

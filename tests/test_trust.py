@@ -64,7 +64,7 @@ CHANGES = {
     "no rows": {"Rows": None},
     "window": {"WindowCenter": "1e999", "WindowWidth": "-1"},
     "bits": {"BitsStored": 99},
-    "frames": {"NumberOfFrames": "88776603"},
+    "frames": {"NumberOfFrames": "99"},
     "samples": {"SamplesPerPixel": 7},
     "padding": {"PixelPaddingValue": 3},
 }
@@ -118,8 +118,8 @@ def test_no_header_value_is_in_any_output(
     output = [run_cli(*arguments) for arguments in runs]
     assert {result.exit_code for result in output} <= {0, 3, 6}
     assert output[2].stdout.count("\n") > 20
-    found = {str(run[:1]): MARK.findall(done.stdout + done.stderr) for run, done in zip(runs, output, strict=True)}
-    assert not {name: marks for name, marks in found.items() if marks}
+    streams = [(str(run), done.stdout + done.stderr) for run, done in zip(runs, output, strict=True)]
+    assert not [(run, MARK.findall(text)[:3]) for run, text in streams if MARK.search(text)]
     assert not {name: MARK.findall(text)[:3] for name, text in texts(home) if MARK.search(text)}
     assert sum(len(MARK.findall(text)) for _, text in texts(archive)) > 1000
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cxreport.errors import BundleError, RetrievalIndexError
 from cxreport.model.manifest import Manifest
-from cxreport.retrieval.index_file import IndexFile, open_index_file
+from cxreport.retrieval.index_file import IndexFile
 from cxreport.retrieval.index_layout import KINDS
 from cxreport.types import Encoding, EntryKind, Floats, Match, Report
 
@@ -106,7 +106,7 @@ def open_index(path: Path, manifest: Manifest | None = None) -> Index:
         BundleError: the bundle has no text encoder.
         RetrievalIndexError: missing, damaged, or built with another bundle.
     """
-    file = open_index_file(path)
+    file = IndexFile(path)
     if manifest is not None:
         check_text_encoder(manifest)
         if file.bundle_sha256 != manifest.origin:

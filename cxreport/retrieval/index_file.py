@@ -44,6 +44,9 @@ from cxreport.retrieval.index_layout import (
 )
 from cxreport.types import EntryKind, Floats
 
+_KEPT_BYTES = 256 << 20
+"""Embeddings that are kept in memory, so that a run with many queries reads them once."""
+
 
 @dataclass(frozen=True, eq=False)
 class Entry:
@@ -138,12 +141,12 @@ class IndexWriter:
         self._stream.seek(0)
         self._stream.write(length.to_bytes(8, "little") + header.ljust(length))
         self._stream.flush()
-        with contextlib.closing(open_index_file(self._partial.path)) as file:
+        with contextlib.closing(IndexFile(self._partial.path)) as file:
             file.check()
 
 
 class IndexFile:
-    """Index on disk, of which little more than a byte an entry is in memory.
+    """Index on disk, of which the embeddings are in memory where they are few, and the texts never.
 
     Attributes:
         path: of the file.
@@ -151,7 +154,7 @@ class IndexFile:
         bundle_name: of the bundle that embedded its entries.
         bundle_version: likewise.
         bundle_sha256: `Manifest.origin` of that bundle.
-        sha256: digest of its content, by its own account; empty in indexes of before 0.7.0.
+        sha256: digest of its content, by its own account; empty in older indexes.
         entries: number of entries, N.
         width: dimensions of an embedding, E.
         kinds: (N,) positions in `KINDS`.
@@ -166,8 +169,10 @@ class IndexFile:
         if not path.is_file():
             raise RetrievalIndexError(f"{path}: no index there.")
         self.path = path
+        self._block: Floats | None = None
+        self._is_read = False
         try:
-            self._stream: BinaryIO = path.open("rb", buffering=0)
+            self._stream = path.open("rb", buffering=0)
             self._status = self._look()
             self._read_header()
         except OSError as error:
@@ -178,13 +183,14 @@ class IndexFile:
         length = int.from_bytes(self._read(0, 8), "little") if self.bytes >= 8 else self.bytes
         if self.bytes < 8 or length > min(self.bytes - 8, MAX_HEADER_BYTES):
             raise RetrievalIndexError(f"{self.path}: {DAMAGED}.")
-        header = parse_header(self._read(8, length), self.path)
+        header = parse_header(bytes(self._read(8, length)), self.path)
         if 8 + length + header["text"]["data_offsets"][1] != self.bytes:
             raise RetrievalIndexError(f"{self.path}: damaged, it is longer or shorter than it says.")
         self._metadata: dict[str, str] = header[METADATA]
         self.bundle_name, self.bundle_version, self.bundle_sha256 = (self._metadata[name] for name in BUNDLE)
         self.sha256 = self._metadata.get(DIGEST, "")
         self.entries, self.width = header["embeddings"]["shape"]
+        self._is_small = 4 * self.width * self.entries <= _KEPT_BYTES
         self._places = {name: 8 + length + header[name]["data_offsets"][0] for name in header if name != METADATA}
         self._start = 8 + length
         kinds = self._read(self._places["kind"], self.entries)
@@ -197,14 +203,22 @@ class IndexFile:
         self._stream.close()
 
     def embeddings(self) -> Iterator[tuple[int, Floats]]:
-        """Yield the embeddings, some at a time: the number of the first one, and (n, E) unit vectors.
+        """Yield the embeddings: the number of the first one, and (n, E) unit vectors.
+
+        All at once where they are few, which are kept in memory; else some at a time, in the same array.
 
         Raises:
             RetrievalIndexError: the file is no longer what it was when it was opened.
         """
-        rows = max(1, BLOCK_BYTES // (4 * self.width))
+        rows = max(1, (_KEPT_BYTES if self._is_small else BLOCK_BYTES) // (4 * self.width))
+        if self._block is None:
+            self._block = np.empty((min(rows, self.entries), self.width), DTYPES["F32"])
         for first in range(0, self.entries, rows):
-            yield first, self.embedding(first, min(rows, self.entries - first))
+            part = self._block[: self.entries - first]
+            if not self._is_read:
+                self._read_into(self._places["embeddings"] + first * 4 * self.width, part.data.cast("B"))
+            self._is_read = self._is_small
+            yield first, part
         if self._look() != self._status:
             raise self._changed()
 
@@ -255,18 +269,22 @@ class IndexFile:
             last = int(offsets[-1])
         return last == text_bytes
 
-    def _read(self, place: int, length: int) -> bytes:
+    def _read(self, place: int, length: int) -> bytearray:
         """Read a part of the file, all of it."""
-        content = bytearray()
+        content = bytearray(length)
+        self._read_into(place, memoryview(content))
+        return content
+
+    def _read_into(self, place: int, content: memoryview) -> None:
+        read = 0
         try:
             self._stream.seek(place)
-            while len(content) < length and (more := self._stream.read(length - len(content))):
-                content += more
+            while read < len(content) and (more := self._stream.readinto(content[read:])):
+                read += more
         except OSError as error:
             raise RetrievalIndexError(f"{self.path}: cannot be read ({error.strerror}).") from error
-        if len(content) < length:
+        if read < len(content):
             raise self._changed()
-        return bytes(content)
 
     def _look(self) -> tuple[int, int]:
         """Length and time of the last change of the open file."""
@@ -276,8 +294,3 @@ class IndexFile:
     def _changed(self) -> RetrievalIndexError:
         hint = "Run the command again once the index is complete."
         return RetrievalIndexError(f"{self.path}: was changed while it was searched.", hint=hint)
-
-
-def open_index_file(path: Path) -> IndexFile:
-    """Open an index, see `IndexFile`."""
-    return IndexFile(path)

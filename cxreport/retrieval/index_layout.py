@@ -19,7 +19,7 @@ FORMAT = {"format": "cxreport index", "format_version": "1"}
 """Metadata of every index; that of its bundle comes on top."""
 METADATA = "__metadata__"
 DIGEST = "sha256"
-"""Key of the digest; indexes of before 0.7.0 have none."""
+"""Key of the digest; older indexes have none."""
 BUNDLE = ("bundle_name", "bundle_version", "bundle_sha256")
 FIELDS = ("id", "source", "findings", "impression")
 DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "I64": np.dtype("<i8"), "U8": np.dtype("u1")}

@@ -14,6 +14,7 @@ from retrieval_fakes import WIDTH, FakeModel, random_units, unit, without_texts
 
 from cxreport.datasets.report_files import WrittenReport
 from cxreport.errors import BundleError, RetrievalIndexError
+from cxreport.retrieval import index_file
 from cxreport.retrieval.embed import embed_reports, embed_texts
 from cxreport.retrieval.index import Index, open_index
 from cxreport.retrieval.index_file import Entry, IndexWriter
@@ -62,7 +63,20 @@ def test_entries_are_read_as_written(tmp_path: Path, model) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["x.index"]
 
 
-def test_the_embeddings_stay_on_disk(tmp_path: Path, model) -> None:
+@pytest.mark.parametrize("kept", [1, 1 << 30], ids=["many", "few"])
+def test_embeddings_by_parts_and_at_once(tmp_path: Path, model, monkeypatch, kept: int) -> None:
+    monkeypatch.setattr(index_file, "_KEPT_BYTES", kept)
+    monkeypatch.setattr(index_file, "BLOCK_BYTES", 4 * WIDTH * 7)
+    vectors = random_units(50)
+    index = write(tmp_path / "x", model, [report(n, vector) for n, vector in enumerate(vectors)])
+    for _ in range(2):
+        blocks = [(first, block.copy()) for first, block in index.file.embeddings()]
+        assert [first for first, _ in blocks] == ([0] if kept > 1 else [*range(0, 50, 7)])
+        np.testing.assert_array_equal(np.concatenate([block for _, block in blocks]), vectors)
+    assert ids_near(index, vectors[23], 1)["report"] == ["r23"]
+
+
+def test_the_embeddings_stay_on_disk_until_they_are_searched(tmp_path: Path, model) -> None:
     vectors = random_units(20_000)
     write(tmp_path / "x", model, [report(n, vector) for n, vector in enumerate(vectors)])
     tracemalloc.start()
@@ -70,7 +84,7 @@ def test_the_embeddings_stay_on_disk(tmp_path: Path, model) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < vectors.nbytes / 2
-    np.testing.assert_array_equal(np.concatenate([block for _, block in index.file.embeddings()]), vectors)
+    np.testing.assert_array_equal(np.concatenate([block.copy() for _, block in index.file.embeddings()]), vectors)
 
 
 @pytest.mark.parametrize("count", [1, 2])
