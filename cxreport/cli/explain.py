@@ -30,7 +30,7 @@ from cxreport.cli.options import (
 from cxreport.errors import ExitCode, UsageError
 from cxreport.model.choices import Device, Precision
 from cxreport.output.formats import Graphics, console_text
-from cxreport.reading.workers import DEFAULT_TIMEOUT, Processes, reader_limits
+from cxreport.reading.limits import DEFAULT_TIMEOUT, reader_limits
 
 Source = Annotated[
     Path | None, typer.Argument(metavar="STUDY", help="A DICOM, PNG, JPEG or TIFF file, or a folder of one study.")
@@ -83,6 +83,8 @@ def explain(
     with errors_handled(verbose), diagnostics(quiet, verbose):
         if (study is None) is not example:
             raise UsageError("Name one study, or --example.", hint="Try `cxreport explain --example`.")
+
+        from cxreport.reading.workers import Processes
 
         with Processes(reader_limits(timeout, max_megapixels)) as processes:
             processes.start()  # it loads its libraries while this one loads the model

@@ -46,7 +46,7 @@ from cxreport.cli.options import (
 from cxreport.errors import ExitCode, UsageError
 from cxreport.model.choices import Device, Precision
 from cxreport.output.formats import FORMATS, OutputFormat
-from cxreport.reading.workers import DEFAULT_TIMEOUT, Processes, reader_limits
+from cxreport.reading.limits import DEFAULT_TIMEOUT, reader_limits
 
 if TYPE_CHECKING:
     from cxreport.model.manifest import Manifest
@@ -93,6 +93,8 @@ def generate(
         if retrieve:
             _require_format("--retrieve", output_format, lambda row: row.holds_similar)
         inputs = [example_path()] if example else listed(paths or [])
+
+        from cxreport.reading.workers import Processes
 
         with Processes(reader_limits(timeout, max_megapixels)) as processes:
             if workers != 0 and not from_tags:

@@ -31,7 +31,7 @@ from cxreport.cli.options import (
 )
 from cxreport.errors import ExitCode, NothingReadableError, UsageError
 from cxreport.model.choices import Device, Precision
-from cxreport.reading.workers import DEFAULT_TIMEOUT, Processes, reader_limits
+from cxreport.reading.limits import DEFAULT_TIMEOUT, reader_limits
 
 if TYPE_CHECKING:
     from cxreport.cli.progress import Progress
@@ -90,6 +90,7 @@ def build(
         from cxreport.model.precision import load_model
         from cxreport.reading.ahead import read_ahead
         from cxreport.reading.study import ReadOptions
+        from cxreport.reading.workers import Processes
         from cxreport.retrieval.embed import embed_images, embed_reports
         from cxreport.retrieval.index import check_text_encoder
         from cxreport.retrieval.index_file import IndexWriter

@@ -28,7 +28,7 @@ from cxreport.cli.options import (
 from cxreport.errors import ExitCode, NotAChestRadiographError, NothingReadableError, UsageError
 from cxreport.model.choices import Device, Precision
 from cxreport.output.formats import console_text
-from cxreport.reading.workers import DEFAULT_TIMEOUT, Processes, reader_limits
+from cxreport.reading.limits import DEFAULT_TIMEOUT, reader_limits
 
 if TYPE_CHECKING:
     from cxreport.model.session import Model
@@ -76,6 +76,8 @@ def retrieve(
     with errors_handled(verbose), diagnostics(quiet, verbose):
         if (image is None) == (text is None):
             raise UsageError("Give one of --image and --text.")
+
+        from cxreport.reading.workers import Processes
 
         with Processes(reader_limits(timeout, max_megapixels)) as processes:
             if image is not None:

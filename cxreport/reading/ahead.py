@@ -12,9 +12,10 @@ from pathlib import Path
 from cxreport.errors import OutOfMemoryError, ReaderEndedError, StudyError, TimedOutError
 from cxreport.model.cpus import usable_cpus
 from cxreport.reading.discover import FoundFile, StudyFiles, StudyKey, group_files, study_keys
+from cxreport.reading.limits import DEFAULT_TIMEOUT, TaskLimits, reader_limits
 from cxreport.reading.network_input import preprocess
 from cxreport.reading.study import ReadOptions, only_study, read_files
-from cxreport.reading.workers import DEFAULT_TIMEOUT, Lost, Processes, TaskLimits, reader_limits
+from cxreport.reading.workers import Lost, Processes
 from cxreport.types import Failure, InputShape, Study
 
 _LEAST_STUDIES = 16

@@ -20,12 +20,11 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TypeVar
 
 from cxreport.errors import CxreportError
-from cxreport.reading.memory_limit import MEMORY_EXIT, limit_memory
+from cxreport.reading.limits import MEMORY_EXIT, NO_LIMITS, TaskLimits, limit_memory
 
 AHEAD = 8
 """Tasks per process that are running, waiting, or done and not yet taken."""
@@ -52,27 +51,6 @@ class Lost(enum.Enum):
     OUT_OF_MEMORY = "out of memory"
 
 
-@dataclass(frozen=True)
-class TaskLimits:
-    """Limits of a task, which a process that passes them does not survive."""
-
-    seconds: float | None = None
-    """Time of a task, without that which a process takes to start; None for any."""
-    memory_bytes: int | None = None
-    """Memory beyond what a process takes that has no task yet; None for any. On Windows there is no such limit."""
-
-
-DEFAULT_TIMEOUT = 60.0
-"""Seconds for a study."""
-_BYTES_PER_PIXEL = 16
-_LEAST_BYTES = 256 << 20
-
-
-def reader_limits(timeout: float | None, max_megapixels: float) -> TaskLimits:
-    """Limits of reading one study: its time in seconds, and the memory that its largest frame may take."""
-    return TaskLimits(timeout, int(max_megapixels * 1e6) * _BYTES_PER_PIXEL + _LEAST_BYTES)
-
-
 class Processes:
     """Processes that run tasks, started as they are needed and again after a task that ended one.
 
@@ -82,7 +60,7 @@ class Processes:
         limits: of each task.
     """
 
-    def __init__(self, limits: TaskLimits = TaskLimits()) -> None:
+    def __init__(self, limits: TaskLimits = NO_LIMITS) -> None:
         self.limits = limits
         self._members: list[_Process] = []
 
@@ -156,7 +134,7 @@ class Processes:
 
 
 def map_ahead(
-    function: Callable[[_Task], _Result], tasks: Iterable[_Task], processes: int, limits: TaskLimits = TaskLimits()
+    function: Callable[[_Task], _Result], tasks: Iterable[_Task], processes: int, limits: TaskLimits = NO_LIMITS
 ) -> Generator[_Result | Lost, None, None]:
     """Apply a function to tasks as `Processes.map` does, in processes that end with the iterator."""
     with Processes(limits) as members, contextlib.closing(members.map(function, tasks, processes)) as results:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,18 @@ def test_a_file_of_a_long_name(generate, phantoms: Path, tmp_path: Path) -> None
     result = generate("--json", "--force", "--workers", 0, "--out", f"{tmp_path}/out/", folder)
     assert result.exit_code == 0, result.stderr
     assert len(list((tmp_path / "out").iterdir())) == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names have an encoding")
+def test_a_name_that_is_no_utf_8(run_cli, tiny_bundle: Path, phantoms: Path, tmp_path: Path) -> None:
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png")
+    shutil.copy(phantoms / "normal-8bit.png", path)
+    model = ("--model", tiny_bundle, "--device", "cpu", "--force")
+    for arguments in (
+        ["explain", *model, "--out", tmp_path / "page"],
+        ["generate", *model],
+        ["generate", *model, "--json"],
+    ):
+        result = run_cli(*arguments, path)
+        assert result.exit_code == 0, result.stderr
+    assert "\\udcff.png" in (tmp_path / "page" / "index.html").read_text()

@@ -15,8 +15,8 @@ import pytest
 
 from cxreport.errors import CxreportError
 from cxreport.reading import workers
-from cxreport.reading.memory_limit import MEMORY_EXIT
-from cxreport.reading.workers import AHEAD, Lost, Processes, TaskLimits, map_ahead
+from cxreport.reading.limits import MEMORY_EXIT, TaskLimits
+from cxreport.reading.workers import AHEAD, Lost, Processes, map_ahead
 
 pytestmark = pytest.mark.slow
 needs_posix = pytest.mark.skipif(os.name == "nt", reason="needs POSIX processes")
@@ -140,7 +140,7 @@ def test_memory_beyond_the_limit_cannot_be_had() -> None:
 
 @needs_posix
 def test_elsewhere_a_watch_ends_the_process() -> None:
-    code = "from cxreport.reading.memory_limit import watch_memory\nimport time\nwatch_memory(200 << 20)\n"
+    code = "from cxreport.reading.limits import watch_memory\nimport time\nwatch_memory(200 << 20)\n"
     code += "small = bytearray(20 << 20)\ntime.sleep(0.3)\nprint('there', flush=True)\n"
     code += "large = b'x' * (400 << 20)\ntime.sleep(60)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50)

@@ -1,14 +1,37 @@
-"""Limit of the memory of this process: by the system where it keeps one, elsewhere by a watch."""
+"""Limits of a process that reads files, and how it keeps that of its memory: by the system, or by a watch."""
 
 from __future__ import annotations
 
 import os
 import sys
 import threading
+from dataclasses import dataclass
 
 MEMORY_EXIT = 75
 """Exit code of a process that the watch ended."""
 _SECONDS_BETWEEN_LOOKS = 0.05
+DEFAULT_TIMEOUT = 60.0
+"""Seconds for a study."""
+_BYTES_PER_PIXEL = 16
+_LEAST_BYTES = 256 << 20
+
+
+@dataclass(frozen=True)
+class TaskLimits:
+    """Limits of a task, which a process that passes them does not survive."""
+
+    seconds: float | None = None
+    """Time of a task, without that which a process takes to start; None for any."""
+    memory_bytes: int | None = None
+    """Memory beyond what a process takes that has no task yet; None for any. On Windows there is no such limit."""
+
+
+NO_LIMITS = TaskLimits()
+
+
+def reader_limits(timeout: float | None, max_megapixels: float) -> TaskLimits:
+    """Limits of reading one study: its time in seconds, and the memory that its largest frame may take."""
+    return TaskLimits(timeout, int(max_megapixels * 1e6) * _BYTES_PER_PIXEL + _LEAST_BYTES)
 
 
 def limit_memory(further_bytes: int) -> None:
