@@ -20,9 +20,13 @@ from places import ROOT
 from pydicom.datadict import DicomDictionary, keyword_for_tag
 from pydicom.dataset import Dataset
 
-MARK = re.compile("MARK[0-9]{4}|8877660[0-9]+", re.I)
-_TEXT_VRS = {"LO", "SH", "PN", "LT", "ST", "UT", "AE", "UC", "UR"}
-_READ = ("Modality", "BodyPartExamined", "PhotometricInterpretation", "ViewPosition")
+MARK = re.compile(r"MARK[0-9]{4}|8877660[0-9]+|887766\.03|887Y", re.I)
+_MARKED_VRS = {
+    **dict.fromkeys(("LO", "SH", "PN", "LT", "ST", "UT", "AE", "UC", "UR"), "MARK{}"),
+    **{"UI": "1.2.826.88776609{}", "DA": "88776602", "TM": "887766.03{}", "DT": "8877660401.{}", "AS": "887Y"},
+}
+"""Value representations that may identify a person -> a value that no output has by chance."""
+_READ = ("Modality", "BodyPartExamined", "PhotometricInterpretation", "ViewPosition", "SOPClassUID")
 """Attributes with terms that reading depends on; they are marked one at a time."""
 
 
@@ -30,13 +34,14 @@ _READ = ("Modality", "BodyPartExamined", "PhotometricInterpretation", "ViewPosit
 
 
 def marked(number: int, **changes: object) -> Dataset:
-    """An image whose texts all are marked: those of the standard, in sequences, private ones, an overlay's label."""
+    """An image whose texts, dates, times and UIDs all are marked: also in sequences, private tags, and an overlay."""
     dataset = make_dataset(phantom())
     marks = iter(range(1000 * (number % 10), 10_000))
-    every = sorted(tag for tag, entry in DicomDictionary.items() if entry[0] in _TEXT_VRS and tag >> 16 in RANGE)
+    every = sorted(tag for tag, entry in DicomDictionary.items() if entry[0] in _MARKED_VRS and tag >> 16 in RANGE)
     for tag in every[number::12]:
         if keyword_for_tag(tag) not in _READ:
-            dataset.add_new(tag, DicomDictionary[tag][0], f"MARK{next(marks)}")
+            representation = DicomDictionary[tag][0]
+            dataset.add_new(tag, representation, _MARKED_VRS[representation].format(next(marks)))
     dataset.PatientName, dataset.PatientID = f"MARK{next(marks)}^MARK{next(marks)}", f"MARK{next(marks)}"
     dataset.PatientBirthDate, dataset.StudyDate = "88776601", "88776602"
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
@@ -47,7 +52,11 @@ def marked(number: int, **changes: object) -> Dataset:
     dataset.ReferencedStudySequence = [item]
     block = dataset.private_block(0x0029, "MARK0002", create=True)
     block.add_new(1, "LO", f"MARK{next(marks)}")
+    dataset.add_new(0x60000022, "LO", f"MARK{next(marks)}")
     dataset.add_new(0x60001500, "LO", f"MARK{next(marks)}")
+    for element, representation, value in (("10", "US", 16), ("11", "US", 8), ("50", "SS", [1, 1])):
+        dataset.add_new(int(f"600000{element}", 16), representation, value)
+    dataset.add_new(0x60003000, "OW", b"MARK00088877660" + bytes(1))
     for keyword, value in changes.items():
         setattr(dataset, keyword, value)
     return dataset
@@ -60,6 +69,7 @@ CHANGES = {
     "body part": {"BodyPartExamined": "MARK0004"},
     "photometric": {"PhotometricInterpretation": "MARK0005"},
     "view": {"ViewPosition": "MARK0006"},
+    "class": {"SOPClassUID": "1.2.826.88776605"},
     "rows": {"Rows": 4000},
     "no rows": {"Rows": None},
     "window": {"WindowCenter": "1e999", "WindowWidth": "-1"},
@@ -96,16 +106,23 @@ def texts(folder: Path) -> Iterator[tuple[str, str]]:
 
 @pytest.mark.slow
 def test_no_header_value_is_in_any_output(
-    run_cli: Callable, tiny_bundle: Path, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_cli: Callable,
+    tiny_bundle: Path,
+    archive: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     """Outputs in all formats, messages, tracebacks of --verbose, an index, a page, caches, the configuration."""
     home = tmp_path / "home"
     for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "HOME", "TMPDIR"):
         (home / name).mkdir(parents=True)
         monkeypatch.setenv(name, str(home / name))
-    model = ("--model", tiny_bundle, "--device", "cpu", "--force", "--verbose")
+    strict = ("--model", tiny_bundle, "--device", "cpu", "--verbose")
+    model = (*strict, "--force")
     runs = [
         *(["generate", *model, "--format", name, archive] for name in ("text", "json", "jsonl")),
+        *(["generate", *strict, "--json", "--workers", workers, archive] for workers in (0, 1)),
         ["generate", *model, "--json", "--workers", 0, archive],
         ["generate", *model, "--group-by", "folder", "--max-megapixels", 0.001, archive],
         ["generate", *model, "--json", "--out", f"{home}/reports/", archive],
@@ -119,6 +136,7 @@ def test_no_header_value_is_in_any_output(
     assert {result.exit_code for result in output} <= {0, 3, 6}
     assert output[2].stdout.count("\n") > 20
     streams = [(str(run), done.stdout + done.stderr) for run, done in zip(runs, output, strict=True)]
+    streams.append(("processes", "".join(capfd.readouterr())))
     assert not [(run, MARK.findall(text)[:3]) for run, text in streams if MARK.search(text)]
     assert not {name: MARK.findall(text)[:3] for name, text in texts(home) if MARK.search(text)}
     assert sum(len(MARK.findall(text)) for _, text in texts(archive)) > 1000
