@@ -9,10 +9,14 @@ import csv
 import json
 import sys
 
+FORMULA_STARTS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""As of OWASP's page on CSV injection, with the wide forms that some spreadsheets take for the narrow ones."""
+
 
 def as_text(cell: str) -> str:
-    """Keep a spreadsheet from taking a text, such as the name of a file, for a formula."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+    """Keep a text, such as the name of a file, on one line, and a spreadsheet from taking it for a formula."""
+    line = " ".join(cell.split())
+    return f"'{line}" if line.startswith(FORMULA_STARTS) else line
 
 
 records = [json.loads(line) for line in sys.stdin]

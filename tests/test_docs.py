@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 import inspect
+import io
 import itertools
 import json
 import re
@@ -255,6 +257,20 @@ def test_worklist_example(generate, tmp_path: Path, phantoms: Path) -> None:
     assert lines[0] == "study,positive,tags,impression,error"
     assert lines[1].startswith("bad.png,0,,,")
     assert len(lines) == 1 + len(records.splitlines())
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r=", "\n=", " =", "\uff1d"])
+def test_no_cell_of_the_worklist_is_a_formula(start: str) -> None:
+    """A spreadsheet computes what begins like that, such as the name of a file that came by post."""
+    text = f"{start}HYPERLINK(1)"
+    tag = {"name": text, "positive": True}
+    record = {"study": {"id": text}, "tags": [tag], "impression": [text], "error": {"message": text}}
+    plain = {"study": {"id": "a-b.png"}, "tags": [], "impression": ["No change."]}
+    done = run("examples/jsonl_to_worklist.py", input=f"{json.dumps(record)}\n{json.dumps(plain)}\n")
+    first, second = csv.DictReader(io.StringIO(done.stdout, newline=""))
+    for column in ("study", "tags", "impression", "error"):
+        assert first[column] == f"'{text.strip()}"
+    assert (second["study"], second["impression"]) == ("a-b.png", "No change.")
 
 
 @pytest.mark.parametrize("name", [".ci/run", "scripts/lint"])
