@@ -84,9 +84,9 @@ def explain(
         if (study is None) is not example:
             raise UsageError("Name one study, or --example.", hint="Try `cxreport explain --example`.")
 
-        from cxreport.reading.workers import Processes
+        from cxreport.reading.workers import Processes, modules_for
 
-        with Processes(reader_limits(timeout, max_megapixels)) as processes:
+        with Processes(reader_limits(timeout, max_megapixels), modules_for([str(study)] if study else [])) as processes:
             processes.start()  # it loads its libraries while this one loads the model
 
             from rich.console import Console

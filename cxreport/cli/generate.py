@@ -94,9 +94,9 @@ def generate(
             _require_format("--retrieve", output_format, lambda row: row.holds_similar)
         inputs = [example_path()] if example else listed(paths or [])
 
-        from cxreport.reading.workers import Processes
+        from cxreport.reading.workers import Processes, modules_for
 
-        with Processes(reader_limits(timeout, max_megapixels)) as processes:
+        with Processes(reader_limits(timeout, max_megapixels), modules_for(paths or [])) as processes:
             if workers != 0 and not from_tags:
                 processes.start()  # it loads its libraries while this one loads the model
 

@@ -77,9 +77,9 @@ def retrieve(
         if (image is None) == (text is None):
             raise UsageError("Give one of --image and --text.")
 
-        from cxreport.reading.workers import Processes
+        from cxreport.reading.workers import Processes, modules_for
 
-        with Processes(reader_limits(timeout, max_megapixels)) as processes:
+        with Processes(reader_limits(timeout, max_megapixels), modules_for([str(image)])) as processes:
             if image is not None:
                 processes.start()  # it loads its libraries while this one loads the model
 

@@ -178,15 +178,16 @@ def open_image(source: str, limits: DecodeLimits, colour: bool = False) -> Image
     Raises:
         StudyError: neither DICOM nor a picture, truncated, damaged, or not to be opened.
     """
-    from cxreport.reading.dicom.views import DicomImage
-    from cxreport.reading.pictures import Picture
-
     stream = open_file(source)
     try:
         kind = file_kind(stream)
         if kind is FileKind.DICOM:
+            from cxreport.reading.dicom.views import DicomImage  # pydicom takes as long to load as all else
+
             return DicomImage(stream, source, limits)
         if kind is FileKind.PICTURE:
+            from cxreport.reading.pictures import Picture
+
             return Picture(stream, source, limits, colour)
         raise UnreadableFileError("The file is neither DICOM nor a PNG, JPEG or TIFF picture.")
     except BaseException:
@@ -211,12 +212,12 @@ def _is_leftover(name: str) -> bool:
 
 def _key(path: str, group_by: str, *, is_named: bool) -> str | None:
     """Key of the study that a file belongs to; None for a file to pass over."""
-    from cxreport.reading.dicom.views import study_digest  # libraries of files, for the processes that open some
-
     try:
         with open_file(path) as stream:
             kind = file_kind(stream)
             if kind is FileKind.DICOM:
+                from cxreport.reading.dicom.views import study_digest
+
                 digest = study_digest(stream)
                 if digest is None:
                     return path if is_named else None

@@ -14,10 +14,10 @@ from PIL import Image, ImageOps
 
 from cxreport.errors import OutOfMemoryError, StudyError, TooLargeError, UnreadableFileError, lacks_memory
 from cxreport.reading.dicom.codestream import has_too_many_scans
-from cxreport.reading.dicom.eligibility import position_from_words
 from cxreport.reading.grey import Integers, percentile_window, through_table
 from cxreport.reading.instance import DecodeLimits, Instance
 from cxreport.reading.muted_libraries import quiet
+from cxreport.reading.projection import position_from_words
 from cxreport.reading.shrink import KEPT, shrink, shrink_factor
 from cxreport.reading.tiff_pages import count_pages
 from cxreport.types import Grey, Pixels

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, TypeVar
@@ -31,10 +31,12 @@ AHEAD = 8
 _ATTEMPTS = 2
 """Processes that a task may end: the first may have died of something else, such as a lack of memory."""
 _START = (
-    "import sys; sys.path[:] = {path!r}; import cxreport.reading.ahead, cxreport.reading.dicom.views; "
-    "import cxreport.reading.pictures; "
+    "import sys; sys.path[:] = {path!r}; import {modules}; "
     "from cxreport.reading.workers import serve; serve({memory_bytes!r})"
 )
+_PICTURE_MODULES = ("cxreport.reading.ahead", "cxreport.reading.pictures")
+_MODULES = (*_PICTURE_MODULES, "cxreport.reading.dicom.views")
+_PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".tif", ".tiff")
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 """The threads of numpy's libraries would reserve more memory than pictures take, and reading has no use for them."""
 _HINT = "Use --workers 0 to read in the main process."
@@ -60,8 +62,15 @@ class Processes:
         limits: of each task.
     """
 
-    def __init__(self, limits: TaskLimits = NO_LIMITS) -> None:
+    def __init__(self, limits: TaskLimits = NO_LIMITS, modules: Sequence[str] = _MODULES) -> None:
+        """Start none yet.
+
+        Args:
+            limits: of each task.
+            modules: imported by a process before its first task; it imports others when a task needs them.
+        """
         self.limits = limits
+        self._modules = modules
         self._members: list[_Process] = []
 
     def __enter__(self) -> Processes:
@@ -129,8 +138,17 @@ class Processes:
 
     def _member(self, number: int) -> _Process:
         while len(self._members) <= number:
-            self._members.append(_Process(self.limits))
+            self._members.append(_Process(self.limits, self._modules))
         return self._members[number]
+
+
+def modules_for(paths: Iterable[str]) -> Sequence[str]:
+    """Modules that reading some files needs, as far as their names tell: pictures do without pydicom.
+
+    What a file is, its content decides, when it is read; a wrong guess costs an import.
+    """
+    pictures = [path.lower().endswith(_PICTURE_SUFFIXES) for path in paths]
+    return _PICTURE_MODULES if pictures and all(pictures) else _MODULES
 
 
 def map_ahead(
@@ -144,8 +162,9 @@ def map_ahead(
 class _Process:
     """A process that runs tasks: started with its first one, and again after one that ended it."""
 
-    def __init__(self, limits: TaskLimits) -> None:
+    def __init__(self, limits: TaskLimits, modules: Sequence[str]) -> None:
         self._limits = limits
+        self._modules = modules
         self._process: subprocess.Popen[bytes] | None = None
         self._ready = False
         self._over = False
@@ -198,7 +217,7 @@ class _Process:
                 return None
             if self._process is None or self._process.returncode is not None:
                 self._ready = False
-                self._process = _start(self._limits.memory_bytes)
+                self._process = _start(self._modules, self._limits.memory_bytes)
             return self._process
 
 
@@ -228,8 +247,9 @@ class _Clock:
             self._timer.cancel()
 
 
-def _start(memory_bytes: int | None) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-c", _START.format(path=sys.path, memory_bytes=memory_bytes)]
+def _start(modules: Sequence[str], memory_bytes: int | None) -> subprocess.Popen[bytes]:
+    code = _START.format(path=sys.path, modules=", ".join(modules), memory_bytes=memory_bytes)
+    command = [sys.executable, "-c", code]
     pipe = subprocess.PIPE
     environment = {**os.environ, **_ONE_THREAD}
     try:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,8 +16,11 @@ import pytest
 
 from cxreport.errors import CxreportError
 from cxreport.reading import workers
+from cxreport.reading.ahead import read_alone
 from cxreport.reading.limits import MEMORY_EXIT, TaskLimits
-from cxreport.reading.workers import AHEAD, Lost, Processes, map_ahead
+from cxreport.reading.study import ReadOptions
+from cxreport.reading.workers import AHEAD, Lost, Processes, map_ahead, modules_for
+from cxreport.types import InputShape
 
 pytestmark = pytest.mark.slow
 needs_posix = pytest.mark.skipif(os.name == "nt", reason="needs POSIX processes")
@@ -115,6 +119,30 @@ def test_processes_do_not_outlive_a_killed_program(tmp_path: Path) -> None:
         child = int(program.stdout.readline())
         program.kill()
     assert wait_until(lambda: not alive(child))
+
+
+@pytest.mark.parametrize(
+    ("paths", "pydicom"),
+    [
+        (["a.PNG"], False),
+        (["a.jpg", "b/c.tiff"], False),
+        (["a.dcm"], True),
+        (["a.png", "folder"], True),
+        (["-"], True),
+        ([], True),
+    ],
+    ids=str,
+)
+def test_names_tell_what_is_worth_loading_early(paths: list[str], pydicom: bool) -> None:
+    with Processes(modules=modules_for(paths)) as processes:
+        assert list(processes.map(child_tasks.is_loaded, ["pydicom", "PIL"], 1)) == [pydicom, True]
+
+
+def test_a_picture_by_name_may_be_anything(tmp_path: Path, phantoms: Path) -> None:
+    """What a process has not loaded, it loads."""
+    path = Path(shutil.copy(phantoms / "rle.dcm", tmp_path / "a.png"))
+    with Processes(modules=modules_for([str(path)])) as processes:
+        assert read_alone(path, ReadOptions(), InputShape(64), processes).view is not None
 
 
 # Limits

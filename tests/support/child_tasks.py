@@ -97,3 +97,7 @@ def allocate(megabytes: int) -> str:
         return f"{len(bytearray(megabytes << 20)) >> 20} MB"
     except MemoryError:
         return "no memory"
+
+
+def is_loaded(module: str) -> bool:
+    return module in sys.modules

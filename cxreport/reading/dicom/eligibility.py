@@ -9,6 +9,7 @@ from pydicom import uid
 
 from cxreport.errors import NotAChestRadiographError
 from cxreport.reading.dicom.attributes import sequence, text, texts
+from cxreport.reading.projection import names_decubitus, position_from_words
 from cxreport.types import Position
 
 if TYPE_CHECKING:
@@ -46,29 +47,6 @@ _OTHER_PARTS = {
     *("CALCANEUS", "HEEL", "COLON", "BLADDER", "KIDNEY", "UTERUS", "PROSTATE"),
 }
 
-_DECUBITUS = re.compile(r"DECUB|\b[LR]LD\b")
-_WORDS = {
-    Position.PA: re.compile(r"\bPA\b|\bP\.A\.|POST?E?RO?[- ]?ANT"),
-    Position.AP: re.compile(r"\bAP\b|\bA\.P\.|ANT?E?RO?[- ]?POST"),
-    Position.LATERAL: re.compile(r"LATERAL|\bLAT\b|\b[LR]L\b|\b[LR]LAT\b|\bLAT[LR]\b"),
-}
-
-
-def position_from_words(words: str) -> Position:
-    """Projection that a description or a file name states.
-
-    Args:
-        words: capitals, with something other than letters between the words.
-
-    Returns:
-        The only projection that is named; UNKNOWN for none, for several, and for a decubitus view, which is frontal
-        although its name says lateral.
-    """
-    if _DECUBITUS.search(words):
-        return Position.UNKNOWN
-    positions = [position for position, pattern in _WORDS.items() if pattern.search(words)]
-    return positions[0] if len(positions) == 1 else Position.UNKNOWN
-
 
 def view_position(header: Dataset) -> Position:
     """Projection of an image: View Position, else Patient Orientation, else descriptions (PS3.3 C.8.1.2, C.7.6.1.1.1).
@@ -80,7 +58,7 @@ def view_position(header: Dataset) -> Position:
         The projection. An image in the frontal plane that does not say PA or AP is UNKNOWN, which counts as frontal.
     """
     words = text(header, "ViewPosition").upper()
-    if _DECUBITUS.search(words):
+    if names_decubitus(words):
         return Position.UNKNOWN
     position = position_from_words(words)
     if position is not Position.UNKNOWN:
