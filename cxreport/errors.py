@@ -7,6 +7,10 @@ they name files as the user named them, and DICOM keywords, not values.
 from __future__ import annotations
 
 import enum
+import re
+
+_SAYS_OUT_OF_MEMORY = re.compile(r"out of memory|not enough memory|cannot allocate|unable to allocate|bad_alloc", re.I)
+"""Texts of libraries in C and C++; they have errors of their own for it."""
 
 
 class ExitCode(enum.IntEnum):
@@ -61,7 +65,11 @@ class CxreportError(Exception):
     @classmethod
     def of(cls, error: Exception, activity: str) -> CxreportError:
         """The error itself, or of an unexpected one its kind alone, as its text may quote patient data."""
-        return error if isinstance(error, CxreportError) else cls(f"{type(error).__name__} while {activity}.")
+        if isinstance(error, CxreportError):
+            return error
+        if lacks_memory(error):
+            return OutOfMemoryError()
+        return cls(f"{type(error).__name__} while {activity}.")
 
 
 class UsageError(CxreportError):
@@ -89,6 +97,25 @@ class ReaderEndedError(StudyError):
 
     code = "reader-ended"
     hint = "The file may be damaged, or need more memory than there is: try it alone."
+
+
+class TimedOutError(StudyError):
+    """Reading the study took longer than the limit."""
+
+    code = "timed-out"
+    hint = "Raise the limit with --timeout if the file is sound, or its disk slow."
+
+
+class OutOfMemoryError(StudyError):
+    """There was less memory than reading the study takes; its files may be sound."""
+
+    code = "out-of-memory"
+    hint = (
+        "Free memory or raise its limit (ulimit -v), take fewer --workers, or raise --max-megapixels for large images."
+    )
+
+    def __init__(self, message: str = "There is not enough memory to read the study.", *, hint: str | None = None):
+        super().__init__(message, hint=hint)
 
 
 class MissingCodecError(StudyError):
@@ -197,3 +224,12 @@ class ExportError(CxreportError):
     code = "export"
     exit_code = ExitCode.BUNDLE
     hint = "Train again, or report this with the figures above."
+
+
+def lacks_memory(error: BaseException | None) -> bool:
+    """True of an error that a lack of memory caused, whatever a library made of it."""
+    while error is not None:
+        if isinstance(error, MemoryError) or _SAYS_OUT_OF_MEMORY.search(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

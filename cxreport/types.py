@@ -94,7 +94,7 @@ class Study:
     """Examination of one patient: the input of the pipeline."""
 
     id: str
-    """Pseudonym: a digest of the Study Instance UID, or the image's file name."""
+    """Pseudonym: a keyed digest of the Study Instance UID, or the image's file name."""
     sources: tuple[str, ...]
     """Paths of its files as the user gave them."""
     view: View | None

@@ -14,6 +14,8 @@ import sys
 from typing import Any
 
 COLUMNS = ("study", "told", "tags", "impression", "error")
+FORMULA_STARTS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""As of OWASP's page on CSV injection, with the wide forms that some spreadsheets take for the narrow ones."""
 
 
 def told(record: dict[str, Any]) -> dict[str, float | None]:
@@ -24,16 +26,23 @@ def told(record: dict[str, Any]) -> dict[str, float | None]:
     return {s["tag"]: s["probability"] for s in statements if s["assertion"] != "absent"}
 
 
+def as_text(cell: str) -> str:
+    """Keep a text, such as the name of a file, on one line, and a spreadsheet from taking it for a formula."""
+    line = " ".join(cell.split())
+    return f"'{line}" if line.startswith(FORMULA_STARTS) else line
+
+
 def row(record: dict[str, Any]) -> dict[str, str]:
     """Give the cells of a study."""
     tags = sorted(told(record).items(), key=lambda item: -(item[1] or 0))
-    return {
+    cells = {
         "study": record["study"]["id"],
         "told": "; ".join(tag if probability is None else f"{tag} {probability:.2f}" for tag, probability in tags),
         "tags": "; ".join(tag["name"] for tag in record.get("tags", []) if tag["positive"]),
         "impression": " ".join(record.get("impression", [])),
         "error": record.get("error", {}).get("message", ""),
     }
+    return {column: as_text(cell) for column, cell in cells.items()}
 
 
 records = [json.loads(line) for line in sys.stdin]

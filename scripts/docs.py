@@ -291,8 +291,8 @@ def drawn_outcome() -> Any:
     from cxreport.cli.options import example_path
 
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        path = Path(shutil.copy(example_path(), PICTURE_COMMAND[-1]))
-        return next(generate(Model.load(find_bundle(None), "cpu"), read_studies([path], ReadOptions())))
+        path, reading = Path(shutil.copy(example_path(), PICTURE_COMMAND[-1])), ReadOptions(salt="picture")
+        return next(generate(Model.load(find_bundle(None), "cpu"), read_studies([path], reading)))
 
 
 BLOCKS: dict[str, dict[str, Callable[[], str]]] = {

@@ -29,6 +29,18 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The secret of pseudonyms is a fixed one, so that ids of DICOM studies in golden files are the same everywhere."""
+    folder = tmp_path_factory.mktemp("config") / "cxreport"
+    folder.mkdir()
+    (folder / "pseudonym.key").write_text("00" * 32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(folder.parent))
+        patch.setenv("APPDATA", str(folder.parent))
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny_bundle() -> Path:
     """A bundle with random weights, of under 100 kB."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import inspect
+import io
 import itertools
 import json
 import re
@@ -269,6 +270,21 @@ def test_worklist_example_tells_what_the_reports_tell(generate, phantoms: Path) 
     assert new_row["told"].startswith("Cardiomegaly 0.")
     assert new_row["told"] == old_row["told"]
     assert len(new_row["told"].split("; ")) == len(old["plan"]) > 2
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r=", "\n=", " =", "\uff1d"])
+def test_no_cell_of_the_worklist_is_a_formula(start: str) -> None:
+    """A spreadsheet computes what begins like that, such as the name of a file that came by post."""
+    text = f"{start}HYPERLINK(1)"
+    tag = {"name": text, "positive": True}
+    record = {"study": {"id": text}, "tags": [tag], "impression": [text], "error": {"message": text}}
+    record["plan"] = [{"tag": text, "probability": None}]
+    plain = {"study": {"id": "a-b.png"}, "tags": [], "impression": ["No change."]}
+    done = run("examples/jsonl_to_worklist.py", input=f"{json.dumps(record)}\n{json.dumps(plain)}\n")
+    first, second = csv.DictReader(io.StringIO(done.stdout, newline=""))
+    for column in ("study", "told", "tags", "impression", "error"):
+        assert first[column] == f"'{text.strip()}"
+    assert (second["study"], second["impression"]) == ("a-b.png", "No change.")
 
 
 @pytest.mark.parametrize("name", [".ci/run", "scripts/lint"])

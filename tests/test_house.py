@@ -146,6 +146,24 @@ def test_starting_loads_no_more_modules_than_today(arguments: list[str], budget:
     assert len(loaded_by(code, *arguments)) <= budget
 
 
+def test_drafting_loads_no_library_of_files() -> None:
+    """Processes of their own read; the one that drafts starts sooner, and opens nothing that could end it."""
+    code = "from cxreport.cli.app import main\ntry: main()\nexcept SystemExit: pass"
+    loaded = loaded_by(code, *("generate", "--force", "-q", "--model", BUNDLE, PICTURE))
+    assert "onnxruntime" in loaded
+    assert not loaded & {"PIL", "pydicom"}
+
+
+def test_pictures_are_read_without_pydicom() -> None:
+    code = (
+        "import sys; from pathlib import Path; from cxreport.reading.study import read_studies\n"
+        "(study,) = read_studies([Path(sys.argv[1])]); assert study.view, study"
+    )
+    loaded = loaded_by(code, PICTURE)
+    assert "PIL" in loaded
+    assert "pydicom" not in loaded
+
+
 def test_importing_the_package_loads_only_the_standard_library() -> None:
     new = loaded_by("import cxreport") - loaded_by("")
     assert {name for name in new if name.split(".")[0] not in sys.stdlib_module_names} == {"cxreport"}

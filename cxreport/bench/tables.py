@@ -18,6 +18,7 @@ from cxreport.bench.spread import Spread, Times
 from cxreport.bench.stages import StageTimes, Throughput
 from cxreport.bench.targets import Target, all_targets
 from cxreport.evaluate.tables.format import NONE, new_table
+from cxreport.model.choices import Precision
 
 _VERDICTS = {True: Text("met", "green"), False: Text("missed", "red"), None: Text(NONE)}
 
@@ -79,7 +80,11 @@ def _kernels(kernels: KernelTimes, encoders: dict[str, Times]) -> Group:
         table.add_row(f"{step}, {kernels.precision}", *_cells(times.wall_ms), _number(times.cpu_ms.median))
     for precision, times in encoders.items():
         table.add_row(f"encoder, {precision}, CPU", *_cells(times.wall_ms), _number(times.cpu_ms.median))
-    return titled
+    medians = {precision: times.wall_ms.median for precision, times in encoders.items()}
+    float32, int8 = medians.get(Precision.FLOAT32), medians.get(Precision.INT8)
+    if float32 is None or int8 is None or int8 < float32:
+        return titled
+    return Group(titled, Text("int8 is no faster than float32 on this CPU: take --precision float32."))
 
 
 def _wall(run: Throughput) -> Group:

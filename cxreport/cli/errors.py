@@ -22,6 +22,7 @@ from typing import TextIO, TypeVar
 import typer
 
 from cxreport.errors import CxreportError, ExitCode, MissingExtraError, OutputError, StudyError
+from cxreport.text.printable import printable
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
@@ -59,10 +60,10 @@ def require_extra(feature: str, extra: str, package: str) -> None:
         raise MissingExtraError(feature, extra)
 
 
-def say(text: str) -> None:
-    """Write lines to stderr, without control characters that a file name may bring."""
+def say(*lines: str) -> None:
+    """Write lines to stderr, without control characters and line breaks that a file name may bring."""
     try:
-        sys.stderr.write("".join(c if c.isprintable() or c == "\n" else "?" for c in text) + "\n")
+        sys.stderr.write("".join(f"{printable(line)}\n" for line in lines))
         sys.stderr.flush()
     except (OSError, ValueError):  # results matter more than what is said about them
         _discard(sys.stderr)
@@ -80,7 +81,7 @@ def errors_handled(verbose: bool = False) -> Iterator[None]:
     except CxreportError as error:
         if isinstance(error, OutputError):
             _discard(sys.stdout)  # what is left in its buffer would fail once more at the end
-        say(f"error: {error.message}\nhint: {error.hint}")
+        say(f"error: {error.message}", f"hint: {error.hint}")
         _show_traceback(verbose)
         raise typer.Exit(error.exit_code) from None
     except (KeyboardInterrupt, Interruption) as error:
@@ -95,7 +96,7 @@ def errors_handled(verbose: bool = False) -> Iterator[None]:
         raise
     except Exception as error:
         reason = f" ({error.strerror})" if isinstance(error, OSError) else ""
-        say(f"error: unexpected {type(error).__name__}{reason}\nhint: {CxreportError.hint} --verbose shows where.")
+        say(f"error: unexpected {type(error).__name__}{reason}", f"hint: {CxreportError.hint} --verbose shows where.")
         _show_traceback(verbose)
         raise typer.Exit(ExitCode.UNEXPECTED) from None
 
@@ -136,7 +137,8 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record as a line, with its traceback if it has one."""
-        say(f"{record.levelname.lower()}: {self.format(record)}")
+        details = traceback.format_exception(record.exc_info[1]) if record.exc_info else []
+        say(f"{record.levelname.lower()}: {record.getMessage()}", *_indented(details))
 
 
 def _discard(stream: TextIO) -> None:
@@ -150,7 +152,12 @@ def _discard(stream: TextIO) -> None:
 def _show_traceback(verbose: bool) -> None:
     """Print the traceback of the exception being handled where it is asked for."""
     if verbose:
-        traceback.print_exc()
+        say(*_indented([traceback.format_exc()]))
+
+
+def _indented(texts: list[str]) -> list[str]:
+    """Lines of a traceback, which may quote names with line breaks, set apart from those that the program says."""
+    return [f"  {line}" for text in texts for line in text.splitlines()]
 
 
 class Interruption(BaseException):

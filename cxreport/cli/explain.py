@@ -19,7 +19,9 @@ from cxreport.cli.options import (
     MaxMegapixels,
     PrecisionOption,
     Quiet,
+    Salt,
     Threshold,
+    Timeout,
     Verbose,
     example_path,
     input_option,
@@ -28,6 +30,7 @@ from cxreport.cli.options import (
 from cxreport.errors import ExitCode, UsageError
 from cxreport.model.choices import Device, Precision
 from cxreport.output.formats import Graphics, console_text
+from cxreport.reading.limits import DEFAULT_TIMEOUT, reader_limits
 
 Source = Annotated[
     Path | None, typer.Argument(metavar="STUDY", help="A DICOM, PNG, JPEG or TIFF file, or a folder of one study.")
@@ -61,6 +64,8 @@ def explain(
     graphics: Drawing = Graphics.AUTO,
     width: Width = 32,
     max_megapixels: MaxMegapixels = 100.0,
+    timeout: Timeout = DEFAULT_TIMEOUT,
+    salt: Salt = None,
     force: Force = False,
     bundle: Bundle = None,
     threshold: Threshold = None,
@@ -79,39 +84,48 @@ def explain(
         if (study is None) is not example:
             raise UsageError("Name one study, or --example.", hint="Try `cxreport explain --example`.")
 
-        from rich.console import Console
+        from cxreport.reading.workers import Processes, modules_for
 
-        from cxreport import DISCLAIMER
-        from cxreport.drafting.pipeline import GenerateOptions
-        from cxreport.explain import explain as stage
-        from cxreport.model.precision import load_model
-        from cxreport.output.explain_page import write_files
-        from cxreport.output.explain_terminal import render_explanation
-        from cxreport.output.terminal_pictures import make_painter
-        from cxreport.reading.study import ReadOptions, read_study
-        from cxreport.types import Failure
+        with Processes(reader_limits(timeout, max_megapixels), modules_for([str(study)] if study else [])) as processes:
+            processes.start()  # it loads its libraries while this one loads the model
 
-        if not quiet:
-            say(DISCLAIMER)
-        model = load_model(bundle, device=device, precision=precision)
-        tags = stage.tag_queries(model.manifest, explain_tag or [])
-        console = Console()
-        painter = make_painter(graphics, console, width)
-        reading = ReadOptions(
-            force=force,
-            max_megapixels=max_megapixels,
-            colour=model.manifest.channels > 1,
-            side=model.manifest.image_size,
-        )
-        drafting = GenerateOptions(beam=beam, threshold=threshold, force=force)
-        outcome = stage.explain(model, read_study(study or example_path(), reading), drafting, tags)
-        if isinstance(outcome, Failure):
-            say(f"error: {outcome.error.message}\nhint: {outcome.error.hint}")
-            raise typer.Exit(exit_code(Counter([outcome.error.exit_code])))
-        if out is not None:  # first, so that a pager that is closed early does not lose them
-            paths = write_files(outcome, model.manifest, out)
+            from rich.console import Console
+
+            from cxreport import DISCLAIMER
+            from cxreport.drafting.pipeline import GenerateOptions
+            from cxreport.explain import explain as stage
+            from cxreport.model.precision import load_model
+            from cxreport.output.explain_page import write_files
+            from cxreport.output.explain_terminal import render_explanation
+            from cxreport.output.terminal_pictures import make_painter
+            from cxreport.reading.ahead import read_alone
+            from cxreport.reading.study import ReadOptions
+            from cxreport.types import Failure
+
             if not quiet:
-                say(f"written: {paths[-1]} and {len(paths) - 1} pictures")
-        for block in render_explanation(outcome, console, painter):
-            sys.stdout.write(console_text(block, console))
-            sys.stdout.flush()
+                say(DISCLAIMER)
+            model = load_model(bundle, device=device, precision=precision)
+            tags = stage.tag_queries(model.manifest, explain_tag or [])
+            console = Console()
+            painter = make_painter(graphics, console, width)
+            shape = model.manifest.input_shape
+            reading = ReadOptions(
+                force=force,
+                max_megapixels=max_megapixels,
+                salt=salt,
+                colour=shape.channels > 1,
+                side=shape.size,
+            )
+            drafting = GenerateOptions(beam=beam, threshold=threshold, force=force)
+            examined = read_alone(study or example_path(), reading, shape, processes)
+            outcome = stage.explain(model, examined, drafting, tags)
+            if isinstance(outcome, Failure):
+                say(f"error: {outcome.error.message}", f"hint: {outcome.error.hint}")
+                raise typer.Exit(exit_code(Counter([outcome.error.exit_code])))
+            if out is not None:  # first, so that a pager that is closed early does not lose them
+                paths = write_files(outcome, model.manifest, out)
+                if not quiet:
+                    say(f"written: {paths[-1]} and {len(paths) - 1} pictures")
+            for block in render_explanation(outcome, console, painter):
+                sys.stdout.write(console_text(block, console))
+                sys.stdout.flush()

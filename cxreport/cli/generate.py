@@ -37,8 +37,10 @@ from cxreport.cli.options import (
     Quiet,
     Resume,
     Retrieve,
+    Salt,
     TagsOnly,
     Threshold,
+    Timeout,
     Verbose,
     Workers,
     check_operating_point,
@@ -49,6 +51,7 @@ from cxreport.errors import ExitCode, UsageError
 from cxreport.model.choices import Device, Precision
 from cxreport.output.formats import FORMATS, OutputFormat
 from cxreport.points import OperatingPoint
+from cxreport.reading.limits import DEFAULT_TIMEOUT, reader_limits
 
 if TYPE_CHECKING:
     from cxreport.drafting.pipeline import GenerateOptions
@@ -72,6 +75,8 @@ def generate(
     evidence: Evidence = None,
     group_by: Grouping = GroupBy.STUDY,
     max_megapixels: MaxMegapixels = 100.0,
+    timeout: Timeout = DEFAULT_TIMEOUT,
+    salt: Salt = None,
     force: Force = False,
     full_resolution: FullResolution = False,
     workers: Workers = None,
@@ -116,12 +121,18 @@ def generate(
 
         claim = stack.enter_context(claim_output(out))
 
+        from cxreport.reading.workers import Processes, modules_for
+
+        processes = stack.enter_context(Processes(reader_limits(timeout, max_megapixels), modules_for(paths or [])))
+        if workers != 0 and not from_tags:
+            processes.start()  # it loads its libraries while this one loads the model
+
         from cxreport.cli.progress import Progress
         from cxreport.drafting import pipeline
         from cxreport.model.cpus import fitting_batch_size
         from cxreport.model.precision import load_model
         from cxreport.reading.ahead import read_ahead
-        from cxreport.reading.study import ReadOptions
+        from cxreport.reading.reader import ReadOptions
         from cxreport.reading.tag_table import read_tag_table
         from cxreport.retrieval.index import open_index
 
@@ -133,6 +144,7 @@ def generate(
                 force=force,
                 group_by=group_by.value,
                 max_megapixels=max_megapixels,
+                salt=salt,
                 colour=manifest.channels > 1,
                 side=None if full_resolution else manifest.image_size,
             )
@@ -157,7 +169,7 @@ def generate(
                 studies = marks.of_rows(studies) if marks else studies
             else:
                 select = marks.undone if marks else None
-                studies = read_ahead(inputs, reading, manifest.input_shape, workers, select)
+                studies = read_ahead(inputs, reading, manifest.input_shape, workers, select, processes)
                 studies = marks.of_files(studies) if marks else studies
             with contextlib.closing(studies):
                 reports = pipeline.generate(model, studies, drafting)
@@ -223,6 +235,8 @@ def _settings(
     model: Model, output_format: OutputFormat, reading: ReadOptions, drafting: GenerateOptions, index: Path | None
 ) -> dict[str, str]:
     """All that the results depend on besides the studies, by the names that users know."""
+    from cxreport.reading.pseudonym import salt_digest
+
     status = index.stat() if index else None
     return {
         "version": __version__,
@@ -232,6 +246,7 @@ def _settings(
         "format": output_format.name,
         "group-by": reading.group_by,
         "max-megapixels": str(reading.max_megapixels),
+        "salt": salt_digest(reading.salt),
         "full-resolution": str(reading.side is None),
         "force": str(reading.force),
         "beam": str(drafting.beam),

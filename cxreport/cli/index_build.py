@@ -32,6 +32,8 @@ from cxreport.cli.options import (
     PrecisionOption,
     Quiet,
     Resume,
+    Salt,
+    Timeout,
     Verbose,
     Workers,
     input_option,
@@ -42,6 +44,7 @@ from cxreport.errors import ExitCode, NothingReadableError, UsageError
 from cxreport.journal import Claim
 from cxreport.model.choices import Device, Precision
 from cxreport.output.destinations import is_special, target_of
+from cxreport.reading.limits import DEFAULT_TIMEOUT, reader_limits
 
 if TYPE_CHECKING:
     from cxreport.cli.progress import Progress
@@ -72,6 +75,8 @@ def build(
     ids: Ids = None,
     group_by: Grouping = GroupBy.STUDY,
     max_megapixels: MaxMegapixels = 100.0,
+    timeout: Timeout = DEFAULT_TIMEOUT,
+    salt: Salt = None,
     force: Force = False,
     workers: Workers = None,
     resume: Resume = False,
@@ -103,6 +108,7 @@ def build(
         from cxreport.model.precision import load_model
         from cxreport.reading.ahead import read_ahead
         from cxreport.reading.study import ReadOptions
+        from cxreport.reading.workers import Processes
         from cxreport.retrieval.embed import embed_images, embed_reports
         from cxreport.retrieval.entry_log import EntryLog, EntryMarks
         from cxreport.retrieval.index import check_text_encoder
@@ -116,6 +122,7 @@ def build(
                 force=force,
                 group_by=group_by.value,
                 max_megapixels=max_megapixels,
+                salt=salt,
                 colour=shape.channels > 1,
                 side=shape.size,
             )
@@ -125,7 +132,8 @@ def build(
                 marks = EntryMarks(lambda mark: entry_log.is_done(mark) and selection.passed(mark.id))
                 report_paths, image_paths = sort_paths(listed(paths))
                 reports = selection.with_listed_id(selection.with_text(read_reports(report_paths)))
-                studies = read_ahead(image_paths, options, shape, workers, marks.undone)
+                processes = Processes(reader_limits(timeout, max_megapixels))
+                studies = read_ahead(image_paths, options, shape, workers, marks.undone, processes)
                 outcomes = chain(
                     embed_reports(model, marks.of_reports(reports), batch_size),
                     embed_images(model, selection.with_listed_id(studies), batch_size, force),
@@ -156,6 +164,8 @@ def _claim(out: Path) -> Claim:
 
 def _settings(model: Model, options: ReadOptions) -> dict[str, str]:
     """All that entries depend on besides reports and images, by the names that users know."""
+    from cxreport.reading.pseudonym import salt_digest
+
     return {
         "version": __version__,
         "bundle": model.manifest.sha256,
@@ -163,6 +173,7 @@ def _settings(model: Model, options: ReadOptions) -> dict[str, str]:
         "device": str(model.device),
         "group-by": options.group_by,
         "max-megapixels": str(options.max_megapixels),
+        "salt": salt_digest(options.salt),
         "force": str(options.force),
     }
 
@@ -198,7 +209,7 @@ def _log(
             tally[ExitCode.OK] += 1
             lines = [] if quiet else [f"warning: {outcome.id}: {warning}" for warning in outcome.warnings]
         if lines:
-            progress.say("\n".join(lines))
+            progress.say(*lines)
         progress.count(tally.total() + entry_log.kept, "entries")
         check_interrupt()
     if entry_log.kept:

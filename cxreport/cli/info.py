@@ -14,6 +14,7 @@ from cxreport.cli.errors import errors_handled, exits_with
 from cxreport.cli.options import Bundle, Json
 from cxreport.errors import BundleError, ExitCode
 from cxreport.points import OperatingPoint
+from cxreport.text.printable import printable
 
 if TYPE_CHECKING:
     from cxreport.model.manifest import Manifest
@@ -77,7 +78,6 @@ def _precision(facts: PrecisionFacts) -> dict[str, Any]:
         "available": list(facts.available),
         "on_cpu": facts.on_cpu,
         "int8_dot_product": facts.dot_product,
-        "encoder_ms": facts.measured_ms,
         "int8_sha256": facts.int8_sha256,
     }
 
@@ -86,11 +86,9 @@ def _precision_text(precision: dict[str, Any]) -> str:
     """Say in a line which precision a CPU run takes, with its reason, and a GPU run if that is another one."""
     on_gpu = " or ".join(name for name in precision["available"] if name.gpu_only)
     gpu = f"; {on_gpu} on a GPU" if on_gpu else ""
-    times = ", ".join(f"{name} {ms:g} ms" for name, ms in (precision["encoder_ms"] or {}).items())
-    if precision["on_cpu"] is None:
-        choices = " or ".join(name for name in precision["available"] if not name.gpu_only)
-        return f"{choices} on the CPU: the first run measures which is faster{gpu}"
-    reason = f" (per image: {times})" if times else ""
+    choice = {"float32", "int8"} <= set(precision["available"])
+    instructions = "has" if precision["int8_dot_product"] else "lacks"
+    reason = f", which {instructions} the instructions that int8 needs" if choice else ""
     return f"{precision['on_cpu']} on the CPU{reason}{gpu}"
 
 
@@ -118,7 +116,9 @@ def _text(facts: dict[str, Any]) -> str:
     lines["DICOM decoders"] = ", ".join(name for name, present in decoders.items() if present)
     lines["missing"] = ", ".join(name for name, present in decoders.items() if not present)
     return "\n".join(
-        textwrap.fill(value, 80, initial_indent=f"{name:<16}", subsequent_indent=" " * 16, break_long_words=False)
+        textwrap.fill(
+            printable(value), 80, initial_indent=f"{name:<16}", subsequent_indent=" " * 16, break_long_words=False
+        )
         for name, value in lines.items()
         if value
     )

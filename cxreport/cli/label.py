@@ -56,20 +56,21 @@ def label(
 
 def _texts(file: str) -> Iterator[ReportText | Failure]:
     """Read the texts of a file or, for ``-``, of stdin; bytes, so that a damaged line fails alone."""
+    from cxreport.text.json_lines import bounded_lines
     from cxreport.text.report_texts import read_csv, read_text_file, read_texts
 
     if file == "-":
-        yield from read_texts(sys.stdin.buffer, file)
+        yield from read_texts(bounded_lines(sys.stdin.buffer), file)
         return
     try:
         with Path(file).open("rb") as stream:
             suffix = Path(file).suffix.lower()
             if suffix == ".csv":
-                yield from read_csv(stream.read(), file)
+                yield from read_csv(stream, file)
             elif suffix == ".txt":
-                yield read_text_file(stream.read(), file)
+                yield read_text_file(stream, file)
             else:
-                yield from read_texts(stream, file)
+                yield from read_texts(bounded_lines(stream), file)
     except OSError as error:
         raise UsageError(f"{file}: cannot be read ({error.strerror}).") from error
 

@@ -61,6 +61,16 @@ Grouping = Annotated[
     GroupBy, input_option(metavar="|".join(GroupBy), help="'folder' makes a study of all images of a folder.")
 ]
 MaxMegapixels = Annotated[float, input_option(metavar="N", min=0.001, help="Refuse larger frames.")]
+Timeout = Annotated[float, input_option(metavar="SECONDS", min=0.1, help="Give up a study that takes longer to read.")]
+Salt = Annotated[
+    str | None,
+    input_option(
+        metavar="TEXT",
+        envvar="CXREPORT_SALT",
+        help="Key of the ids that stand for Study Instance UIDs. Default: a secret of your own, kept in your "
+        "configuration folder.",
+    ),
+]
 Force = Annotated[
     bool,
     input_option(
@@ -139,7 +149,7 @@ Beam = Annotated[int, model_option(metavar="N", min=1, max=64, help="Beam width;
 DeviceOption = Annotated[Device, model_option(metavar="|".join(Device), help="'auto' takes CUDA where it works.")]
 PrecisionOption = Annotated[
     Precision,
-    model_option(metavar="|".join(Precision), help="'auto': int8 on CPUs where right and faster, float16 on GPUs."),
+    model_option(metavar="|".join(Precision), help="'auto': int8 on CPUs made for it, float16 on GPUs."),
 ]
 FullResolution = Annotated[
     bool,
@@ -151,7 +161,8 @@ Workers = Annotated[
         metavar="N",
         min=0,
         max=64,
-        help="Processes that read files; 0 reads in the main one. Default: by the number of studies and CPUs.",
+        help="Processes that read files; 0 reads in the main one, without limits of time and memory. "
+        "Default: by the number of studies and CPUs.",
     ),
 ]
 BatchSize = Annotated[

@@ -128,7 +128,7 @@ def _closing(writer: Writer) -> Iterator[None]:
         with interrupt_held(), suppress(OutputError):
             partial_path = writer.close(False)
         if partial_path is not None:
-            say(f"results so far: {partial_path}\nto finish: the same command with --resume")
+            say(f"results so far: {partial_path}", "to finish: the same command with --resume")
         raise
     with interrupt_held():
         writer.close(True)

@@ -39,10 +39,10 @@ class Progress:
         """Show how many are done."""
         self._bar.update(self._task, description=f"{done} {unit} done")
 
-    def say(self, text: str) -> None:
+    def say(self, *lines: str) -> None:
         """Write lines to stderr in place of the spinner, which follows them."""
         with self.hidden():
-            say(text)
+            say(*lines)
 
     @contextmanager
     def hidden(self) -> Iterator[None]:

@@ -19,6 +19,8 @@ from cxreport.cli.options import (
     MaxMegapixels,
     PrecisionOption,
     Quiet,
+    Salt,
+    Timeout,
     Verbose,
     input_option,
     output_option,
@@ -26,6 +28,7 @@ from cxreport.cli.options import (
 from cxreport.errors import ExitCode, NotAChestRadiographError, NothingReadableError, UsageError
 from cxreport.model.choices import Device, Precision
 from cxreport.output.formats import console_text
+from cxreport.reading.limits import DEFAULT_TIMEOUT, reader_limits
 
 if TYPE_CHECKING:
     from cxreport.model.session import Model
@@ -52,6 +55,8 @@ def retrieve(
         input_option(metavar="TEXT", help='Find the entries nearest to these words: "left pleural effusion".'),
     ] = None,
     max_megapixels: MaxMegapixels = 100.0,
+    timeout: Timeout = DEFAULT_TIMEOUT,
+    salt: Salt = None,
     force: Force = False,
     count: Annotated[int, output_option("-k", metavar="N", min=1, help="Matches of each kind.")] = 5,
     of: Annotated[Of, output_option(metavar="|".join(Of), help="Kind of the matches.")] = Of.ALL,
@@ -72,33 +77,42 @@ def retrieve(
         if (image is None) == (text is None):
             raise UsageError("Give one of --image and --text.")
 
-        from cxreport.cli.progress import Progress
-        from cxreport.model.precision import load_model
-        from cxreport.output.retrieval_record import Retrieval, to_retrieval_record
-        from cxreport.reading.study import ReadOptions, read_study
-        from cxreport.retrieval.embed import embed_texts
-        from cxreport.retrieval.index import open_index
-        from cxreport.text.tokens import unknown_words
+        from cxreport.reading.workers import Processes, modules_for
 
-        with Progress(visible=not quiet and sys.stderr.isatty()):
-            model = load_model(bundle, device=device, precision=precision)
-            entries = open_index(index, model.manifest)
-            study = None
-            if text is not None:
-                (embedding,) = embed_texts(model, [text])
-                unknown = unknown_words(model.manifest.text_vocabulary, text)
-                if unknown and not quiet:
-                    say(f"warning: words that the bundle does not know are ignored: {', '.join(unknown)}")
-            elif image is not None:
-                reading = ReadOptions(
-                    force=force,
-                    max_megapixels=max_megapixels,
-                    colour=model.manifest.channels > 1,
-                    side=model.manifest.image_size,
-                )
-                study = read_study(image, reading)
-                embedding = _embedding(model, study, force, quiet)
-            matches = entries.search(embedding, count, _kinds(of))
+        with Processes(reader_limits(timeout, max_megapixels), modules_for([str(image)])) as processes:
+            if image is not None:
+                processes.start()  # it loads its libraries while this one loads the model
+
+            from cxreport.cli.progress import Progress
+            from cxreport.model.precision import load_model
+            from cxreport.output.retrieval_record import Retrieval, to_retrieval_record
+            from cxreport.reading.ahead import read_alone
+            from cxreport.reading.study import ReadOptions
+            from cxreport.retrieval.embed import embed_texts
+            from cxreport.retrieval.index import open_index
+            from cxreport.text.tokens import unknown_words
+
+            with Progress(visible=not quiet and sys.stderr.isatty()):
+                model = load_model(bundle, device=device, precision=precision)
+                entries = open_index(index, model.manifest)
+                study = None
+                if text is not None:
+                    (embedding,) = embed_texts(model, [text])
+                    unknown = unknown_words(model.manifest.text_vocabulary, text)
+                    if unknown and not quiet:
+                        say(f"warning: words that the bundle does not know are ignored: {', '.join(unknown)}")
+                elif image is not None:
+                    shape = model.manifest.input_shape
+                    reading = ReadOptions(
+                        force=force,
+                        max_megapixels=max_megapixels,
+                        salt=salt,
+                        colour=shape.channels > 1,
+                        side=shape.size,
+                    )
+                    study = read_alone(image, reading, shape, processes)
+                    embedding = _embedding(model, study, force, quiet)
+                matches = entries.search(embedding, count, _kinds(of))
         retrieval = Retrieval(text, study, matches)
         if json_:
             typer.echo(json.dumps(to_retrieval_record(retrieval, model.manifest), indent=2))

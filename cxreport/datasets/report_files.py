@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import Any
 
 from cxreport.errors import InvalidTextError, StudyError, TrainingError, UnreadableFileError
 from cxreport.reading.discover import FileKind, sniff
-from cxreport.text.json_lines import json_lines
+from cxreport.text.csv_rows import csv_rows
+from cxreport.text.json_lines import bounded_lines, json_lines
 from cxreport.types import Failure
 
 __all__ = ["WrittenReport", "read_reports", "sort_paths"]
@@ -110,9 +110,10 @@ def _read_xml(path: Path) -> WrittenReport | Failure:
 def _read_json(path: Path) -> Iterator[WrittenReport | Failure]:
     """Read JSON Lines; a line without an object is a failure."""
     with path.open("rb") as stream:
-        for number, fields in json_lines(stream):
+        for number, fields, is_too_long in json_lines(bounded_lines(stream)):
             if fields is None:
-                yield _failure(path, InvalidTextError("No JSON object."), f"line {number}")
+                message = "The line is too long." if is_too_long else "No JSON object."
+                yield _failure(path, InvalidTextError(message), f"line {number}")
             else:
                 yield _report(_flat(fields), path, f"line {number}")
 
@@ -128,29 +129,18 @@ def _flat(value: dict[str, Any]) -> Mapping[str, Any]:
 def _read_csv(path: Path) -> Iterator[WrittenReport | Failure]:
     """Read CSV; a row of another length than the header is damaged."""
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
-        reader = csv.reader(stream)
-        header: list[str] | None = None
-        while True:
-            try:
-                cells = next(reader, None)
-            except csv.Error:
-                yield _failure(path, InvalidTextError("The row is damaged."), f"row {reader.line_num}")
-                continue
+        rows = csv_rows(stream, multiline=True)
+        header = [name.strip().lower() for name in next((row.cells for row in rows if row.cells), [])]
+        if "id" not in header or not {*_SECTIONS, _TEXT} & set(header) or len(set(header)) < len(header):
+            message = "Neither an image, XML, JSON Lines nor CSV with columns for id and text."
+            yield _failure(path, InvalidTextError(message, hint=_HINT))
+            return
+        for number, cells in rows:
             if cells is None:
-                break
-            if not any(map(str.strip, cells)):
-                continue
-            if header is None:
-                header = [name.strip().lower() for name in cells]
-                if "id" not in header or not {*_SECTIONS, _TEXT} & set(header) or len(set(header)) < len(header):
-                    message = "Neither an image, XML, JSON Lines nor CSV with columns for id and text."
-                    yield _failure(path, InvalidTextError(message, hint=_HINT))
-                    return
-            elif len(cells) != len(header):
-                message = "The row is not as long as the header."
-                yield _failure(path, InvalidTextError(message), f"row {reader.line_num}")
-            else:
-                yield _report(dict(zip(header, cells, strict=True)), path, f"row {reader.line_num}")
+                message = "The row is damaged: not as long as the header, or with a quote that nothing closes."
+                yield _failure(path, InvalidTextError(message), f"row {number}")
+            elif any(map(str.strip, cells)):
+                yield _report(dict(zip(header, cells, strict=True)), path, f"row {number}")
 
 
 def _report(fields: Mapping[str, Any], path: Path, position: str) -> WrittenReport | Failure:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from PIL import Image
 
 from cxreport.types import Floats
 
@@ -22,6 +21,9 @@ def resized(weights: Floats, patches: int) -> Floats:
     """(P,) of a square grid -> (patches,) of a finer or coarser one, bilinearly, with a sum of 1."""
     if len(weights) == patches:
         return weights
+
+    from PIL import Image  # only maps that are asked for are resized
+
     side = math.isqrt(patches)
     picture = Image.fromarray(square(weights).astype(np.float32))
     scaled = np.asarray(picture.resize((side, side), Image.Resampling.BILINEAR), np.float32).ravel()

@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from cxreport.drafting.denials import choose_denials, first_denial
 from cxreport.errors import InvalidTagsError, UsageError
+from cxreport.model.manifest import HEAD as HEAD
 from cxreport.model.manifest import CertaintyLimits, DecodingDefaults, EvidenceModel, Manifest
 from cxreport.sentences import Band
 from cxreport.types import Certainty, Detail, Encoding, Floats, OperatingPoint, Plan, PlannedTopic
 
-HEAD = "head"
-"""Evidence source of the bundle's own tag head."""
 _CLIP = 1e-6
 _EVEN = 0.5
 """Threshold of probabilities whose source is not named; a tag as likely as that is never denied."""

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from cxreport.errors import BundleError
 from cxreport.model.choices import Architecture, Precision
+from cxreport.model.external_data import external_files
 from cxreport.model.manifest import (
     GPU_GRAPHS,
     TEXT_ENCODER,
@@ -32,9 +33,9 @@ from cxreport.model.manifest import (
     Tag,
     graph_names,
 )
+from cxreport.model.manifest_checks import check_manifest
 from cxreport.text import lexicon
 from cxreport.text.lexicon import LEXICON_FILE, Lexicon
-from cxreport.text.vocabulary import SPECIAL_WORDS
 from cxreport.types import Detail
 
 SCHEMA_VERSION = 5
@@ -97,10 +98,10 @@ def load_manifest(folder: str | Path) -> Manifest:
         raise BundleError(f"{path}: schema version {version!r}; this cxreport reads versions {readable}.")
     try:
         manifest = _parse(raw, hashlib.sha256(content).hexdigest(), _read_lexicon(folder, raw))
-        _cross_check(manifest)
+        check_manifest(manifest)
     except KeyError as error:
         raise BundleError(f"{path}: {error.args[0]!r} is missing.") from error
-    except (AttributeError, TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError, ArithmeticError, LookupError) as error:
         raise BundleError(f"{path}: {error}.") from error
     return manifest
 
@@ -109,9 +110,12 @@ def read_graphs(folder: Path, manifest: Manifest) -> dict[str, bytes]:
     """Read the graphs and compare their digests with the manifest's, so that what was checked is what gets loaded.
 
     Raises:
-        BundleError: a graph is missing or altered.
+        BundleError: a graph is missing, altered, or takes weights from a file outside the bundle.
     """
-    return {name: _read_file(folder, graph) for name, graph in manifest.graphs.items()}
+    graphs = {name: _read_file(folder, graph) for name, graph in manifest.graphs.items()}
+    for name, content in graphs.items():
+        _refuse_other_files(folder / manifest.graphs[name].file, content, _weight_files(manifest, name))
+    return graphs
 
 
 def verify_graphs(folder: Path, manifest: Manifest) -> None:
@@ -121,6 +125,21 @@ def verify_graphs(folder: Path, manifest: Manifest) -> None:
         BundleError: a graph is missing or altered.
     """
     read_graphs(folder, manifest)
+
+
+def _weight_files(manifest: Manifest, name: str) -> set[str]:
+    """Files that a graph may take weights from: those of the graph whose weights it shares."""
+    return {manifest.graphs[WEIGHTS_OF[name]].file} if name in WEIGHTS_OF else set()
+
+
+def _refuse_other_files(path: Path, graph: bytes, allowed: set[str]) -> None:
+    """Refuse a graph with weights in files that no digest vouches for."""
+    try:
+        others = external_files(graph) - allowed
+    except ValueError:
+        others = set()  # ONNX Runtime will say so
+    if others:
+        raise BundleError(f"{path}: the graph takes weights from a file outside the bundle.")
 
 
 def _read_file(folder: Path, file: BundleFile) -> bytes:
@@ -152,11 +171,11 @@ def _parse(raw: dict[str, Any], sha256: str, lexicon: Lexicon) -> Manifest:
         sha256=sha256,
         sizes=Sizes(**{field.name: _of(int, raw["sizes"], field.name) for field in fields(Sizes)}),
         graphs=_parse_graphs(raw),
-        tags=_each(raw, "tags", lambda tag: Tag(_of(str, tag, "name"), threshold=float(tag["threshold"]))),
+        tags=_each(raw, "tags", lambda tag: Tag(_of(str, tag, "name"), threshold=_number(tag["threshold"]))),
         reporting_tags=_each(raw, "reporting_tags", _parse_reporting_tag),
         evidence={source: _parse_evidence(model) for source, model in _of(dict, raw, "evidence").items()},
         aliases={str(finding): str(tag) for finding, tag in _of(dict, raw, "aliases").items()},
-        vocabulary=_each(raw, "vocabulary", str),
+        vocabulary=_each(raw, "vocabulary", _text),
         detail_words=_parse_detail_words(raw),
         decoding=DecodingDefaults(
             max_sentences=_of(int, decoding, "max_sentences"),
@@ -168,7 +187,7 @@ def _parse(raw: dict[str, Any], sha256: str, lexicon: Lexicon) -> Manifest:
         ),
         typicality=DistanceLimits(warn=_of(float, typicality, "warn"), refuse=_of(float, typicality, "refuse")),
         lexicon=lexicon,
-        extra_words=_each(raw, "extra_words", str),
+        extra_words=_each(raw, "extra_words", _text),
         precision=_parse_precision(raw),
         quantised_from=raw.get("quantised_from"),
         raw=raw,
@@ -180,7 +199,7 @@ def _parse_exact(version: int, decoding: dict[str, Any]) -> dict[str, Any]:
     if version < SCHEMA_VERSION:
         return {}
     sets = {
-        key: _each(decoding, key, lambda names: tuple(map(str, names)))
+        key: _each(decoding, key, lambda names: tuple(map(_text, names)))
         for key in ("findings_denials", "impression_denials")
     }
     return {"exact": _of(bool, decoding, "exact"), **sets}
@@ -224,51 +243,29 @@ def _parse_graphs(raw: dict[str, Any]) -> dict[str, BundleFile]:
 
 def _parse_file(raw: dict[str, Any]) -> BundleFile:
     file = BundleFile(file=_of(str, raw, "file"), sha256=_of(str, raw, "sha256"), bytes=_of(int, raw, "bytes"))
-    if Path(file.file).name != file.file:
+    if Path(file.file).name != file.file or not file.file.isprintable():
         raise ValueError(f"file {file.file!r} lies outside the bundle")
     return file
 
 
 def _parse_evidence(raw: dict[str, Any]) -> EvidenceModel:
-    arrays = {name: np.array(array, np.float32) for name, array in raw.items() if name != "inputs"}
-    return EvidenceModel.of(_each(raw, "inputs", str), arrays)
+    with np.errstate(over="ignore"):  # the checks refuse what is not finite then
+        arrays = {name: np.array(array, np.float32) for name, array in raw.items() if name != "inputs"}
+    return EvidenceModel.of(_each(raw, "inputs", _text), arrays)
 
 
-def _cross_check(manifest: Manifest) -> None:
-    """Refuse a manifest whose entries do not fit each other."""
-    sizes, reporting = manifest.sizes, manifest.sizes.reporting_tags
-    lengths = (len(manifest.tags), len(manifest.reporting_tags), len(manifest.vocabulary))
-    if lengths != (sizes.tags, reporting, sizes.words):
-        raise ValueError("sizes do not fit the listed tags, reporting tags or words")
-    for names in (manifest.tag_names, manifest.reporting_names, manifest.text_vocabulary):
-        if len(set(names)) != len(names):
-            raise ValueError("a tag or word is listed twice")
-    if manifest.vocabulary[: len(SPECIAL_WORDS)] != SPECIAL_WORDS:
-        raise ValueError(f"the vocabulary must begin with {', '.join(SPECIAL_WORDS)}")
-    if not set(manifest.aliases.values()) <= set(manifest.reporting_names):
-        raise ValueError("an alias names an unknown reporting tag")
-    for source, evidence in manifest.evidence.items():
-        vectors = {array.shape for name, array in evidence.arrays.items() if name != "weights"}
-        if evidence.weights.shape != (reporting, len(evidence.inputs)) or vectors != {(reporting,)}:
-            raise ValueError(f"evidence {source!r} does not fit the {reporting} reporting tags")
-        if not (evidence.spread > 0).all():
-            raise ValueError(f"evidence {source!r} has a spread that is not positive")
-        if evidence.limits is not None and (evidence.limits.absent > evidence.thresholds).any():
-            raise ValueError(f"evidence {source!r} denies what it tells")
-    denied = {
-        name for names in manifest.decoding.findings_denials + manifest.decoding.impression_denials for name in names
-    }
-    if not denied <= set(manifest.reporting_names):
-        raise ValueError("a denial names an unknown reporting tag")
-    if sizes.channels not in (1, 3) or manifest.embeds_texts != (sizes.patch_embeddings > 0):
-        raise ValueError("the sizes do not fit the graphs")
-    if not 1 <= manifest.decoding.min_words <= manifest.decoding.max_words or manifest.decoding.max_sentences < 1:
-        raise ValueError("the decoding lengths are out of range")
-    if not 0 < manifest.typicality.warn <= manifest.typicality.refuse:
-        raise ValueError("the limits of typicality are out of range")
-    preprocessing = manifest.raw["preprocessing"]
-    if (preprocessing["size"], preprocessing["channels"]) != (sizes.image, sizes.channels):
-        raise ValueError("the preprocessing does not fit the encoder")
+def _number(value: Any) -> float:
+    """A number, also one without a point."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise ValueError(f"{value!r:.40} is no number")
+    return float(value)
+
+
+def _text(value: Any) -> str:
+    """A text of an array."""
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r:.40} is no text")
+    return value
 
 
 def _of(kind: type[_T], raw: dict[str, Any], key: str) -> _T:

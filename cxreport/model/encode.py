@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cxreport.errors import InvalidTagsError, NotAChestRadiographError
+from cxreport.errors import BundleError, InvalidTagsError, NotAChestRadiographError
 from cxreport.model.manifest import Manifest
 from cxreport.types import Encoding, Pixels
 
@@ -21,11 +21,16 @@ def encode(model: Model, images: list[Pixels]) -> list[Encoding]:
     Args:
         model: a loaded bundle.
         images: (S, S) or (S, S, 3) uint8 each, as `reading.network_input` makes them.
+
+    Raises:
+        BundleError: the encoder's weights are no numbers.
     """
     if not images:
         return []
     stacked = np.stack(images)
     output = model.encode_batch(stacked.transpose(0, 3, 1, 2) if stacked.ndim > 3 else stacked[:, None])
+    if not np.isfinite(output.probabilities).all() or not np.isfinite(output.distance).all():
+        raise BundleError("The bundle's encoder computes no numbers: its weights are damaged.")
     return [
         Encoding(
             tags=dict(zip(model.manifest.tag_names, map(float, output.probabilities[i]), strict=True)),

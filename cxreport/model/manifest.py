@@ -14,6 +14,8 @@ from cxreport.model.choices import Architecture, Precision
 from cxreport.text.lexicon import Lexicon
 from cxreport.types import Floats, InputShape
 
+HEAD = "head"
+"""Evidence of the bundle's own tag head."""
 ENCODER, TEXT_ENCODER = "encoder", "text_encoder"
 HALF_ENCODER, WORD_SEARCH = GPU_GRAPHS = (Precision.FLOAT16.row.encoder, "word_search")
 """Graphs that a float bundle may have for GPUs; they share their large weights with others, see `WEIGHTS_OF`."""

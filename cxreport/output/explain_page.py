@@ -54,7 +54,7 @@ def write_files(explanation: Explanation, manifest: Manifest, folder: Path) -> l
     overlays = zip(explanation.names(), maps, strict=True)
     files = {"original.png": _png(picture)}
     files |= {f"{name}.png": _png(heatmap.overlay(picture, weights)) for name, weights in overlays}
-    files["index.html"] = page(explanation, manifest).encode()
+    files["index.html"] = page(explanation, manifest).encode(errors="backslashreplace")  # names need not be UTF-8
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for overlay in (path for path in folder.iterdir() if _OVERLAY.fullmatch(path.name)):

@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from cxreport.explain import heatmap
-from cxreport.output.render import printable
 from cxreport.output.terminal_pictures import Painter
 from cxreport.sentences import Origin
+from cxreport.text.printable import printable
 from cxreport.types import Floats
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def _part(
 ) -> RenderableType:
     """A sentence with its map; the note says what it states."""
     place = Text(f"({heatmap.describe(weights)})", "dim")
-    words = Group(Text(text), *([Text(note, "dim")] if note else []), place)
+    words = Group(Text(printable(text)), *([Text(printable(note), "dim")] if note else []), place)
     block = _beside(painter.overlay(explanation.picture, weights) if painter else None, words, painter, width)
     return block if painter is None else Group(Text(), block)
 

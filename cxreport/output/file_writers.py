@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Iterator, Mapping
 from io import FileIO
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from cxreport.errors import OutputError, UsageError
 from cxreport.files import PartialFile, is_at, open_regular, write_whole
 from cxreport.journal import Claim, Journal, Mark, Piece, crc32, finished, heads_of
+from cxreport.output.file_names import file_stem
 from cxreport.output.formats import Formatter
 from cxreport.output.writers import Writer, unwritable
 from cxreport.types import Failure
@@ -215,7 +215,7 @@ class FolderWriter(Writer):
 
     def _name(self, id_: str) -> str:
         """Make a study's id a file name; numbers tell apart those that come twice."""
-        stem = re.sub(r"[^\w.-]+", "_", id_).strip("._")[:150] or "study"
+        stem = file_stem(id_)
         self._counts[stem.lower()] = count = self._counts.get(stem.lower(), 0) + 1
         return f"{stem}{'' if count == 1 else f'~{count}'}{self._suffix}"
 

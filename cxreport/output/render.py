@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cxreport.sentences import Sentence
+from cxreport.text.printable import printable
 from cxreport.types import Failure, Match, Outcome, Report, Section
 
 __all__ = ["render", "render_matches"]
@@ -127,7 +128,7 @@ def _tags(report: Report, ascii_only: bool, note: str) -> RenderableType:
     for name, probability, told in [*rows, *((name, probability, True) for name, probability in rest.items())]:
         style = "bold" if told else "none"
         figure, bar = ("", "") if probability is None else (f"{probability:.2f}", _bar(probability, ascii_only))
-        cells = (name.replace("_", " "), figure, bar)
+        cells = (printable(name.replace("_", " ")), figure, bar)
         table.add_row(dot if told else "", *(Text(cell, style=style) for cell in cells))
     return Group(table, Text(f"{dot} {legend}{note}", style="dim")) if lit or rest else table
 
@@ -185,8 +186,3 @@ def _matches(matches: Sequence[Match]) -> Table:
 def _line(text: str) -> str:
     """Bring a text that may have lines onto one, without control characters."""
     return printable(" ".join(text.split()))
-
-
-def printable(text: str) -> str:
-    """Replace control characters, with which a file name could take over the terminal."""
-    return "".join(c if c.isprintable() else "?" for c in text)

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import sys
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from cxreport.errors import ReaderEndedError
+from cxreport.errors import OutOfMemoryError, ReaderEndedError, StudyError, TimedOutError
 from cxreport.model.cpus import usable_cpus
-from cxreport.reading.discover import StudyFiles, group_files
+from cxreport.reading.discover import FileReference, FoundFile, StudyFiles, group_files, references
+from cxreport.reading.limits import DEFAULT_TIMEOUT, TaskLimits, reader_limits
 from cxreport.reading.network_input import preprocess
 from cxreport.reading.reader import ReadOptions, read_files
+from cxreport.reading.study import only_study
+from cxreport.reading.workers import Lost, Processes, map_ahead
 from cxreport.types import Failure, InputShape, Study
 
 _LEAST_STUDIES = 16
-"""Fewer are read sooner than a process starts."""
+"""Fewer are read sooner by one process than more processes start."""
+_FILES_OF_A_TASK = 64
+"""Files whose studies a process tells at a time."""
 _MAX_WORKERS = 8
 
 
@@ -26,37 +33,61 @@ def read_ahead(
     shape: InputShape,
     workers: int | None = None,
     select: Callable[[list[StudyFiles]], list[StudyFiles]] | None = None,
+    processes: Processes | None = None,
 ) -> Generator[Study | Failure, None, None]:
     """Find, group, read and preprocess studies, as `read_studies` and `pipeline.generate` do one after the other.
+
+    No file is opened in this process, so that whatever a file does to the process that reads it, the run goes on.
 
     Args:
         paths: files, and folders to search.
         options: of reading.
         shape: of the network's input.
-        workers: processes that read; 0 reads in this one, when a study's turn comes. None chooses by the number of
-            studies and CPUs.
+        workers: processes that read; 0 reads in this one, without limits of time and memory, when a study's turn
+            comes. None chooses by the number of studies and CPUs.
         select: leaves out studies that are not to be read, once they are found.
+        processes: to read in, with limits of their own; None starts some with the usual ones.
 
     Yields:
         The same studies and failures in the same order, whatever the number of workers. A study that ends the
-        process that reads it is a failure. Close the iterator to end the processes early.
+        process that reads it, or passes a limit, is a failure. Close the iterator to end the processes early.
     """
-    studies = group_files(paths, options.group_by)
-    if select is not None:
-        studies = select(studies)
-    if workers is None:
-        workers = default_workers(len(studies))
-    task = functools.partial(read_prepared, options, shape)
-    workers = min(workers, len(studies))
-    if not workers:
-        for files in studies:
-            yield from task(files)
+    select = select or list
+    if workers == 0 or (workers is None and not _can_start_processes()):
+        for files in select(group_files(paths, options.group_by, options.salt)):
+            yield from read_prepared(options, shape, files)
         return
-    from cxreport.reading.workers import map_ahead  # few files do without
+    with processes or Processes(reader_limits(DEFAULT_TIMEOUT, options.max_megapixels)) as members:
+        find = functools.partial(_references, members, workers)
+        studies = select(group_files(paths, options.group_by, options.salt, find))
+        sound = [files for files in studies if files.error is None]
+        task = functools.partial(read_prepared, options, shape)
+        with contextlib.closing(members.map(task, sound, _number(workers, len(sound)))) as results:
+            for files in studies:
+                outcomes = files.error or next(results)
+                if isinstance(outcomes, Lost):
+                    outcomes = _error(outcomes, members.limits)
+                if isinstance(outcomes, StudyError):
+                    yield _failure(files, outcomes)
+                else:
+                    yield from (_with_reader(outcome, members.limits, shape) for outcome in outcomes)
 
-    with contextlib.closing(map_ahead(task, studies, workers)) as results:
-        for files, outcomes in zip(studies, results, strict=True):
-            yield from [_reader_ended(files)] if outcomes is None else outcomes
+
+def read_alone(path: Path, options: ReadOptions, shape: InputShape, processes: Processes) -> Study:
+    """Read the one study of a file or folder in another process, and preprocess it.
+
+    Args:
+        path: a file, or a folder to search.
+        options: of reading.
+        shape: of the network's input.
+        processes: to read in.
+
+    Raises:
+        NothingReadableError: there is no study, or none that can be read.
+        UsageError: there are several.
+    """
+    with contextlib.closing(read_ahead([path], options, shape, processes=processes)) as outcomes:
+        return only_study(path, outcomes)
 
 
 def read_prepared(options: ReadOptions, shape: InputShape, files: StudyFiles) -> list[Study | Failure]:
@@ -67,16 +98,79 @@ def read_prepared(options: ReadOptions, shape: InputShape, files: StudyFiles) ->
 
 
 def default_workers(studies: int) -> int:
-    """Number of processes that read: none for few studies, on one CPU, and where Python cannot be started once more.
+    """Number of processes that read: one for few studies, and on one CPU.
 
     As many as CPUs, beside an encoder with as many threads, finish first: whichever of the two is ahead waits for the
     other, and leaves it the CPUs meanwhile.
     """
-    cpus = usable_cpus()
-    if studies < _LEAST_STUDIES or cpus == 1 or not sys.executable or getattr(sys, "frozen", False):
-        return 0
-    return min(cpus, _MAX_WORKERS)
+    return 1 if studies < _LEAST_STUDIES else min(usable_cpus(), _MAX_WORKERS)
 
 
-def _reader_ended(files: StudyFiles) -> Failure:
-    return Failure(files.id, tuple(files.paths), ReaderEndedError("The process that read the study ended."))
+def _number(workers: int | None, tasks: int) -> int:
+    """Number of processes for so many tasks."""
+    return max(1, min(workers or default_workers(tasks), tasks))
+
+
+def _can_start_processes() -> bool:
+    """True if Python can be started once more."""
+    return bool(sys.executable) and not getattr(sys, "frozen", False)
+
+
+def _references(
+    processes: Processes, workers: int | None, files: Sequence[FoundFile], group_by: str
+) -> list[FileReference | StudyError | None]:
+    """References of files that other processes open, a few at a time; where that fails, each of the few alone."""
+    task = functools.partial(_references_of_few, group_by)
+    few = [files[start : start + _FILES_OF_A_TASK] for start in range(0, len(files), _FILES_OF_A_TASK)]
+    answers = list(processes.map(task, few, _number(workers, len(few))))
+    alone = [[file] for group, some in zip(few, answers, strict=True) if isinstance(some, Lost) for file in group]
+    retried = iter(list(processes.map(task, alone, 1)))
+    found: list[FileReference | StudyError | None] = []
+    for group, some in zip(few, answers, strict=True):
+        if not isinstance(some, Lost):
+            found += some
+            continue
+        for one in itertools.islice(retried, len(group)):
+            found += [_error(one, processes.limits)] if isinstance(one, Lost) else one
+    return found
+
+
+def _references_of_few(group_by: str, files: Sequence[FoundFile]) -> list[FileReference | None]:
+    return list(references(files, group_by))
+
+
+def _with_reader(outcome: Study | Failure, limits: TaskLimits, shape: InputShape) -> Study | Failure:
+    """A study that, where the model refuses its view, reads the next one in another process, too."""
+    if isinstance(outcome, Failure) or outcome.next_view is None:
+        return outcome
+    task = functools.partial(_next_prepared, outcome.next_view, shape)
+    return replace(outcome, next_view=functools.partial(_next_view, outcome, task, limits, shape))
+
+
+def _next_view(
+    study: Study, task: Callable[[str], Study | Failure], limits: TaskLimits, shape: InputShape, reason: str
+) -> Study | Failure:
+    """Read a study anew without its view, in a process for that alone: it is rarely asked for, perhaps at the end."""
+    with contextlib.closing(map_ahead(task, [reason], 1, limits)) as results:
+        outcome = next(results)
+    if isinstance(outcome, Lost):
+        return Failure(study.id, study.sources, _error(outcome, limits))
+    return _with_reader(outcome, limits, shape)
+
+
+def _next_prepared(next_view: Callable[[str], Study | Failure], shape: InputShape, reason: str) -> Study | Failure:
+    outcome = next_view(reason)
+    return preprocess(outcome, shape) if isinstance(outcome, Study) else outcome
+
+
+def _error(lost: Lost, limits: TaskLimits) -> StudyError:
+    """Reason why a process has no study to show."""
+    if lost is Lost.TIMED_OUT:
+        return TimedOutError(f"Reading the study took longer than {limits.seconds:g} s.")
+    if lost is Lost.OUT_OF_MEMORY:
+        return OutOfMemoryError()
+    return ReaderEndedError("The process that read the study ended.")
+
+
+def _failure(files: StudyFiles, error: StudyError) -> Failure:
+    return Failure(files.id, tuple(files.paths), error)

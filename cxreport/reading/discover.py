@@ -6,14 +6,14 @@ import enum
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from cxreport.errors import UnreadableFileError
+from cxreport.errors import StudyError, UnreadableFileError
 from cxreport.reading.grouping import FileKey, one_patient_each, unique_names
 from cxreport.reading.instance import DecodeLimits, ImageFile
-from cxreport.reading.pictures import Picture
+from cxreport.reading.pseudonym import keyed_digest, secret
 from cxreport.reading.walk import archive_kind, walk
 
 _SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -37,21 +37,46 @@ class FileKind(enum.Enum):
     OTHER = "other"
 
 
+class FoundFile(NamedTuple):
+    """File that was named, or come upon in a folder."""
+
+    path: str
+    is_named: bool
+
+
+class FileReference(NamedTuple):
+    """What a file, once opened, says about the study that it belongs to."""
+
+    key: FileKey
+    """Of a DICOM file without the secret."""
+    has_placeholder: bool = False
+    """True where something other than a UID stands in the place of the Study Instance UID."""
+
+
+FindReferences = Callable[[Sequence[FoundFile], str], Iterable[FileReference | StudyError | None]]
+"""Files and how to group them -> a reference for each; None for a file to pass over, or the reason why it is not to be
+opened again."""
+
+
 class StudyFiles(NamedTuple):
     """The files of one study."""
 
     id: str
-    """Pseudonym, one of its kind in a run: a digest of the Study Instance UID, or the name of the image file or folder
-    with as many of the folders around it as tell it apart."""
+    """Pseudonym, one of its kind in a run: a keyed digest of the Study Instance UID, or the name of the image file or
+    folder with as many of the folders around it as tell it apart."""
     paths: list[str]
     """In order of first appearance, those with one spelling of the patient's name after the other."""
     named: tuple[str, ...]
     """Those that were named, rather than come upon in a folder."""
     warnings: tuple[str, ...] = ()
     """Doubts about what belongs together."""
+    error: StudyError | None = None
+    """Reason why the only file is not to be opened again: looking at it ended or blocked a process."""
 
 
-def group_files(paths: Iterable[Path], group_by: str) -> list[StudyFiles]:
+def group_files(
+    paths: Iterable[Path], group_by: str, salt: str | None = None, find_references: FindReferences | None = None
+) -> list[StudyFiles]:
     """Group all files into studies, by opening each once and reading as little of it as will do.
 
     Of a picture that is its first bytes, of a DICOM file the header up to the Study Instance UID. What stays in memory
@@ -61,22 +86,34 @@ def group_files(paths: Iterable[Path], group_by: str) -> list[StudyFiles]:
     Args:
         paths: files, and folders to search.
         group_by: "study" or "folder" (pictures of one folder are one study).
+        salt: of the pseudonyms of DICOM studies; None takes the user's own secret.
+        find_references: opens the files; None opens them here.
 
     Returns:
         The studies in order of first appearance.
     """
-    found = _Found(group_by)
-    searched: set[str] = set()
-    for path in map(str, paths):
-        if path in searched:
-            continue
-        searched.add(path)
-        if os.path.isdir(path):
-            for file in walk(path):
-                found.add(file, is_named=False)
-        else:
-            found.add(path, is_named=True)
+    found = _Found(salt)
+    files = find_files(paths)
+    for file, reference in zip(files, (find_references or references)(files, group_by), strict=True):
+        found.add(file, reference)
     return found.studies()
+
+
+def find_files(paths: Iterable[Path]) -> list[FoundFile]:
+    """The files that are named and those below the folders that are; no file is opened."""
+    found: list[FoundFile] = []
+    for path in dict.fromkeys(map(str, paths)):
+        if os.path.isdir(path):
+            found += [FoundFile(file, is_named=False) for file in walk(path)]
+        else:
+            found.append(FoundFile(path, is_named=True))
+    return found
+
+
+def references(files: Sequence[FoundFile], group_by: str) -> Iterator[FileReference | None]:
+    """Open files, one after the other, to tell which study each belongs to; None for a file to pass over."""
+    for path, is_named in files:
+        yield _reference(path, group_by, is_named=is_named)
 
 
 def open_file(path: str) -> BinaryIO:
@@ -144,10 +181,12 @@ def open_image(source: str, limits: DecodeLimits, colour: bool = False) -> Image
     try:
         kind = file_kind(stream)
         if kind is FileKind.DICOM:
-            from cxreport.reading.dicom.views import DicomImage  # pydicom is slow to load, and pictures do without
+            from cxreport.reading.dicom.views import DicomImage  # pydicom takes as long to load as all else
 
             return DicomImage(stream, source, limits)
         if kind is FileKind.PICTURE:
+            from cxreport.reading.pictures.picture import Picture
+
             return Picture(stream, source, limits, colour)
         archive = archive_kind(stream.read(_HEAD_BYTES))
         if archive is not None:
@@ -162,23 +201,28 @@ class _Found:
     """Files found so far, by study.
 
     Args:
-        group_by: "study" or "folder" (pictures of one folder are one study).
+        salt: of the pseudonyms of DICOM studies; None takes the user's own secret.
     """
 
-    def __init__(self, group_by: str) -> None:
-        self._group_by = group_by
+    def __init__(self, salt: str | None) -> None:
+        self._salt = salt
         self._files: dict[FileKey, list[str]] = {}
         self._named: set[str] = set()
         self._placeholders: set[str] = set()
+        self._errors: dict[str, StudyError] = {}
 
-    def add(self, path: str, *, is_named: bool) -> None:
-        """Open a file and put it beside those of its study, unless it is one to pass over."""
+    def add(self, file: FoundFile, reference: FileReference | StudyError | None) -> None:
+        """Put a file beside those of its study, unless it is one to pass over."""
+        path, is_named = file
         if is_named:
             self._named.add(path)
-        key = self._key(path, is_named=is_named)
-        if key is None:
+        if isinstance(reference, StudyError):
+            self._errors[path], reference = reference, FileReference(FileKey("", path=path))
+        if reference is None:
             return
-        files = self._files.setdefault(key, [])
+        if reference.has_placeholder:
+            self._placeholders.add(path)
+        files = self._files.setdefault(reference.key, [])
         if len(files) == 0 or files[-1] != path:
             files.append(path)
 
@@ -191,38 +235,40 @@ class _Found:
         studies = []
         for key, paths in files.items():
             numbers[key.study] += 1
-            id_ = f"study-{key.study[:12]}" if key.study else ids[key.path]
+            id_ = self._pseudonym(key.study) if key.study else ids[key.path]
             warnings = (_PLACEHOLDER,) if not self._placeholders.isdisjoint(paths) else ()
             if patients[key.study] > 1:
                 id_ = f"{id_}-{numbers[key.study]}"
                 warnings = (_SEVERAL_PATIENTS.format(patients[key.study]),)
-            studies.append(StudyFiles(id_, paths, tuple(path for path in paths if path in self._named), warnings))
+            named = tuple(path for path in paths if path in self._named)
+            studies.append(StudyFiles(id_, paths, named, warnings, self._errors.get(key.path)))
         return studies
 
-    def _key(self, path: str, *, is_named: bool) -> FileKey | None:
-        """Key of the study that a file belongs to; None for a file to pass over."""
-        alone = FileKey("", path=path)
-        try:
-            with open_file(path) as stream:
-                kind = file_kind(stream)
-                if kind is FileKind.DICOM:
-                    from cxreport.reading.dicom.views import study_key
+    def _pseudonym(self, digest: str) -> str:
+        return f"study-{keyed_digest(digest, secret(self._salt))[:12]}"
 
-                    reference = study_key(stream)
-                    if reference is None:
-                        return alone if is_named else None
-                    if reference.has_placeholder:
-                        self._placeholders.add(path)
-                    if not reference.study:
-                        return alone
-                    return FileKey(
-                        reference.study, patient=reference.patient, issuer=reference.issuer, name=reference.name
-                    )
-        except UnreadableFileError:
-            return alone
-        if kind is FileKind.PICTURE:
-            return FileKey("", path=os.path.dirname(path) or ".") if self._group_by == "folder" else alone
-        return alone if is_named or _claims_to_be_an_image(path, kind) else None
+
+def _reference(path: str, group_by: str, *, is_named: bool) -> FileReference | None:
+    """Open a file to tell which study it belongs to; None for a file to pass over."""
+    alone = FileReference(FileKey("", path=path))
+    try:
+        with open_file(path) as stream:
+            kind = file_kind(stream)
+            if kind is FileKind.DICOM:
+                from cxreport.reading.dicom.views import study_key
+
+                study = study_key(stream)
+                if study is None:
+                    return alone if is_named else None
+                if not study.study:
+                    return alone._replace(has_placeholder=study.has_placeholder)
+                key = FileKey(study.study, patient=study.patient, issuer=study.issuer, name=study.name)
+                return FileReference(key, study.has_placeholder)
+    except UnreadableFileError:
+        return alone
+    if kind is FileKind.PICTURE:
+        return FileReference(FileKey("", path=os.path.dirname(path) or ".")) if group_by == "folder" else alone
+    return alone if is_named or _claims_to_be_an_image(path, kind) else None
 
 
 def _claims_to_be_an_image(path: str, kind: FileKind) -> bool:

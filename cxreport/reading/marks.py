@@ -39,7 +39,7 @@ class Marks:
         """Studies that are to be read."""
         selected = []
         for files in studies:
-            mark = Mark(_digest_of_files(files.paths), next(self.places), files.id, alone=len(files.paths) == 1)
+            mark = Mark(_digest_of_files(files), next(self.places), files.id, alone=len(files.paths) == 1)
             if not self._is_done(mark):
                 self.by_path.update(dict.fromkeys(files.paths, mark))
                 selected.append(files)
@@ -62,10 +62,13 @@ class Marks:
                     yield study
 
 
-def _digest_of_files(paths: list[str]) -> str:
-    """Digest of files as they are named, with their sizes and times: one that was written since is another."""
-    facts: list[object] = []
-    for path in paths:
+def _digest_of_files(files: StudyFiles) -> str:
+    """Digest of a study's id, which another secret changes, and of its files as they are named, with sizes and times.
+
+    A file that was written since is another.
+    """
+    facts: list[object] = [files.id]
+    for path in files.paths:
         try:
             status = os.stat(path)
             facts.append((path, status.st_size, status.st_mtime_ns))

@@ -6,7 +6,6 @@ import logging
 from dataclasses import replace
 
 import numpy as np
-from PIL import Image
 
 from cxreport.errors import CxreportError
 from cxreport.stopwatch import Stopwatch
@@ -51,6 +50,8 @@ def network_input(pixels: Pixels, size: int, channels: int = 1) -> Pixels:
     Returns:
         (size, size) uint8, or (size, size, 3) with three channels.
     """
+    from PIL import Image  # in the processes that read; the main one has no use for it
+
     if channels == 3 and pixels.ndim == 2:
         pixels = np.repeat(pixels[:, :, None], 3, axis=2)
     height, width = pixels.shape[:2]

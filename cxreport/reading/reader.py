@@ -37,6 +37,8 @@ class ReadOptions:
     """For image files that are not DICOM: each is a study, or each folder is."""
     max_megapixels: float = 100.0
     """Limit per frame, checked before decoding."""
+    salt: str | None = None
+    """Key of the ids of DICOM studies, see `pseudonym`; None takes the user's own secret."""
     max_frames: int = 16
     """Views taken from an instance with several frames or pages."""
     colour: bool = False
@@ -293,6 +295,5 @@ def _order(image: ImageFile) -> tuple[int, bool]:
 
 def _list(sources: list[str]) -> str:
     """A few names; a CT series would fill the screen."""
-    names = ", ".join(sources[:_NAMES_IN_A_WARNING])
-    surplus = len(sources) - _NAMES_IN_A_WARNING
+    names, surplus = ", ".join(sources[:_NAMES_IN_A_WARNING]), len(sources) - _NAMES_IN_A_WARNING
     return f"{names} and {surplus} more" if surplus > 0 else names

@@ -31,7 +31,7 @@ def read_studies(paths: Iterable[Path], options: ReadOptions = DEFAULTS) -> Iter
         pseudonyms, each once in a run: see `StudyFiles.id`. Nothing is raised for
         a study that cannot be read; an unreadable file of a study that can is a failure of its own, behind the study.
     """
-    for files in group_files(paths, options.group_by):
+    for files in group_files(paths, options.group_by, options.salt):
         yield from read_files(files, options)
 
 
@@ -49,9 +49,14 @@ def read_study(path: Path, options: ReadOptions = DEFAULTS) -> Study:
         NothingReadableError: there is no study, or none that can be read.
         UsageError: there are several.
     """
+    return only_study(path, read_studies([path], options))
+
+
+def only_study(path: Path, outcomes: Iterable[Study | Failure]) -> Study:
+    """The one study among the outcomes of reading a file or folder, as `read_study` returns it."""
     study: Study | None = None
     failures: list[Failure] = []
-    for outcome in read_studies([path], options):
+    for outcome in outcomes:
         if isinstance(outcome, Failure):
             failures.append(outcome)
         elif study is not None:

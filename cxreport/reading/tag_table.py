@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 import logging
 from collections.abc import Collection, Generator, Iterator, Mapping
@@ -11,7 +10,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from cxreport.errors import InvalidTagsError, UsageError
-from cxreport.text.json_lines import json_lines
+from cxreport.text.csv_rows import csv_rows
+from cxreport.text.json_lines import bounded_lines, json_lines
 from cxreport.types import Failure, Study
 
 __all__ = ["read_tag_table"]
@@ -77,36 +77,26 @@ def _id(cells: Mapping[str, Any]) -> str:
 
 def _rows(stream: TextIO, path: Path) -> Iterator[_Row]:
     """Read the rows, numbered by the line of the file that they end on; the stream may be a pipe."""
-    head = [stream.readline()]
+    bounded = bounded_lines(stream)
+    head = [next(bounded, "")]
     while head[-1].isspace():
-        head.append(stream.readline())
-    lines = itertools.chain(head, stream)
+        head.append(next(bounded, ""))
+    lines = itertools.chain(head, bounded)
     if head[-1].lstrip().startswith("{"):
-        return itertools.starmap(_Row, json_lines(lines))
+        return (_Row(line.number, line.fields) for line in json_lines(lines))
     return _csv_rows(lines, path)
 
 
 def _csv_rows(lines: Iterator[str], path: Path) -> Iterator[_Row]:
-    """Read CSV with a header line; a row of another length is damaged."""
-    reader = csv.reader(lines)
-    try:
-        header = [name.strip() for name in next((row for row in reader if any(map(str.strip, row))), [])]
-    except csv.Error:
-        header = []
+    """Read CSV with a header line; a row of another length, or with a quote that does not close, is damaged."""
+    rows = csv_rows(lines, multiline=False)
+    header = [name.strip() for name in next((row.cells for row in rows if row.cells), [])]
     if not set(header) & set(_ID_COLUMNS):
         raise UsageError(f"{path}: no id column.", hint="Name the studies in a column 'study' or 'uid'.")
     if len(set(header)) < len(header):
         raise UsageError(f"{path}: two columns have the same name.", hint="Keep one column per tag.")
-    while True:
-        try:
-            cells = next(reader, None)
-        except csv.Error:
-            yield _Row(reader.line_num, None)
-            continue
-        if cells is None:
-            return
-        if cells:
-            yield _Row(reader.line_num, dict(zip(header, cells, strict=True)) if len(cells) == len(header) else None)
+    for number, cells in rows:
+        yield _Row(number, None if cells is None else dict(zip(header, cells, strict=True)))
 
 
 class _Table:

@@ -1,13 +1,16 @@
 """Processes that run one function: ordered results, a bounded number ahead, and no harm from one that dies.
 
 A process here has one task at a time, so that it is known which one killed it; it never imports the program's main
-module; and it ends with the pipe to it, so that it cannot outlive the program. `concurrent.futures` promises none of
-the three.
+module; it ends with the pipe to it, so that it cannot outlive the program; and it has a limit of memory, and each task
+one of time. `concurrent.futures` promises none of these.
+
+Without numpy, so that a command can start a process before it loads anything itself.
 """
 
 from __future__ import annotations
 
 import contextlib
+import enum
 import os
 import pickle
 import signal
@@ -15,86 +18,190 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from queue import SimpleQueue
+from types import TracebackType
 from typing import Any, TypeVar
 
 from cxreport.errors import CxreportError
+from cxreport.reading.limits import MEMORY_EXIT, NO_LIMITS, TaskLimits, limit_memory
 
 AHEAD = 8
 """Tasks per process that are running, waiting, or done and not yet taken."""
 _ATTEMPTS = 2
 """Processes that a task may end: the first may have died of something else, such as a lack of memory."""
-_START = "import sys; sys.path[:] = {path!r}; from cxreport.reading.workers import serve; serve()"
+_START = (
+    "import sys; sys.path[:] = {path!r}; import {modules}; "
+    "from cxreport.reading.workers import serve; serve({memory_bytes!r})"
+)
+_PICTURE_MODULES = ("cxreport.reading.ahead", "cxreport.reading.pictures.picture")
+_MODULES = (*_PICTURE_MODULES, "cxreport.reading.dicom.views")
+_PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".tif", ".tiff")
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+"""The threads of numpy's libraries would reserve more memory than pictures take, and reading has no use for them."""
+_HINT = "Use --workers 0 to read in the main process."
 
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
 
 
-def map_ahead(
-    function: Callable[[_Task], _Result], tasks: Iterable[_Task], processes: int
-) -> Generator[_Result | None, None, None]:
-    """Apply a function to tasks in other processes, which start with the first tasks and end with the iterator.
+class Lost(enum.Enum):
+    """Result of a task that has none, by what became of its process."""
 
-    Args:
-        function: of a module's top level, as are the types of tasks and results. It should not raise: what it raises
-            ends the process that runs it.
-        tasks: taken as results are, `AHEAD` per process in advance.
-        processes: how many.
+    ENDED = "ended"
+    TIMED_OUT = "timed out"
+    OUT_OF_MEMORY = "out of memory"
 
-    Yields:
-        The results in the order of the tasks; None for a task that ended its process, and the next one as well.
 
-    Raises:
-        CxreportError: no process can be started.
+class Processes:
+    """Processes that run tasks, started as they are needed and again after a task that ended one.
+
+    As a context manager it ends them all with its block.
+
+    Attributes:
+        limits: of each task.
     """
-    members = [_Process(function) for _ in range(processes)]
-    idle: SimpleQueue[_Process] = SimpleQueue()
-    for member in members:
-        idle.put(member)
 
-    def run(task: _Task) -> Any:
-        member = idle.get()
-        try:
-            return member.run(task)
-        finally:
-            idle.put(member)
+    def __init__(self, limits: TaskLimits = NO_LIMITS, modules: Sequence[str] = _MODULES) -> None:
+        """Start none yet.
 
-    threads = ThreadPoolExecutor(processes, "cxreport")
-    pending: deque[Future[Any]] = deque()
-    try:
-        for task in tasks:
-            pending.append(threads.submit(run, task))
-            if len(pending) == AHEAD * processes:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        for member in members:
+        Args:
+            limits: of each task.
+            modules: imported by a process before its first task; it imports others when a task needs them.
+        """
+        self.limits = limits
+        self._modules = modules
+        self._members: list[_Process] = []
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.end()
+
+    def start(self) -> None:
+        """Start one process now, to load what it needs while the program does other things.
+
+        Raises:
+            CxreportError: no process can be started.
+        """
+        self._member(0).start()
+
+    def end(self) -> None:
+        """Stop all of them at once and for good, whatever they do."""
+        for member in self._members:
             member.end()
-        threads.shutdown(cancel_futures=True)
+
+    def map(
+        self, function: Callable[[_Task], _Result], tasks: Iterable[_Task], processes: int
+    ) -> Generator[_Result | Lost, None, None]:
+        """Apply a function to tasks in other processes.
+
+        Args:
+            function: of a module's top level, as are the types of tasks and results. It should not raise: what it
+                raises ends the process that runs it.
+            tasks: taken as results are, `AHEAD` per process in advance.
+            processes: how many.
+
+        Yields:
+            The results in the order of the tasks; `Lost` for a task that passed its limits, or ended its process and
+            the next one as well.
+
+        Raises:
+            CxreportError: no process can be started.
+        """
+        members = [self._member(number) for number in range(processes)]
+        idle: deque[_Process] = deque(members)
+
+        def run(task: _Task) -> Any:
+            member = idle.popleft()  # there are as many threads as processes
+            try:
+                return member.run(function, task)
+            finally:
+                idle.append(member)
+
+        threads = ThreadPoolExecutor(processes, "cxreport")
+        pending: deque[Future[Any]] = deque()
+        complete = False
+        try:
+            for task in tasks:
+                pending.append(threads.submit(run, task))
+                if len(pending) == AHEAD * processes:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+            complete = True
+        finally:
+            if not complete:  # threads wait for answers that nobody wants any more
+                self.end()
+            threads.shutdown(cancel_futures=True)
+
+    def _member(self, number: int) -> _Process:
+        while len(self._members) <= number:
+            self._members.append(_Process(self.limits, self._modules))
+        return self._members[number]
+
+
+def modules_for(paths: Iterable[str]) -> Sequence[str]:
+    """Modules that reading some files needs, as far as their names tell: pictures do without pydicom.
+
+    What a file is, its content decides, when it is read; a wrong guess costs an import.
+    """
+    pictures = [path.lower().endswith(_PICTURE_SUFFIXES) for path in paths]
+    return _PICTURE_MODULES if pictures and all(pictures) else _MODULES
+
+
+def map_ahead(
+    function: Callable[[_Task], _Result], tasks: Iterable[_Task], processes: int, limits: TaskLimits = NO_LIMITS
+) -> Generator[_Result | Lost, None, None]:
+    """Apply a function to tasks as `Processes.map` does, in processes that end with the iterator."""
+    with Processes(limits) as members, contextlib.closing(members.map(function, tasks, processes)) as results:
+        yield from results
 
 
 class _Process:
-    """A process that runs one function: started with its first task, and again after one that ended it."""
+    """A process that runs tasks: started with its first one, and again after one that ended it."""
 
-    def __init__(self, function: Callable[[Any], Any]) -> None:
-        self._function = function
+    def __init__(self, limits: TaskLimits, modules: Sequence[str]) -> None:
+        self._limits = limits
+        self._modules = modules
         self._process: subprocess.Popen[bytes] | None = None
+        self._ready = False
         self._over = False
         self._lock = threading.Lock()
 
-    def run(self, task: Any) -> Any:
-        """Run a task; None if the process ended each time."""
+    def start(self) -> None:
+        """Start it, without waiting until it is ready."""
+        self._running()
+
+    def run(self, function: Callable[[Any], Any], task: Any) -> Any:
+        """Run a task; `Lost` if the process ended each time, or passed a limit.
+
+        Raises:
+            CxreportError: the process does not start.
+        """
+        lost = Lost.ENDED
         for _ in range(_ATTEMPTS):
             process = self._running()
             if process is None:
-                break
-            with contextlib.suppress(OSError, EOFError, pickle.UnpicklingError):
-                return _ask(process, (self._function, task))
+                return Lost.ENDED
+            clock = _Clock(self._limits.seconds, process)
+            try:
+                if not self._ready:
+                    self._ready = bool(_answer(process))
+                with clock:
+                    answer = _ask(process, (function, task))
+                if not clock.expired:
+                    return answer
+            except (OSError, EOFError, pickle.UnpicklingError):
+                pass
             _reap(process)
-        return None
+            if clock.expired:
+                return Lost.TIMED_OUT
+            lost = Lost.OUT_OF_MEMORY if process.returncode == MEMORY_EXIT else Lost.ENDED
+        if not self._ready and not self._over:
+            raise CxreportError("The processes that read files end before they begin.", hint=_HINT)
+        return lost
 
     def end(self) -> None:
         """Stop the process at once and for good, whatever another thread has it do."""
@@ -109,24 +216,57 @@ class _Process:
             if self._over:
                 return None
             if self._process is None or self._process.returncode is not None:
-                self._process = _start()
+                self._ready = False
+                self._process = _start(self._modules, self._limits.memory_bytes)
             return self._process
 
 
-def _start() -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-c", _START.format(path=sys.path)]
+class _Clock:
+    """Clock of a task: kills its process when the time is over.
+
+    Attributes:
+        expired: True once it did.
+    """
+
+    def __init__(self, seconds: float | None, process: subprocess.Popen[bytes]) -> None:
+        self.expired = False
+        self._process = process
+        self._timer = None if seconds is None else threading.Timer(seconds, self._expire)
+
+    def _expire(self) -> None:
+        self.expired = True
+        self._process.kill()
+
+    def __enter__(self) -> None:
+        if self._timer is not None:
+            self._timer.daemon = True
+            self._timer.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+def _start(modules: Sequence[str], memory_bytes: int | None) -> subprocess.Popen[bytes]:
+    code = _START.format(path=sys.path, modules=", ".join(modules), memory_bytes=memory_bytes)
+    command = [sys.executable, "-c", code]
     pipe = subprocess.PIPE
+    environment = {**os.environ, **_ONE_THREAD}
     try:
-        return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
+        return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=environment)
     except OSError as error:
-        raise CxreportError("No process can be started to read files.", hint="Use --workers 0.") from error
+        raise CxreportError("No process can be started to read files.", hint=_HINT) from error
 
 
 def _ask(process: subprocess.Popen[bytes], question: tuple[Any, Any]) -> Any:
     assert process.stdin is not None
-    assert process.stdout is not None
     pickle.dump(question, process.stdin)
     process.stdin.flush()
+    return _answer(process)
+
+
+def _answer(process: subprocess.Popen[bytes]) -> Any:
+    assert process.stdout is not None
     return pickle.load(process.stdout)
 
 
@@ -137,12 +277,19 @@ def _reap(process: subprocess.Popen[bytes]) -> None:
         process.__exit__(None, None, None)
 
 
-def serve() -> None:
-    """Answer the questions that come by stdin, until it closes: what a process of `map_ahead` does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the main process decides
+def serve(memory_bytes: int | None) -> None:
+    """Answer the questions that come by stdin, until it closes: what a process of `Processes` does."""
+    for name in {"SIGINT", "SIGTERM", "SIGHUP"} & set(dir(signal)):  # they reach the whole group; the main one decides
+        signal.signal(getattr(signal, name), signal.SIG_IGN)
     results = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     with open(os.devnull, "wb") as null:
         os.dup2(null.fileno(), sys.stdout.fileno())  # what a codec prints must not get among the results
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
+        score.write("1000")  # where memory runs out for all, the system ends a reader before the program
+    if memory_bytes is not None:
+        limit_memory(memory_bytes)
+    pickle.dump(True, results)  # ready
+    results.flush()
     with contextlib.suppress(EOFError):
         while True:
             function, task = pickle.load(sys.stdin.buffer)

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from cxreport.errors import BundleError, RetrievalIndexError
 from cxreport.model.manifest import Manifest
-from cxreport.retrieval.index_file import KINDS, IndexFile, open_index_file
+from cxreport.retrieval.index_file import IndexFile
+from cxreport.retrieval.index_layout import KINDS
 from cxreport.types import Encoding, EntryKind, Floats, Match, Report
 
 _ROUNDING = 1e-4
 """Bound of the rounding error of a product of two unit vectors in single precision."""
 _MAX_SIMILARITY = 1.001
-_ROWS = 4096
 
 
 def check_text_encoder(manifest: Manifest) -> None:
@@ -59,14 +59,15 @@ class Index:
         Raises:
             RetrievalIndexError: the index is damaged.
         """
-        embeddings = self.file.embeddings
-        if query.shape != embeddings.shape[1:]:
+        if query.shape != (self.file.width,):
             raise RetrievalIndexError(
                 f"{self.file.path}: built with another bundle, its embeddings have another length."
             )
         query = np.asarray(query, np.float32)
+        similarity = np.empty(self.file.entries, np.float32)
         with np.errstate(all="ignore"):
-            similarity = embeddings @ query
+            for first, embeddings in self.file.embeddings():
+                similarity[first : first + len(embeddings)] = embeddings @ query
             if not (np.abs(similarity) <= _MAX_SIMILARITY).all():
                 raise RetrievalIndexError(f"{self.file.path}: damaged, its embeddings do not have a length of 1.")
         return {kind: self._best(similarity, query, count, kind) for kind in kinds}
@@ -88,8 +89,7 @@ class Index:
 
     def _exact(self, rows: NDArray[np.intp], query: Floats) -> NDArray[np.float64]:
         """Similarities of a few rows, equal for equal rows."""
-        chunks = [rows[i : i + _ROWS] for i in range(0, len(rows), _ROWS)]
-        return np.concatenate([(self.file.embeddings[chunk].astype(np.float64) * query).sum(1) for chunk in chunks])
+        return np.array([float((self.file.embedding(int(row))[0].astype(np.float64) * query).sum()) for row in rows])
 
     def _match(self, row: int, similarity: float) -> Match:
         return Match(KINDS[self.file.kinds[row]], similarity=max(-1.0, min(1.0, similarity)), **self.file.fields(row))
@@ -106,7 +106,7 @@ def open_index(path: Path, manifest: Manifest | None = None) -> Index:
         BundleError: the bundle has no text encoder.
         RetrievalIndexError: missing, damaged, or built with another bundle.
     """
-    file = open_index_file(path)
+    file = IndexFile(path)
     if manifest is not None:
         check_text_encoder(manifest)
         if file.bundle_sha256 != manifest.origin:

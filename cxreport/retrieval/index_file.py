@@ -1,22 +1,23 @@
-"""File of an index: safetensors, written as entries come and read by memory mapping.
+"""File of an index: safetensors, written as entries come and read a part at a time.
 
 The layout is public (https://github.com/huggingface/safetensors#format): the length of a JSON header in 8 bytes, the
-header, the tensors. It is written here because entries come one by one, and read here because the tensors are to be
-mapped, not copied. Nothing in it is code, and all of it is checked before it is used.
+header, the tensors. It is written here because entries come one by one, and read here because the tensors are neither
+to be copied nor mapped: a mapped file that becomes shorter while it is searched ends the process. Nothing in it is
+code, and all of it is checked before it is used. The metadata has a digest of the content, for `IndexFile.check`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import math
-import shutil
+import os
 import tempfile
 from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,20 +25,27 @@ from numpy.typing import NDArray
 from cxreport.errors import RetrievalIndexError, UsageError
 from cxreport.files import PartialFile
 from cxreport.model.manifest import Manifest
+from cxreport.retrieval.index_layout import (
+    ALIGNMENT,
+    BLOCK_BYTES,
+    BUNDLE,
+    DAMAGED,
+    DIGEST,
+    DTYPES,
+    FIELDS,
+    FORMAT,
+    KINDS,
+    MAX_HEADER_BYTES,
+    MAX_SIZE,
+    METADATA,
+    make_header,
+    new_digest,
+    parse_header,
+)
 from cxreport.types import EntryKind, Floats
 
-KINDS: tuple[EntryKind, ...] = ("report", "image")
-"""Kinds of entries by their number in the file."""
-FORMAT = {"format": "cxreport index", "format_version": "1"}
-"""Metadata of every index; that of its bundle comes on top."""
-_METADATA = "__metadata__"
-_BUNDLE = ("bundle_name", "bundle_version", "bundle_sha256")
-_FIELDS = ("id", "source", "findings", "impression")
-_DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "I64": np.dtype("<i8"), "U8": np.dtype("u1")}
-_MAX_SIZE = 10**18
-_MAX_HEADER_BYTES = 1 << 20
-_ALIGNMENT = 64
-_DAMAGED = "damaged, or no index"
+_KEPT_BYTES = 256 << 20
+"""Embeddings that are kept in memory, so that a run with many queries reads them once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,38 +64,24 @@ class Entry:
     """Doubts about the image, for the user who builds the index; they are not stored."""
 
 
-def _header(metadata: dict[str, str], entries: int, width: int, text_bytes: int) -> dict[str, Any]:
-    """Lay out a file of that many entries, numbers per embedding and bytes of text."""
-    tensors = {
-        "embeddings": ("F32", [entries, width]),
-        "text_offsets": ("I64", [entries + 1]),
-        "kind": ("U8", [entries]),
-        "text": ("U8", [text_bytes]),
-    }
-    header: dict[str, Any] = {_METADATA: metadata}
-    begin = 0
-    for name, (dtype, shape) in tensors.items():
-        end = begin + _DTYPES[dtype].itemsize * math.prod(shape)
-        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
-        begin = end
-    return header
-
-
 class IndexWriter:
-    """Writer of an index: to ``FILE.partial``, which becomes ``FILE`` when the ``with`` block ends without an error.
+    """Writer of an index: to a file beside it, which takes its place when the ``with`` block ends without an error.
 
+    That file is this process's own, so that two builds of one index do not mix: it becomes that of the later one.
     Embeddings and texts go to disk as they come; 9 bytes per entry stay in memory.
     """
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.counts: dict[EntryKind, int] = dict.fromkeys(KINDS, 0)
         self._path = path
-        self._partial = PartialFile(path)
-        self._metadata = FORMAT | dict(zip(_BUNDLE, (manifest.name, manifest.version, manifest.origin), strict=True))
+        self._partial = PartialFile(path, f".{os.getpid()}.partial")
+        self._metadata = FORMAT | dict(zip(BUNDLE, (manifest.name, manifest.version, manifest.origin), strict=True))
         self._width = 0
         self._tensor_start = 0
         self._kinds = bytearray()
         self._offsets = array("q", [0])
+        self._digest = new_digest(self._metadata)
+        self._metadata[DIGEST] = self._digest.hexdigest()
 
     def __enter__(self) -> IndexWriter:
         if self._path.is_dir():
@@ -103,13 +97,13 @@ class IndexWriter:
         """Write an entry; all have embeddings of the same width."""
         if not self._width:
             self._width = len(entry.embedding)
-            longest = json.dumps(_header(self._metadata, _MAX_SIZE, self._width, _MAX_SIZE))
-            self._tensor_start = -(-(8 + len(longest)) // _ALIGNMENT) * _ALIGNMENT
+            longest = json.dumps(make_header(self._metadata, MAX_SIZE, self._width, MAX_SIZE))
+            self._tensor_start = -(-(8 + len(longest)) // ALIGNMENT) * ALIGNMENT
             self._stream.write(b"\0" * self._tensor_start)
         if entry.embedding.shape != (self._width,):
             raise ValueError(f"an embedding of shape {entry.embedding.shape} among those of {self._width}")
-        self._stream.write(entry.embedding.astype("<f4").tobytes())
-        text = json.dumps({name: getattr(entry, name) for name in _FIELDS}).encode()
+        self._append(entry.embedding.astype("<f4").tobytes())
+        text = json.dumps({name: getattr(entry, name) for name in FIELDS}).encode()
         self._text.write(text)
         self._offsets.append(self._offsets[-1] + len(text))
         self._kinds.append(KINDS.index(entry.kind))
@@ -130,114 +124,173 @@ class IndexWriter:
         if complete:
             self._partial.put_in_place()
 
+    def _append(self, content: bytes) -> None:
+        self._stream.write(content)
+        self._digest.update(content)
+
     def _finish(self) -> None:
-        """Append the other tensors and fill in the header."""
-        self._stream.write(np.array(self._offsets, "<i8").tobytes())
-        self._stream.write(self._kinds)
+        """Append the other tensors, fill in the header, and read it all back."""
+        self._append(np.array(self._offsets, "<i8").tobytes())
+        self._append(bytes(self._kinds))
         self._text.seek(0)
-        shutil.copyfileobj(self._text, self._stream)
-        header = json.dumps(_header(self._metadata, len(self._kinds), self._width, self._offsets[-1])).encode()
+        while content := self._text.read(BLOCK_BYTES):
+            self._append(content)
+        self._metadata[DIGEST] = self._digest.hexdigest()
+        header = json.dumps(make_header(self._metadata, len(self._kinds), self._width, self._offsets[-1])).encode()
         length = self._tensor_start - 8
         self._stream.seek(0)
         self._stream.write(length.to_bytes(8, "little") + header.ljust(length))
+        self._stream.flush()
+        with contextlib.closing(IndexFile(self._partial.path)) as file:
+            file.check()
 
 
-@dataclass(frozen=True, eq=False)
 class IndexFile:
-    """Index on disk, mapped into memory."""
+    """Index on disk, of which the embeddings are in memory where they are few, and the texts never.
 
-    path: Path
-    bytes: int
-    bundle_name: str
-    bundle_version: str
-    bundle_sha256: str
-    """`Manifest.origin` of the bundle that embedded its entries."""
-    embeddings: Floats
-    """(N, E) unit vectors."""
-    kinds: NDArray[np.uint8]
-    """(N,) positions in `KINDS`."""
-    offsets: NDArray[np.int64]
-    """(N + 1,) starts of the entries in ``text``, and its end."""
-    text: NDArray[np.uint8]
-    """JSON of the entries, one after the other."""
+    Attributes:
+        path: of the file.
+        bytes: its length.
+        bundle_name: of the bundle that embedded its entries.
+        bundle_version: likewise.
+        bundle_sha256: `Manifest.origin` of that bundle.
+        sha256: digest of its content, by its own account; empty in older indexes.
+        entries: number of entries, N.
+        width: dimensions of an embedding, E.
+        kinds: (N,) positions in `KINDS`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open an index and check that it is whole, without reading its embeddings and texts.
+
+        Raises:
+            RetrievalIndexError: missing, damaged, truncated, or of another format version.
+        """
+        if not path.is_file():
+            raise RetrievalIndexError(f"{path}: no index there.")
+        self.path = path
+        self._block: Floats | None = None
+        self._is_read = False
+        try:
+            self._stream = path.open("rb", buffering=0)
+            self._status = self._look()
+            self._read_header()
+        except OSError as error:
+            raise RetrievalIndexError(f"{path}: cannot be read ({error.strerror}).") from error
+
+    def _read_header(self) -> None:
+        self.bytes = self._status[0]
+        length = int.from_bytes(self._read(0, 8), "little") if self.bytes >= 8 else self.bytes
+        if self.bytes < 8 or length > min(self.bytes - 8, MAX_HEADER_BYTES):
+            raise RetrievalIndexError(f"{self.path}: {DAMAGED}.")
+        header = parse_header(bytes(self._read(8, length)), self.path)
+        if 8 + length + header["text"]["data_offsets"][1] != self.bytes:
+            raise RetrievalIndexError(f"{self.path}: damaged, it is longer or shorter than it says.")
+        self._metadata: dict[str, str] = header[METADATA]
+        self.bundle_name, self.bundle_version, self.bundle_sha256 = (self._metadata[name] for name in BUNDLE)
+        self.sha256 = self._metadata.get(DIGEST, "")
+        self.entries, self.width = header["embeddings"]["shape"]
+        self._is_small = 4 * self.width * self.entries <= _KEPT_BYTES
+        self._places = {name: 8 + length + header[name]["data_offsets"][0] for name in header if name != METADATA}
+        self._start = 8 + length
+        kinds = self._read(self._places["kind"], self.entries)
+        self.kinds: NDArray[np.uint8] = np.frombuffer(kinds, DTYPES["U8"])
+        if self.kinds.max() >= len(KINDS) or not self._in_order(header["text"]["shape"][0]):
+            raise RetrievalIndexError(f"{self.path}: damaged, its entries are out of order.")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
+
+    def embeddings(self) -> Iterator[tuple[int, Floats]]:
+        """Yield the embeddings: the number of the first one, and (n, E) unit vectors.
+
+        All at once where they are few, which are kept in memory; else some at a time, in the same array.
+
+        Raises:
+            RetrievalIndexError: the file is no longer what it was when it was opened.
+        """
+        rows = max(1, (_KEPT_BYTES if self._is_small else BLOCK_BYTES) // (4 * self.width))
+        if self._block is None:
+            self._block = np.empty((min(rows, self.entries), self.width), DTYPES["F32"])
+        for first in range(0, self.entries, rows):
+            part = self._block[: self.entries - first]
+            if not self._is_read:
+                self._read_into(self._places["embeddings"] + first * 4 * self.width, part.data.cast("B"))
+            self._is_read = self._is_small
+            yield first, part
+        if self._look() != self._status:
+            raise self._changed()
+
+    def embedding(self, row: int, count: int = 1) -> Floats:
+        """(count, E) embeddings from a row on."""
+        size = 4 * self.width
+        content = self._read(self._places["embeddings"] + row * size, count * size)
+        return np.frombuffer(content, DTYPES["F32"]).reshape(count, self.width)
 
     def fields(self, row: int) -> dict[str, str]:
         """Id, source, findings and impression of an entry.
 
         Raises:
-            RetrievalIndexError: they are damaged.
+            RetrievalIndexError: they are damaged, or the file is no longer what it was.
         """
+        start, end = map(int, np.frombuffer(self._read(self._places["text_offsets"] + 8 * row, 16), DTYPES["I64"]))
         try:
-            fields = json.loads(self.text[self.offsets[row] : self.offsets[row + 1]].tobytes())
+            fields = json.loads(self._read(self._places["text"] + start, end - start))
         except (ValueError, RecursionError):
             fields = None
-        if not isinstance(fields, dict) or not all(isinstance(fields.get(name), str) for name in _FIELDS):
+        if not isinstance(fields, dict) or not all(isinstance(fields.get(name), str) for name in FIELDS):
             raise RetrievalIndexError(f"{self.path}: damaged, entry {row} cannot be read.")
-        return {name: fields[name] for name in _FIELDS}
+        return {name: fields[name] for name in FIELDS}
 
+    def check(self) -> None:
+        """Read the whole file and compare its content with its digest.
 
-def open_index_file(path: Path) -> IndexFile:
-    """Check and map an index.
+        Raises:
+            RetrievalIndexError: altered or damaged, or without a digest.
+        """
+        if not self.sha256:
+            raise RetrievalIndexError(f"{self.path}: has no digest, as it was built by an earlier version.")
+        digest = new_digest({key: value for key, value in self._metadata.items() if key != DIGEST})
+        for place in range(self._start, self.bytes, BLOCK_BYTES):
+            digest.update(self._read(place, min(BLOCK_BYTES, self.bytes - place)))
+        if digest.hexdigest() != self.sha256:
+            raise RetrievalIndexError(f"{self.path}: altered or damaged, its content does not have its digest.")
 
-    Raises:
-        RetrievalIndexError: missing, damaged, truncated, or of another format version.
-    """
-    try:
-        if not path.is_file():
-            raise RetrievalIndexError(f"{path}: no index there.")
-        size = path.stat().st_size
-        with path.open("rb") as stream:
-            length = int.from_bytes(stream.read(8), "little")
-            if size < 8 or length > min(size - 8, _MAX_HEADER_BYTES):
-                raise RetrievalIndexError(f"{path}: {_DAMAGED}.")
-            header = _parse(stream.read(length), path)
-        if 8 + length + header["text"]["data_offsets"][1] != size:
-            raise RetrievalIndexError(f"{path}: damaged, it is longer or shorter than it says.")
-        tensors = _tensors(np.asarray(np.memmap(path, np.uint8, "r"))[8 + length :], header)
-    except OSError as error:
-        raise RetrievalIndexError(f"{path}: cannot be read ({error.strerror}).") from error
-    file = IndexFile(
-        path=path,
-        bytes=size,
-        **{name: header[_METADATA][name] for name in _BUNDLE},
-        embeddings=tensors["embeddings"],
-        kinds=tensors["kind"],
-        offsets=tensors["text_offsets"],
-        text=tensors["text"],
-    )
-    starts, ends = file.offsets[:-1], file.offsets[1:]
-    if starts[0] != 0 or ends[-1] != len(file.text) or (ends < starts).any() or file.kinds.max() >= len(KINDS):
-        raise RetrievalIndexError(f"{path}: damaged, its entries are out of order.")
-    return file
+    def _in_order(self, text_bytes: int) -> bool:
+        """True if the texts of the entries follow one another."""
+        last = 0
+        for row in range(0, self.entries, BLOCK_BYTES // 8):
+            count = min(BLOCK_BYTES // 8, self.entries - row) + 1
+            content = self._read(self._places["text_offsets"] + 8 * row, 8 * count)
+            offsets = np.frombuffer(content, DTYPES["I64"])
+            if offsets[0] != last or (offsets[1:] < offsets[:-1]).any():
+                return False
+            last = int(offsets[-1])
+        return last == text_bytes
 
+    def _read(self, place: int, length: int) -> bytearray:
+        """Read a part of the file, all of it."""
+        content = bytearray(length)
+        self._read_into(place, memoryview(content))
+        return content
 
-def _tensors(data: NDArray[np.uint8], header: dict[str, Any]) -> dict[str, NDArray[Any]]:
-    """Tensors of a file by name, as views of the bytes behind its header."""
-    return {
-        name: data[slice(*tensor["data_offsets"])].view(_DTYPES[tensor["dtype"]]).reshape(tensor["shape"])
-        for name, tensor in header.items()
-        if name != _METADATA
-    }
+    def _read_into(self, place: int, content: memoryview) -> None:
+        read = 0
+        try:
+            self._stream.seek(place)
+            while read < len(content) and (more := self._stream.readinto(content[read:])):
+                read += more
+        except OSError as error:
+            raise RetrievalIndexError(f"{self.path}: cannot be read ({error.strerror}).") from error
+        if read < len(content):
+            raise self._changed()
 
+    def _look(self) -> tuple[int, int]:
+        """Length and time of the last change of the open file."""
+        status = os.fstat(self._stream.fileno())
+        return status.st_size, status.st_mtime_ns
 
-def _parse(content: bytes, path: Path) -> dict[str, Any]:
-    """Header of a file, as `_header` makes it of the metadata and the sizes that the file's own states."""
-    try:
-        header = json.loads(content)
-        metadata = header[_METADATA]
-        entries, width = header["embeddings"]["shape"]
-        (text_bytes,) = header["text"]["shape"]
-    except (ValueError, RecursionError, KeyError, TypeError) as error:
-        raise RetrievalIndexError(f"{path}: {_DAMAGED}.") from error
-    complete = isinstance(metadata, dict) and all(isinstance(metadata.get(key), str) for key in (*FORMAT, *_BUNDLE))
-    if not complete or metadata["format"] != FORMAT["format"]:
-        raise RetrievalIndexError(f"{path}: {_DAMAGED}.")
-    if metadata["format_version"] != FORMAT["format_version"]:
-        raise RetrievalIndexError(
-            f"{path}: format version {metadata['format_version']}; this cxreport reads {FORMAT['format_version']}.",
-            hint="Build it again with `cxreport index build`.",
-        )
-    sizes = (entries, width, text_bytes)
-    if not all(type(size) is int and 0 < size <= _MAX_SIZE for size in sizes) or header != _header(metadata, *sizes):
-        raise RetrievalIndexError(f"{path}: {_DAMAGED}.")
-    return _header(metadata, *sizes)
+    def _changed(self) -> RetrievalIndexError:
+        hint = "Run the command again once the index is complete."
+        return RetrievalIndexError(f"{self.path}: was changed while it was searched.", hint=hint)

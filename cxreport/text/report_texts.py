@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from io import TextIOWrapper
 from pathlib import PurePath
-from typing import Any
+from typing import Any, BinaryIO
 
 from cxreport.errors import InvalidTextError
 from cxreport.sentences import Assertion
-from cxreport.text.json_lines import json_lines
+from cxreport.text.csv_rows import csv_rows
+from cxreport.text.json_lines import MOST_LENGTH, bounded_lines, json_lines
 from cxreport.text.labeler import label, label_statements
 from cxreport.text.recorded_statements import recorded_statements
 from cxreport.types import Failure
@@ -54,7 +54,8 @@ def read_texts(lines: Iterable[bytes], source: str) -> Iterator[ReportText | Fai
     """
     for line in json_lines(lines):
         if line.fields is None:
-            yield _failure(None, f"Line {line.number}", source, "is no JSON object")
+            fault = f"is longer than {MOST_LENGTH >> 20} MB" if line.is_too_long else "is no JSON object"
+            yield _failure(None, f"Line {line.number}", source, fault)
         else:
             text = _read(_flat(line.fields), f"Line {line.number}", source)
             if isinstance(text, ReportText):
@@ -62,47 +63,41 @@ def read_texts(lines: Iterable[bytes], source: str) -> Iterator[ReportText | Fai
             yield text
 
 
-def read_csv(content: bytes, source: str) -> Iterator[ReportText | Failure]:
+def read_csv(stream: BinaryIO, source: str) -> Iterator[ReportText | Failure]:
     """Read texts from CSV in UTF-8 with a header: columns ``id``, and ``text`` or ``findings`` and ``impression``.
 
     Args:
-        content: of the file.
+        stream: of the file; a row is read when it is asked for.
         source: its path.
 
     Yields:
         A text, or a failure for a row without one, in the order of the rows; one failure where a column is missing.
     """
-    reader = csv.reader(io.StringIO(content.decode("utf-8-sig", errors="replace"), newline=""))
+    lines = bounded_lines(TextIOWrapper(stream, "utf-8-sig", errors="replace", newline=""))
     header: list[str] | None = None
-    while True:
-        try:
-            cells = next(reader, None)
-        except csv.Error:
-            yield _failure(None, f"Row {reader.line_num}", source, "is damaged")
-            continue
-        if cells is None:
-            return
-        row = f"Row {reader.line_num}"
-        if not any(map(str.strip, cells)):
-            continue
+    for number, cells in csv_rows(lines, multiline=True):
+        row = f"Row {number}"
         if header is None:
-            header = [name.strip().lower() for name in cells]
+            header = [name.strip().lower() for name in cells or []]
             if "id" not in header or not {"text", *_SECTIONS} & set(header) or len(set(header)) < len(header):
                 yield _failure(None, row, source, "is no header with columns id and text, each once")
                 return
-        elif len(cells) != len(header):
-            yield _failure(None, row, source, "is not as long as the header")
-        else:
+        elif cells is None:
+            yield _failure(None, row, source, "is not as long as the header, or has a quote that nothing closes")
+        elif any(map(str.strip, cells)):
             yield _read({name: cell for name, cell in zip(header, cells, strict=True) if cell}, row, source)
 
 
-def read_text_file(content: bytes, source: str) -> ReportText | Failure:
+def read_text_file(stream: BinaryIO, source: str) -> ReportText | Failure:
     """Read a file that is one report, in UTF-8 or a superset of ASCII; its name without suffix is the id.
 
     Args:
-        content: of the file.
+        stream: of the file; no more than the limit of lines is read of it.
         source: its path.
     """
+    content = stream.read(MOST_LENGTH + 1)
+    if len(content) > MOST_LENGTH:
+        return Failure(source, (source,), InvalidTextError(f"The file is longer than {MOST_LENGTH >> 20} MB."))
     text = content.decode("utf-8-sig", errors="replace")
     if not text.strip() or "\0" in text:
         return Failure(source, (source,), InvalidTextError("The file has no text."))

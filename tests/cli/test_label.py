@@ -122,3 +122,20 @@ def test_a_reader_that_goes_away_ends_the_run_quietly() -> None:
     process.stdin.close()
     assert process.wait(timeout=60) == 0
     assert process.stderr.read() == ""
+
+
+def test_a_line_without_end_is_an_error_of_its_own(run_cli, tmp_path: Path, monkeypatch) -> None:
+    """It is never in memory as a whole."""
+    from cxreport.text import json_lines
+
+    monkeypatch.setattr(json_lines, "MOST_LENGTH", 1000)
+    path = tmp_path / "texts.jsonl"
+    fine = json.dumps({"id": "a", "text": "Pneumothorax."})
+    path.write_text(f'{{"id": "long", "text": "{"x" * 5000}"}}\n{fine}\n{"y" * 1001}\n{fine}')
+    result = run_cli("label", path)
+    assert result.exit_code == 6
+    records = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [record["id"] for record in records] == ["line 1", "a", "line 3", "a"]
+    assert "is longer than" in records[0]["error"]["message"]
+    with path.open("rb") as stream:
+        assert max(map(len, json_lines.bounded_lines(stream))) == 1001

@@ -16,6 +16,8 @@ from cxreport.errors import BundleError, DeviceError
 from cxreport.model import bundle
 from cxreport.model.bundle import find_bundle, load_manifest, verify_graphs
 from cxreport.model.choices import Architecture
+from cxreport.model.encode import encode
+from cxreport.model.external_data import external_files
 from cxreport.model.gpu import cuda
 from cxreport.model.session import Model
 
@@ -73,6 +75,25 @@ def test_find_bundle(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.Monk
         assert find_bundle(None) == parent / "exported" / "default"
 
 
+THRESHOLDS = [
+    *((value, "not from 0 to 1") for value in (-0.1, 1000, float("nan"), float("inf"), -(10**300))),
+    *((value, "is no number") for value in ("0.5", None, True, [0.5])),
+    (10**400, "model.json: "),
+]
+SHOWN = [
+    lambda raw, text: raw.update(name=text),
+    lambda raw, text: raw.update(version=text),
+    lambda raw, text: raw.update(encoder=text),
+    lambda raw, text: raw["tags"][0].update(name=text),
+    lambda raw, text: raw["reporting_tags"][0].update(name=text),
+    lambda raw, text: raw["vocabulary"].__setitem__(9, text),
+    lambda raw, text: raw["extra_words"].__setitem__(0, text),
+    lambda raw, text: raw["aliases"].update({text: raw["reporting_tags"][1]["name"]}),
+    lambda raw, text: raw["evidence"].update({text: raw["evidence"]["chexnet"]}),
+]
+"""Changes of what commands show."""
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -114,6 +135,30 @@ def test_find_bundle(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.Monk
         (lambda raw: raw["preprocessing"].update(size=64), "preprocessing does not fit"),
         (lambda raw: raw["graphs"]["encoder"].update(file="../encoder.onnx"), "outside the bundle"),
         (lambda raw: raw.update(sizes=None), "model.json: "),
+        *((lambda raw, value=value: raw["tags"][2].update(threshold=value), message) for value, message in THRESHOLDS),
+        *(
+            (lambda raw, name=name: raw["evidence"]["head"][name].__setitem__(0, float("nan")), "are not finite")
+            for name in ("bias", "thresholds", "mild", "marked", "usual", "spread")
+        ),
+        (lambda raw: raw["evidence"]["head"]["weights"][0].__setitem__(0, float("nan")), "are not finite"),
+        (lambda raw: raw["evidence"]["head"]["weights"][0].__setitem__(0, 1e300), "are not finite"),
+        (lambda raw: raw["evidence"]["head"]["weights"][0].__setitem__(0, 10**400), "model.json: "),
+        (lambda raw: raw["evidence"]["head"]["thresholds"].__setitem__(0, 1.5), "not from 0 to 1"),
+        (lambda raw: raw["evidence"]["head"]["mild"].__setitem__(0, -0.1), "not from 0 to 1"),
+        (lambda raw: raw["evidence"]["head"]["inputs"].__setitem__(1, "x"), "names an unknown tag"),
+        (lambda raw: raw["evidence"]["head"]["inputs"].__setitem__(1, 3), "is no text"),
+        (lambda raw: raw["vocabulary"].__setitem__(5, ["heart"]), "is no text"),
+        (lambda raw: raw["reporting_tags"][0].update(place=float("nan")), "place of a reporting tag"),
+        (lambda raw: raw["typicality"].update(refuse=float("inf")), "limits of typicality"),
+        (lambda raw: raw["decoding"].update(max_words=10**9), "decoding lengths"),
+        (lambda raw: raw["decoding"].update(max_sentences=10**9), "decoding lengths"),
+        (lambda raw: raw["decoding"].update(denials=-1), "decoding lengths"),
+        (lambda raw: raw["sizes"].update(image=10**6), "out of range"),
+        (lambda raw: raw["sizes"].update(hidden=-1), "out of range"),
+        (lambda raw: raw["graphs"]["word_step"].update(file="\0"), "outside the bundle"),
+        (lambda raw: raw["graphs"]["word_step"].update(file="a\nb"), "outside the bundle"),
+        *((lambda raw, change=change: change(raw, "\x1b[31mred"), "cannot be printed") for change in SHOWN),
+        *((lambda raw, change=change: change(raw, "\u202egnp"), "cannot be printed") for change in SHOWN),
     ],
 )
 def test_contradicting_manifest(copy: Path, change: Callable[[dict[str, Any]], Any], message: str) -> None:
@@ -122,7 +167,7 @@ def test_contradicting_manifest(copy: Path, change: Callable[[dict[str, Any]], A
         load_manifest(copy)
 
 
-@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff\xfe", b"null"])
+@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff\xfe", b"null", b"[" * 100_000, b'{"a":' * 100_000])
 def test_manifest_that_is_no_json_object(copy: Path, content: bytes) -> None:
     (copy / "model.json").write_bytes(content)
     with pytest.raises(BundleError):
@@ -247,12 +292,31 @@ def test_limits_of_certainty_are_read(tiny_bundle: Path, tmp_path: Path) -> None
     assert (old.decoding.exact, old.evidence["head"].limits) == (False, None)
 
 
+def test_limits_may_be_ones_that_no_probability_reaches(tiny_bundle: Path, tmp_path: Path) -> None:
+    """Training gives them to a tag that is never told, or never denied."""
+    folder = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle, folder)
+    edit(folder, certain)
+    never = {name: [1.01] * 6 for name in ("thresholds", "certain", "sensitive", "specific")} | {"absent": [-0.01] * 6}
+    edit(folder, lambda raw: raw["evidence"]["head"].update(never))
+    limits = load_manifest(folder).evidence["head"].limits
+    assert limits is not None
+    assert (limits.certain > 1).all()
+    assert (limits.absent < 0).all()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda raw: raw["evidence"]["head"].pop("absent"), "'absent' is missing"),
         (lambda raw: raw["evidence"]["head"]["certain"].pop(), "evidence 'head' does not fit"),
         (lambda raw: raw["evidence"]["head"].update(absent=[0.9] * 6), "evidence 'head' denies what it tells"),
+        (lambda raw: raw["evidence"]["head"]["certain"].__setitem__(0, float("nan")), "numbers that are not finite"),
+        (lambda raw: raw["evidence"]["head"]["specific"].__setitem__(0, 10**40), "numbers that are not finite"),
+        (lambda raw: raw["evidence"]["head"]["sensitive"].__setitem__(0, 1.5), "not from 0 to 1"),
+        (lambda raw: raw["evidence"]["head"]["absent"].__setitem__(0, -0.5), "not from 0 to 1"),
+        (lambda raw: raw["evidence"]["head"]["thresholds"].__setitem__(0, 2), "not from 0 to 1"),
+        (lambda raw: raw["decoding"].update(impression_denials=[[1]]), "1 is no text"),
         (lambda raw: raw["decoding"].pop("exact"), "'exact' is missing"),
         (lambda raw: raw["decoding"].update(findings_denials=[["Rib"]]), "a denial names an unknown reporting tag"),
     ],
@@ -266,3 +330,63 @@ def test_contradicting_limits(
     edit(folder, change)
     with pytest.raises(BundleError, match=message):
         load_manifest(folder)
+
+
+# Weights that no digest vouches for
+
+
+def message(number: int, content: bytes) -> bytes:
+    """A field of a protobuf message that has a length."""
+    length, size = len(content), bytearray()
+    while length > 0x7F:
+        size.append(length & 0x7F | 0x80)
+        length >>= 7
+    return bytes([number << 3 | 2, *size, length]) + content
+
+
+def graph_with(tensor: bytes, place: str) -> bytes:
+    """A graph that has a tensor as an initializer, or in an attribute of a node, or there in a graph of its own."""
+    in_attribute = message(1, message(5, message(1, b"value") + message(5, tensor)))
+    in_subgraph = message(1, message(5, message(1, b"body") + message(6, message(5, tensor))))
+    sparse = message(15, message(1, tensor))
+    return {"initializer": message(5, tensor), "node": in_attribute, "subgraph": in_subgraph, "sparse": sparse}[place]
+
+
+@pytest.mark.parametrize("place", ["initializer", "node", "subgraph", "sparse"])
+@pytest.mark.parametrize("location", ["weights.bin", "../weights.bin", "/etc/hostname", "encoder.onnx"])
+def test_weights_in_a_file_without_a_digest_are_refused(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, place: str, location: str
+) -> None:
+    """ONNX Runtime would read it from the working folder."""
+    (copy.parent / "weights.bin").write_bytes(b"\0" * 4)
+    monkeypatch.chdir(copy.parent)
+    entry = message(13, message(1, b"location") + message(2, location.encode()))
+    tensor = bytes([1 << 3, 1, 2 << 3, 1]) + message(8, b"w") + entry + bytes([14 << 3, 1])
+    content = (copy / "word_step.onnx").read_bytes() + message(7, graph_with(tensor, place))  # parts of a graph merge
+    assert external_files(content) == {location}
+    replace_graph(copy, "word_step", content)
+    with pytest.raises(BundleError, match="weights from a file outside the bundle"):
+        Model.load(copy, "cpu")
+
+
+def test_graphs_name_only_the_graph_whose_weights_they_share(tiny_bundle: Path) -> None:
+    for path in tiny_bundle.glob("*.onnx"):
+        assert external_files(path.read_bytes()) == set()
+    shipped = find_bundle(None)
+    assert external_files((shipped / "encoder_fp16.onnx").read_bytes()) == {"encoder.onnx"}
+
+
+@pytest.mark.parametrize("content", [b"\x3a", b"\x3a\xff", b"\x3b", b"\xff" * 20, message(7, message(1, b"\x2a\x7f"))])
+def test_what_is_no_graph_has_no_files(content: bytes) -> None:
+    with pytest.raises(ValueError, match="graph"):
+        external_files(content)
+
+
+def test_weights_that_are_no_numbers_end_the_run(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not study after study, each with an error of its own."""
+    model = Model.load(tiny_bundle, "cpu")
+    output = model.encode_batch(np.zeros((1, 1, 32, 32), np.uint8))
+    broken = output._replace(probabilities=np.full_like(output.probabilities, np.nan))
+    monkeypatch.setattr(Model, "encode_batch", lambda *_: broken)
+    with pytest.raises(BundleError, match="no numbers"):
+        encode(model, [np.zeros((32, 32), np.uint8)])

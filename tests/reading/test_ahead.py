@@ -16,7 +16,7 @@ from cxreport.reading import ahead, batches, network_input
 from cxreport.reading import workers as worker_processes
 from cxreport.reading.ahead import default_workers, read_ahead
 from cxreport.reading.study import ReadOptions, read_studies
-from cxreport.reading.workers import map_ahead
+from cxreport.reading.workers import Processes, map_ahead
 from cxreport.types import Failure, InputShape, Study
 
 SIZE = 32
@@ -112,36 +112,116 @@ def test_no_worker_starts_no_process(generate, mixed) -> None:
     assert generate("--workers", 0, mixed).exit_code == 6
 
 
-@pytest.mark.usefixtures("no_process")
-def test_few_files_start_no_process(generate, mixed) -> None:
-    assert generate(mixed).exit_code == 6
+@pytest.mark.parametrize("count", [1, 20])
+def test_no_file_is_opened_in_the_main_process(generate, phantoms, tmp_path, monkeypatch, count) -> None:
+    """Whatever it is: a picture, DICOM, or a file that is neither."""
+    for number in range(count):
+        shutil.copy(phantoms / "rle.dcm", tmp_path / f"{number}.dcm")
+        (tmp_path / f"{number}.png").write_text("not a picture")
+
+    def refuse(path: object) -> None:
+        raise AssertionError("a file was opened")
+
+    monkeypatch.setattr("cxreport.reading.discover.open_file", refuse)
+    result = generate("--json", tmp_path)
+    assert result.exit_code == 6, result.stderr
+    assert len(timeless(result.stdout)) == count + 1
 
 
 def test_the_number_of_workers_by_studies_and_cpus(monkeypatch) -> None:
     monkeypatch.setattr(ahead, "usable_cpus", lambda: 3)
-    assert [default_workers(studies) for studies in (0, 1, 15, 16, 1000)] == [0, 0, 0, 3, 3]
+    assert [default_workers(studies) for studies in (0, 1, 15, 16, 1000)] == [1, 1, 1, 3, 3]
     monkeypatch.setattr(ahead, "usable_cpus", lambda: 64)
     assert default_workers(1000) == 8
     monkeypatch.setattr(ahead, "usable_cpus", lambda: 1)
-    assert default_workers(1000) == 0
-    monkeypatch.setattr(ahead, "usable_cpus", lambda: 64)
+    assert default_workers(1000) == 1
+
+
+@pytest.mark.usefixtures("no_process")
+def test_where_python_cannot_be_started_again_this_process_reads(mixed, monkeypatch) -> None:
     monkeypatch.setattr(ahead.sys, "executable", "")
-    assert default_workers(1000) == 0
+    assert any(isinstance(outcome, Study) for outcome in read(mixed, None))
 
 
 def test_no_more_workers_than_studies(phantoms, monkeypatch) -> None:
     asked = []
-    monkeypatch.setattr(worker_processes, "map_ahead", lambda *rest: asked.append(rest[-1]) or map_ahead(*rest))
+    original = Processes.map
+    monkeypatch.setattr(Processes, "map", lambda *rest: asked.append(rest[-1]) or original(*rest))
     (study,) = read(phantoms / "rle.dcm", 40)
     assert isinstance(study, Study)
-    assert asked == [1]
+    assert set(asked) == {1}
+
+
+# Files that end or block the process that reads them
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["read_prepared", "_references_of_few"], ids=["read", "discover"])
+@pytest.mark.parametrize(("name", "code"), [("deadly.png", "reader-ended"), ("endless.png", "timed-out")])
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_bad_file_fails_alone(generate, phantoms, tmp_path, monkeypatch, place, name, code, count) -> None:
+    """By default, among few files as among many, and however early it shows."""
+    task = {
+        ("read_prepared", "deadly.png"): child_tasks.read_or_die,
+        ("read_prepared", "endless.png"): child_tasks.read_or_sleep,
+    }.get((place, name), child_tasks.references_or_die)
+    monkeypatch.setattr(ahead, place, task)
+    for number in range(count):
+        shutil.copy(phantoms / "normal-8bit.png", tmp_path / f"{number}.png")
+    shutil.copy(phantoms / "normal-8bit.png", tmp_path / name)
+    result = generate("--json", "--timeout", 2, tmp_path)
+    assert result.exit_code == 6, result.stderr
+    records = {record["study"]["id"]: record for record in timeless(result.stdout)}
+    assert {id_ for id_, record in records.items() if "report" in record} == {f"{n}.png" for n in range(count)}
+    assert records[name]["error"]["code"] == code
+    assert records[name]["study"]["sources"] == [str(tmp_path / name)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["explain", "retrieve"])
+def test_commands_for_one_study_are_protected_too(
+    run_cli, tiny_bundle, phantoms, tmp_path, monkeypatch, command
+) -> None:
+    monkeypatch.setattr(ahead, "read_prepared", child_tasks.read_or_die)
+    deadly = shutil.copy(phantoms / "normal-8bit.png", tmp_path / "deadly.png")
+    index = tmp_path / "x.index"
+    built = run_cli("index", "build", "--model", tiny_bundle, "--force", phantoms / "rle.dcm", "-o", index)
+    assert built.exit_code == 0, built.stderr
+    arguments = {"explain": [deadly], "retrieve": [index, "--image", deadly]}[command]
+    result = run_cli(command, "--model", tiny_bundle, "--device", "cpu", "--force", *arguments)
+    assert result.exit_code == 3
+    assert "The process that read the study ended." in result.stderr
+
+
+def test_a_lack_of_memory_is_told_as_such(phantoms, monkeypatch) -> None:
+    """The file is sound: nobody is to look for damage in it."""
+
+    def refuse(*_: object) -> None:
+        raise MemoryError
+
+    for target in ("PIL.ImageFile.ImageFile.load", "cxreport.reading.dicom.decode._PixelElement.display"):
+        monkeypatch.setattr(target, refuse)
+    for name in ("normal-8bit.png", "rle.dcm"):
+        (failure,) = read(phantoms / name, 0)
+        assert failure.error.code == "out-of-memory"
+        assert "damaged" not in failure.error.message
+
+
+@pytest.mark.parametrize("text", ["std::bad_alloc", "Unable to allocate 8 GiB", "out of memory error"])
+def test_libraries_that_say_it_in_words(phantoms, monkeypatch, text) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError(text)
+
+    monkeypatch.setattr("cxreport.reading.dicom.decode._PixelElement.display", refuse)
+    (failure,) = read(phantoms / "rle.dcm", 0)
+    assert failure.error.code == "out-of-memory"
 
 
 def test_an_unexpected_error_is_the_failure_of_one_study(mixed, monkeypatch) -> None:
     def broken(*_: object) -> None:
         raise ValueError("Patient^Name")
 
-    monkeypatch.setattr("cxreport.reading.pictures.Picture.rendering", broken)
+    monkeypatch.setattr("cxreport.reading.pictures.picture.Picture.rendering", broken)
     outcomes = {outcome.id: outcome for outcome in read(mixed, 0)}
     assert outcomes["normal-8bit.png"].error.message == "ValueError while reading the study."
     assert any(isinstance(outcome, Study) for outcome in outcomes.values())

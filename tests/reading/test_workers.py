@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,11 @@ import pytest
 
 from cxreport.errors import CxreportError
 from cxreport.reading import workers
-from cxreport.reading.workers import AHEAD, map_ahead
+from cxreport.reading.ahead import read_alone
+from cxreport.reading.limits import MEMORY_EXIT, TaskLimits
+from cxreport.reading.study import ReadOptions
+from cxreport.reading.workers import AHEAD, Lost, Processes, map_ahead, modules_for
+from cxreport.types import InputShape
 
 pytestmark = pytest.mark.slow
 needs_posix = pytest.mark.skipif(os.name == "nt", reason="needs POSIX processes")
@@ -63,7 +68,7 @@ def test_tasks_are_taken_a_few_ahead() -> None:
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_task_that_ends_its_process_is_the_only_one_lost(function, processes) -> None:
     results = list(map_ahead(function, range(6), processes))
-    assert [number for number, result in enumerate(results) if result is None] == [3]
+    assert [number for number, result in enumerate(results) if result is Lost.ENDED] == [3]
 
 
 def test_a_process_that_ended_for_another_reason_is_replaced(tmp_path: Path) -> None:
@@ -75,7 +80,7 @@ def test_a_process_killed_between_tasks_is_replaced() -> None:
     with closing(map_ahead(child_tasks.pid, range(2 * AHEAD), 1)) as results:
         first = next(results)
         os.kill(first, signal.SIGKILL)
-        assert None not in list(results)
+        assert not any(isinstance(result, Lost) for result in results)
 
 
 def test_what_a_task_prints_is_dropped(capfd: pytest.CaptureFixture[str]) -> None:
@@ -114,6 +119,74 @@ def test_processes_do_not_outlive_a_killed_program(tmp_path: Path) -> None:
         child = int(program.stdout.readline())
         program.kill()
     assert wait_until(lambda: not alive(child))
+
+
+@pytest.mark.parametrize(
+    ("paths", "pydicom"),
+    [
+        (["a.PNG"], False),
+        (["a.jpg", "b/c.tiff"], False),
+        (["a.dcm"], True),
+        (["a.png", "folder"], True),
+        (["-"], True),
+        ([], True),
+    ],
+    ids=str,
+)
+def test_names_tell_what_is_worth_loading_early(paths: list[str], pydicom: bool) -> None:
+    with Processes(modules=modules_for(paths)) as processes:
+        assert list(processes.map(child_tasks.is_loaded, ["pydicom", "PIL"], 1)) == [pydicom, True]
+
+
+def test_a_picture_by_name_may_be_anything(tmp_path: Path, phantoms: Path) -> None:
+    """What a process has not loaded, it loads."""
+    path = Path(shutil.copy(phantoms / "rle.dcm", tmp_path / "a.png"))
+    with Processes(modules=modules_for([str(path)])) as processes:
+        assert read_alone(path, ReadOptions(), InputShape(64), processes).view is not None
+
+
+# Limits
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_task_that_takes_too_long_is_the_only_one_lost(processes: int) -> None:
+    waits = [0.0, 600.0, 0.0, 0.0]
+    results = list(map_ahead(child_tasks.wait_and_return, waits, processes, TaskLimits(seconds=1)))
+    assert results == [0.0, Lost.TIMED_OUT, 0.0, 0.0]
+
+
+def test_the_start_of_a_process_takes_none_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "_START", f"import time; time.sleep(2); {workers._START}")
+    assert list(map_ahead(child_tasks.wait_and_return, [0.0], 1, TaskLimits(seconds=1))) == [0.0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernels of others do not limit the address space")
+def test_memory_beyond_the_limit_cannot_be_had() -> None:
+    results = list(map_ahead(child_tasks.allocate, [50, 400, 50], 1, TaskLimits(memory_bytes=200 << 20)))
+    assert results == ["50 MB", "no memory", "50 MB"]
+
+
+@needs_posix
+def test_elsewhere_a_watch_ends_the_process() -> None:
+    code = "from cxreport.reading.limits import watch_memory\nimport time\nwatch_memory(200 << 20)\n"
+    code += "small = bytearray(20 << 20)\ntime.sleep(0.3)\nprint('there', flush=True)\n"
+    code += "large = b'x' * (400 << 20)\ntime.sleep(60)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50)
+    assert (done.returncode, done.stdout) == (MEMORY_EXIT, "there\n")
+
+
+def test_a_process_that_never_becomes_ready_is_an_error_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "_START", "import sys; sys.exit(1)")
+    with pytest.raises(CxreportError, match="end before they begin") as caught:
+        list(map_ahead(child_tasks.pid, [1], 1))
+    assert "--workers 0" in caught.value.hint
+
+
+def test_processes_serve_one_list_of_tasks_after_the_other() -> None:
+    with Processes() as processes:
+        processes.start()
+        first = list(processes.map(child_tasks.pid, range(2), 1))
+        assert list(processes.map(child_tasks.pid, range(2), 1)) == first
 
 
 def test_no_process_to_start(monkeypatch: pytest.MonkeyPatch) -> None:

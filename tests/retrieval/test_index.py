@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from retrieval_fakes import WIDTH, FakeModel, random_units, unit, without_texts
 
 from cxreport.datasets.report_files import WrittenReport
 from cxreport.errors import BundleError, RetrievalIndexError
+from cxreport.retrieval import index_file
 from cxreport.retrieval.embed import embed_reports, embed_texts
 from cxreport.retrieval.index import Index, open_index
 from cxreport.retrieval.index_file import Entry, IndexWriter
@@ -52,7 +54,7 @@ def test_entries_are_read_as_written(tmp_path: Path, model) -> None:
     ]
     index = write(tmp_path / "x.index", model, entries)
     assert index.counts == {"report": 2, "image": 1}
-    np.testing.assert_array_equal(index.file.embeddings, vectors)
+    np.testing.assert_array_equal(index.file.embedding(0, 3), vectors)
     (first, second), (image,) = index.search(vectors[0], 5).values()
     assert (first.id, first.findings, first.impression, first.source) == ("r0", text, "None.", "in.jsonl")
     assert first.similarity == pytest.approx(1)
@@ -61,7 +63,20 @@ def test_entries_are_read_as_written(tmp_path: Path, model) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["x.index"]
 
 
-def test_the_embeddings_are_mapped_not_copied(tmp_path: Path, model) -> None:
+@pytest.mark.parametrize("kept", [1, 1 << 30], ids=["many", "few"])
+def test_embeddings_by_parts_and_at_once(tmp_path: Path, model, monkeypatch, kept: int) -> None:
+    monkeypatch.setattr(index_file, "_KEPT_BYTES", kept)
+    monkeypatch.setattr(index_file, "BLOCK_BYTES", 4 * WIDTH * 7)
+    vectors = random_units(50)
+    index = write(tmp_path / "x", model, [report(n, vector) for n, vector in enumerate(vectors)])
+    for _ in range(2):
+        blocks = [(first, block.copy()) for first, block in index.file.embeddings()]
+        assert [first for first, _ in blocks] == ([0] if kept > 1 else [*range(0, 50, 7)])
+        np.testing.assert_array_equal(np.concatenate([block for _, block in blocks]), vectors)
+    assert ids_near(index, vectors[23], 1)["report"] == ["r23"]
+
+
+def test_the_embeddings_stay_on_disk_until_they_are_searched(tmp_path: Path, model) -> None:
     vectors = random_units(20_000)
     write(tmp_path / "x", model, [report(n, vector) for n, vector in enumerate(vectors)])
     tracemalloc.start()
@@ -69,7 +84,7 @@ def test_the_embeddings_are_mapped_not_copied(tmp_path: Path, model) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < vectors.nbytes / 2
-    assert not index.file.embeddings.flags.writeable
+    np.testing.assert_array_equal(np.concatenate([block.copy() for _, block in index.file.embeddings()]), vectors)
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -190,6 +205,97 @@ def test_a_path_without_a_file_is_no_index(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none"):
         with pytest.raises(RetrievalIndexError, match="no index there"):
             open_index(path)
+
+
+# The digest, and files that change under the search
+
+
+def test_the_content_has_a_digest(tmp_path: Path, model) -> None:
+    path, content = small(model, tmp_path)
+    file = open_index(path).file
+    assert len(file.sha256) == 64
+    file.check()
+    assert small(model, tmp_path)[1] == content
+
+
+@pytest.mark.parametrize("tensor", ["embeddings", "text_offsets", "kind", "text"])
+def test_a_changed_bit_shows_when_it_is_looked_for(tmp_path: Path, model, tensor: str) -> None:
+    path, content = small(model, tmp_path)
+    length = 8 + int.from_bytes(content[:8], "little")
+    begin, end = (length + offset for offset in json.loads(content[8:length])[tensor]["data_offsets"])
+    for place in range(begin, end, 3):
+        changed = bytearray(content)
+        changed[place] ^= 1
+        path.write_bytes(changed)
+        with pytest.raises(RetrievalIndexError, match="damaged"):
+            open_index(path).file.check()
+
+
+def test_a_changed_name_of_the_bundle_shows_too(tmp_path: Path, model) -> None:
+    path, content = small(model, tmp_path)
+    path.write_bytes(altered(content, lambda header: header["__metadata__"].update(bundle_version="9")))
+    with pytest.raises(RetrievalIndexError, match="altered or damaged"):
+        open_index(path).file.check()
+
+
+def test_an_index_without_a_digest_is_read(tmp_path: Path, model) -> None:
+    path, content = small(model, tmp_path)
+    path.write_bytes(altered(content, lambda header: header["__metadata__"].pop("sha256")))
+    opened = open_index(path)
+    assert opened.search(random_units(1)[0], 1)
+    with pytest.raises(RetrievalIndexError, match="no digest"):
+        opened.file.check()
+
+
+def test_an_index_is_read_back_before_it_is_put_in_place(tmp_path: Path, model, monkeypatch) -> None:
+    monkeypatch.setattr("cxreport.retrieval.index_file.IndexFile.check", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        small(model, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("length", [0, 100, 1000, -1])
+def test_a_file_that_becomes_shorter_is_refused(tmp_path: Path, model, length: int) -> None:
+    """A mapped one would end the process."""
+    path = tmp_path / "x"
+    opened = write(path, model, [report(n, vector) for n, vector in enumerate(random_units(3000))])
+    query = random_units(1)[0]
+    assert opened.search(query, 1)
+    os.truncate(path, length if length >= 0 else path.stat().st_size - 1)
+    with pytest.raises(RetrievalIndexError, match="changed while it was searched"):
+        opened.search(query, 1)
+
+
+def test_a_file_that_is_written_over_is_refused(tmp_path: Path, model) -> None:
+    path = tmp_path / "x"
+    vectors = random_units(30)
+    write(tmp_path / "y", model, [report(n, vector) for n, vector in enumerate(vectors[::-1])])
+    opened = write(path, model, [report(n, vector) for n, vector in enumerate(vectors)])
+    os.utime(path, (1, 1))
+    opened = open_index(path)
+    path.write_bytes((tmp_path / "y").read_bytes())
+    with pytest.raises(RetrievalIndexError, match="changed while it was searched"):
+        opened.search(vectors[0], 1)
+
+
+def test_a_file_that_is_replaced_is_read_to_its_end(tmp_path: Path, model) -> None:
+    vectors = random_units(30)
+    opened = write(tmp_path / "x", model, [report(n, vector) for n, vector in enumerate(vectors)])
+    write(tmp_path / "x", model, [report(n, vector) for n, vector in enumerate(vectors[::-1])])
+    assert ids_near(opened, vectors[4], 1)["report"] == ["r4"]
+
+
+def test_two_builds_at_once_do_not_mix(tmp_path: Path, model, monkeypatch) -> None:
+    vectors, pids = random_units(20), iter([11, 12])
+    monkeypatch.setattr("cxreport.retrieval.index_file.os.getpid", lambda: next(pids))
+    with IndexWriter(tmp_path / "x", model.manifest) as first, IndexWriter(tmp_path / "x", model.manifest) as second:
+        for number in range(10):
+            first.add(report(number, vectors[number]))
+            second.add(report(number + 10, vectors[number + 10]))
+    opened = open_index(tmp_path / "x")
+    opened.file.check()
+    assert sorted(ids_near(opened, vectors[0], 99)["report"]) == sorted(f"r{n}" for n in range(10))
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 
 # The search

@@ -20,7 +20,7 @@ def test_damaged_lines_fail_alone() -> None:
 
 @pytest.mark.parametrize("line", ['{"id": 1}', b'{"id": 1}', b'\xef\xbb\xbf{"id": 1}'], ids=["text", "bytes", "mark"])
 def test_text_and_bytes(line: str | bytes) -> None:
-    assert list(json_lines([line])) == [(1, {"id": 1})]
+    assert list(json_lines([line])) == [JsonLine(1, {"id": 1})]
 
 
 def test_a_line_is_read_when_it_is_asked_for() -> None:
@@ -28,4 +28,4 @@ def test_a_line_is_read_when_it_is_asked_for() -> None:
         yield "{}"
         raise AssertionError("read ahead")
 
-    assert next(json_lines(stream())) == (1, {})
+    assert next(json_lines(stream())) == JsonLine(1, {})

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
 
+from cxreport.text import report_texts
+from cxreport.text.json_lines import MOST_LENGTH
 from cxreport.text.report_texts import ReportText, read_csv, read_text_file, read_texts
 from cxreport.types import Failure
 
@@ -83,7 +86,7 @@ def test_rows_are_read() -> None:
     content = (
         '\ufeffID,Study,Findings,Impression\na,S1,"No\neffusion.",Edema.\n\nb,,Clear.,\nc,S3,,\n,S4,Clear.,\nd,S5\n'
     )
-    texts = list(read_csv(content.encode(), "a.csv"))
+    texts = list(read_csv(io.BytesIO(content.encode()), "a.csv"))
     assert texts[:2] == [
         ReportText("a", "No\neffusion.\n\nEdema.", {"study": "S1"}),
         ReportText("b", "Clear."),
@@ -91,32 +94,56 @@ def test_rows_are_read() -> None:
     assert [(failure.id, failure.error.message) for failure in texts[2:]] == [
         ("c", "Row 6 has no text."),
         ("row 7", "Row 7 has no id."),
-        ("row 8", "Row 8 is not as long as the header."),
+        ("row 8", "Row 8 is not as long as the header, or has a quote that nothing closes."),
     ]
 
 
 @pytest.mark.parametrize("content", ["text\nEdema.\n", "id,name\na,b\n", "id,text,text\na,b,c\n"])
 def test_a_table_without_the_columns_fails_once(content: str) -> None:
-    (failure,) = read_csv(content.encode(), "a.csv")
+    (failure,) = read_csv(io.BytesIO(content.encode()), "a.csv")
     assert failure.error.message == "Row 1 is no header with columns id and text, each once."
 
 
 def test_a_damaged_row_fails_alone() -> None:
     content = f'id,text\na,"{"x" * 200_000}"\nb,Edema.\n'
-    damaged, text = read_csv(content.encode(), "a.csv")
-    assert damaged.error.message == "Row 2 is damaged."
+    damaged, text = read_csv(io.BytesIO(content.encode()), "a.csv")
+    assert damaged.error.message == "Row 2 is not as long as the header, or has a quote that nothing closes."
     assert text == ReportText("b", "Edema.")
 
 
+def test_a_quote_that_nothing_closes_costs_its_own_row() -> None:
+    content = 'id,text\na,"Edema.\n' + "".join(f"b{number},Edema.\n" for number in range(1000))
+    damaged, *texts = read_csv(io.BytesIO(content.encode()), "a.csv")
+    assert isinstance(damaged, Failure)
+    assert damaged.id == "row 2"
+    assert [text.id for text in texts] == [f"b{number}" for number in range(1000)]
+
+
+def test_a_file_that_is_too_long_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report_texts, "MOST_LENGTH", 1000)
+    failure = read_text_file(io.BytesIO(b"x" * 1001), "a.txt")
+    assert isinstance(failure, Failure)
+    assert "is longer than" in failure.error.message
+    assert isinstance(read_text_file(io.BytesIO(b"x" * 1000), "a.txt"), ReportText)
+
+
+def test_a_row_that_is_too_long_fails_alone() -> None:
+    """No more of it is read at once than the limit."""
+    content = f"id,text\na,{'x' * (MOST_LENGTH + 9)}\nb,Edema.\n"
+    damaged, text = read_csv(io.BytesIO(content.encode()), "a.csv")
+    assert isinstance(damaged, Failure)
+    assert (damaged.id, text) == ("row 2", ReportText("b", "Edema."))
+
+
 def test_a_file_is_one_report() -> None:
-    assert read_text_file("\ufeffNo\neffusion.".encode(), "p10/s5.txt") == ReportText(
+    assert read_text_file(io.BytesIO("\ufeffNo\neffusion.".encode()), "p10/s5.txt") == ReportText(
         "s5", "No\neffusion.", {"source": "p10/s5.txt"}
     )
-    assert read_text_file("Mild c\u0153ur".encode("latin-1", "replace"), "a.txt").id == "a"
+    assert read_text_file(io.BytesIO("Mild c\u0153ur".encode("latin-1", "replace")), "a.txt").id == "a"
 
 
 @pytest.mark.parametrize("content", [b"", b" \n", b"\0\0\0"])
 def test_a_file_without_text_fails(content: bytes) -> None:
-    failure = read_text_file(content, "p/a.txt")
+    failure = read_text_file(io.BytesIO(content), "p/a.txt")
     assert isinstance(failure, Failure)
     assert (failure.id, failure.error.message) == ("p/a.txt", "The file has no text.")

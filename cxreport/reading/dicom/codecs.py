@@ -9,8 +9,8 @@ from typing import Any
 from pydicom import uid
 from pydicom.pixels.decoders.base import Decoder, get_decoder
 
-from cxreport.errors import MissingCodecError, UnreadableFileError
-from cxreport.reading.dicom.codestream import is_jpeg2000, is_sound_rle, jpeg_header
+from cxreport.errors import MissingCodecError, TooLargeError, UnreadableFileError, lacks_memory
+from cxreport.reading.dicom.codestream import is_jpeg2000, is_sound_rle, jpeg_header, rle_is_excessive
 from cxreport.reading.dicom.reduced_size import reduced_jpeg, reduced_jpeg2000
 from cxreport.reading.dicom.restated import Restated, widened_lossless, without_zeros
 from cxreport.reading.grey import Integers
@@ -18,6 +18,7 @@ from cxreport.reading.muted_libraries import quiet
 
 PixelOptions = dict[str, Any]
 """Image Pixel attributes (PS3.3 C.7.6.3) under the names that pydicom's decoders give them."""
+_DAMAGED_HINT = "The file is damaged: get another copy of it."
 _ANY_DECODER = "pylibjpeg[all]"
 _ENCAPSULATED_UNCOMPRESSED = uid.UID("1.2.840.10008.1.2.1.98")  # PS3.5 A.4.11; pydicom has no constant for it
 
@@ -43,6 +44,8 @@ class Codec:
     """Other forms of a frame that was refused, to be tried in their order."""
     states_precision: bool = False
     """True for frames that state their own bits per value: values of no more than Bits Stored need no alignment."""
+    states_size: bool = False
+    """True for frames that state their own rows and columns, which must be those of the header."""
     frame_syntax: uid.UID | None = None
     """Native transfer syntax of a frame out of its fragments; None where frames are compressed, or in no fragments."""
 
@@ -90,7 +93,9 @@ class Codec:
             return None
         try:
             return self.reduce(frame, options, side)
-        except Exception:  # Pillow's plugins raise anything on damage
+        except Exception as error:  # Pillow's plugins raise anything on damage
+            if lacks_memory(error):
+                raise
             return None
 
     def _decoder(self, transfer_syntax: uid.UID) -> Decoder:
@@ -98,8 +103,14 @@ class Codec:
 
 
 def _is_sound_rle(frame: bytes, options: PixelOptions) -> bool:
+    """Check a frame for the fast decoder; one that no decoder should see is refused."""
     segments = options["samples_per_pixel"] * options["bits_allocated"] // 8
-    return is_sound_rle(frame, segments, options["rows"] * options["columns"])
+    length = options["rows"] * options["columns"]
+    if is_sound_rle(frame, segments, length):
+        return True
+    if rle_is_excessive(frame, length):
+        raise TooLargeError("The pixel data decodes to more than its header says.", hint=_DAMAGED_HINT)
+    return False
 
 
 def _native_lengths(options: PixelOptions) -> tuple[int, int]:
@@ -126,13 +137,20 @@ CODECS = (
         transfer_syntaxes=(uid.JPEGBaseline8Bit,),
         package="pylibjpeg-libjpeg",
         reduce=reduced_jpeg,
+        states_size=True,
     ),
-    Codec(name="JPEG extended", transfer_syntaxes=(uid.JPEGExtended12Bit,), package="pylibjpeg-libjpeg"),
+    Codec(
+        name="JPEG extended",
+        transfer_syntaxes=(uid.JPEGExtended12Bit,),
+        package="pylibjpeg-libjpeg",
+        states_size=True,
+    ),
     Codec(
         name="JPEG lossless",
         transfer_syntaxes=(uid.JPEGLossless, uid.JPEGLosslessSV1),
         package="pylibjpeg-libjpeg",
         restate=widened_lossless,
+        states_size=True,
     ),
     Codec(
         name="JPEG-LS",
@@ -141,6 +159,7 @@ CODECS = (
         plugin="pyjpegls",  # four times as fast as pylibjpeg-libjpeg
         spare_frames=without_zeros,
         states_precision=True,
+        states_size=True,
     ),
     Codec(
         name="JPEG 2000",
@@ -148,6 +167,7 @@ CODECS = (
         package="pylibjpeg-openjpeg",
         reduce=reduced_jpeg2000,
         states_precision=True,
+        states_size=True,
     ),
     Codec(
         name="HTJ2K",
@@ -155,6 +175,7 @@ CODECS = (
         package="pylibjpeg-openjpeg",
         reduce=reduced_jpeg2000,
         states_precision=True,
+        states_size=True,
     ),
 )
 """The table. A row makes its transfer syntaxes appear in `info`, in the documentation and in the tests."""

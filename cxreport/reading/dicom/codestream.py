@@ -10,10 +10,17 @@ from typing import NamedTuple
 
 _SOF = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # start of frame of JPEG, and of JPEG-LS
 _SOS = 0xDA
+_DIFFERENTIAL = {0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF, 0xDE, 0xDF}  # frames of hierarchical JPEG, and what announces them
+_SEGMENTS = {*range(0xC0, 0xFF)} - {*range(0xD0, 0xDA)}  # markers that a length follows
+_SCAN = b"\xff\xda"
+_MOST_SCANS = 100
 _SOC_SIZ = b"\xff\x4f\xff\x51"
 _JP2 = b"jP  "
 _COD, _SOT = 0xFF52, 0xFF90
 _RLE_HEADER_BYTES = 64
+_RLE_PADDING_BYTES = 1024
+_RLE_MOST_EXPANSION = 64  # two bytes stand for 128 at most
+_RLE_HARMLESS_BYTES = 512 << 20
 
 
 @dataclass(frozen=True)
@@ -52,15 +59,14 @@ def codestream_size(data: bytes) -> tuple[int, int] | None:
         data: the frame (ISO/IEC 10918-1 B.2, 14495-1 C.2, 15444-1 A.5.1; JP2 boxes are skipped).
 
     Returns:
-        Rows and columns, or None for data of another kind.
+        Rows and columns, or None for data of another kind, and where they are not certain.
     """
     if data[4:8] == _JP2:
         data = data[max(0, data.find(_SOC_SIZ)) :]
     if data[:4] == _SOC_SIZ and len(data) >= 24:
         right, bottom, left, top = struct.unpack(">4L", data[8:24])
-        return bottom - top, right - left
-    header = jpeg_header(data)
-    return None if header is None else (header.rows, header.columns)
+        return (bottom - top, right - left) if bottom > top and right > left else None
+    return _jpeg_size(data)
 
 
 def jpeg_header(data: bytes) -> JpegHeader | None:
@@ -88,9 +94,10 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
             offset += 1
             continue
         yield marker, offset
-        if marker == _SOS:
+        length = int.from_bytes(data[offset + 2 : offset + 4], "big")
+        if marker == _SOS or marker not in _SEGMENTS or length < 2:
             return
-        offset += 2 + int.from_bytes(data[offset + 2 : offset + 4], "big")
+        offset += 2 + length
 
 
 def precision_of(data: bytes) -> int | None:
@@ -151,10 +158,44 @@ def is_sound_rle(data: bytes, segments: int, length: int) -> bool:
     bounds = [*offsets[:segments], len(data)]
     if count != segments or bounds[0] < _RLE_HEADER_BYTES or bounds != sorted(set(bounds)):
         return False
+    if rle_is_excessive(data, length):
+        return False
     try:
         return all(len(decode_segment(data[start:end])) == length for start, end in pairwise(bounds))
     except ValueError:
         return False
+
+
+def rle_is_excessive(data: bytes, length: int) -> bool:
+    """Check for an RLE frame (PS3.5 Annex G) that decodes to much more than it should, without decoding it.
+
+    Args:
+        data: the frame.
+        length: bytes of each segment when decoded.
+
+    Returns:
+        True where a segment is longer than the least compressible image makes it, or decodes to more than twice the
+        length. A small segment is not looked at: what it can decode to is little.
+    """
+    if len(data) < _RLE_HEADER_BYTES:
+        return False
+    count, *offsets = struct.unpack("<16L", data[:_RLE_HEADER_BYTES])
+    starts = sorted({start for start in offsets[:count] if _RLE_HEADER_BYTES <= start < len(data)})
+    return any(_decodes_to_more(data, start, end, 2 * length) for start, end in pairwise([*starts, len(data)]))
+
+
+def _decodes_to_more(data: bytes, start: int, end: int, most: int) -> bool:
+    """Walk the runs of a segment until they come to more than ``most`` bytes."""
+    if end - start > most + _RLE_PADDING_BYTES:
+        return True
+    if (end - start) * _RLE_MOST_EXPANSION <= max(most, _RLE_HARMLESS_BYTES):
+        return False
+    decoded = 0
+    while start < end and decoded <= most:
+        head = data[start]
+        decoded += head + 1 if head < 128 else 257 - head if head > 128 else 0
+        start += head + 2 if head < 128 else 2 if head > 128 else 1
+    return decoded > most
 
 
 def _levels(data: bytes) -> int | None:
@@ -167,4 +208,28 @@ def _levels(data: bytes) -> int | None:
         if marker == _SOT or length < 2:
             return None
         offset += 2 + length
+    return None
+
+
+def has_too_many_scans(data: bytes) -> bool:
+    """Check for a JPEG of very many scans, each of which costs a decoder a pass over the whole image.
+
+    Args:
+        data: the frame or file; a progressive JPEG has some ten scans, one for each part of its precision.
+    """
+    return data[:2] == b"\xff\xd8" and data.count(_SCAN) > _MOST_SCANS
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """Rows and columns of the frame header; None where a decoder might find others than are found here.
+
+    That is where something else than a segment stands before the frame header, where its rows are left to a later
+    marker (ISO/IEC 10918-1 B.2.5), and in hierarchical frames (B.3), which are made of several.
+    """
+    for marker, offset in _jpeg_segments(data):
+        if marker not in _SEGMENTS or marker in _DIFFERENTIAL:
+            return None
+        if marker in _SOF:
+            rows, columns = struct.unpack(">HH", data[offset + 5 : offset + 9])
+            return (rows, columns) if rows and columns else None
     return None

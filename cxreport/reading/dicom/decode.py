@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.encaps import encapsulate
 
-from cxreport.errors import CxreportError, UnreadableFileError
+from cxreport.errors import CxreportError, OutOfMemoryError, TooLargeError, UnreadableFileError, lacks_memory
 from cxreport.reading.dicom.attributes import integer, text
 from cxreport.reading.dicom.codecs import Codec, PixelOptions, change_of_syntax, codec_of, syntax_of
-from cxreport.reading.dicom.codestream import codestream_size, precision_of
+from cxreport.reading.dicom.codestream import codestream_size, has_too_many_scans, precision_of
 from cxreport.reading.dicom.colour import displayed_colour, displayed_palette
 from cxreport.reading.dicom.display import COVERED, Display, displayed
 from cxreport.reading.dicom.pixel_data import (
@@ -76,7 +76,9 @@ def _decode_frame(file: DicomFile, frame: int, limits: DecodeLimits) -> Display:
         return pixels.display(frame)
     except CxreportError:
         raise
-    except Exception:  # decoders raise anything on damage, and their texts may quote values
+    except Exception as error:  # decoders raise anything on damage, and their texts may quote values
+        if lacks_memory(error):
+            raise OutOfMemoryError() from None
         raise UnreadableFileError("The pixel data is damaged, or does not fit the header.") from None
 
 
@@ -104,7 +106,11 @@ class _PixelElement:
         size = codestream_size(data)
         if size is not None:  # a small header can announce a huge codestream: check before a decoder allocates for it
             self.limits.require_size(*size)
+        if has_too_many_scans(data):
+            raise TooLargeError("The JPEG has too many scans.", hint="Save the picture again, as a baseline JPEG.")
         actual = syntax_of(data, stated, self.options)
+        if codec_of(actual).states_size and size != (self.options["rows"], self.options["columns"]):
+            raise UnreadableFileError("The compressed pixel data has another size than the header says, or none.")
         uncompressed = codec_of(actual).frame_syntax is not None
         display = self._uncompressed(frame, actual) if uncompressed else self._compressed(data, actual)
         if actual == stated:

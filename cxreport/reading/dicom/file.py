@@ -5,14 +5,14 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pydicom import uid
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import FileMetaDataset
 from pydicom.filereader import read_dataset, read_partial
 
-from cxreport.errors import TooLargeError, UnreadableFileError
+from cxreport.errors import OutOfMemoryError, TooLargeError, UnreadableFileError, lacks_memory
 from cxreport.reading.dicom.attributes import stored, text
 from cxreport.reading.instance import DecodeLimits
 
@@ -49,6 +49,33 @@ _PIXELS = {0x7FE00008, 0x7FE00009, 0x7FE00010}
 _REFERENCE_BYTES = 1 << 20
 _BYTES_PER_PIXEL = 4
 _HEADER_BYTES = 64 << 20
+_HEADER_READS = 500_000  # two or three an element; with values that are not wanted skipped
+
+
+class _MeteredStream:
+    """Stream that ends a parser which reads more of it than a header takes; what is skipped costs nothing."""
+
+    def __init__(self, stream: BinaryIO, most_bytes: int) -> None:
+        self.seek = stream.seek
+        self.tell = stream.tell
+        self._read = stream.read
+        self._reads_left = _HEADER_READS
+        self._bytes_left = most_bytes
+
+    def read(self, size: int = -1) -> bytes:
+        """Read as the stream does.
+
+        Raises:
+            TooLargeError: too often, or too much.
+        """
+        content = self._read(size if 0 <= size <= self._bytes_left else self._bytes_left + 1)
+        self._reads_left -= 1
+        self._bytes_left -= len(content)
+        if self._reads_left < 0 or self._bytes_left < 0:
+            raise TooLargeError(
+                "The DICOM header is larger than the limit.", hint="The file is damaged, or no radiograph."
+            )
+        return content
 
 
 @dataclass(frozen=True)
@@ -108,14 +135,17 @@ def read_header(stream: BinaryIO, limits: DecodeLimits) -> DicomFile:
 
     Raises:
         UnreadableFileError: damaged.
-        TooLargeError: a deflated file inflates beyond the limit.
+        TooLargeError: it has far more or longer elements than that of a radiograph, or a deflated file inflates beyond
+            the limit.
     """
     limit = int(limits.max_megapixels * 1e6) * _BYTES_PER_PIXEL + _HEADER_BYTES
     try:
         return _read_header(stream, list(_TAGS), last_tag=None, limit=limit)
     except (TooLargeError, UnreadableFileError):
         raise
-    except Exception:  # pydicom raises anything on damage, and its texts may quote values
+    except Exception as error:  # pydicom raises anything on damage, and its texts may quote values
+        if lacks_memory(error):
+            raise OutOfMemoryError() from None
         raise UnreadableFileError("The DICOM header is truncated or damaged.") from None
 
 
@@ -130,20 +160,20 @@ def _read_header(stream: BinaryIO, tags: list[int], *, last_tag: int | None, lim
     transfer_syntax = uid.UID(text(meta, "TransferSyntaxUID"))
     if transfer_syntax == uid.DeflatedExplicitVRLittleEndian:  # pydicom would inflate without a limit
         inflated = _inflate(stream, start, limit, partial=last_tag is not None)
-        header = read_dataset(inflated, False, True, stop_when=stop, specific_tags=tags)
+        header = read_dataset(_metered(inflated), False, True, stop_when=stop, specific_tags=tags)
         header.file_meta = FileMetaDataset(meta)
         return DicomFile(header, transfer_syntax, inflated)
     is_little_endian = _is_little_endian(stream)
     if transfer_syntax in _NATIVE and is_little_endian is (not transfer_syntax.is_little_endian):
         stream.seek(start)
-        header = read_dataset(stream, False, is_little_endian, stop_when=stop, specific_tags=tags)
+        header = read_dataset(_metered(stream), False, is_little_endian, stop_when=stop, specific_tags=tags)
         header.file_meta = FileMetaDataset(meta)
         order = "little" if is_little_endian else "big"
         actual = uid.ExplicitVRLittleEndian if is_little_endian else uid.ExplicitVRBigEndian
         change = f"Read as {order} endian, which the data set is; the transfer syntax states the other."
         return DicomFile(header, actual, stream, (change,))
     stream.seek(0)
-    header = read_partial(stream, stop_when=stop, force=True, specific_tags=tags)
+    header = read_partial(_metered(stream), stop_when=stop, force=True, specific_tags=tags)
     return DicomFile(header, transfer_syntax or _guessed_transfer_syntax(*header.original_encoding), stream)
 
 
@@ -152,7 +182,12 @@ def _meta_information(stream: BinaryIO) -> Dataset:
     stream.seek(128)
     if stream.read(4) != b"DICM":
         stream.seek(0)
-    return read_dataset(stream, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)
+    return read_dataset(_metered(stream), False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)
+
+
+def _metered(stream: BinaryIO) -> Any:
+    """The stream for pydicom's parser, which wants no more of a stream than this one has."""
+    return _MeteredStream(stream, _HEADER_BYTES)
 
 
 def _is_little_endian(stream: BinaryIO) -> bool | None:

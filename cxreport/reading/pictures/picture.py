@@ -6,39 +6,36 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from cxreport.errors import NotAChestRadiographError, StudyError, UnreadableFileError
-from cxreport.reading.grey import (
-    LUMINANCE,
-    STRETCHED,
-    Counts,
-    Integers,
-    OwnBrightness,
-    Values,
-    own_brightness,
-    through_table,
-    to_bytes,
+from cxreport.errors import (
+    NotAChestRadiographError,
+    OutOfMemoryError,
+    StudyError,
+    TooLargeError,
+    UnreadableFileError,
+    lacks_memory,
 )
+from cxreport.reading.dicom.codestream import has_too_many_scans
 from cxreport.reading.instance import NO_DRAWBACK, OWN_MARK, DecodeLimits, Drawback, Instance, Rendering
 from cxreport.reading.muted_libraries import quiet
-from cxreport.reading.shrink import KEPT, shrink, shrink_factor
-from cxreport.reading.sixteen_bits import Samples, is_turned, sixteen_bit_samples
+from cxreport.reading.pictures.bands import bands
+from cxreport.reading.pictures.deep_grey import DEEP_MODES, deep_picture, deep_rendering
+from cxreport.reading.pictures.sixteen_bits import is_turned, sixteen_bit_samples
+from cxreport.reading.pictures.tiff_pages import count_pages
+from cxreport.reading.shrink import KEPT, shrink_factor
 from cxreport.reading.words import position_from_words, says_decubitus, words_of
 
 _FORMATS = ("PNG", "JPEG", "TIFF")
 _PHOTOMETRIC = 262
-_DEEP = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 _TURNED = "Turned to stand upright, by its EXIF orientation."
 _LISTED_PAGES = 64
 """Pages whose sizes are looked up; a scanned book is no study."""
-_GREY_MODES = ("1", "L", "LA", *_DEEP)
-_SIXTEEN_BITS = 65535
-_NO_LIMITS = (0.0, 0.0)
+_GREY_MODES = ("1", "L", "LA", *DEEP_MODES)
+_MOST_FILE_BYTES = 1 << 30
 
 
 class Picture:
@@ -60,12 +57,14 @@ class Picture:
 
         Raises:
             UnreadableFileError: damaged.
+            TooLargeError: a TIFF of very many pages, or a JPEG of very many scans.
         """
         self._stream = stream
         self._limits = limits
         self._colour = colour
+        _require_few_scans(stream)
         with _opened(stream) as image:
-            frames = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
+            frames = count_pages(stream) if image.format == "TIFF" else 1
             grey = colour or image.mode in _GREY_MODES
             is_own = OWN_MARK in (image.info.get("Software"), image.info.get("software"))
             sizes = _page_sizes(image, frames)
@@ -111,7 +110,7 @@ class Picture:
             samples = sixteen_bit_samples(image, self._stream)
             turned = turned or is_turned(image)
             if samples is not None:
-                shown = _deep_rendering(samples, self._colour, side)
+                shown = deep_rendering(samples, self._colour, side)
             else:
                 shown = _rendering(image, self._colour, side)
         return replace(shown, changes=(*shown.changes, _TURNED)) if turned else shown
@@ -134,6 +133,8 @@ def _opened(stream: BinaryIO) -> Iterator[Image.Image]:
     except StudyError:
         raise
     except Exception as error:  # Pillow's plugins raise anything on damage
+        if lacks_memory(error):
+            raise OutOfMemoryError() from None
         if isinstance(error, OSError) and error.strerror:
             raise UnreadableFileError(f"The file cannot be read: {error.strerror}.") from None
         raise UnreadableFileError("The picture is truncated or damaged.") from None
@@ -141,22 +142,25 @@ def _opened(stream: BinaryIO) -> Iterator[Image.Image]:
         Image.MAX_IMAGE_PIXELS = limit
 
 
+def _require_few_scans(stream: BinaryIO) -> None:
+    """Refuse a JPEG of very many scans, each of which costs a pass over the whole picture."""
+    stream.seek(0)
+    if stream.read(2) == b"\xff\xd8":
+        stream.seek(0)
+        if has_too_many_scans(stream.read(_MOST_FILE_BYTES)):
+            raise TooLargeError("The JPEG has too many scans.", hint="Save the picture again, as a baseline JPEG.")
+
+
 def _rendering(image: Image.Image, colour: bool, side: int | None) -> Rendering:
     white_is_zero = image.format == "TIFF" and _tiff_photometric(image) == 0
     image.load()
     upright = image
     ImageOps.exif_transpose(upright, in_place=True)
-    if upright.mode in _DEEP:
-        deep = _deep_grey(np.asarray(upright), side)
+    if upright.mode in DEEP_MODES:
+        deep = deep_picture(upright, side)
         return replace(deep, pixels=255 - deep.pixels) if white_is_zero else deep  # Pillow inverts only up to 8 bits
-    if upright.has_transparency_data:
-        rgba = upright.convert("RGBA")
-        black = Image.new("RGBA", rgba.size, (0, 0, 0, 255))
-        upright = Image.alpha_composite(black, rgba)
-    if upright.mode in ("P", "PA", "CMYK", "YCbCr", "LAB", "HSV"):
-        upright = upright.convert("RGB")
-    mode = "RGB" if colour and upright.mode not in ("1", "L", "LA") else "L"
-    flat = upright if upright.mode == mode else upright.convert(mode)
+    coloured = colour and (upright.has_transparency_data or upright.mode not in ("1", "L"))
+    flat = _flat(upright, "RGB" if coloured else "L")
     blocks = (shrink_factor(flat.width, side), shrink_factor(flat.height, side))
     return Rendering(np.array(flat if blocks == (1, 1) else flat.reduce(blocks)))
 
@@ -170,43 +174,23 @@ def _page_sizes(image: Image.Image, pages: int) -> tuple[int, ...]:
     return tuple(sizes)
 
 
+def _flat(image: Image.Image, mode: str) -> Image.Image:
+    """The picture as grey or RGB, with what is transparent over black: in bands, as each step makes another copy."""
+    if image.mode == mode and not image.has_transparency_data:
+        return image
+    flat = Image.new(mode, image.size)
+    for box in bands(image):
+        band = image.crop(box)
+        if image.has_transparency_data:
+            rgba = band.convert("RGBA")
+            band = Image.alpha_composite(Image.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba)
+        if band.mode in ("P", "PA", "CMYK", "YCbCr", "LAB", "HSV"):
+            band = band.convert("RGB")
+        flat.paste(band if band.mode == mode else band.convert(mode), box)
+    return flat
+
+
 def _tiff_photometric(image: Image.Image) -> int | None:
     tags = getattr(image, "tag_v2", {})
     photometric = tags.get(_PHOTOMETRIC)
     return photometric if isinstance(photometric, int) else None
-
-
-def _deep_rendering(samples: Samples, colour: bool, side: int | None) -> Rendering:
-    """Colour of 16 bits: one window over the three channels, or over the luminance."""
-    if samples.ndim == 2:
-        return _deep_grey(samples, side)
-    if not colour or bool((samples == samples[..., :1]).all()):
-        return _deep_grey(np.rint(samples @ LUMINANCE).astype(np.uint16), side)
-    flat = _deep_grey(samples.reshape(len(samples), -1), None)
-    return replace(flat, pixels=flat.pixels.reshape(samples.shape))
-
-
-def _deep_grey(values: NDArray[Any], side: int | None) -> Rendering:
-    """16-bit, 32-bit or floating-point grey, (H, W): as it is where it fills 16 bits, else stretched."""
-    limits = (0.0, float(_SIXTEEN_BITS)) if values.dtype.kind == "u" and values.dtype.itemsize == 2 else _NO_LIMITS
-    if values.dtype.kind != "f":
-        shrunk = shrink(values, side)
-        shown, doubtful = _shown(shrunk, limits)
-        return _shown(values, limits)[0] if doubtful and shrunk is not values else shown
-    numbers = np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
-    low, high = numbers.min(), numbers.max()
-    if high <= low:
-        return Rendering(to_bytes(np.zeros_like(numbers)))
-    return _shown(np.rint((numbers - low) / (high - low) * _SIXTEEN_BITS).astype(np.int64), _NO_LIMITS)[0]
-
-
-def _shown(values: Integers, limits: tuple[float, float]) -> tuple[Rendering, bool]:
-    """Integers as grey, and whether a few values more or less would change the window."""
-    found: list[OwnBrightness] = []
-
-    def table(present: Integers, counts: Counts) -> Values:
-        found.append(own_brightness(present.astype(np.float64), counts, limits, believed=False))
-        return found[0].values
-
-    grey = through_table(values, table)
-    return Rendering(grey, (STRETCHED,) if found[0].stretched else ()), found[0].doubtful

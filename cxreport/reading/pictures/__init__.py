@@ -1,0 +1,1 @@
+"""Pictures: PNG, JPEG and TIFF files as images, in 8-bit grey or RGB."""

@@ -1,0 +1,85 @@
+"""Pseudonyms of DICOM studies: digests keyed by a secret, so that who knows a UID cannot recognise its report.
+
+The secret is the user's own, made at its first use and kept in the user's configuration folder, or a salt that several
+users share where their pseudonyms are to agree.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hmac
+import logging
+import os
+import secrets
+import sys
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+_SECRET_BYTES = 32
+_FILE = "pseudonym.key"
+
+
+def keyed_digest(digest: str, key: bytes) -> str:
+    """HMAC-SHA-256 (RFC 2104) of a digest, in hexadecimal."""
+    return hmac.digest(key, digest.encode(), "sha256").hex()
+
+
+def secret(salt: str | None = None) -> bytes:
+    """Key of pseudonyms: the salt where there is one, else the user's secret."""
+    return _user_secret(_config_folder()) if salt is None else salt.encode("utf-8", "surrogateescape")
+
+
+def salt_digest(salt: str | None) -> str:
+    """Digest that tells one salt from another; empty for none."""
+    return "" if salt is None else keyed_digest("salt", secret(salt))[:12]
+
+
+@functools.cache
+def _user_secret(folder: Path | None) -> bytes:
+    """The secret in a folder, made where there is none; one for this run where it can be neither read nor kept."""
+    if folder is not None:
+        path = folder / _FILE
+        try:
+            with contextlib.suppress(FileExistsError):
+                _make(path)
+            key = bytes.fromhex(path.read_text(encoding="ascii"))
+            if len(key) == _SECRET_BYTES:
+                return key
+        except (OSError, ValueError) as error:
+            log.debug("no secret of the user", exc_info=error)
+    log.warning("the secret of pseudonyms cannot be kept: DICOM studies get other ids in the next run; see --salt")
+    return secrets.token_bytes(_SECRET_BYTES)
+
+
+def _make(path: Path) -> None:
+    """Write a new secret for nobody else to read, complete before it has its name, and never over another."""
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{_FILE}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with open(descriptor, "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(_SECRET_BYTES))
+        if os.name == "nt":
+            os.rename(draft, path)  # there it does not replace
+        else:
+            os.link(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _config_folder() -> Path | None:
+    """The user's configuration folder of the program; None where the user has no home, as in containers."""
+    try:
+        if sys.platform == "win32":
+            base = os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming"
+        elif sys.platform == "darwin":
+            base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / "Library" / "Application Support"
+        else:
+            base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    except RuntimeError:
+        return None
+    return Path(base) / "cxreport"
