@@ -41,14 +41,13 @@ from cxreport.cli.options import (
     output_option,
 )
 from cxreport.errors import ExitCode, NothingReadableError, UsageError
-from cxreport.journal import Claim
 from cxreport.model.choices import Device, Precision
-from cxreport.output.destinations import is_special, target_of
 from cxreport.reading.limits import DEFAULT_TIMEOUT, reader_limits
 
 if TYPE_CHECKING:
     from cxreport.cli.progress import Progress
     from cxreport.datasets.report_files import WrittenReport
+    from cxreport.journal import Claim
     from cxreport.model.session import Model
     from cxreport.reading.study import ReadOptions
     from cxreport.retrieval.entry_log import EntryLog, EntryMarks
@@ -155,6 +154,9 @@ def build(
 
 def _claim(out: Path) -> Claim:
     """Claim the file of the index, behind a link; it is read and written in places, which nothing but a file allows."""
+    from cxreport.journal import Claim
+    from cxreport.output.destinations import is_special, target_of
+
     if out.is_dir():
         raise UsageError(f"{out}: is a folder.", hint="Name the file that becomes the index.")
     if is_special(str(out)):
