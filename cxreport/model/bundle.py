@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from cxreport.errors import BundleError
 from cxreport.model.choices import Architecture, Precision
-from cxreport.model.external_data import external_files
 from cxreport.model.manifest import (
     GPU_GRAPHS,
     TEXT_ENCODER,
@@ -34,6 +33,7 @@ from cxreport.model.manifest import (
     graph_names,
 )
 from cxreport.model.manifest_checks import check_manifest
+from cxreport.model.weights import are_numbers, external_files
 from cxreport.text import lexicon
 from cxreport.text.lexicon import LEXICON_FILE, Lexicon
 from cxreport.types import Detail
@@ -110,11 +110,11 @@ def read_graphs(folder: Path, manifest: Manifest) -> dict[str, bytes]:
     """Read the graphs and compare their digests with the manifest's, so that what was checked is what gets loaded.
 
     Raises:
-        BundleError: a graph is missing, altered, or takes weights from a file outside the bundle.
+        BundleError: a graph is missing or altered, or its weights are in a file outside the bundle, or no numbers.
     """
     graphs = {name: _read_file(folder, graph) for name, graph in manifest.graphs.items()}
     for name, content in graphs.items():
-        _refuse_other_files(folder / manifest.graphs[name].file, content, _weight_files(manifest, name))
+        _refuse_weights(folder / manifest.graphs[name].file, content, _weight_files(manifest, name))
     return graphs
 
 
@@ -132,14 +132,17 @@ def _weight_files(manifest: Manifest, name: str) -> set[str]:
     return {manifest.graphs[WEIGHTS_OF[name]].file} if name in WEIGHTS_OF else set()
 
 
-def _refuse_other_files(path: Path, graph: bytes, allowed: set[str]) -> None:
-    """Refuse a graph with weights in files that no digest vouches for."""
+def _refuse_weights(path: Path, graph: bytes, allowed: set[str]) -> None:
+    """Refuse a graph with weights in files that no digest vouches for, or that are no numbers."""
     try:
         others = external_files(graph) - allowed
+        computes = are_numbers(graph)
     except ValueError:
-        others = set()  # ONNX Runtime will say so
+        return  # ONNX Runtime will say so
     if others:
         raise BundleError(f"{path}: the graph takes weights from a file outside the bundle.")
+    if not computes:
+        raise BundleError(f"{path}: the graph has weights that are no numbers.")
 
 
 def _read_file(folder: Path, file: BundleFile) -> bytes:

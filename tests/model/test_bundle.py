@@ -14,12 +14,12 @@ from bundle_files import edit
 
 from cxreport.errors import BundleError, DeviceError
 from cxreport.model import bundle
-from cxreport.model.bundle import find_bundle, load_manifest, verify_graphs
+from cxreport.model.bundle import find_bundle, load_manifest, read_graphs, verify_graphs
 from cxreport.model.choices import Architecture
 from cxreport.model.encode import encode
-from cxreport.model.external_data import external_files
 from cxreport.model.gpu import cuda
 from cxreport.model.session import Model
+from cxreport.model.weights import are_numbers, external_files
 
 
 def replace_graph(folder: Path, name: str, content: bytes) -> None:
@@ -380,6 +380,61 @@ def test_graphs_name_only_the_graph_whose_weights_they_share(tiny_bundle: Path) 
 def test_what_is_no_graph_has_no_files(content: bytes) -> None:
     with pytest.raises(ValueError, match="graph"):
         external_files(content)
+
+
+def packed(values: list[int]) -> bytes:
+    """16-bit patterns as a packed field of numbers has them: 3 bytes of 7 bits."""
+    return b"".join(bytes([value & 0x7F | 0x80, value >> 7 & 0x7F | 0x80, value >> 14]) for value in values)
+
+
+TENSORS = {
+    "float32": (1, lambda x: message(9, np.array([1, x, 2], "<f4").tobytes())),
+    "float32, listed": (1, lambda x: message(4, np.array([1, x, 2], "<f4").tobytes())),
+    "float32, one by one": (1, lambda x: b"".join(bytes([4 << 3 | 5]) + np.float32(y).tobytes() for y in (1, x))),
+    "float64": (11, lambda x: message(9, np.array([1, x, 2], "<f8").tobytes())),
+    "float64, listed": (11, lambda x: message(10, np.array([1, x, 2], "<f8").tobytes())),
+    "float16": (10, lambda x: message(9, np.array([1, x, 2], "<f2").tobytes())),
+    "float16, listed": (10, lambda x: message(5, packed(np.array([1, x, 2], "<f2").view("<u2").tolist()))),
+    "float16, one by one": (
+        10,
+        lambda x: b"".join(bytes([5 << 3]) + packed([y]) for y in np.array([x, 2], "<f2").view("<u2").tolist()),
+    ),
+    "bfloat16": (16, lambda x: message(9, (np.array([1, x, 2], "<f4").view("<u4") >> 16).astype("<u2").tobytes())),
+    "bfloat16, listed": (16, lambda x: message(5, packed((np.array([1, x], "<f4").view("<u4") >> 16).tolist()))),
+}
+"""How a tensor with three elements may be stored -> its type in ONNX, and its elements with one of them."""
+
+
+@pytest.mark.parametrize("place", ["initializer", "node", "subgraph", "sparse"])
+@pytest.mark.parametrize("stored", TENSORS)
+def test_weights_that_are_no_numbers_are_refused(copy: Path, stored: str, place: str) -> None:
+    kind, elements = TENSORS[stored]
+    for value in (1.5, float("inf"), -3.0):
+        tensor = bytes([1 << 3, 3, 2 << 3, kind]) + message(8, b"w") + elements(value)
+        assert are_numbers(message(7, graph_with(tensor, place)))
+    tensor = bytes([1 << 3, 3, 2 << 3, kind]) + message(8, b"w") + elements(float("nan"))
+    content = (copy / "encoder.onnx").read_bytes() + message(7, graph_with(tensor, place))
+    replace_graph(copy, "encoder", content)
+    with pytest.raises(BundleError, match=r"encoder\.onnx: the graph has weights that are no numbers"):
+        read_graphs(copy, load_manifest(copy))
+
+
+def test_whole_numbers_are_never_taken_for_fractions() -> None:
+    tensor = bytes([1 << 3, 1, 2 << 3, 3]) + message(9, np.array([np.nan], "<f4").tobytes())  # int8, 4 of them
+    assert are_numbers(message(7, message(5, tensor)))
+
+
+@pytest.mark.parametrize("place", [0, 70_000, 199_999])
+def test_one_weight_of_many_that_is_no_number_is_found(place: int) -> None:
+    array = np.ones(200_000, "<f4")
+    graphs = []
+    for value in (1, np.nan):
+        array[place] = value
+        raw = array.tobytes()
+        size = bytes([len(raw) & 0x7F | 0x80, len(raw) >> 7 & 0x7F | 0x80, len(raw) >> 14])
+        tensor = bytes([2 << 3, 1, 9 << 3 | 2]) + size + raw
+        graphs.append(message(7, message(5, tensor)))
+    assert [are_numbers(graph) for graph in graphs] == [True, False]
 
 
 def test_weights_that_are_no_numbers_end_the_run(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -168,9 +168,12 @@ def test_memory_beyond_the_limit_cannot_be_had() -> None:
 
 @needs_posix
 def test_elsewhere_a_watch_ends_the_process() -> None:
-    code = "from cxreport.reading.limits import watch_memory\nimport time\nwatch_memory(200 << 20)\n"
+    """On Linux a process begins with the peak of the one that started it, so the limit lies above that."""
+    code = "from cxreport.reading.limits import watch_memory\nimport resource, sys, time\n"
+    code += "peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin' else 1024)\n"
+    code += "most = peak + (100 << 20)\nwatch_memory(most)\n"
     code += "small = bytearray(20 << 20)\ntime.sleep(0.3)\nprint('there', flush=True)\n"
-    code += "large = b'x' * (400 << 20)\ntime.sleep(60)"
+    code += "large = b'x' * (most + (50 << 20))\ntime.sleep(60)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50)
     assert (done.returncode, done.stdout) == (MEMORY_EXIT, "there\n")
 
