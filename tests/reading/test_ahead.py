@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 from pathlib import Path
+from unittest.mock import Mock
 
 import child_tasks
 import numpy as np
@@ -126,6 +127,28 @@ def test_no_file_is_opened_in_the_main_process(generate, phantoms, tmp_path, mon
     result = generate("--json", tmp_path)
     assert result.exit_code == 6, result.stderr
     assert len(timeless(result.stdout)) == count + 1
+
+
+def test_the_next_view_is_not_read_in_the_main_process(phantoms, tmp_path, monkeypatch) -> None:
+    """The model refuses a view after the study was read, perhaps the last of all."""
+    for name in ("a.png", "b.png", "c.png"):
+        shutil.copy(phantoms / "normal-8bit.png", tmp_path / name)
+    (study,) = read_ahead([tmp_path], ReadOptions(group_by="folder"), InputShape(SIZE))
+    monkeypatch.setattr("cxreport.reading.discover.open_file", Mock(side_effect=AssertionError("a file was opened")))
+    second = study.next_view("Refused.")
+    third = second.next_view("Refused, too.")
+    assert [os.path.basename(each.view.info.source) for each in (study, second, third)] == ["a.png", "b.png", "c.png"]
+    assert third.next_view is None
+    assert {each.view.pixels.shape for each in (study, second, third)} == {(SIZE, SIZE)}
+
+
+def test_a_next_view_that_ends_its_process_is_a_failure(phantoms, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(ahead, "_next_prepared", child_tasks.next_or_die)
+    for name in ("a.png", "b.png"):
+        shutil.copy(phantoms / "normal-8bit.png", tmp_path / name)
+    (study,) = read_ahead([tmp_path], ReadOptions(group_by="folder"), InputShape(SIZE))
+    failure = study.next_view("Refused.")
+    assert (failure.id, type(failure.error)) == (study.id, ReaderEndedError)
 
 
 def test_the_number_of_workers_by_studies_and_cpus(monkeypatch) -> None:
