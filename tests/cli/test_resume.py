@@ -183,3 +183,24 @@ def test_an_interruption_says_how_to_go_on(generate, pictures, tmp_path, monkeyp
     monkeypatch.setattr(pipeline, "generate", GENERATE)
     done = generate(*common, "--resume")
     assert done.stderr.splitlines()[-1] == "6 studies: 5 drafted, 1 failed. 1 of them in an earlier run."
+
+
+@pytest.mark.parametrize(("change", "kept"), [("salt", 0), ("secret", 0), ("timeout", 2), ("", 2)])
+def test_ids_of_one_document_are_by_one_secret(
+    generate, phantoms, tmp_path, killed, monkeypatch, change: str, kept: int
+) -> None:
+    """A limit of time is none of the settings: to raise it is the way on from a study that passed it."""
+    folder, out = tmp_path / "in", tmp_path / "out.jsonl"
+    folder.mkdir()
+    for name in ("rle.dcm", "deflated.dcm", "monochrome1.dcm"):
+        shutil.copy(phantoms / name, folder)
+    killed(2, folder, "--batch-size", 1, "--out", out)
+    assert "study-" in (tmp_path / "out.jsonl.partial").read_text()
+    if change == "secret":
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "elsewhere"))
+    flags = {"salt": ["--salt", "another"], "timeout": ["--timeout", 50]}.get(change, [])
+    done = generate(*flags, folder, "--out", out, "--resume")
+    assert (f" {kept} of them in an earlier run." in done.stderr) == (kept > 0)
+    assert ("settings were others: salt" in done.stderr) == (change == "salt")
+    ids = [record["study"]["id"] for record in records(out.read_text())]
+    assert ids == [record["study"]["id"] for record in records(generate("--json", *flags, folder).stdout)]
