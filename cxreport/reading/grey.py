@@ -53,12 +53,12 @@ def through_table(pixels: Integers, table: Table, counted: Mask | None = None) -
     """Map each pixel through a table that is computed once per value.
 
     Args:
-        pixels: (H, W) integers of any width.
+        pixels: (H, W) or (H, W, channels) integers of any width.
         table: the mapping, called with the values that lie between minimum and maximum.
         counted: (H, W) true for the pixels that count; None counts all.
 
     Returns:
-        (H, W) 8-bit grey.
+        8-bit grey of the same shape.
     """
     low, high = int(pixels.min()), int(pixels.max())
     if high - low >= _MAX_SPAN:
@@ -135,17 +135,18 @@ def to_bytes(brightness: Values) -> Grey:
 
 def _lookup(pixels: Integers, low: int, values: Integers, table: Table, counted: Mask | None) -> Grey:
     counts: Counts = np.zeros(len(values), np.int64)
-    for rows in _blocks(pixels):
+    for rows in row_blocks(pixels):
         block = pixels[rows].ravel() if counted is None else pixels[rows][counted[rows]]
         counts += np.bincount(block.astype(np.int64) - low, minlength=len(values))
     grey = to_bytes(table(values, counts))
     out = np.empty(pixels.shape, np.uint8)
-    for rows in _blocks(pixels):
+    for rows in row_blocks(pixels):
         out[rows] = grey[pixels[rows].astype(np.int64) - low]
     return out
 
 
-def _blocks(pixels: Integers) -> Iterator[slice]:
+def row_blocks(pixels: Integers) -> Iterator[slice]:
+    """Rows of an image, some at a time: what is done block by block takes no further copy of the whole."""
     step = max(1, _BLOCK_PIXELS // max(1, pixels.shape[1]))
     for start in range(0, pixels.shape[0], step):
         yield slice(start, start + step)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from dicom_factory import phantom
-from images import inspect, read, rendering
+from images import inspect, read, rendering, sixteen_bit_png
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -105,19 +105,30 @@ CHANNELS = {"RGB": (2, [0, 0, 0]), "RGBA": (6, [0, 0, 0, 1]), "LA": (4, [0, 1])}
 @pytest.mark.parametrize("channels", CHANNELS)
 @pytest.mark.parametrize("white", [65535, 4095, 1023])
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_sixteen_bit_png_with_channels(
+def testsixteen_bit_png_with_channels(
     tmp_path: Path, channels: str, white: int, orientation: int, side: int | None
 ) -> None:
     deep = phantom(white=white)
     kind, sources = CHANNELS[channels]
     stored = np.ascontiguousarray(np.rot90(deep)) if orientation == 6 else deep
     samples = np.stack([stored, np.full_like(stored, 65535)])[sources]
-    (tmp_path / "a.png").write_bytes(_sixteen_bit_png(np.moveaxis(samples, 0, -1), kind, orientation))
+    (tmp_path / "a.png").write_bytes(sixteen_bit_png(np.moveaxis(samples, 0, -1), kind, orientation))
     shown = rendering(tmp_path / "a.png", side=side)
     expected = rendering(saved(Image.fromarray(deep), tmp_path / "b.png"), side=side)
     np.testing.assert_array_equal(shown.pixels, expected.pixels)
     turned = ("Turned to stand upright, by its EXIF orientation.",) if orientation == 6 else ()
     assert shown.changes == (*expected.changes, *turned)
+
+
+@pytest.mark.parametrize("channels", CHANNELS)
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_sixteen_bits_with_channels_are_turned_as_grey_is(tmp_path: Path, channels: str, orientation: int) -> None:
+    deep = phantom(white=65535)[:, :40]
+    kind, sources = CHANNELS[channels]
+    samples = np.stack([deep, np.full_like(deep, 65535)], axis=-1)
+    (tmp_path / "a.png").write_bytes(sixteen_bit_png(samples[..., sources], kind, orientation))
+    (tmp_path / "b.png").write_bytes(sixteen_bit_png(samples[..., :1], 0, orientation))
+    np.testing.assert_array_equal(read(tmp_path / "a.png"), read(tmp_path / "b.png"))
 
 
 @pytest.mark.parametrize(("orientation", "is_last"), [(None, False), (6, True)], ids=["none", "behind the pixels"])
@@ -126,7 +137,7 @@ def test_places_of_the_orientation_in_a_png(tmp_path: Path, kind: str, orientati
     deep = phantom()
     stored = np.ascontiguousarray(np.rot90(deep)) if orientation == 6 else deep
     samples = np.stack([stored] * (3 if kind == "colour" else 1), axis=-1)
-    content = _sixteen_bit_png(samples, 2 if kind == "colour" else 0, orientation, orientation_is_last=is_last)
+    content = sixteen_bit_png(samples, 2 if kind == "colour" else 0, orientation, orientation_is_last=is_last)
     (tmp_path / "a.png").write_bytes(content)
     shown = rendering(tmp_path / "a.png")
     np.testing.assert_array_equal(shown.pixels, read(saved(Image.fromarray(deep), tmp_path / "b.png")))
@@ -135,14 +146,14 @@ def test_places_of_the_orientation_in_a_png(tmp_path: Path, kind: str, orientati
 
 def test_transparency_of_sixteen_bits_lies_over_black(tmp_path: Path) -> None:
     samples = np.array([[[65535, 65535], [65535, 32768], [65535, 0], [0, 65535]]], "uint16")
-    (tmp_path / "a.png").write_bytes(_sixteen_bit_png(samples, 4, 1))
+    (tmp_path / "a.png").write_bytes(sixteen_bit_png(samples, 4, 1))
     assert read(tmp_path / "a.png").tolist() == [[255, 128, 0, 0]]
 
 
 @pytest.mark.parametrize("colour", [False, True])
 def test_sixteen_bit_colour(tmp_path: Path, colour: bool) -> None:
     channels = np.stack([phantom(), phantom()[:, ::-1] // 2, phantom()[::-1] // 3], axis=-1)
-    (tmp_path / "a.png").write_bytes(_sixteen_bit_png(channels, 2, 1))
+    (tmp_path / "a.png").write_bytes(sixteen_bit_png(channels, 2, 1))
     grey = read(tmp_path / "a.png", colour=colour)
     assert grey.shape == (channels.shape if colour else channels.shape[:2])
     expected = channels if colour else channels @ np.array([0.299, 0.587, 0.114])
@@ -168,7 +179,7 @@ def test_sixteen_bit_tiff_with_channels_is_turned(tmp_path: Path) -> None:
 
 
 def test_truncated_sixteen_bit_colour(tmp_path: Path) -> None:
-    content = _sixteen_bit_png(np.stack([phantom()] * 3, axis=-1), 2, 1)
+    content = sixteen_bit_png(np.stack([phantom()] * 3, axis=-1), 2, 1)
     (tmp_path / "a.png").write_bytes(content[: len(content) * 2 // 3])
     with pytest.raises(UnreadableFileError):
         read(tmp_path / "a.png")
@@ -271,7 +282,6 @@ def _big_endian_tiff(pixels: NDArray[Any]) -> bytes:
 
 def _interlaced_png(pixels: NDArray[np.uint8]) -> bytes:
     """Adam7 (PNG 8.2); Pillow writes none."""
-    import zlib
 
     passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
     rows = b"".join(
@@ -285,24 +295,6 @@ def _interlaced_png(pixels: NDArray[np.uint8]) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         len(body).to_bytes(4, "big") + kind + body + zlib.crc32(kind + body).to_bytes(4, "big") for kind, body in chunks
     )
-
-
-def _chunk(name: bytes, body: bytes) -> bytes:
-    return struct.pack(">L", len(body)) + name + body + struct.pack(">L", zlib.crc32(name + body))
-
-
-def _sixteen_bit_png(
-    samples: NDArray[Any], kind: int, orientation: int | None, *, orientation_is_last: bool = False
-) -> bytes:
-    """(H, W, C) samples in a colour type of PNG 6.1; Pillow writes grey alone."""
-    head = struct.pack(">LLBBBBB", samples.shape[1], samples.shape[0], 16, kind, 0, 0, 0)
-    lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in samples)
-    exif = b"MM\0*" + struct.pack(">LHHHLHHL", 8, 1, 274, 3, 1, orientation or 1, 0, 0)
-    parts = [(b"IDAT", zlib.compress(lines))]
-    if orientation is not None:
-        parts.insert(1 if orientation_is_last else 0, (b"eXIf", exif))
-    chunks = ((b"IHDR", head), *parts, (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(name, body) for name, body in chunks)
 
 
 def _rgb_tiff(samples: NDArray[Any], order: str, orientation: int = 1) -> bytes:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from images import inspect, read
+from images import inspect, read, sixteen_bit_png
 from PIL import Image
 
 from cxreport.errors import TooLargeError
@@ -50,16 +50,27 @@ def test_a_chain_that_leads_astray_ends(tmp_path: Path, next_place: int) -> None
 
 
 MEASURE = """
-import resource, sys
+import re, sys
 from pathlib import Path
-from cxreport.reading import pictures
+from cxreport.reading.pictures import picture
 from cxreport.reading.study import ReadOptions, read_studies
-options = ReadOptions(force=True, side=128)
+
+def peak():  # not ru_maxrss, which begins with that of the process that started this one
+    return int(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1])
+
+options = ReadOptions(force=True, side=128, colour=len(sys.argv) > 3)
 list(read_studies([Path(sys.argv[1])], options))
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
 list(read_studies([Path(sys.argv[2])], options))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(peak() - before)
 """
+
+
+def peak_growth(small: Path, large: Path, *flags: str) -> float:
+    """Megabytes that reading a large picture takes beyond a small one."""
+    command = [sys.executable, "-c", MEASURE, small, large, *flags]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    return int(done.stdout) / 1024
 
 
 @pytest.mark.slow
@@ -69,6 +80,21 @@ def test_memory_that_a_megapixel_takes(tmp_path: Path, mode: str) -> None:
     for name, size in (("small", (40, 25)), ("large", (4000, 2500))):
         image = Image.linear_gradient("L").resize(size).convert(mode)
         image.save(tmp_path / name, "TIFF" if mode in "FI" else "PNG", compression="tiff_adobe_deflate")
-    command = [sys.executable, "-c", MEASURE, tmp_path / "small", tmp_path / "large"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    assert int(done.stdout) / 1024 / 10 < 12  # of MB; 31 of floats and 16 of RGBA before
+    assert peak_growth(tmp_path / "small", tmp_path / "large") / 10 < 12  # of MB; 31 of floats and 16 of RGBA before
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="takes peak memory in kB")
+@pytest.mark.parametrize("colour", [False, True])
+@pytest.mark.parametrize(("kind", "channels"), [(2, 3), (6, 4), (4, 2)], ids=["RGB", "RGBA", "LA"])
+def test_memory_that_a_megapixel_of_sixteen_bits_takes(tmp_path: Path, kind: int, channels: int, colour: bool) -> None:
+    """A process that reads has 16 bytes a pixel, and 256 MB for bands among others."""
+    for name, (height, width) in (("small", (40, 25)), ("large", (4000, 2500))):
+        rows = np.linspace(0, 60000, height).astype(np.uint16)[:, None, None]
+        shades = np.arange(channels, dtype=np.uint16) * 1000 if colour else np.zeros(channels, np.uint16)
+        samples = np.broadcast_to(rows, (height, width, channels)) + shades
+        (tmp_path / name).write_bytes(sixteen_bit_png(samples, kind, 1))
+    flags = ["colour"] if colour else []
+    assert (
+        peak_growth(tmp_path / "small", tmp_path / "large", *flags) / 10 < 18
+    )  # of MB; 27 of RGB and 46 of RGBA before

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +16,7 @@ from cxreport.reading.grey import (
     OwnBrightness,
     Values,
     own_brightness,
+    row_blocks,
     through_table,
 )
 from cxreport.reading.instance import Rendering
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 DEEP_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 """Modes of Pillow for grey of more than 8 bits."""
 _SIXTEEN_BITS = 65535
+_WHOLE_RANGE = (0.0, float(_SIXTEEN_BITS))
 _NO_LIMITS = (0.0, 0.0)
 
 
@@ -45,10 +46,12 @@ def deep_rendering(samples: Samples, colour: bool, side: int | None) -> Renderin
     """
     if samples.ndim == 2:
         return _deep_grey(samples, side)
-    if not colour or bool((samples == samples[..., :1]).all()):
-        return _deep_grey(np.rint(samples @ LUMINANCE).astype(np.uint16), side)
-    flat = _deep_grey(samples.reshape(len(samples), -1), None)
-    return replace(flat, pixels=flat.pixels.reshape(samples.shape))
+    if colour and any((samples[rows] != samples[rows, :, :1]).any() for rows in row_blocks(samples)):
+        return _shown(samples, _WHOLE_RANGE)[0]
+    luminance = np.empty(samples.shape[:2], np.uint16)
+    for rows in row_blocks(samples):
+        luminance[rows] = np.rint(samples[rows] @ LUMINANCE)
+    return _deep_grey(luminance, side)
 
 
 def deep_picture(image: Image.Image, side: int | None) -> Rendering:
@@ -58,7 +61,7 @@ def deep_picture(image: Image.Image, side: int | None) -> Rendering:
 
 def _deep_grey(values: Integers, side: int | None) -> Rendering:
     """Integers, (H, W): as they are where they fill 16 bits, else stretched."""
-    limits = (0.0, float(_SIXTEEN_BITS)) if values.dtype.kind == "u" and values.dtype.itemsize == 2 else _NO_LIMITS
+    limits = _WHOLE_RANGE if values.dtype.kind == "u" and values.dtype.itemsize == 2 else _NO_LIMITS
     shrunk = shrink(values, side)
     shown, doubtful = _shown(shrunk, limits)
     return _shown(values, limits)[0] if doubtful and shrunk is not values else shown

@@ -7,16 +7,29 @@ the raw mode of the other byte order it keeps the low bytes.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageFile
+
+from cxreport.reading.pictures.bands import bands
 
 Samples = NDArray[np.uint16]
 """(H, W) grey or (H, W, 3) RGB, over black where it was transparent."""
 _ORIENTATION = 0x0112
 _COLOURS = ("RGB", "RGBA", "RGBX")
+_TURNS: dict[int, Callable[[Samples], Samples]] = {
+    2: lambda samples: samples[:, ::-1],
+    3: lambda samples: samples[::-1, ::-1],
+    4: lambda samples: samples[::-1],
+    5: lambda samples: samples.swapaxes(0, 1),
+    6: lambda samples: samples[::-1].swapaxes(0, 1),
+    7: lambda samples: samples[::-1, ::-1].swapaxes(0, 1),
+    8: lambda samples: samples[:, ::-1].swapaxes(0, 1),
+}
+"""From stored to upright, by the EXIF orientation."""
 _GREY_WITH_ALPHA = "LA;16B"
 _NATIVE = "L" if sys.byteorder == "little" else "B"
 
@@ -35,17 +48,25 @@ def sixteen_bit_samples(image: Image.Image, stream: BinaryIO) -> Samples | None:
     page = image.tell()
     if raw_modes == {_GREY_WITH_ALPHA}:
         _set_raw_mode(image, "RGBA")  # four bytes a pixel, as they come
-        grey, alpha = np.moveaxis(np.array(_upright(image)).view(">u2"), -1, 0)
-        return _over_black(grey, alpha)
+        image.load()
+        grey = np.empty((image.height, image.width), np.uint16)
+        for box in bands(image):
+            pairs = np.array(image.crop(box)).view(">u2")
+            grey[box[1] : box[3]] = _over_black(pairs[..., 0], pairs[..., 1])
+        return _upright(grey, image)
     if not raw_modes or any(_swapped(mode) is None for mode in raw_modes) or "transparency" in image.info:
         return None
-    high = np.array(_upright(image))
+    image.load()
     with Image.open(stream, formats=[str(image.format)]) as again:
         again.seek(page)
         _set_raw_mode(again, None)
-        low = np.array(_upright(again))
-    values: Samples = high.astype(np.uint16) << 8 | low
-    return values if values.shape[-1] == 3 else _over_black(values[..., :3], values[..., 3:])
+        again.load()
+        colour = np.empty((image.height, image.width, 3), np.uint16)
+        for box in bands(image):
+            values = np.array(image.crop(box)).astype(np.uint16) << 8 | np.array(again.crop(box))
+            has_alpha = values.shape[-1] == 4
+            colour[box[1] : box[3]] = _over_black(values[..., :3], values[..., 3:]) if has_alpha else values
+    return _upright(colour, image)
 
 
 def is_turned(image: Image.Image) -> bool:
@@ -75,10 +96,10 @@ def _set_raw_mode(image: Any, raw_mode: str | None) -> None:
     image.tile = tiles
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """The picture upright; it keeps its own orientation."""
-    image.load()
-    return ImageOps.exif_transpose(image) if is_turned(image) else image
+def _upright(samples: Samples, image: Image.Image) -> Samples:
+    """The samples of a loaded picture upright, by the EXIF orientation that it has still; without another copy."""
+    turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+    return samples if turn is None else turn(samples)
 
 
 def _over_black(values: Samples, alpha: Samples) -> Samples:
