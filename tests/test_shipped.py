@@ -128,7 +128,7 @@ def test_a_mixed_folder(tmp_path):
     Image.fromarray(pixels("RG1_UNCR.dcm").astype(np.uint16) * 257).save(tmp_path / "deep.png")
     code, records = generate(tmp_path)
     assert code == 6
-    failed = {r["study"]["id"]: r["error"]["code"] for r in records if "error" in r}
+    failed = {Path(r["study"]["id"]).name: r["error"]["code"] for r in records if "error" in r}
     assert sorted(failed.values()) == ["not-a-chest-radiograph", "unreadable", "unreadable"]
     assert failed["text.png"] == failed["truncated.dcm"] == "unreadable"
     drafted = {Path(r["study"]["views"]["used"][0]["source"]).name for r in records if "error" not in r}

@@ -77,6 +77,8 @@ def test_made_files(
 ) -> None:
     pixels: NDArray[Any] = scaled(radiograph)
     offset, scale = 0, 1
+    if kind == "MONOCHROME1":
+        pixels = 4095 - pixels  # its lowest value is white
     if kind == "signed":
         pixels, offset = (pixels.astype(np.int32) - 2048).astype(np.int16), -2048
     if kind == "8 bits":

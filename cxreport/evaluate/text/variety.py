@@ -13,7 +13,7 @@ from cxreport.text.consistency import statements
 from cxreport.text.lexicon import packaged, split_sentences
 from cxreport.text.scoring_conventions import alphabetic_words
 
-_CONTENT = ("distinct by content", "distinct by content, abnormal")
+_CONTENT = ("distinct by content", "content, abnormal")
 METRICS = ("distinct", "distinct, abnormal", *_CONTENT, "modal", "vocabulary", "mean words")
 
 
