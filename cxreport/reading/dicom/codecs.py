@@ -37,8 +37,9 @@ class Codec:
     """Check of a frame before the preferred plugin decodes it; pydicom's own decoder takes frames that fail it."""
     reduce: Callable[[bytes, PixelOptions, int], Integers | None] | None = None
     """Decodes a frame at a fraction of its size, see `reduced_size`; None where the compression has no such thing."""
-    restate: Callable[[bytes], Restated | None] | None = None
-    """Puts a frame in a form that the decoder reads right, see `restated`; None for a frame that needs none."""
+    restate: Callable[[bytes, bool], Restated | None] | None = None
+    """Puts a frame, of signed samples or not, in a form that the decoder reads right, see `restated`; None for a frame
+    that needs none."""
     spare_frames: Callable[[bytes], Iterator[bytes]] | None = None
     """Other forms of a frame that was refused, to be tried in their order."""
     states_precision: bool = False

@@ -131,14 +131,15 @@ class _PixelElement:
         if precision is not None and not codec.states_precision:
             options["bits_allocated"] = 8 if precision <= 8 else 16
         plugin = codec.preferred_plugin(decoder, data, options)
-        restated = None if codec.restate is None else codec.restate(data)
+        is_signed = self.options["pixel_representation"] == 1
+        restated = None if codec.restate is None else codec.restate(data, is_signed)
         if restated is None:
             array, photometric = self._first_decoded(codec, decoder, data, options | {"decoding_plugin": plugin})
         else:
             options |= {"bits_allocated": 16, "bits_stored": 16, "pixel_representation": 0}
             array, photometric = _array(decoder, encapsulate([restated.frame]), 0, options)
             array = restated.restore(array)
-            array = array.view(f"i{array.itemsize}") if self.options["pixel_representation"] == 1 else array
+            array = array.view(f"i{array.itemsize}") if is_signed else array
         return self._displayed(array, photometric, bits, is_aligned=codec.states_precision and precision == bits)
 
     def _depth(self, precision: int | None) -> int:
