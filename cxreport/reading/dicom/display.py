@@ -118,10 +118,9 @@ def voi_brightness(values: Values, header: Dataset) -> Iterator[Voi]:
         header: the instance's attributes.
 
     Yields:
-        Brightness by the VOI LUT, then by each usable window.
+        Brightness by each usable VOI LUT, then by each usable window.
     """
-    lut = _Lut.read(header, "VOILUTSequence")
-    if lut is not None:
+    for lut in _Lut.read_all(header, "VOILUTSequence"):
         brightness = np.asarray(lut.entries[lut.indices(values)] / lut.white)
         yield Voi(brightness, (LUT_NARROWER,) if lut.is_narrower else ())
     function = text(header, "VOILUTFunction").upper()
@@ -257,15 +256,19 @@ class _Lut:
 
     @classmethod
     def read(cls, header: Dataset, keyword: str) -> _Lut | None:
-        """The first table of a sequence; None when there is none or it is unusable."""
-        items = sequence(header, keyword)
-        if not items:
-            return None
-        descriptor = [int(number) for number in numbers(items[0], "LUTDescriptor")]
-        if len(descriptor) != 3 or not 1 <= descriptor[2] <= 16:
-            return None
-        entries = _entries(items[0], (descriptor[0] & 0xFFFF) or 1 << 16, header.original_encoding[1] is not False)
-        return cls(descriptor[1], descriptor[2], entries) if len(entries) > 1 else None
+        """The first usable table of a sequence; None without any."""
+        return next(cls.read_all(header, keyword), None)
+
+    @classmethod
+    def read_all(cls, header: Dataset, keyword: str) -> Iterator[_Lut]:
+        """The usable tables of a sequence."""
+        for item in sequence(header, keyword):
+            descriptor = [int(number) for number in numbers(item, "LUTDescriptor")]
+            if len(descriptor) != 3 or not 1 <= descriptor[2] <= 16:
+                continue
+            entries = _entries(item, (descriptor[0] & 0xFFFF) or 1 << 16, header.original_encoding[1] is not False)
+            if len(entries) > 1:
+                yield cls(descriptor[1], descriptor[2], entries)
 
     def indices(self, values: Values) -> Integers:
         """Positions in the table; values outside take the first or the last entry."""
