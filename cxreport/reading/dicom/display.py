@@ -16,6 +16,7 @@ import numpy as np
 
 from cxreport.reading.dicom.attributes import integer, numbers, sequence, text
 from cxreport.reading.grey import (
+    PERCENTILES,
     STRETCHED,
     Counts,
     Integers,
@@ -39,6 +40,9 @@ POLARITY = "Photometric Interpretation {photometric} contradicts Presentation LU
 _ALIKE = 0.95
 """Share of an image that a window may give one grey level where the values differ."""
 _ALIKE_DOUBT = 0.01
+_LEAST_LEVELS = 16
+"""Grey levels between the percentiles of an image that a window has to show."""
+_ENDS = np.array(PERCENTILES) / 100
 
 
 @dataclass(frozen=True)
@@ -196,9 +200,9 @@ class _Brightness:
     def _by_header(self, values: Values, counts: Counts) -> Values | None:
         """By the first VOI LUT or window that shows something; None where none does."""
         for voi in voi_brightness(values, self.header):
-            alike = _alike(voi.brightness, values, counts)
-            self.doubtful |= abs(alike - _ALIKE) < _ALIKE_DOUBT
-            if alike < _ALIKE:
+            alike, levels = _seen(voi.brightness, values, counts)
+            self.doubtful |= abs(alike - _ALIKE) < _ALIKE_DOUBT or abs(levels - _LEAST_LEVELS) <= 1
+            if alike < _ALIKE and levels >= _LEAST_LEVELS:
                 self.changes += voi.changes
                 return voi.brightness
             self.changes += [] if WINDOW_MISSED in self.changes else [WINDOW_MISSED]
@@ -220,15 +224,22 @@ class _Brightness:
         return float(ends.min()), float(ends.max())
 
 
-def _alike(brightness: Values, values: Values, counts: Counts) -> float:
-    """Share of the pixels that a window gives one grey level although their values differ; 0 where these do not."""
+def _seen(brightness: Values, values: Values, counts: Counts) -> tuple[float, int]:
+    """What a window shows of an image.
+
+    Returns:
+        Share of the pixels that it gives one grey level although their values differ, 0 where these do not; and the
+        number of grey levels from one of `PERCENTILES` to the other, 256 for an image of one value.
+    """
     present = counts > 0
     levels = to_bytes(brightness[present])
     shares = np.bincount(levels, counts[present], 256) if levels.size else np.zeros(256)
+    if not levels.size or np.ptp(values[present]) == 0:
+        return 0.0, 256
     level = int(shares.argmax())
-    if not levels.size or np.ptp(values[present][levels == level]) == 0:
-        return 0.0
-    return float(shares[level] / shares.sum())
+    ends = np.searchsorted(np.cumsum(shares), _ENDS * shares.sum())
+    alike = 0.0 if np.ptp(values[present][levels == level]) == 0 else float(shares[level] / shares.sum())
+    return alike, int(ends[1] - ends[0])
 
 
 def _window(values: Values, center: float, width: float, function: str) -> Values:
