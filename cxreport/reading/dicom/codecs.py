@@ -10,7 +10,7 @@ from pydicom import uid
 from pydicom.pixels.decoders.base import Decoder, get_decoder
 
 from cxreport.errors import MissingCodecError, UnreadableFileError
-from cxreport.reading.dicom.codestream import is_jpeg2000, is_sound_rle, jpeg_header
+from cxreport.reading.dicom.codestream import is_jpeg2000, is_sound_rle, jpeg_header, precision_of, rle_precision
 from cxreport.reading.dicom.reduced_size import reduced_jpeg, reduced_jpeg2000
 from cxreport.reading.dicom.restated import Restated, widened_lossless, without_zeros
 from cxreport.reading.grey import Integers
@@ -42,6 +42,8 @@ class Codec:
     that needs none."""
     spare_frames: Callable[[bytes], Iterator[bytes]] | None = None
     """Other forms of a frame that was refused, to be tried in their order."""
+    precision: Callable[[bytes, int], int | None] = lambda frame, samples: precision_of(frame)
+    """Bits per value that a frame with so many samples a pixel says it has; None where it does not say."""
     states_precision: bool = False
     """True for frames that state their own bits per value: values of no more than Bits Stored need no alignment."""
     frame_syntax: uid.UID | None = None
@@ -121,7 +123,13 @@ CODECS = (
         frame_syntax=uid.ExplicitVRLittleEndian,
     ),
     Codec(name="deflated", transfer_syntaxes=(uid.DeflatedExplicitVRLittleEndian,)),
-    Codec(name="RLE", transfer_syntaxes=(uid.RLELossless,), plugin="pylibjpeg", is_sound=_is_sound_rle),
+    Codec(
+        name="RLE",
+        transfer_syntaxes=(uid.RLELossless,),
+        plugin="pylibjpeg",
+        is_sound=_is_sound_rle,
+        precision=rle_precision,
+    ),
     Codec(
         name="JPEG baseline",
         transfer_syntaxes=(uid.JPEGBaseline8Bit,),

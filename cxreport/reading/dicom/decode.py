@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.encaps import encapsulate
+from pydicom.uid import ExplicitVRLittleEndian
 
 from cxreport.errors import CxreportError, UnreadableFileError
 from cxreport.reading.dicom.attributes import integer, text
 from cxreport.reading.dicom.codecs import Codec, PixelOptions, change_of_syntax, codec_of, syntax_of
-from cxreport.reading.dicom.codestream import codestream_size, precision_of
+from cxreport.reading.dicom.codestream import codestream_size
 from cxreport.reading.dicom.colour import displayed_colour, displayed_palette
 from cxreport.reading.dicom.display import COVERED, Display, displayed
 from cxreport.reading.dicom.pixel_data import (
@@ -95,8 +96,10 @@ class _PixelElement:
         if not is_encapsulated(self.file, length):
             require_native(stream, frame, length, self.options)
             options = self.options | {"pixel_vr": vr}
-            array, photometric = _array(codec_of(stated).decoder(stated), stream, frame, options)
-            return self._displayed(array, photometric, self.options["bits_stored"])
+            actual = ExplicitVRLittleEndian if stated.is_encapsulated else stated
+            array, photometric = _array(codec_of(actual).decoder(actual), stream, frame, options)
+            display = self._displayed(array, photometric, self.options["bits_stored"])
+            return display if actual == stated else _with_change(display, change_of_syntax(actual, stated))
         items = require_encapsulated(stream)
         if codec_of(stated).frame_syntax is not None:
             return self._uncompressed(frame, stated)
@@ -107,9 +110,7 @@ class _PixelElement:
         actual = syntax_of(data, stated, self.options)
         uncompressed = codec_of(actual).frame_syntax is not None
         display = self._uncompressed(frame, actual) if uncompressed else self._compressed(data, actual)
-        if actual == stated:
-            return display
-        return replace(display, changes=(change_of_syntax(actual, stated), *display.changes))
+        return display if actual == stated else _with_change(display, change_of_syntax(actual, stated))
 
     def _uncompressed(self, frame: int, syntax: UID) -> Display:
         data = uncompressed_frame(self.file.stream, frame, self.options)
@@ -121,7 +122,7 @@ class _PixelElement:
         """A frame out of its fragments, which may state another depth than the header."""
         codec = codec_of(syntax)
         decoder = codec.decoder(syntax)
-        precision = precision_of(data)
+        precision = codec.precision(data, self.options["samples_per_pixel"])
         bits = self._depth(precision)
         options = self.options | {"bits_stored": bits, "number_of_frames": 1, "pixel_vr": "OB"}
         options.pop("extended_offsets", None)  # of the file, not of the one frame
@@ -182,6 +183,10 @@ class _PixelElement:
     def _monochrome(self, stored: Integers, bits: int, shutter: Shutter | None) -> Display:
         opening = None if shutter is None else shutter.opening
         return displayed(shrink(stored, self.limits.side), self.file.header, bits=bits, opening=opening)
+
+
+def _with_change(display: Display, change: str) -> Display:
+    return replace(display, changes=(change, *display.changes))
 
 
 def _array(decoder: Any, source: BinaryIO | bytes, frame: int, options: PixelOptions) -> tuple[NDArray[Any], str]:

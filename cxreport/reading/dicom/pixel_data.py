@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _PIXEL_DATA = 0x7FE00010
 _PIXEL_VRS = (b"OB\0\0", b"OW\0\0", b"UN\0\0")
 _ITEM, _DELIMITER = 0xFFFEE000, 0xFFFEE0DD
+_ITEM_TAG = b"\xfe\xff\x00\xe0"
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _TRUNCATED = "The pixel data is truncated."
 
@@ -52,11 +53,17 @@ def require_complete(file: DicomFile) -> None:
 def is_encapsulated(file: DicomFile, length: int) -> bool:
     """True for pixels in fragments: those of undefined length are, whatever the transfer syntax says (PS3.5 A.4).
 
+    Where a length is stated though the transfer syntax is one of fragments, what the value begins with decides.
+
     Args:
-        file: open.
+        file: open, with the stream at the value of the pixel element.
         length: of the pixel element, in bytes.
     """
-    return file.transfer_syntax.is_encapsulated or length == _UNDEFINED_LENGTH
+    if length == _UNDEFINED_LENGTH or not file.transfer_syntax.is_encapsulated:
+        return length == _UNDEFINED_LENGTH
+    head = file.stream.read(4)
+    file.stream.seek(-len(head), os.SEEK_CUR)
+    return len(head) < 4 or head == _ITEM_TAG
 
 
 def enter_pixel_data(file: DicomFile) -> tuple[str, int]:

@@ -38,6 +38,19 @@ def restated(path: Path, old: uid.UID, new: uid.UID) -> Path:
     return path
 
 
+def stating(path: Path, old: uid.UID, new: uid.UID) -> Path:
+    """The same for a transfer syntax of any length; that of group 2 is not asked."""
+    fields = [len(syntax) + len(syntax) % 2 for syntax in (old, new)]
+    before, after = (
+        struct.pack("<HH2sH", 2, 0x10, b"UI", field) + syntax.encode().ljust(field, b"\0")
+        for field, syntax in zip(fields, (old, new), strict=True)
+    )
+    content = path.read_bytes()
+    assert before in content
+    path.write_bytes(content.replace(before, after, 1))
+    return path
+
+
 # Byte order and the length of group 2
 
 
@@ -206,6 +219,29 @@ def test_a_frame_of_another_codec(tmp_path: Path, stated: uid.UID) -> None:
     assert "JPEG Lossless" in shown.changes[0]
 
 
+@pytest.mark.parametrize("stated", [uid.JPEG2000Lossless, uid.RLELossless, uid.JPEGLSLossless, uid.JPEGBaseline8Bit])
+@pytest.mark.parametrize("frame", [0, 1])
+@pytest.mark.parametrize("side", [8, None])
+def test_native_pixels_under_a_syntax_of_fragments(
+    tmp_path: Path, stated: uid.UID, frame: int, side: int | None
+) -> None:
+    images = np.stack([DEEP, DEEP[::-1]])
+    path = save(make_dataset(images, encoding="explicit", bits_stored=12, **WINDOW), tmp_path / "a")
+    expected = read(path, frame, side=side)
+    stating(path, uid.ExplicitVRLittleEndian, stated)
+    np.testing.assert_array_equal(read(path, frame, side=side), expected)
+    assert any("Explicit VR Little Endian" in change for change in rendering(path).changes)
+
+
+@pytest.mark.parametrize("stated", [uid.JPEG2000Lossless, uid.RLELossless])
+def test_truncated_native_pixels_under_a_syntax_of_fragments(tmp_path: Path, stated: uid.UID) -> None:
+    path = save(make_dataset(DEEP, encoding="explicit", bits_stored=12), tmp_path / "a")
+    stating(path, uid.ExplicitVRLittleEndian, stated)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(UnreadableFileError, match="truncated"):
+        inspect(path)
+
+
 def test_encapsulated_data_of_an_unknown_kind_is_named(tmp_path: Path) -> None:
     path = save(encapsulated(bytes(range(1, 65)), uid.JPEGLosslessSV1, GREY), tmp_path / "a")
     restated(path, uid.JPEGLosslessSV1, uid.ExplicitVRLittleEndian)
@@ -243,6 +279,16 @@ def test_the_frame_says_how_deep_it_is(
     path = save(encapsulated(frame, syntax, GREY.astype("uint16"), bits_stored=stored), tmp_path / "a")
     expected = save(encapsulated(frame, syntax, GREY), tmp_path / "b")
     np.testing.assert_array_equal(read(path, side=side), read(expected, side=side))
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int8"])
+@pytest.mark.parametrize("side", [8, None])
+def test_rle_of_bytes_where_16_bits_are_allocated(tmp_path: Path, kind: str, side: int | None) -> None:
+    pixels = (GREY.astype("int16") - 128 * (kind == "int8")).astype(kind)
+    path = save(make_dataset(pixels, encoding="rle"), tmp_path / "a")
+    expected = read(path, side=side)
+    path = save(make_dataset(pixels, encoding="rle", BitsAllocated=16), tmp_path / "b")
+    np.testing.assert_array_equal(read(path, side=side), expected)
 
 
 def test_a_frame_deeper_than_the_header_has_room_for(tmp_path: Path) -> None:
