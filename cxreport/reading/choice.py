@@ -11,6 +11,8 @@ from cxreport.types import ViewInfo
 _THUMBNAIL_SIDE = 256
 """A smaller picture may be a thumbnail, if another one of the study has many times its pixels."""
 _THUMBNAIL_SHARE = 1 / 16
+_PAGE_SHARE = 1 / 4
+"""A page with no more than this share of the pixels of another page of its file is a smaller version."""
 
 
 @dataclass(frozen=True)
@@ -96,5 +98,9 @@ def in_order(images: Sequence[Sequence[Instance]], max_frames: int) -> list[Cand
 def _thumbnail(instance: Instance, frame: int, largest: int) -> Drawback:
     sizes = instance.sizes or (0,)
     size = sizes[frame] if frame < len(sizes) else sizes[0]
-    is_thumbnail = size < min(_THUMBNAIL_SIDE**2, _THUMBNAIL_SHARE * largest)
+    is_thumbnail = (
+        frame in instance.reduced
+        or size < min(_THUMBNAIL_SIDE**2, _THUMBNAIL_SHARE * largest)
+        or size <= _PAGE_SHARE * max(sizes)
+    )
     return Drawback.THUMBNAIL if is_thumbnail else NO_DRAWBACK

@@ -27,6 +27,7 @@ class Drawback(enum.IntFlag):
     ANNOTATED = enum.auto()
     DERIVED = enum.auto()
     DECUBITUS = enum.auto()
+    SEVERAL_ENERGIES = enum.auto()
     DUAL_ENERGY = enum.auto()
     THUMBNAIL = enum.auto()
     SECONDARY = enum.auto()
@@ -50,6 +51,7 @@ _REASONS = {
     Drawback.ANNOTATED: "annotation in the pixels",
     Drawback.DERIVED: "derived from another image",
     Drawback.DECUBITUS: "decubitus view",
+    Drawback.SEVERAL_ENERGIES: "of a dual-energy exposure",
     Drawback.DUAL_ENERGY: "part of a dual-energy exposure",
     Drawback.THUMBNAIL: "thumbnail",
     Drawback.SECONDARY: "secondary image",
@@ -83,6 +85,8 @@ class Instance:
     """Reason why the image is no chest radiograph, by its header."""
     sizes: tuple[int, ...] = ()
     """Number of pixels of each frame, of the first ones where there are many; one number where all have the same."""
+    reduced: tuple[int, ...] = ()
+    """Frames that the file calls smaller versions of other ones."""
     drawbacks: Drawback = NO_DRAWBACK
     """By the header, without those of the projection."""
     doubts: tuple[str, ...] = ()

@@ -6,7 +6,9 @@ import re
 
 from cxreport.types import Position
 
-_INITIALS = re.compile(r"\b([AP])[./-] ?([AP])\b\.?")
+_INITIALS = re.compile(r"\b(?:([AP])[./-] ?([AP])|(L)[./-] ?(L))\b\.?")
+_JOINED = re.compile(r"(?<=[a-z])(?=[A-Z][A-Za-z])")
+"""Between the words of "ThoraxLateral"."""
 _LETTERS_WITHOUT_DECOMPOSITION = str.maketrans({"Ł": "L", "Ø": "O", "_": " "})
 
 _DECUBITUS = re.compile(r"\bDE[CK]UB\w*|\b[LR]LD\b")
@@ -17,7 +19,7 @@ _PROJECTIONS = {
         r"\b(?:LATS?|[LR]L|[LR]LAT|LAT[LR]|LATERAL(?:S|E|ES|EN|ER|I|LY)?"  # English, German, Spanish, Italian
         r"|LATERA(?:UX|IS|AL)|(?:LATERO ?)LATERAL\w*"  # French, Portuguese, Dutch; Italian and Spanish
         r"|PROFILS?|PROFILO|PROFIEL|PERFIL"  # French and Polish, Italian, Dutch, Spanish and Portuguese
-        r"|SEITLICH\w*|SEITENAUFNAHME|SEITENANSICHT"  # German
+        r"|SEITL(?:ICH\w*)?|SEITENAUFNAHME|SEITENANSICHT"  # German
         r"|ZIJDELINGSE?|ZIJAANZICHT|DWARSE?|DWARSOPNAME"  # Dutch
         r"|BOCZN\w{1,3}|BOKU?)\b"  # Polish
     ),
@@ -26,13 +28,16 @@ _FRONTAL = re.compile(r"\bFRONTA(?:L|LE|LES|LER|LI|IS|AL)\b|\bFRENTE\b|\bFACE\b|
 
 
 def words_of(text: str) -> str:
-    """The words of a text in capitals without accents, a space between them; "p.a." and "P-A" become "PA"."""
-    capitals = text.upper().translate(_LETTERS_WITHOUT_DECOMPOSITION)
+    """The words of a text in capitals without accents, a space between them.
+
+    "p.a." and "P-A" become "PA", and "ThoraxPA" is two words.
+    """
+    capitals = _JOINED.sub(" ", text).upper().translate(_LETTERS_WITHOUT_DECOMPOSITION)
     if not capitals.isascii():
         import unicodedata  # few headers need it
 
         capitals = "".join(c for c in unicodedata.normalize("NFKD", capitals) if not unicodedata.combining(c))
-    return " ".join(re.findall("[A-Z]+", _INITIALS.sub(r"\1\2", capitals)))
+    return " ".join(re.findall("[A-Z]+", _INITIALS.sub(r"\1\2\3\4", capitals)))
 
 
 def says_decubitus(words: str) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from dicom_factory import make_dataset, phantom, save
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 from PIL.PngImagePlugin import PngInfo
 from pydicom import uid
 from pydicom.dataset import Dataset
@@ -71,6 +71,25 @@ BEHIND: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "capture by conversion": ({"ConversionType": "WSD"}, {"ViewPosition": "AP"}, "secondary capture"),
     "bones": ({"SeriesDescription": "Chest PA Bone"}, {}, "dual-energy"),
     "soft tissue": ({"ImageType": ["DERIVED", "PRIMARY", "", "SOFT_TISSUE"]}, {}, "dual-energy"),
+    "bones, German": ({"SeriesDescription": "Thorax Knochenbild"}, {}, "dual-energy"),
+    "soft tissue, German": ({"ProtocolName": "Thorax Weichteilbild"}, {}, "dual-energy"),
+    "soft tissue, French": ({"SeriesDescription": "Thorax tissus mous"}, {}, "dual-energy"),
+    "soft tissue, Spanish": ({"SeriesDescription": "Tórax partes blandas"}, {}, "dual-energy"),
+    "soft tissue, Portuguese": ({"SeriesDescription": "Tórax partes moles"}, {}, "dual-energy"),
+    "soft tissue, Italian": ({"SeriesDescription": "Torace tessuti molli"}, {}, "dual-energy"),
+    "ribs suppressed": ({"SeriesDescription": "Chest rib suppressed"}, {}, "dual-energy"),
+    "bones beside the standard image": (
+        {"SeriesDescription": "Dual Energy Chest - Bone"},
+        {"SeriesDescription": "Dual Energy Chest - Standard"},
+        "part of a dual-energy",
+    ),
+    "soft tissue of a protocol": (
+        {"ProtocolName": "Chest PA Dual Energy", "SeriesDescription": "Soft"},
+        {"ProtocolName": "Chest PA Dual Energy", "SeriesDescription": ""},
+        "part of a dual-energy",
+    ),
+    "dual energy by type": ({"ImageType": ["ORIGINAL", "PRIMARY", "", "DUAL_ENERGY"]}, {}, "part of a dual-energy"),
+    "dual energy by name": ({"SeriesDescription": "Dual energy"}, {}, "of a dual-energy"),
     "subtracted": ({"DerivationDescription": "energy subtraction"}, {}, "dual-energy"),
     "decubitus": ({"ViewPosition": "LLD"}, {"ViewPosition": ""}, "decubitus"),
     "annotated": ({"BurnedInAnnotation": "YES"}, {"BurnedInAnnotation": "NO"}, "annotation"),
@@ -161,8 +180,8 @@ def test_a_later_frame_steps_in(tmp_path: Path, first: NDArray[Any]) -> None:
 
 @pytest.mark.parametrize(
     "first",
-    [np.zeros_like(EIGHT_BITS), np.full_like(EIGHT_BITS, 255), EIGHT_BITS[::8, ::8]],
-    ids=["black", "white", "thumbnail"],
+    [np.zeros_like(EIGHT_BITS), np.full_like(EIGHT_BITS, 255), EIGHT_BITS[::8, ::8], EIGHT_BITS[::2, ::3]],
+    ids=["black", "white", "thumbnail", "of another shape"],
 )
 def test_a_later_page_steps_in(tmp_path: Path, first: NDArray[Any]) -> None:
     pages = [Image.fromarray(page) for page in (first, EIGHT_BITS)]
@@ -171,6 +190,23 @@ def test_a_later_page_steps_in(tmp_path: Path, first: NDArray[Any]) -> None:
     assert used(study) == ("a.tif", 1)
     assert study.view is not None
     np.testing.assert_array_equal(study.view.pixels, EIGHT_BITS)
+
+
+@pytest.mark.parametrize(("tag", "value"), [(254, 1), (255, 2)], ids=["NewSubfileType", "SubfileType"])
+def test_a_page_that_calls_itself_smaller_stands_behind(tmp_path: Path, tag: int, value: int) -> None:
+    pages = [Image.fromarray(page) for page in (EIGHT_BITS[: EIGHT_BITS.shape[0] * 3 // 4], EIGHT_BITS)]
+    with TiffImagePlugin.AppendingTiffWriter(str(tmp_path / "a.tif")) as writer:
+        for page, tags in zip(pages, ({tag: value}, {}), strict=True):
+            page.encoderinfo = {}
+            page.save(writer, "TIFF", tiffinfo=tags)
+            writer.newFrame()
+    study = read(tmp_path / "a.tif")
+    assert used(study) == ("a.tif", 1)
+    assert study.other_views[0].reason == "thumbnail"
+
+
+def test_an_image_named_after_its_dual_energy_exposure_alone_is_no_part(tmp_path: Path) -> None:
+    assert read(instance(tmp_path / "1.dcm", ProtocolName="Chest PA Dual Energy")).doubts == ()
 
 
 def test_a_blank_image_alone_is_left_to_the_model(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from cxreport.types import Position
         *("LATVIA", "Plateral", "Bilatérale Pneumonie", "profile", "Seite 3", "dose-profile.png", ""),
         *("thorax frontal et profil", "tórax frente y perfil", "face/profil", "chest frontal + lateral"),
         *("PA and lateral", "AP/LAT", "Thorax 2 Ebenen pa + seitlich", "left lateral decubitus", "decúbito lateral"),
-        *("space", "Papa", "apical", "map"),
+        *("ThoraxBilateral", "L. lobe", "space", "Papa", "apical", "map"),
     ],
 )
 def test_words_that_state_no_projection(text: str) -> None:
@@ -23,12 +23,35 @@ def test_words_that_state_no_projection(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("lateral", "CHEST LAT", "view2_lateral", "lat1", "L-LAT", "LLAT", "RL", "Thorax L.lat"),
+        *(
+            "lateral",
+            "CHEST LAT",
+            "view2_lateral",
+            "ChestLateral",
+            "thoraxLat2",
+            "lat1",
+            "L-LAT",
+            "LLAT",
+            "RL",
+            "Thorax L.lat",
+        ),
         *("thorax de profil", "Thorax latérale", "Clichés latéraux", "profils"),  # French
-        *("Thorax seitlich", "seitliche Aufnahme", "Seitenaufnahme", "lateraler Strahlengang"),  # German
+        *(
+            "Thorax seitlich",
+            "seitliche Aufnahme",
+            "Seitenaufnahme",
+            "lateraler Strahlengang",
+            "Thorax seitl.",
+        ),  # German
         *("tórax lateral", "TÓRAX DE PERFIL", "laterales"),  # Spanish
         *("tórax perfil", "RX TÓRAX LATERAIS"),  # Portuguese
-        *("torace laterale", "proiezione latero-laterale", "torace di profilo", "LATEROLATERALE"),  # Italian
+        *(
+            "torace laterale",
+            "proiezione latero-laterale",
+            "torace L-L",
+            "torace di profilo",
+            "LATEROLATERALE",
+        ),  # Italian
         *("thorax dwars", "zijdelings", "zijdelingse opname", "thorax lateraal", "profiel"),  # Dutch
         *("klatka piersiowa boczne", "zdjęcie boczna", "projekcja z boku", "Boczny"),  # Polish
     ],
@@ -50,6 +73,8 @@ def test_lateral_in_eight_languages(text: str) -> None:
         ("A/P supine", Position.AP),
         ("ANTEROPOSTERIOR", Position.AP),
         ("chest frontal PA", Position.PA),
+        ("ThoraxPA", Position.PA),
+        ("patientAP01", Position.AP),
         ("PA bilateral infiltrates", Position.PA),
     ],
 )

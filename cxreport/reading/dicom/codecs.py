@@ -10,7 +10,14 @@ from pydicom import uid
 from pydicom.pixels.decoders.base import Decoder, get_decoder
 
 from cxreport.errors import MissingCodecError, TooLargeError, UnreadableFileError, lacks_memory
-from cxreport.reading.dicom.codestream import is_jpeg2000, is_sound_rle, jpeg_header, rle_is_excessive
+from cxreport.reading.dicom.codestream import (
+    is_jpeg2000,
+    is_sound_rle,
+    jpeg_header,
+    precision_of,
+    rle_is_excessive,
+    rle_precision,
+)
 from cxreport.reading.dicom.reduced_size import reduced_jpeg, reduced_jpeg2000
 from cxreport.reading.dicom.restated import Restated, widened_lossless, without_zeros
 from cxreport.reading.grey import Integers
@@ -38,10 +45,13 @@ class Codec:
     """Check of a frame before the preferred plugin decodes it; pydicom's own decoder takes frames that fail it."""
     reduce: Callable[[bytes, PixelOptions, int], Integers | None] | None = None
     """Decodes a frame at a fraction of its size, see `reduced_size`; None where the compression has no such thing."""
-    restate: Callable[[bytes], Restated | None] | None = None
-    """Puts a frame in a form that the decoder reads right, see `restated`; None for a frame that needs none."""
+    restate: Callable[[bytes, bool], Restated | None] | None = None
+    """Puts a frame, of signed samples or not, in a form that the decoder reads right, see `restated`; None for a frame
+    that needs none."""
     spare_frames: Callable[[bytes], Iterator[bytes]] | None = None
     """Other forms of a frame that was refused, to be tried in their order."""
+    precision: Callable[[bytes, int], int | None] = lambda frame, samples: precision_of(frame)
+    """Bits per value that a frame with so many samples a pixel says it has; None where it does not say."""
     states_precision: bool = False
     """True for frames that state their own bits per value: values of no more than Bits Stored need no alignment."""
     states_size: bool = False
@@ -131,7 +141,13 @@ CODECS = (
         frame_syntax=uid.ExplicitVRLittleEndian,
     ),
     Codec(name="deflated", transfer_syntaxes=(uid.DeflatedExplicitVRLittleEndian,)),
-    Codec(name="RLE", transfer_syntaxes=(uid.RLELossless,), plugin="pylibjpeg", is_sound=_is_sound_rle),
+    Codec(
+        name="RLE",
+        transfer_syntaxes=(uid.RLELossless,),
+        plugin="pylibjpeg",
+        is_sound=_is_sound_rle,
+        precision=rle_precision,
+    ),
     Codec(
         name="JPEG baseline",
         transfer_syntaxes=(uid.JPEGBaseline8Bit,),

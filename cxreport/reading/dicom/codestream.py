@@ -106,6 +106,11 @@ def precision_of(data: bytes) -> int | None:
     return None if header is None else header.precision
 
 
+def rle_precision(data: bytes, samples: int) -> int | None:
+    """8 for an RLE frame of one segment a sample (PS3.5 G.4), which are bytes then; None for another number of them."""
+    return 8 if data[:4] == struct.pack("<L", samples) else None
+
+
 def is_jpeg2000(data: bytes) -> bool:
     """True for a JPEG 2000 or HTJ2K codestream, bare or in JP2 boxes."""
     return data[:4] == _SOC_SIZ or data[4:8] == _JP2

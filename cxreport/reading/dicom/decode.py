@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.encaps import encapsulate
+from pydicom.uid import ExplicitVRLittleEndian
 
 from cxreport.errors import CxreportError, OutOfMemoryError, TooLargeError, UnreadableFileError, lacks_memory
 from cxreport.reading.dicom.attributes import integer, text
 from cxreport.reading.dicom.codecs import Codec, PixelOptions, change_of_syntax, codec_of, syntax_of
-from cxreport.reading.dicom.codestream import codestream_size, has_too_many_scans, precision_of
+from cxreport.reading.dicom.codestream import codestream_size, has_too_many_scans
 from cxreport.reading.dicom.colour import displayed_colour, displayed_palette
 from cxreport.reading.dicom.display import COVERED, Display, displayed
 from cxreport.reading.dicom.pixel_data import (
@@ -97,8 +98,10 @@ class _PixelElement:
         if not is_encapsulated(self.file, length):
             require_native(stream, frame, length, self.options)
             options = self.options | {"pixel_vr": vr}
-            array, photometric = _array(codec_of(stated).decoder(stated), stream, frame, options)
-            return self._displayed(array, photometric, self.options["bits_stored"])
+            actual = ExplicitVRLittleEndian if stated.is_encapsulated else stated
+            array, photometric = _array(codec_of(actual).decoder(actual), stream, frame, options)
+            display = self._displayed(array, photometric, self.options["bits_stored"])
+            return display if actual == stated else _with_change(display, change_of_syntax(actual, stated))
         items = require_encapsulated(stream)
         if codec_of(stated).frame_syntax is not None:
             return self._uncompressed(frame, stated)
@@ -113,9 +116,7 @@ class _PixelElement:
             raise UnreadableFileError("The compressed pixel data has another size than the header says, or none.")
         uncompressed = codec_of(actual).frame_syntax is not None
         display = self._uncompressed(frame, actual) if uncompressed else self._compressed(data, actual)
-        if actual == stated:
-            return display
-        return replace(display, changes=(change_of_syntax(actual, stated), *display.changes))
+        return display if actual == stated else _with_change(display, change_of_syntax(actual, stated))
 
     def _uncompressed(self, frame: int, syntax: UID) -> Display:
         data = uncompressed_frame(self.file.stream, frame, self.options)
@@ -127,7 +128,7 @@ class _PixelElement:
         """A frame out of its fragments, which may state another depth than the header."""
         codec = codec_of(syntax)
         decoder = codec.decoder(syntax)
-        precision = precision_of(data)
+        precision = codec.precision(data, self.options["samples_per_pixel"])
         bits = self._depth(precision)
         options = self.options | {"bits_stored": bits, "number_of_frames": 1, "pixel_vr": "OB"}
         options.pop("extended_offsets", None)  # of the file, not of the one frame
@@ -137,14 +138,15 @@ class _PixelElement:
         if precision is not None and not codec.states_precision:
             options["bits_allocated"] = 8 if precision <= 8 else 16
         plugin = codec.preferred_plugin(decoder, data, options)
-        restated = None if codec.restate is None else codec.restate(data)
+        is_signed = self.options["pixel_representation"] == 1
+        restated = None if codec.restate is None else codec.restate(data, is_signed)
         if restated is None:
             array, photometric = self._first_decoded(codec, decoder, data, options | {"decoding_plugin": plugin})
         else:
             options |= {"bits_allocated": 16, "bits_stored": 16, "pixel_representation": 0}
             array, photometric = _array(decoder, encapsulate([restated.frame]), 0, options)
             array = restated.restore(array)
-            array = array.view(f"i{array.itemsize}") if self.options["pixel_representation"] == 1 else array
+            array = array.view(f"i{array.itemsize}") if is_signed else array
         return self._displayed(array, photometric, bits, is_aligned=codec.states_precision and precision == bits)
 
     def _depth(self, precision: int | None) -> int:
@@ -187,6 +189,10 @@ class _PixelElement:
     def _monochrome(self, stored: Integers, bits: int, shutter: Shutter | None) -> Display:
         opening = None if shutter is None else shutter.opening
         return displayed(shrink(stored, self.limits.side), self.file.header, bits=bits, opening=opening)
+
+
+def _with_change(display: Display, change: str) -> Display:
+    return replace(display, changes=(change, *display.changes))
 
 
 def _array(decoder: Any, source: BinaryIO | bytes, frame: int, options: PixelOptions) -> tuple[NDArray[Any], str]:

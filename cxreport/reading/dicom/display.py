@@ -16,6 +16,7 @@ import numpy as np
 
 from cxreport.reading.dicom.attributes import integer, numbers, sequence, text
 from cxreport.reading.grey import (
+    PERCENTILES,
     STRETCHED,
     Counts,
     Integers,
@@ -39,6 +40,9 @@ POLARITY = "Photometric Interpretation {photometric} contradicts Presentation LU
 _ALIKE = 0.95
 """Share of an image that a window may give one grey level where the values differ."""
 _ALIKE_DOUBT = 0.01
+_LEAST_LEVELS = 16
+"""Grey levels between the percentiles of an image that a window has to show."""
+_ENDS = np.array(PERCENTILES) / 100
 
 
 @dataclass(frozen=True)
@@ -118,10 +122,9 @@ def voi_brightness(values: Values, header: Dataset) -> Iterator[Voi]:
         header: the instance's attributes.
 
     Yields:
-        Brightness by the VOI LUT, then by each usable window.
+        Brightness by each usable VOI LUT, then by each usable window.
     """
-    lut = _Lut.read(header, "VOILUTSequence")
-    if lut is not None:
+    for lut in _Lut.read_all(header, "VOILUTSequence"):
         brightness = np.asarray(lut.entries[lut.indices(values)] / lut.white)
         yield Voi(brightness, (LUT_NARROWER,) if lut.is_narrower else ())
     function = text(header, "VOILUTFunction").upper()
@@ -197,9 +200,9 @@ class _Brightness:
     def _by_header(self, values: Values, counts: Counts) -> Values | None:
         """By the first VOI LUT or window that shows something; None where none does."""
         for voi in voi_brightness(values, self.header):
-            alike = _alike(voi.brightness, values, counts)
-            self.doubtful |= abs(alike - _ALIKE) < _ALIKE_DOUBT
-            if alike < _ALIKE:
+            alike, levels = _seen(voi.brightness, values, counts)
+            self.doubtful |= abs(alike - _ALIKE) < _ALIKE_DOUBT or abs(levels - _LEAST_LEVELS) <= 1
+            if alike < _ALIKE and levels >= _LEAST_LEVELS:
                 self.changes += voi.changes
                 return voi.brightness
             self.changes += [] if WINDOW_MISSED in self.changes else [WINDOW_MISSED]
@@ -221,15 +224,22 @@ class _Brightness:
         return float(ends.min()), float(ends.max())
 
 
-def _alike(brightness: Values, values: Values, counts: Counts) -> float:
-    """Share of the pixels that a window gives one grey level although their values differ; 0 where these do not."""
+def _seen(brightness: Values, values: Values, counts: Counts) -> tuple[float, int]:
+    """What a window shows of an image.
+
+    Returns:
+        Share of the pixels that it gives one grey level although their values differ, 0 where these do not; and the
+        number of grey levels from one of `PERCENTILES` to the other, 256 for an image of one value.
+    """
     present = counts > 0
     levels = to_bytes(brightness[present])
     shares = np.bincount(levels, counts[present], 256) if levels.size else np.zeros(256)
+    if not levels.size or np.ptp(values[present]) == 0:
+        return 0.0, 256
     level = int(shares.argmax())
-    if not levels.size or np.ptp(values[present][levels == level]) == 0:
-        return 0.0
-    return float(shares[level] / shares.sum())
+    ends = np.searchsorted(np.cumsum(shares), _ENDS * shares.sum())
+    alike = 0.0 if np.ptp(values[present][levels == level]) == 0 else float(shares[level] / shares.sum())
+    return alike, int(ends[1] - ends[0])
 
 
 def _window(values: Values, center: float, width: float, function: str) -> Values:
@@ -257,15 +267,19 @@ class _Lut:
 
     @classmethod
     def read(cls, header: Dataset, keyword: str) -> _Lut | None:
-        """The first table of a sequence; None when there is none or it is unusable."""
-        items = sequence(header, keyword)
-        if not items:
-            return None
-        descriptor = [int(number) for number in numbers(items[0], "LUTDescriptor")]
-        if len(descriptor) != 3 or not 1 <= descriptor[2] <= 16:
-            return None
-        entries = _entries(items[0], (descriptor[0] & 0xFFFF) or 1 << 16, header.original_encoding[1] is not False)
-        return cls(descriptor[1], descriptor[2], entries) if len(entries) > 1 else None
+        """The first usable table of a sequence; None without any."""
+        return next(cls.read_all(header, keyword), None)
+
+    @classmethod
+    def read_all(cls, header: Dataset, keyword: str) -> Iterator[_Lut]:
+        """The usable tables of a sequence."""
+        for item in sequence(header, keyword):
+            descriptor = [int(number) for number in numbers(item, "LUTDescriptor")]
+            if len(descriptor) != 3 or not 1 <= descriptor[2] <= 16:
+                continue
+            entries = _entries(item, (descriptor[0] & 0xFFFF) or 1 << 16, header.original_encoding[1] is not False)
+            if len(entries) > 1:
+                yield cls(descriptor[1], descriptor[2], entries)
 
     def indices(self, values: Values) -> Integers:
         """Positions in the table; values outside take the first or the last entry."""

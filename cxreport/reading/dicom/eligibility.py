@@ -44,7 +44,14 @@ _CAPTURE_CLASSES = {
 _DIGITISED_FILM = "DF"  # an exposure, though captured
 _CAPTURED = {"DV", "WSD", "SD", "DRW", "SYN"}  # video, workstation, scanned document, drawing, synthetic image
 _MAKER = ("Manufacturer", "ManufacturerModelName", "SoftwareVersions", "DerivationDescription")
-_DUAL_ENERGY = re.compile(r"\b(?:BONES?|SOFT ?TISSUES?|DUAL ?ENERGY|ENERGY SUBTRACT\w*|(?:LOW|HIGH) ENERGY)\b")
+_DUAL_ENERGY = re.compile(r"\b(?:DUAL|HIGH) ?ENERGY\b")
+_PART = re.compile(
+    r"\b(?:BONES?|(?:SOFT)?TISSUES?|ENERGY SUBTRACT\w*|LOW ENERGY|RIBS? SUPPRESS\w*"
+    r"|KNOCHEN\w*|WEICHTEIL\w*|TISSUS? MOUS|OSSEU\w+|PARTES (?:BLANDAS|MOLES)|TEJIDOS? BLANDOS?|HUESOS?|OSS[OA]S?"
+    r"|(?:PARTI|TESSUTI) MOLLI)\b"
+)
+_SHORT_PART = re.compile(r"\b(?:SOFT|LOW)\b")  # where the exposure is called dual-energy
+_STANDARD = re.compile(r"\bST(?:AN)?D(?:ARD)?\b")
 _RAW = re.compile(r"\b(?:RAW|UNPROCESSED|FOR PROCESSING)\b")
 
 _DESCRIPTIONS = ("SeriesDescription", "ProtocolName", "DerivationDescription", "AcquisitionDeviceProcessingDescription")
@@ -134,14 +141,14 @@ def header_drawbacks(header: Dataset, position: Position, turn: Turn) -> Drawbac
         Drawback.CAPTURE: _is_capture(header, sop_class),
         Drawback.FOR_PROCESSING: _is_for_processing(header, sop_class, kind),
         Drawback.SECONDARY: "SECONDARY" in kind[1:2],
-        Drawback.DUAL_ENERGY: _is_dual_energy(header, kind),
         Drawback.DECUBITUS: position is Position.UNKNOWN and is_decubitus(header),
         Drawback.DERIVED: "DERIVED" in kind[:1],
         Drawback.ANNOTATED: text(header, "BurnedInAnnotation").upper() == "YES",
         Drawback.NOT_UPRIGHT: bool(turn),
         Drawback.IN_COLOUR: (integer(header, "SamplesPerPixel") or 1) > 1,
     }
-    return functools.reduce(operator.or_, [drawback for drawback, is_so in found.items() if is_so], NO_DRAWBACK)
+    others = [drawback for drawback, is_so in found.items() if is_so]
+    return functools.reduce(operator.or_, others, _of_dual_energy(header, kind))
 
 
 def header_doubts(header: Dataset, drawbacks: Drawback) -> tuple[str, ...]:
@@ -169,6 +176,16 @@ def _is_for_processing(header: Dataset, sop_class: str, kind: list[str]) -> bool
     return sop_class == uid.DigitalXRayImageStorageForProcessing or any(_RAW.search(words_of(term)) for term in kind)
 
 
-def _is_dual_energy(header: Dataset, kind: list[str]) -> bool:
-    descriptions = [text(header, field) for field in _DESCRIPTIONS]
-    return _DUAL_ENERGY.search(words_of(" | ".join((*kind, *descriptions)))) is not None
+def _of_dual_energy(header: Dataset, kind: list[str]) -> Drawback:
+    """Drawback of a part of a dual-energy exposure; a smaller one of an image that may be its standard image.
+
+    All images of the exposure may be called by it, so its name in a description makes none of them a part.
+    """
+    types = words_of(" | ".join(kind))
+    words = f"{types} {words_of(' | '.join(text(header, field) for field in _DESCRIPTIONS))}"
+    is_of_one = _DUAL_ENERGY.search(words) is not None
+    if _PART.search(words) or (is_of_one and _SHORT_PART.search(words)):
+        return Drawback.DUAL_ENERGY
+    if not is_of_one or _STANDARD.search(words):
+        return NO_DRAWBACK
+    return Drawback.DUAL_ENERGY if _DUAL_ENERGY.search(types) else Drawback.SEVERAL_ENERGIES

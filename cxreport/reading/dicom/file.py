@@ -50,6 +50,9 @@ _REFERENCE_BYTES = 1 << 20
 _BYTES_PER_PIXEL = 4
 _HEADER_BYTES = 64 << 20
 _HEADER_READS = 500_000  # two or three an element; with values that are not wanted skipped
+_ZLIB = 0x78
+"""First byte of zlib's header (RFC 1950), for the window that writers use."""
+_NOT_DEFLATED = "Read as it is: the transfer syntax states that the data set is deflated, which it is not."
 
 
 class _MeteredStream:
@@ -158,7 +161,13 @@ def _read_header(stream: BinaryIO, tags: list[int], *, last_tag: int | None, lim
     meta = _meta_information(stream)
     start = stream.tell()  # where group 2 ends; its length, which some writers get wrong, is not asked
     transfer_syntax = uid.UID(text(meta, "TransferSyntaxUID"))
-    if transfer_syntax == uid.DeflatedExplicitVRLittleEndian:  # pydicom would inflate without a limit
+    is_deflated = transfer_syntax == uid.DeflatedExplicitVRLittleEndian
+    if is_deflated and _begins_like_a_data_set(stream, start):
+        stream.seek(start)
+        header = read_dataset(stream, False, True, stop_when=stop, specific_tags=tags)
+        header.file_meta = FileMetaDataset(meta)
+        return DicomFile(header, uid.ExplicitVRLittleEndian, stream, (_NOT_DEFLATED,))
+    if is_deflated:  # pydicom would inflate without a limit
         inflated = _inflate(stream, start, limit, partial=last_tag is not None)
         header = read_dataset(_metered(inflated), False, True, stop_when=stop, specific_tags=tags)
         header.file_meta = FileMetaDataset(meta)
@@ -190,6 +199,13 @@ def _metered(stream: BinaryIO) -> Any:
     return _MeteredStream(stream, _HEADER_BYTES)
 
 
+def _begins_like_a_data_set(stream: BinaryIO, start: int) -> bool:
+    """True for the tag and VR of an element in group 8, explicit and little endian, as data sets begin."""
+    stream.seek(start)
+    head = stream.read(6)
+    return head[:2] == b"\x08\0" and head[4:6].isalpha() and head[4:6].isupper()
+
+
 def _is_little_endian(stream: BinaryIO) -> bool | None:
     """Byte order of the data set that begins here, by the group of its first element, which is a low number."""
     group = stream.read(2)
@@ -205,7 +221,11 @@ def _guessed_transfer_syntax(implicit: bool | None, little_endian: bool | None) 
 
 def _inflate(file: BinaryIO, start: int, limit: int, *, partial: bool) -> BytesIO:
     file.seek(start)
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    head = file.read(2)
+    # a header of zlib (RFC 1950) some writers leave in front; what PS3.5 A.5 asks for (RFC 1951) does not begin so
+    has_header = len(head) == 2 and head[0] == _ZLIB and int.from_bytes(head, "big") % 31 == 0
+    file.seek(start)
+    inflater = zlib.decompressobj(zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS)
     data = inflater.decompress(file.read(limit if partial else -1), limit)
     if not partial and not inflater.eof:
         if inflater.unconsumed_tail:

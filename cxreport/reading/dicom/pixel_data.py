@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import struct
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from pydicom.encaps import generate_fragments, get_frame
 
 from cxreport.errors import UnreadableFileError
+from cxreport.reading.dicom.codestream import is_jpeg2000
 
 if TYPE_CHECKING:
     from cxreport.reading.dicom.file import DicomFile
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 _PIXEL_DATA = 0x7FE00010
 _PIXEL_VRS = (b"OB\0\0", b"OW\0\0", b"UN\0\0")
 _ITEM, _DELIMITER = 0xFFFEE000, 0xFFFEE0DD
+_ITEM_TAG = b"\xfe\xff\x00\xe0"
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _TRUNCATED = "The pixel data is truncated."
 
@@ -50,11 +53,17 @@ def require_complete(file: DicomFile) -> None:
 def is_encapsulated(file: DicomFile, length: int) -> bool:
     """True for pixels in fragments: those of undefined length are, whatever the transfer syntax says (PS3.5 A.4).
 
+    Where a length is stated though the transfer syntax is one of fragments, what the value begins with decides.
+
     Args:
-        file: open.
+        file: open, with the stream at the value of the pixel element.
         length: of the pixel element, in bytes.
     """
-    return file.transfer_syntax.is_encapsulated or length == _UNDEFINED_LENGTH
+    if length == _UNDEFINED_LENGTH or not file.transfer_syntax.is_encapsulated:
+        return length == _UNDEFINED_LENGTH
+    head = file.stream.read(4)
+    file.stream.seek(-len(head), os.SEEK_CUR)
+    return len(head) < 4 or head == _ITEM_TAG
 
 
 def enter_pixel_data(file: DicomFile) -> tuple[str, int]:
@@ -92,7 +101,7 @@ def require_encapsulated(stream: BinaryIO) -> list[Fragment]:
     """Walk the items (PS3.5 A.4): decoders silently fill what a truncated one lacks with grey.
 
     Returns:
-        The items, the offset table first; the stream is where it was.
+        The items, the offset table first, empty where the file leaves it out; the stream is where it was.
     """
     start = stream.tell()
     end = stream.seek(0, os.SEEK_END)
@@ -106,8 +115,17 @@ def require_encapsulated(stream: BinaryIO) -> list[Fragment]:
             raise UnreadableFileError("The pixel data is truncated or damaged.")
         items.append(Fragment(stream.tell(), length))
         stream.seek(length, os.SEEK_CUR)
+    if items and _begins_a_frame(stream, items[0]):
+        items.insert(0, Fragment(items[0].start, 0))
     stream.seek(start)
     return items
+
+
+def _begins_a_frame(stream: BinaryIO, item: Fragment) -> bool:
+    """True for a first item that is no offset table, of which the first entry is 0 (PS3.5 A.4), but a frame."""
+    stream.seek(item.start)
+    head = stream.read(min(item.length, 4))
+    return head[:3] == b"\xff\xd8\xff" or is_jpeg2000(head)
 
 
 def encapsulated_frame(stream: BinaryIO, frame: int, options: dict[str, Any], items: list[Fragment]) -> bytes:
@@ -145,12 +163,13 @@ def _joined(stream: BinaryIO, fragments: list[Fragment]) -> bytes:
 
 
 def _has_several_frames(stream: BinaryIO, items: list[Fragment]) -> bool:
-    """True for an offset table whose several entries all point at fragments: then the number of frames is wrong."""
+    """True for an offset table whose entries ascend from fragment to fragment: then the number of frames is wrong."""
     stream.seek(items[0].start)
     table = stream.read(items[0].length // 4 * 4)
     offsets = struct.unpack(f"<{len(table) // 4}L", table)
     heads = {fragment.start - items[1].start for fragment in items[1:]}
-    return len(offsets) > 1 and heads.issuperset(offsets)
+    is_ascending = all(first < second for first, second in pairwise(offsets))
+    return len(offsets) > 1 and is_ascending and heads.issuperset(offsets)
 
 
 def uncompressed_frame(stream: BinaryIO, frame: int, options: dict[str, Any]) -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -30,7 +30,7 @@ from cxreport.reading.shrink import KEPT, shrink_factor
 from cxreport.reading.words import position_from_words, says_decubitus, words_of
 
 _FORMATS = ("PNG", "JPEG", "TIFF")
-_PHOTOMETRIC = 262
+_NEW_SUBFILE_TYPE, _SUBFILE_TYPE, _PHOTOMETRIC = 254, 255, 262
 _TURNED = "Turned to stand upright, by its EXIF orientation."
 _LISTED_PAGES = 64
 """Pages whose sizes are looked up; a scanned book is no study."""
@@ -67,7 +67,7 @@ class Picture:
             frames = count_pages(stream) if image.format == "TIFF" else 1
             grey = colour or image.mode in _GREY_MODES
             is_own = OWN_MARK in (image.info.get("Software"), image.info.get("software"))
-            sizes = _page_sizes(image, frames)
+            pages = list(_pages(image, frames))
         words = words_of(Path(source).stem)
         drawbacks = NO_DRAWBACK if grey else Drawback.IN_COLOUR
         self.instance = Instance(
@@ -76,7 +76,8 @@ class Picture:
             position=position_from_words(words),
             frames=frames,
             refusal=NotAChestRadiographError("Not a chest radiograph: it is a result of cxreport.") if is_own else None,
-            sizes=sizes,
+            sizes=tuple(page.size for page in pages),
+            reduced=tuple(number for number, page in enumerate(pages) if page.is_reduced),
             drawbacks=drawbacks | (Drawback.DECUBITUS if says_decubitus(words) else NO_DRAWBACK),
         )
 
@@ -152,7 +153,7 @@ def _require_few_scans(stream: BinaryIO) -> None:
 
 
 def _rendering(image: Image.Image, colour: bool, side: int | None) -> Rendering:
-    white_is_zero = image.format == "TIFF" and _tiff_photometric(image) == 0
+    white_is_zero = image.format == "TIFF" and _tiff_value(image, _PHOTOMETRIC) == 0
     image.load()
     upright = image
     ImageOps.exif_transpose(upright, in_place=True)
@@ -165,13 +166,13 @@ def _rendering(image: Image.Image, colour: bool, side: int | None) -> Rendering:
     return Rendering(np.array(flat if blocks == (1, 1) else flat.reduce(blocks)))
 
 
-def _page_sizes(image: Image.Image, pages: int) -> tuple[int, ...]:
-    """Number of pixels of each page, of the first ones where there are many."""
-    sizes = [image.width * image.height]
-    for page in range(1, min(pages, _LISTED_PAGES)):
-        image.seek(page)
-        sizes.append(image.width * image.height)
-    return tuple(sizes)
+class _Page(NamedTuple):
+    """A page of a TIFF, or a picture."""
+
+    size: int
+    """Number of pixels."""
+    is_reduced: bool
+    """True for what a TIFF calls a reduced-resolution image (TIFF 6.0, NewSubfileType and SubfileType)."""
 
 
 def _flat(image: Image.Image, mode: str) -> Image.Image:
@@ -190,7 +191,15 @@ def _flat(image: Image.Image, mode: str) -> Image.Image:
     return flat
 
 
-def _tiff_photometric(image: Image.Image) -> int | None:
-    tags = getattr(image, "tag_v2", {})
-    photometric = tags.get(_PHOTOMETRIC)
-    return photometric if isinstance(photometric, int) else None
+def _pages(image: Image.Image, pages: int) -> Iterator[_Page]:
+    """The pages, the first ones where there are many."""
+    for page in range(min(pages, _LISTED_PAGES)):
+        if page:
+            image.seek(page)
+        is_reduced = bool((_tiff_value(image, _NEW_SUBFILE_TYPE) or 0) & 1) or _tiff_value(image, _SUBFILE_TYPE) == 2
+        yield _Page(image.width * image.height, is_reduced)
+
+
+def _tiff_value(image: Image.Image, tag: int) -> int | None:
+    value = getattr(image, "tag_v2", {}).get(tag)
+    return value if isinstance(value, int) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from dicom_factory import encapsulated, jpeg, jpeg_ls, lossless_jpeg, make_datas
 from images import inspect, read, rendering
 from numpy.typing import NDArray
 from pydicom import uid
+from pydicom.encaps import generate_fragments
 
 from cxreport.errors import UnreadableFileError
 from cxreport.reading.dicom.views import study_key
@@ -19,6 +21,7 @@ from cxreport.reading.dicom.views import study_key
 DEEP = phantom()
 GREY = phantom(white=255, dtype="uint8")
 WINDOW = {"WindowCenter": "2048", "WindowWidth": "4096"}
+WINDOW_OF_8 = {"WindowCenter": "128", "WindowWidth": "256"}
 
 
 def plain(tmp_path: Path, pixels: NDArray[Any] = DEEP, stored: int | None = 12, **attributes: Any) -> NDArray[Any]:
@@ -32,6 +35,19 @@ def restated(path: Path, old: uid.UID, new: uid.UID) -> Path:
     content = path.read_bytes()
     assert len(new) <= field
     path.write_bytes(content.replace(old.encode().ljust(field, b"\0"), new.encode().ljust(field, b"\0"), 1))
+    return path
+
+
+def stating(path: Path, old: uid.UID, new: uid.UID) -> Path:
+    """The same for a transfer syntax of any length; that of group 2 is not asked."""
+    fields = [len(syntax) + len(syntax) % 2 for syntax in (old, new)]
+    before, after = (
+        struct.pack("<HH2sH", 2, 0x10, b"UI", field) + syntax.encode().ljust(field, b"\0")
+        for field, syntax in zip(fields, (old, new), strict=True)
+    )
+    content = path.read_bytes()
+    assert before in content
+    path.write_bytes(content.replace(before, after, 1))
     return path
 
 
@@ -78,10 +94,33 @@ def test_group_2_ends_where_it_ends(tmp_path: Path, encoding: str, length: int |
     np.testing.assert_array_equal(read(path), plain(tmp_path, **WINDOW))
 
 
+@pytest.mark.parametrize("kind", ["header of zlib", "header of zlib, fast", "not deflated"])
+def test_a_deflated_data_set_is_what_it_is(tmp_path: Path, kind: str) -> None:
+    path = save(make_dataset(DEEP, encoding="deflated", bits_stored=12, **WINDOW), tmp_path / "a")
+    content = path.read_bytes()
+    start = 144 + struct.unpack("<L", content[140:144])[0]
+    data = zlib.decompress(content[start:], -zlib.MAX_WBITS)
+    bodies = {"header of zlib": zlib.compress(data), "header of zlib, fast": zlib.compress(data, 1)}
+    path.write_bytes(content[:start] + bodies.get(kind, data))
+    shown = rendering(path)
+    np.testing.assert_array_equal(shown.pixels, plain(tmp_path, **WINDOW))
+    assert any("deflated" in change for change in shown.changes) is (kind == "not deflated")
+    with path.open("rb") as stream:
+        key = study_key(stream)
+    assert key is not None
+    assert key.study
+
+
 # Fragments
 
 
-TABLES = {"none": b"", "beyond": struct.pack("<L", 99), "several": struct.pack("<3L", 0, 7, 9), "odd": b"\0\0\0\0\1\0"}
+TABLES = {
+    "none": b"",
+    "beyond": struct.pack("<L", 99),
+    "several": struct.pack("<3L", 0, 7, 9),
+    "zeros": bytes(8),
+    "odd": b"\0\0\0\0\1\0",
+}
 
 
 def fragmented(frame: bytes, pieces: int, table: bytes, path: Path, **attributes: Any) -> Path:
@@ -103,6 +142,18 @@ def test_one_frame_has_all_fragments(tmp_path: Path, table: bytes, pieces: int, 
     path = fragmented(jpeg(GREY), pieces, table, tmp_path / "a")
     whole = save(encapsulated(jpeg(GREY), uid.JPEGBaseline8Bit, GREY), tmp_path / "b")
     np.testing.assert_array_equal(read(path, side=side), read(whole, side=side))
+
+
+@pytest.mark.parametrize("pieces", [1, 3])
+@pytest.mark.parametrize("codec", ["jpeg", "jpeg2000"])
+def test_a_frame_without_an_offset_table(tmp_path: Path, pieces: int, codec: str) -> None:
+    dataset = make_dataset(GREY, encoding="jpeg-baseline" if codec == "jpeg" else "jpeg2000-lossless", **WINDOW_OF_8)
+    expected = read(save(dataset, tmp_path / "b"))
+    frame = b"".join(list(generate_fragments(dataset.PixelData))[1:])
+    length = -(-len(frame) // pieces // 2) * 2
+    parts = [frame[start : start + length] for start in range(0, len(frame), length)]
+    dataset.PixelData = b"".join(struct.pack("<HHL", 0xFFFE, 0xE000, len(part)) + part for part in parts)
+    np.testing.assert_array_equal(read(save(dataset, tmp_path / "a")), expected)
 
 
 def test_one_frame_with_wrong_extended_offsets(tmp_path: Path) -> None:
@@ -168,6 +219,29 @@ def test_a_frame_of_another_codec(tmp_path: Path, stated: uid.UID) -> None:
     assert "JPEG Lossless" in shown.changes[0]
 
 
+@pytest.mark.parametrize("stated", [uid.JPEG2000Lossless, uid.RLELossless, uid.JPEGLSLossless, uid.JPEGBaseline8Bit])
+@pytest.mark.parametrize("frame", [0, 1])
+@pytest.mark.parametrize("side", [8, None])
+def test_native_pixels_under_a_syntax_of_fragments(
+    tmp_path: Path, stated: uid.UID, frame: int, side: int | None
+) -> None:
+    images = np.stack([DEEP, DEEP[::-1]])
+    path = save(make_dataset(images, encoding="explicit", bits_stored=12, **WINDOW), tmp_path / "a")
+    expected = read(path, frame, side=side)
+    stating(path, uid.ExplicitVRLittleEndian, stated)
+    np.testing.assert_array_equal(read(path, frame, side=side), expected)
+    assert any("Explicit VR Little Endian" in change for change in rendering(path).changes)
+
+
+@pytest.mark.parametrize("stated", [uid.JPEG2000Lossless, uid.RLELossless])
+def test_truncated_native_pixels_under_a_syntax_of_fragments(tmp_path: Path, stated: uid.UID) -> None:
+    path = save(make_dataset(DEEP, encoding="explicit", bits_stored=12), tmp_path / "a")
+    stating(path, uid.ExplicitVRLittleEndian, stated)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(UnreadableFileError, match="truncated"):
+        inspect(path)
+
+
 def test_encapsulated_data_of_an_unknown_kind_is_named(tmp_path: Path) -> None:
     path = save(encapsulated(bytes(range(1, 65)), uid.JPEGLosslessSV1, GREY), tmp_path / "a")
     restated(path, uid.JPEGLosslessSV1, uid.ExplicitVRLittleEndian)
@@ -205,6 +279,16 @@ def test_the_frame_says_how_deep_it_is(
     path = save(encapsulated(frame, syntax, GREY.astype("uint16"), bits_stored=stored), tmp_path / "a")
     expected = save(encapsulated(frame, syntax, GREY), tmp_path / "b")
     np.testing.assert_array_equal(read(path, side=side), read(expected, side=side))
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int8"])
+@pytest.mark.parametrize("side", [8, None])
+def test_rle_of_bytes_where_16_bits_are_allocated(tmp_path: Path, kind: str, side: int | None) -> None:
+    pixels = (GREY.astype("int16") - 128 * (kind == "int8")).astype(kind)
+    path = save(make_dataset(pixels, encoding="rle"), tmp_path / "a")
+    expected = read(path, side=side)
+    path = save(make_dataset(pixels, encoding="rle", BitsAllocated=16), tmp_path / "b")
+    np.testing.assert_array_equal(read(path, side=side), expected)
 
 
 def test_a_frame_deeper_than_the_header_has_room_for(tmp_path: Path) -> None:
@@ -257,6 +341,30 @@ def test_jpeg_lossless_that_no_decoder_reads_is_refused(tmp_path: Path) -> None:
     frame = lossless_jpeg(pixels, 15, predictor=4, as_signed=True)
     with pytest.raises(UnreadableFileError, match="15 bits with signed samples"):
         read(save(encapsulated(frame, uid.JPEGLossless, pixels, bits_stored=15), tmp_path / "b"))
+
+
+@pytest.mark.parametrize("predictor", [5, 6, 7])
+@pytest.mark.parametrize("as_signed", [False, True])
+def test_signed_jpeg_lossless_that_can_be_read_in_two_ways_is_refused(
+    tmp_path: Path, predictor: int, as_signed: bool
+) -> None:
+    pixels = phantom(31, 26, white=(1 << 16) - 1)
+    frame = lossless_jpeg(pixels, 16, predictor=predictor, as_signed=as_signed)
+    path = save(encapsulated(frame, uid.JPEGLossless, pixels.view("int16"), bits_stored=16), tmp_path / "a")
+    with pytest.raises(UnreadableFileError, match="two ways"):
+        read(path)
+
+
+@pytest.mark.parametrize("predictor", range(1, 8))
+@pytest.mark.parametrize("as_signed", [False, True])
+@pytest.mark.parametrize("is_negative", [False, True])
+def test_signed_jpeg_lossless_of_one_sign_is_exact(
+    tmp_path: Path, predictor: int, as_signed: bool, is_negative: bool
+) -> None:
+    signed = (phantom(31, 26, white=32767).astype("int32") - 32768 * is_negative).astype("int16")
+    frame = lossless_jpeg(signed.view("uint16"), 16, predictor=predictor, as_signed=as_signed)
+    path = save(encapsulated(frame, uid.JPEGLossless, signed, bits_stored=16), tmp_path / "a")
+    np.testing.assert_array_equal(read(path), plain(tmp_path, signed, 16))
 
 
 # JPEG-LS

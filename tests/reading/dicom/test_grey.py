@@ -127,6 +127,41 @@ def test_the_first_window_that_shows_something(tmp_path: Path) -> None:
     assert shown.changes == (WINDOW_MISSED,)
 
 
+@pytest.mark.parametrize("depth", [8, 10, 12])
+@pytest.mark.parametrize("function", ["", "LINEAR_EXACT"])
+@SIDES
+def test_a_window_of_16_bits_over_values_of_fewer(tmp_path: Path, depth: int, function: str, side: int | None) -> None:
+    values = np.rint(GREY / 255 * ((1 << depth) - 1)).astype("uint16")
+    window = {"WindowCenter": "32768", "WindowWidth": "65536", "VOILUTFunction": function}
+    shown = rendering(save(make_dataset(values, bits_stored=16, **window), tmp_path / "a"), side=side)
+    without = read(save(make_dataset(values, bits_stored=16), tmp_path / "b"), side=side)
+    np.testing.assert_array_equal(shown.pixels, without)
+    assert WINDOW_MISSED in shown.changes
+
+
+@pytest.mark.parametrize("levels", [30, 60])
+def test_a_window_of_little_contrast_is_kept(tmp_path: Path, levels: int) -> None:
+    window = {"WindowCenter": "128", "WindowWidth": str(round(256 * 255 / levels))}
+    shown = rendering(save(make_dataset(GREY, **window), tmp_path / "a"))
+    assert shown.changes == ()
+    assert np.ptp(shown.pixels) < levels
+
+
+@pytest.mark.parametrize("missing", [[40000], [40000, 50000]], ids=["second", "third"])
+def test_the_first_table_that_shows_something(tmp_path: Path, missing: list[int]) -> None:
+    tables = []
+    for first in [*missing, 0]:
+        table = Dataset()
+        table.LUTDescriptor = [4096, first, 12]
+        table.add_new("LUTData", "OW", np.arange(4096, dtype="<u2").tobytes())
+        tables.append(table)
+    values = np.rint(GREY / 255 * 4095).astype("uint16")
+    attributes = {"WindowCenter": "500", "WindowWidth": "900"}  # shows something too, but comes later
+    shown = rendering(save(make_dataset(values, bits_stored=16, VOILUTSequence=tables, **attributes), tmp_path / "a"))
+    np.testing.assert_array_equal(shown.pixels, GREY)
+    assert shown.changes == (WINDOW_MISSED,)
+
+
 def test_a_window_that_leaves_much_of_an_image_black_is_kept(tmp_path: Path) -> None:
     values = np.zeros((100, 100), "uint16")
     values[:97], values[40:60, 40:80] = 0, 4000  # a twelfth of the image on a black ground
