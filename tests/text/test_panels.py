@@ -42,7 +42,7 @@ def drawn(*outcomes: Outcome, width: int = 80, encoding: str = "utf-8") -> bytes
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
-@pytest.mark.parametrize("width", [51, 80, 200])
+@pytest.mark.parametrize("width", [34, 51, 80, 200])
 def test_a_panel_is_its_report(width: int, encoding: str) -> None:
     (text,) = read_panels(drawn(REPORT, width=width, encoding=encoding).decode())
     assert " ".join(text.split()) == (
