@@ -107,7 +107,7 @@ def _text(facts: dict[str, Any]) -> str:
             "tags": ", ".join(tag["name"] for tag in bundle["tags"]),
             "reporting tags": ", ".join(bundle["reporting_tags"]),
             "evidence": ", ".join(bundle["evidence"]),
-            "operating points": "; ".join(f"{name}: {', '.join(p)}" for name, p in bundle["operating_points"].items()),
+            "operating point": "; ".join(f"{name}: {', '.join(p)}" for name, p in bundle["operating_points"].items()),
         }
     if "precision" in facts:  # not with an int8 bundle that is unusable
         lines |= {
@@ -118,7 +118,7 @@ def _text(facts: dict[str, Any]) -> str:
     lines["DICOM decoders"] = ", ".join(name for name, present in decoders.items() if present)
     lines["missing"] = ", ".join(name for name, present in decoders.items() if not present)
     return "\n".join(
-        textwrap.fill(value, 80, initial_indent=f"{name:<18}", subsequent_indent=" " * 18, break_long_words=False)
+        textwrap.fill(value, 80, initial_indent=f"{name:<16}", subsequent_indent=" " * 16, break_long_words=False)
         for name, value in lines.items()
         if value
     )
