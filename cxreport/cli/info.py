@@ -105,7 +105,7 @@ def _text(facts: dict[str, Any]) -> str:
             "tags": ", ".join(tag["name"] for tag in bundle["tags"]),
             "reporting tags": ", ".join(bundle["reporting_tags"]),
             "evidence": ", ".join(bundle["evidence"]),
-            "operating points": "; ".join(f"{name}: {', '.join(p)}" for name, p in bundle["operating_points"].items()),
+            "operating point": "; ".join(f"{name}: {', '.join(p)}" for name, p in bundle["operating_points"].items()),
         }
     if "precision" in facts:  # not with an int8 bundle that is unusable
         lines |= {

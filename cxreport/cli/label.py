@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections import Counter
@@ -16,6 +17,7 @@ from cxreport.errors import ExitCode, NothingReadableError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import BinaryIO
 
     from cxreport.text.report_texts import ReportText
     from cxreport.types import Failure
@@ -56,11 +58,10 @@ def label(
 
 def _texts(file: str) -> Iterator[ReportText | Failure]:
     """Read the texts of a file or, for ``-``, of stdin; bytes, so that a damaged line fails alone."""
-    from cxreport.text.json_lines import bounded_lines
-    from cxreport.text.report_texts import read_csv, read_text_file, read_texts
+    from cxreport.text.report_texts import read_csv, read_text_file
 
     if file == "-":
-        yield from read_texts(bounded_lines(sys.stdin.buffer), file)
+        yield from _lines(sys.stdin.buffer, file)
         return
     try:
         with Path(file).open("rb") as stream:
@@ -70,9 +71,23 @@ def _texts(file: str) -> Iterator[ReportText | Failure]:
             elif suffix == ".txt":
                 yield read_text_file(stream, file)
             else:
-                yield from read_texts(bounded_lines(stream), file)
+                yield from _lines(stream, file)
     except OSError as error:
         raise UsageError(f"{file}: cannot be read ({error.strerror}).") from error
+
+
+def _lines(stream: BinaryIO, file: str) -> Iterator[ReportText | Failure]:
+    """Read JSON Lines; a stream of another kind is one failure, not one for each of its lines."""
+    from cxreport.text.json_lines import bounded_lines
+    from cxreport.text.report_texts import other_content, read_texts
+    from cxreport.types import Failure
+
+    head = stream.peek() if isinstance(stream, io.BufferedReader) else b""
+    error = other_content(head)
+    if error is None:
+        yield from read_texts(bounded_lines(stream), file)
+    else:
+        yield Failure(file, (file,), error)
 
 
 def _labels(text: ReportText | Failure) -> tuple[dict[str, Any], ExitCode]:

@@ -18,6 +18,8 @@ __all__ = ["render", "render_matches"]
 
 BAR_WIDTH = 20
 MAX_WIDTH = 100
+FRAME_WIDTH = 4
+"""Columns of the frame and of the spaces inside of it."""
 
 
 def render(outcome: Outcome, console: Console, plain: bool = False) -> RenderableType:
@@ -36,7 +38,8 @@ def render(outcome: Outcome, console: Console, plain: bool = False) -> Renderabl
     """
     if isinstance(outcome, Failure):
         return _panel(_failure(outcome), f"{outcome.id} failed", console, "red")
-    return _panel(_report(outcome, console.options.ascii_only, plain), outcome.study.id, console)
+    room = min(console.width, MAX_WIDTH) - FRAME_WIDTH
+    return _panel(_report(outcome, console.options.ascii_only, plain, room), outcome.study.id, console)
 
 
 def render_matches(title: str, matches: Sequence[Match], console: Console) -> RenderableType:
@@ -68,8 +71,8 @@ def _failure(failure: Failure) -> RenderableType:
     return Group(_sources(failure.sources), error, Text(f"Hint: {printable(failure.error.hint)}"))
 
 
-def _report(report: Report, ascii_only: bool, plain: bool) -> RenderableType:
-    """Lay out the sections of a report."""
+def _report(report: Report, ascii_only: bool, plain: bool, room: int) -> RenderableType:
+    """Lay out the sections of a report, in so many columns."""
     study = report.study
     blocks: list[RenderableType] = [_sources(study.sources)]
     if study.view is not None:
@@ -79,7 +82,7 @@ def _report(report: Report, ascii_only: bool, plain: bool) -> RenderableType:
         blocks.append(Text(f"View: {info.position}{frame}{unused}", style="dim"))
         blocks += [Text(change, style="dim") for change in info.changes]
     figures = [] if plain else [figure for sentence in report.sentences for figure in _figures(sentence)]
-    blocks += [Text(), _tags(report, ascii_only, "; its probability is in brackets" if figures else "")]
+    blocks += [Text(), _tags(report, ascii_only, room, "; its probability is in brackets" if figures else "")]
     findings, impression = (
         [_sentence(sentence, plain) for sentence in report.sentences if sentence.section is section]
         for section in Section
@@ -112,10 +115,11 @@ def _figures(sentence: Sentence) -> list[str]:
     return [f"{s.probability:.2f}" for s in sentence.affirmed if s.probability is not None]
 
 
-def _tags(report: Report, ascii_only: bool, note: str) -> RenderableType:
+def _tags(report: Report, ascii_only: bool, room: int, note: str) -> RenderableType:
     """Draw a row per finding, name, probability and bar, with a dot at those that the report tells; say what it means.
 
     What the report tells and no finding speaks for has rows of its own, after the others. A note follows on the legend.
+    Where there is no room for the bars they are left out, as dots and figures would go with them.
     """
     dot = "*" if ascii_only else "●"
     lit, rest, legend = _lit(report)
@@ -125,10 +129,12 @@ def _tags(report: Report, ascii_only: bool, note: str) -> RenderableType:
     table.add_column(justify="right", no_wrap=True)
     table.add_column(no_wrap=True)
     rows: list[tuple[str, float | None, bool]] = [(t.name, t.probability, t.name in lit) for t in report.tags]
-    for name, probability, told in [*rows, *((name, probability, True) for name, probability in rest.items())]:
+    rows += [(name, probability, True) for name, probability in rest.items()]
+    barred = room >= max((len(name) for name, _, _ in rows), default=0) + len("* 0.00 ") + 1 + BAR_WIDTH
+    for name, probability, told in rows:
         style = "bold" if told else "none"
         figure, bar = ("", "") if probability is None else (f"{probability:.2f}", _bar(probability, ascii_only))
-        cells = (printable(name.replace("_", " ")), figure, bar)
+        cells = (printable(name.replace("_", " ")), figure, bar if barred else "")
         table.add_row(dot if told else "", *(Text(cell, style=style) for cell in cells))
     return Group(table, Text(f"{dot} {legend}{note}", style="dim")) if lit or rest else table
 

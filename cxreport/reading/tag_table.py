@@ -149,7 +149,7 @@ class _Table:
         tags = {name: _probability(value) for name, value in row.cells.items() if name in self._tag_names}
         faulty = [name for name, value in tags.items() if value is None]
         if faulty or not tags:
-            reason = f"{', '.join(faulty)} not a number from 0 to 1" if faulty else "no tag"
+            reason = f"no number from 0 to 1 in {', '.join(faulty)}" if faulty else "no tag"
             raise InvalidTagsError(f"Row {row.number}: {reason}.")
         return {name: value for name, value in tags.items() if value is not None}
 

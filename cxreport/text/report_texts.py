@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from io import TextIOWrapper
@@ -13,14 +14,16 @@ from cxreport.sentences import Assertion
 from cxreport.text.csv_rows import csv_rows
 from cxreport.text.json_lines import MOST_LENGTH, bounded_lines, json_lines
 from cxreport.text.labeler import label, label_statements
+from cxreport.text.panels import read_panels
 from cxreport.text.recorded_statements import recorded_statements
 from cxreport.types import Failure
 
-__all__ = ["ReportText", "read_csv", "read_text_file", "read_texts"]
+__all__ = ["ReportText", "other_content", "read_csv", "read_text_file", "read_texts"]
 
 PASSED_ON = ("source", "sources", "path", "file", "study", "study_id")
 """Fields of a line or row that say where its text came from; ``id`` is not among them, as every text has one."""
 _SECTIONS = ("findings", "impression")
+_ARRAY = re.compile(rb"\s*\[\s*\{")
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,20 @@ def read_texts(lines: Iterable[bytes], source: str) -> Iterator[ReportText | Fai
             yield text
 
 
+def other_content(head: bytes) -> InvalidTextError | None:
+    """Error for a stream that is something else than JSON Lines as a whole, whose every line would fail; else None.
+
+    Args:
+        head: first bytes of the stream, as many as there are at hand.
+    """
+    if _ARRAY.match(head):
+        hint = "Write JSON Lines with `cxreport generate --json`, or turn the array into lines with `jq -c '.[]'`."
+        return InvalidTextError("The file is one JSON array.", hint=hint)
+    if b"\0" in head and not head.lstrip().startswith(b"{"):  # a line of a damaged disk may hold zeros, too
+        return InvalidTextError("The file is no text.", hint="Label reports; `cxreport generate` reads images.")
+    return None
+
+
 def read_csv(stream: BinaryIO, source: str) -> Iterator[ReportText | Failure]:
     """Read texts from CSV in UTF-8 with a header: columns ``id``, and ``text`` or ``findings`` and ``impression``.
 
@@ -91,6 +108,8 @@ def read_csv(stream: BinaryIO, source: str) -> Iterator[ReportText | Failure]:
 def read_text_file(stream: BinaryIO, source: str) -> ReportText | Failure:
     """Read a file that is one report, in UTF-8 or a superset of ASCII; its name without suffix is the id.
 
+    Of a panel of `cxreport generate`, the Findings and the Impression are the text.
+
     Args:
         stream: of the file; no more than the limit of lines is read of it.
         source: its path.
@@ -101,6 +120,15 @@ def read_text_file(stream: BinaryIO, source: str) -> ReportText | Failure:
     text = content.decode("utf-8-sig", errors="replace")
     if not text.strip() or "\0" in text:
         return Failure(source, (source,), InvalidTextError("The file has no text."))
+    panels = read_panels(text.replace("\r\n", "\n"))
+    if len(panels) > 1:
+        hint = "Write records with `cxreport generate --json`, or a file per study with --out FOLDER/."
+        return Failure(source, (source,), InvalidTextError(f"The file holds {len(panels)} studies.", hint=hint))
+    if panels:
+        text = panels[0]
+        if not text:
+            error = InvalidTextError("The file has no report.", hint="Its study failed, or was read with --tags-only.")
+            return Failure(source, (source,), error)
     return ReportText(PurePath(source).stem, text, {"source": source})
 
 

@@ -93,7 +93,7 @@ def test_openi_table_with_bad_rows(generate, tmp_path) -> None:
     assert result.exit_code == 6
     done, failed = records(result.stdout)
     assert done["study"]["id"] == "1"
-    assert failed["error"]["message"] == "Row 4: Cardiomegaly not a number from 0 to 1."
+    assert failed["error"]["message"] == "Row 4: no number from 0 to 1 in Cardiomegaly."
     assert "studies left out because they have no Frontal row: 1" in result.stderr
 
 

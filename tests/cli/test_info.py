@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import pytest
@@ -28,6 +29,7 @@ def test_info(run_cli, tiny_bundle) -> None:
     text = run_cli("info", "--model", tiny_bundle).stdout
     assert facts["bundle"]["sha256"] in text
     assert max(map(len, text.splitlines())) <= 80
+    assert re.search(r"^operating point \s*\w+: balanced", text, re.MULTILINE)
 
 
 def test_info_without_a_bundle_tells_the_rest(run_cli, tmp_path) -> None:

@@ -88,6 +88,32 @@ def test_a_bad_line_fails_alone_and_is_named(run_cli) -> None:
     assert result.stderr == "failed: line 2: Line 2 is no JSON object.\n"
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\0" * 128 + b"DICM\n" * 9, "The file is no text."),
+        (b"\x89PNG\r\n\x1a\n\0\0\n", "The file is no text."),
+        (b'[\n  {\n    "id": "a"\n  }\n]\n', "The file is one JSON array."),
+    ],
+)
+def test_what_is_no_json_lines_is_one_failure(run_cli, tmp_path: Path, content: bytes, message: str) -> None:
+    file = tmp_path / "reports.json"
+    file.write_bytes(content)
+    result = run_cli("label", file)
+    assert result.exit_code == 3
+    assert json.loads(result.stdout)["error"]["message"] == message
+    piped = subprocess.run(COMMAND, input=content, capture_output=True, timeout=60)
+    assert piped.returncode == 3
+    assert json.loads(piped.stdout)["error"]["message"] == message
+
+
+def test_zeros_in_a_line_are_that_line_alone(run_cli, tmp_path: Path) -> None:
+    file = tmp_path / "reports.jsonl"
+    file.write_bytes(GOOD.encode() + b"\0\0\0\n" + GOOD.encode())
+    result = run_cli("label", file)
+    assert (result.exit_code, len(result.stdout.splitlines())) == (6, 3)
+
+
 @pytest.mark.parametrize(("stdin", "lines"), [("", 0), ("\n \n", 0), ("x\ny\n", 2)])
 def test_nothing_to_label(run_cli, stdin: str, lines: int) -> None:
     result = run_cli("label", "-", stdin=stdin)

@@ -56,6 +56,17 @@ def test_text_at_80_columns(golden, encoding: str) -> None:
     golden(f"panels-{encoding}.txt", "\n".join(drawn(outcome, encoding=encoding) for outcome in outcomes))
 
 
+@pytest.mark.parametrize("width", range(34, 60))
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_narrow_terminals_have_dots_and_figures(width: int, encoding: str) -> None:
+    text = drawn(REPORT, width, encoding)
+    dot = "*" if encoding == "ascii" else "●"
+    assert re.search(rf"{re.escape(dot)} Cardiomegaly +0\.61", text)
+    assert re.search(r"Pleural Thickening +0\.02", text)
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) == width
+
+
 def test_what_was_done_to_the_pixels_is_shown() -> None:
     info = ViewInfo("studies/a.dcm", 0, Position.PA, changes=("Mirrored to stand upright.",))
     turned = replace(REPORT, study=replace(REPORT.study, view=View(info, np.zeros((2, 2), np.uint8))))

@@ -57,7 +57,7 @@ def test_bad_csv_values_fail_their_row_only(tmp_path: Path, value: str) -> None:
     bad, good = read(tmp_path, f"study,Effusion,Mass\nA,{value},0\nB,0,0\n")
     assert isinstance(bad, Failure)
     assert isinstance(bad.error, InvalidTagsError)
-    assert bad.error.message == "Row 2: Effusion not a number from 0 to 1."
+    assert bad.error.message == "Row 2: no number from 0 to 1 in Effusion."
     assert isinstance(good, Study)
 
 
