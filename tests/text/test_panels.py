@@ -53,7 +53,7 @@ def test_a_panel_is_its_report(width: int, encoding: str) -> None:
 
 @pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
 def test_labels_are_those_of_the_report_alone(newline: bytes) -> None:
-    text = read_text_file(drawn(REPORT).replace(b"\n", newline), "out/s1.txt")
+    text = read_text_file(io.BytesIO(drawn(REPORT).replace(b"\n", newline)), "out/s1.txt")
     assert isinstance(text, ReportText)
     assert (text.id, text.origin) == ("s1", {"source": "out/s1.txt"})
     assert {name for name, value in text.labels().items() if value} == {
@@ -72,7 +72,7 @@ def test_labels_are_those_of_the_report_alone(newline: bytes) -> None:
     ],
 )
 def test_a_file_without_one_report_fails(outcomes: tuple[Outcome, ...], message: str) -> None:
-    failure = read_text_file(drawn(*outcomes), "out.txt")
+    failure = read_text_file(io.BytesIO(drawn(*outcomes)), "out.txt")
     assert isinstance(failure, Failure)
     assert failure.error.message == message
 
