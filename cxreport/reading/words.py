@@ -9,6 +9,8 @@ from cxreport.types import Position
 _INITIALS = re.compile(r"\b(?:([AP])[./-] ?([AP])|(L)[./-] ?(L))\b\.?")
 _JOINED = re.compile(r"(?<=[a-z])(?=[A-Z][A-Za-z])")
 """Between the words of "ThoraxLateral"."""
+_PREFIXES = re.compile(r"\b(BI|UNI|CONTRA|IPSI) (?=LAT)")
+"""Of "bi-lateral", which is one word."""
 _LETTERS_WITHOUT_DECOMPOSITION = str.maketrans({"Ł": "L", "Ø": "O", "_": " "})
 
 _DECUBITUS = re.compile(r"\bDE[CK]UB\w*|\b[LR]LD\b")
@@ -37,7 +39,8 @@ def words_of(text: str) -> str:
         import unicodedata  # few headers need it
 
         capitals = "".join(c for c in unicodedata.normalize("NFKD", capitals) if not unicodedata.combining(c))
-    return " ".join(re.findall("[A-Z]+", _INITIALS.sub(r"\1\2\3\4", capitals)))
+    words = " ".join(re.findall("[A-Z]+", _INITIALS.sub(r"\1\2\3\4", capitals)))
+    return _PREFIXES.sub(r"\1", words)
 
 
 def says_decubitus(words: str) -> bool:

@@ -10,6 +10,7 @@ from cxreport.types import Position
     "text",
     [
         *("bilateral pneumonia", "unilateral", "collateral_01", "ipsilateral", "contralateral", "Laterality", "latest"),
+        *("bi-lateral", "Ribs BI-LAT", "bi lateral", "BiLateral", "uni-lateral", "contra-lateral", "ipsi_lateral"),
         *("LATVIA", "Plateral", "Bilatérale Pneumonie", "profile", "Seite 3", "dose-profile.png", ""),
         *("thorax frontal et profil", "tórax frente y perfil", "face/profil", "chest frontal + lateral"),
         *("PA and lateral", "AP/LAT", "Thorax 2 Ebenen pa + seitlich", "left lateral decubitus", "decúbito lateral"),
