@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from cxreport.reading.study import ReadOptions
 
 _OTHER_DOCUMENTS = {
-    *(".csv", ".tsv", ".xlsx", ".parquet", ".html", ".htm", ".xml", ".md", ".pdf", ".docx", ".rtf", ".yaml", ".yml")
+    *(".tsv", ".xlsx", ".parquet", ".html", ".htm", ".xml", ".md", ".pdf", ".docx", ".rtf", ".yaml", ".yml")
 }
 """Suffixes that promise another document than a panel per study."""
 

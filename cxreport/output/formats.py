@@ -97,6 +97,22 @@ class JsonFormatter(JsonLinesFormatter):
         return "[]\n" if empty else "\n]\n"
 
 
+class CsvFormatter(Formatter):
+    """Rows of a table, under one line of names."""
+
+    def piece(self, outcome: Outcome, first: bool) -> str:
+        """Write a row, under the names of the columns if it is the first."""
+        from cxreport.output.csv_table import head, row
+
+        return (head(self._manifest) if first else "") + row(outcome, self._manifest)
+
+    def end(self, empty: bool) -> str:
+        """Name the columns of a table without a row."""
+        from cxreport.output.csv_table import head
+
+        return head(self._manifest) if empty else ""
+
+
 @dataclass(frozen=True)
 class OutputFormat:
     """A row of the table of formats."""
@@ -127,6 +143,7 @@ _TABLE = (
     ),
     OutputFormat("json", "one array of records", ".json", JsonFormatter, holds_attention=True, holds_similar=True),
     OutputFormat("jsonl", "a record per line", ".jsonl", JsonLinesFormatter, holds_attention=True, holds_similar=True),
+    OutputFormat("csv", "a row per study, for spreadsheets", ".csv", CsvFormatter),
 )
 FORMATS = {row.name: row for row in _TABLE}
 """Name -> output format; the first is the default of ``--format``."""
