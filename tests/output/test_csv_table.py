@@ -91,7 +91,7 @@ def test_a_failure_is_a_row_with_its_reason(manifest: Manifest) -> None:
         ("a;=1", "a;'=1"),
         ("a,@b", "a,'@b"),
         ('a"=1', "a\"'=1"),
-        ("＝1", "'＝1"),
+        ("\uff1d1", "'\uff1d1"),
         ("\x00x\x1b[2J", "?x?[2J"),
         ("a-b=c+d@e.dcm", "a-b=c+d@e.dcm"),
         ('say "yes", twice', 'say "yes", twice'),
