@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from cxreport import DISCLAIMER, __version__
 from cxreport.output.codes import FINDINGS, IMPRESSIONS, PRESENT, REPORT, TAG_CODES, Code, Scheme
 from cxreport.output.schema import rounded
-from cxreport.sentences import Assertion, Statement
+from cxreport.output.stated_tags import one_line, stated_tags
+from cxreport.sentences import Assertion
 from cxreport.types import Section
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ def operation_outcome(failure: Failure) -> Resource:
     issue = {
         "severity": "error",
         "code": "processing",
-        "details": {"text": _printable(error.message)},
-        "diagnostics": _printable(f"{failure.id}: {error.code}. {error.hint}"),
+        "details": {"text": one_line(error.message)},
+        "diagnostics": one_line(f"{failure.id}: {error.code}. {error.hint}"),
     }
     return {"resourceType": "OperationOutcome", "issue": [issue]}
 
@@ -100,7 +101,7 @@ def _diagnostic_report(report: Report, header: StudyHeader, names: _Names, resul
         "effectiveDateTime": _study_time(header),
         "imagingStudy": [names.reference("imaging-study")],
         "result": [names.reference(name) for name in results],
-        "conclusion": _printable(" ".join(report.impression)),
+        "conclusion": one_line(" ".join(report.impression)),
         "presentedForm": [
             {
                 "contentType": "text/plain; charset=utf-8",
@@ -187,7 +188,7 @@ def _observations(report: Report, header: StudyHeader, names: _Names) -> dict[st
         str(section): {
             "text": _narrative(" ".join(texts[section])),
             "code": _concept(code, code.meaning),
-            "valueString": _printable(" ".join(texts[section])),
+            "valueString": one_line(" ".join(texts[section])),
             "note": [{"text": DISCLAIMER}],
         }
         for section, code in _SECTIONS.items()
@@ -197,26 +198,17 @@ def _observations(report: Report, header: StudyHeader, names: _Names) -> dict[st
 
 
 def _statements(report: Report) -> dict[str, Resource]:
-    """Observations of the tags that sentences state: one each, as surely as the surest sentence."""
-    stated: dict[str, list[tuple[Statement, str]]] = {}
-    for sentence in report.sentences:
-        for statement in sentence.affirmed:
-            stated.setdefault(statement.tag, []).append((statement, sentence.text))
-    observations = {}
-    for tag, tellings in stated.items():
-        statement = min((each for each, _ in tellings), key=lambda each: each.assertion is not Assertion.PRESENT)
-        details = dict.fromkeys(detail for each, _ in tellings for detail in each.details)
-        value = ", ".join((statement.assertion, *details))
-        probability = next((each.probability for each, _ in tellings if each.probability is not None), None)
-        notes = [DISCLAIMER, *dict.fromkeys(text for _, text in tellings)]
-        observations[f"statement {tag}"] = {
-            "text": _narrative(f"{tag}: {value}."),
-            "code": _concept(TAG_CODES.get(tag), tag),
-            "valueCodeableConcept": _concept(PRESENT if statement.assertion is Assertion.PRESENT else None, value),
-            "note": [{"text": _printable(text)} for text in notes],
-            "component": [] if probability is None else [_probability(probability)],
+    """Observations of the tags that sentences state."""
+    return {
+        f"statement {stated.name}": {
+            "text": _narrative(f"{stated.name}: {stated.value}."),
+            "code": _concept(TAG_CODES.get(stated.name), stated.name),
+            "valueCodeableConcept": _concept(PRESENT if stated.assertion is Assertion.PRESENT else None, stated.value),
+            "note": [{"text": one_line(text)} for text in (DISCLAIMER, *stated.texts)],
+            "component": [] if stated.probability is None else [_probability(stated.probability)],
         }
-    return observations
+        for stated in stated_tags(report)
+    }
 
 
 def _probability(probability: float) -> Resource:
@@ -241,18 +233,13 @@ def _document(report: Report) -> str:
     """The report as text, with what its reader should know."""
     sections = {"Findings": report.findings, "Impression": report.impression, "Warnings": report.warnings}
     parts = [DISCLAIMER, *(f"{name}: {' '.join(texts)}" for name, texts in sections.items() if texts)]
-    return "".join(f"{_printable(part)}\n" for part in parts)
+    return "".join(f"{one_line(part)}\n" for part in parts)
 
 
 def _narrative(text: str) -> Resource:
     lines = dict.fromkeys((DISCLAIMER, *text.splitlines()))
-    paragraphs = "".join(f"<p>{html.escape(_printable(line))}</p>" for line in lines)
+    paragraphs = "".join(f"<p>{html.escape(one_line(line))}</p>" for line in lines)
     return {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{paragraphs}</div>'}
-
-
-def _printable(text: str) -> str:
-    """A text in one line: FHIR has no control characters, nor XHTML."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _filled(resource: Resource) -> Resource:

@@ -121,18 +121,21 @@ class CsvFormatter(Formatter):
 class HeaderFormatter(Formatter):
     """Base of the formats that name the patient and the study of a DICOM header; a piece stands alone."""
 
+    needs_id = False
+    """True where the patient has to have an id, and a name will not do."""
+
     def admitted(self, outcome: Outcome) -> Outcome:
         """Fail a study without such a header."""
         from cxreport.output.study_headers import with_header
 
-        found = with_header(outcome)
+        found = with_header(outcome, self.needs_id)
         return found[0] if isinstance(found, tuple) else found
 
     def piece(self, outcome: Outcome, first: bool) -> str:
         """Write a study with its header, or a failure."""
         from cxreport.output.study_headers import with_header
 
-        found = with_header(outcome)
+        found = with_header(outcome, self.needs_id)
         return self._drafted(*found) if isinstance(found, tuple) else self._failed(found)
 
     @abstractmethod
@@ -154,6 +157,28 @@ class FhirFormatter(HeaderFormatter):
         from cxreport.output.fhir import operation_outcome
 
         return json.dumps(operation_outcome(failure)) + "\n"
+
+
+class Hl7Formatter(HeaderFormatter):
+    """Messages of HL7 2.5.1, all with the time at which the formatter was made."""
+
+    needs_id = True
+
+    def __init__(self, manifest: Manifest, terminal: TextIO | None = None, plain: bool = False) -> None:
+        import datetime
+
+        super().__init__(manifest, terminal, plain)
+        self._time = f"{datetime.datetime.now(datetime.UTC):%Y%m%d%H%M%S%z}"
+
+    def _drafted(self, report: Report, header: StudyHeader) -> str:
+        from cxreport.output.hl7 import message
+
+        return message(report, header, self._manifest, self._time)
+
+    def _failed(self, failure: Failure) -> str:
+        from cxreport.output.hl7 import empty_batch
+
+        return empty_batch(failure, self._time)
 
 
 @dataclass(frozen=True)
@@ -191,6 +216,7 @@ _TABLE = (
     OutputFormat("jsonl", "a record per line", ".jsonl", JsonLinesFormatter, holds_attention=True, holds_similar=True),
     OutputFormat("csv", "a row per study, for spreadsheets", ".csv", CsvFormatter),
     OutputFormat("fhir", "a FHIR R4 Bundle per study and line", ".ndjson", FhirFormatter, needs_header=True),
+    OutputFormat("hl7", "an HL7 2.5.1 message per study", ".hl7", Hl7Formatter, needs_header=True),
 )
 FORMATS = {row.name: row for row in _TABLE}
 """Name -> output format; the first is the default of ``--format``."""

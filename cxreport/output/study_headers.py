@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from cxreport.types import Outcome, Report
 
 
-def with_header(outcome: Outcome) -> tuple[Report, StudyHeader] | Failure:
+def with_header(outcome: Outcome, needs_id: bool = False) -> tuple[Report, StudyHeader] | Failure:
     """Read the header of a study again.
 
     Args:
         outcome: a report or a failure.
+        needs_id: a name alone will not do.
 
     Returns:
         The report and the header of its study; a failure where there is no usable header.
@@ -29,6 +30,9 @@ def with_header(outcome: Outcome) -> tuple[Report, StudyHeader] | Failure:
     try:
         if study.view is None:
             raise MissingHeaderError(f"{study.id}: has no image, and thus no DICOM header.")
-        return outcome, read_study_header(study.view.info.source, study.sources)
+        header = read_study_header(study.view.info.source, study.sources)
+        if needs_id and not header.patient_id:
+            raise MissingHeaderError(f"{study.view.info.source}: PatientID is empty.")
+        return outcome, header
     except MissingHeaderError as error:
         return Failure(study.id, study.sources, error)

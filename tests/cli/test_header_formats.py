@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,11 @@ from pydicom import dcmread
 from cxreport.output.formats import FORMATS, OutputFormat
 
 PATIENT = "Ecila^Liddell"
+
+
+def timeless(text: str) -> str:
+    """A document with the line ends of this machine, without the time at which an HL7 message was made."""
+    return re.sub(r"^([MB][SH][HS]\|(?:[^|\n]*\|){5})\d{14}[+-]\d{4}", r"\1", re.sub("\r\n?", "\n", text), flags=re.M)
 
 
 @pytest.fixture(params=[row for row in FORMATS.values() if row.needs_header], ids=lambda row: row.name)
@@ -41,7 +47,7 @@ def test_the_suffix_chooses_the_format(generate: Callable, study: Path, tmp_path
     assert generate(study, "--format", row.name, "--out", f"{tmp_path}/out/").exit_code == 0
     (document,) = (tmp_path / "out").iterdir()
     assert document.suffix == row.suffix
-    assert stdout == (tmp_path / f"a{row.suffix}").read_text() == document.read_text()
+    assert timeless(stdout) == timeless((tmp_path / f"a{row.suffix}").read_text()) == timeless(document.read_text())
 
 
 def test_pictures_fail_and_the_others_are_drafted(
@@ -99,4 +105,4 @@ def test_a_resumed_run_tries_what_had_no_header_again(
     done = generate(*common, out, "--resume")
     assert done.exit_code == 6
     assert " 1 of them in an earlier run." in done.stderr
-    assert out.read_text() == (tmp_path / "whole").read_text()
+    assert timeless(out.read_text()) == timeless((tmp_path / "whole").read_text())

@@ -10,37 +10,12 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from headed_reports import SENTENCES, headed_report
+from headed_reports import HEADERS, SENTENCES, headed_report
 
 from cxreport import DISCLAIMER, get_formatter
 from cxreport.errors import UnreadableFileError
 from cxreport.model.bundle import load_manifest
 from cxreport.types import Failure, Outcome, Report, Study
-
-HEADERS = {
-    "bare": {},
-    "full": {
-        "PatientBirthDate": "19400503",
-        "PatientSex": "F",
-        "IssuerOfPatientID": "Ward",
-        "PatientName": "Family^Given^Middle^Dr^Jr",
-        "AccessionNumber": "A1",
-        "StudyDate": "20200102",
-        "StudyTime": "030405",
-        "TimezoneOffsetFromUTC": "+0100",
-    },
-    "empty": dict.fromkeys(("PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "AccessionNumber"), ""),
-    "without a name": {"PatientName": None},
-    "without an id": {"PatientID": None},
-    "of another sex": {"PatientSex": "W"},
-    "born in a year": {"PatientBirthDate": "1940"},
-    "at no time": {"StudyDate": "20200102", "StudyTime": "99"},
-    "Japanese": {"SpecificCharacterSet": ["", "ISO 2022 IR 87"], "PatientName": "Yamada^Tarou=山田^太郎"},
-    "Arabic": {"SpecificCharacterSet": "ISO_IR 192", "PatientName": "محمد^علي"},
-    "without a series": {"SeriesInstanceUID": "no uid"},
-    "without a modality": {"Modality": ""},
-    "hostile": {"PatientName": "<b>^\"&'", "PatientID": "=1|^~\\&"},
-}
 
 
 def lines(bundle: Path, *outcomes: Outcome) -> list[dict]:
