@@ -6,8 +6,9 @@ no result: a failure is an empty batch (HL7 2.5.1, 2.10.3) with the reason as it
 
 from __future__ import annotations
 
+import textwrap
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from cxreport import DISCLAIMER, __version__
@@ -26,6 +27,8 @@ _DELIMITERS = "^~\\&"
 _ESCAPES = str.maketrans({character: f"\\{name}\\" for character, name in zip("\\|^&~", "EFSTR", strict=True)})
 _SEXES = ("M", "F", "O")
 _LONGEST_ID = 20
+_LONGEST_LINE = 160
+"""Characters; hl7apy takes at most 199 in a text of an observation, whatever its type."""
 
 
 def message(report: Report, header: StudyHeader, manifest: Manifest, time: str) -> str:
@@ -45,7 +48,7 @@ def message(report: Report, header: StudyHeader, manifest: Manifest, time: str) 
     id_ = uuid.uuid5(uuid.NAMESPACE_OID, "cxreport ORU\n" + "\n".join(content)).hex[:_LONGEST_ID]
     sections = ((FINDINGS, report.findings), (IMPRESSIONS, report.impression))
     observations = [
-        *({2: "TX", 3: _coded(code), 5: _text(" ".join(texts))} for code, texts in sections if texts),
+        *({2: "TX", 3: _coded(code), 5: _lines(texts)} for code, texts in sections if texts),
         *_statements(report),
     ]
     notes = (DISCLAIMER, *report.warnings)
@@ -115,6 +118,12 @@ def _digits(text: str) -> str:
 
 def _coded(code: Code) -> str:
     return f"{code.value}^{_text(code.meaning)}^{code.scheme}"
+
+
+def _lines(texts: Iterable[str]) -> str:
+    """Sentences as the lines of a text, which are repetitions of the field; receivers cut long ones."""
+    lines = (line for text in texts for line in textwrap.wrap(one_line(text), _LONGEST_LINE))
+    return "~".join(map(_text, lines))
 
 
 def _text(text: str) -> str:

@@ -37,7 +37,9 @@ def test_a_strict_parser_takes_the_message(tiny_bundle: Path, tmp_path: Path, at
     from hl7apy.consts import VALIDATION_LEVEL
     from hl7apy.exceptions import HL7apyException
 
-    text = document(tiny_bundle, headed_report(tmp_path, **attributes)).removesuffix("\n")
+    long = replace(SENTENCES[0], text="Pleural effusion & more, " * 40)
+    report = headed_report(tmp_path, sentences=(*SENTENCES * 5, long), **attributes)
+    text = document(tiny_bundle, report).removesuffix("\n")
     message = parser.parse_message(text, validation_level=VALIDATION_LEVEL.STRICT)
     assert message.validate()
     assert message.name == "ORU_R01"
@@ -60,7 +62,7 @@ def test_fields_are_in_their_places(tiny_bundle: Path, tmp_path: Path) -> None:
         "P",
     )
     assert [note[3] for note in segments["NTE"]] == [DISCLAIMER, "Unlike the others."]
-    findings = "There is a left effusion \\T\\ more <here>. No pneumothorax. Possible opacity."
+    findings = "There is a left effusion \\T\\ more <here>.~No pneumothorax.~Possible opacity."
     assert [[each[2], each[3], each[5], each[9], each[11]] for each in segments["OBX"]] == [
         ["TX", "59776-5^Findings^LN", findings, "", "P"],
         ["TX", "19005-8^Impressions^LN", "Left effusion.", "", "P"],
@@ -103,6 +105,15 @@ def test_no_text_makes_a_field_or_a_segment(
         "failure": lambda: segments["BTS"][0][2].removeprefix("x: ").removesuffix(f" {DISCLAIMER}"),
     }[place]()
     assert found == escaped
+
+
+def test_long_texts_are_cut_into_lines(tiny_bundle: Path, tmp_path: Path) -> None:
+    long = replace(SENTENCES[0], text="Pleural effusion and more, " * 40)
+    report = headed_report(tmp_path, sentences=(long, SENTENCES[1]))
+    lines = fields(document(tiny_bundle, report))["OBX"][0][5].split("~")
+    assert " ".join(lines[:-1]) == long.text.strip()
+    assert lines[-1] == SENTENCES[1].text
+    assert max(map(len, lines)) <= 160
 
 
 def test_the_same_report_has_the_same_control_id(tiny_bundle: Path, tmp_path: Path) -> None:
