@@ -160,6 +160,13 @@ class InvalidTextError(StudyError):
     hint = "A line or row has id and text; a line may be a record of `cxreport generate --json` with a report."
 
 
+class MissingHeaderError(StudyError):
+    """The format needs the patient and the study of a DICOM header, and the study has none."""
+
+    code = "no-dicom-header"
+    hint = "Use --format json for pictures and for files without a patient."
+
+
 class OutputError(CxreportError):
     """The output cannot be written any more: the disk is full, or the file is gone."""
 

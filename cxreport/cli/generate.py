@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from cxreport.reading.study import ReadOptions
 
 _OTHER_DOCUMENTS = {
-    *(".csv", ".tsv", ".xlsx", ".parquet", ".html", ".htm", ".xml", ".md", ".pdf", ".docx", ".rtf", ".yaml", ".yml")
+    *(".tsv", ".xlsx", ".parquet", ".html", ".htm", ".xml", ".md", ".pdf", ".docx", ".rtf", ".yaml", ".yml")
 }
 """Suffixes that promise another document than a panel per study."""
 
@@ -115,6 +115,8 @@ def generate(
             _check_attention(output_format, tags_only, from_tags)
         if retrieve:
             _require_format("--retrieve", output_format, lambda row: row.holds_similar)
+        if output_format.needs_header:
+            _check_header(output_format, tags_only, from_tags)
         inputs = [example_path()] if example else listed(paths or [])
 
         from cxreport.cli.output import claim_output, make_writer, write_all
@@ -172,7 +174,7 @@ def generate(
                 studies = read_ahead(inputs, reading, manifest.input_shape, workers, select, processes)
                 studies = marks.of_files(studies) if marks else studies
             with contextlib.closing(studies):
-                reports = pipeline.generate(model, studies, drafting)
+                reports = map(formatter.admitted, pipeline.generate(model, studies, drafting))
                 if not quiet:
                     progress.say(DISCLAIMER)
                 code = write_all(reports, writer, progress, quiet, marks.take if marks else None)
@@ -211,6 +213,14 @@ def _check_attention(output_format: OutputFormat, tags_only: bool, from_tags: Pa
     _require_format("--attention", output_format, lambda row: row.holds_attention, hint)
     if tags_only or from_tags is not None:
         raise UsageError(f"--attention and {'--tags-only' if tags_only else '--from-tags'} exclude one another.")
+
+
+def _check_header(output_format: OutputFormat, tags_only: bool, from_tags: Path | None) -> None:
+    """Ask for DICOM files and a report's text, where documents go to a patient's record."""
+    option = "--from-tags" if from_tags is not None else "--tags-only" if tags_only else None
+    if option:
+        hint = "It needs a report, and DICOM files with the patient and the study."
+        raise UsageError(f"--format {output_format.name} and {option} exclude one another.", hint=hint)
 
 
 def _require_format(

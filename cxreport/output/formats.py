@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from cxreport.model.manifest import Manifest
-    from cxreport.types import Outcome
+    from cxreport.reading.dicom.study_header import StudyHeader
+    from cxreport.types import Failure, Outcome, Report
 
 TEXT_FILE_WIDTH = 80
 
@@ -34,6 +35,10 @@ class Formatter(ABC):
         self._manifest = manifest
         self._terminal = terminal
         self._plain = plain
+
+    def admitted(self, outcome: Outcome) -> Outcome:
+        """The outcome, or a failure in its place where the format cannot hold the study."""
+        return outcome
 
     @abstractmethod
     def piece(self, outcome: Outcome, first: bool) -> str:
@@ -97,6 +102,85 @@ class JsonFormatter(JsonLinesFormatter):
         return "[]\n" if empty else "\n]\n"
 
 
+class CsvFormatter(Formatter):
+    """Rows of a table, under one line of names."""
+
+    def piece(self, outcome: Outcome, first: bool) -> str:
+        """Write a row, under the names of the columns if it is the first."""
+        from cxreport.output.csv_table import head, row
+
+        return (head(self._manifest) if first else "") + row(outcome, self._manifest)
+
+    def end(self, empty: bool) -> str:
+        """Name the columns of a table without a row."""
+        from cxreport.output.csv_table import head
+
+        return head(self._manifest) if empty else ""
+
+
+class HeaderFormatter(Formatter):
+    """Base of the formats that name the patient and the study of a DICOM header; a piece stands alone."""
+
+    needs_id = False
+    """True where the patient has to have an id, and a name will not do."""
+
+    def admitted(self, outcome: Outcome) -> Outcome:
+        """Fail a study without such a header."""
+        from cxreport.output.study_headers import with_header
+
+        found = with_header(outcome, self.needs_id)
+        return found[0] if isinstance(found, tuple) else found
+
+    def piece(self, outcome: Outcome, first: bool) -> str:
+        """Write a study with its header, or a failure."""
+        from cxreport.output.study_headers import with_header
+
+        found = with_header(outcome, self.needs_id)
+        return self._drafted(*found) if isinstance(found, tuple) else self._failed(found)
+
+    @abstractmethod
+    def _drafted(self, report: Report, header: StudyHeader) -> str: ...
+
+    @abstractmethod
+    def _failed(self, failure: Failure) -> str: ...
+
+
+class FhirFormatter(HeaderFormatter):
+    """Resources of FHIR R4, one a line: a Bundle for a study, an OperationOutcome for a failure."""
+
+    def _drafted(self, report: Report, header: StudyHeader) -> str:
+        from cxreport.output.fhir import bundle
+
+        return json.dumps(bundle(report, header, self._manifest), allow_nan=False) + "\n"
+
+    def _failed(self, failure: Failure) -> str:
+        from cxreport.output.fhir import operation_outcome
+
+        return json.dumps(operation_outcome(failure)) + "\n"
+
+
+class Hl7Formatter(HeaderFormatter):
+    """Messages of HL7 2.5.1, all with the time at which the formatter was made."""
+
+    needs_id = True
+
+    def __init__(self, manifest: Manifest, terminal: TextIO | None = None, plain: bool = False) -> None:
+        import datetime
+
+        super().__init__(manifest, terminal, plain)
+        self._time = f"{datetime.datetime.now(datetime.UTC):%Y%m%d%H%M%S%z}"
+
+    def _drafted(self, report: Report, header: StudyHeader) -> str:
+        from cxreport.output.hl7 import message
+
+        return message(report, header, self._manifest, self._time)
+
+    def _failed(self, failure: Failure) -> str:
+        from cxreport.output.hl7 import empty_batch
+
+        return empty_batch(failure, self._time)
+
+
 @dataclass(frozen=True)
 class OutputFormat:
     """A row of the table of formats."""
@@ -117,6 +201,9 @@ class OutputFormat:
     shows_warnings: bool = False
     """True where a person who reads the document sees failures and warnings: a terminal need not repeat them."""
 
+    needs_header: bool = False
+    """True where documents name the patient and the study of a DICOM header, and have the report's text."""
+
 
 _TABLE = (
     OutputFormat(
@@ -127,6 +214,9 @@ _TABLE = (
     ),
     OutputFormat("json", "one array of records", ".json", JsonFormatter, holds_attention=True, holds_similar=True),
     OutputFormat("jsonl", "a record per line", ".jsonl", JsonLinesFormatter, holds_attention=True, holds_similar=True),
+    OutputFormat("csv", "a row per study, for spreadsheets", ".csv", CsvFormatter),
+    OutputFormat("fhir", "a FHIR R4 Bundle per study and line", ".ndjson", FhirFormatter, needs_header=True),
+    OutputFormat("hl7", "an HL7 2.5.1 message per study", ".hl7", Hl7Formatter, needs_header=True),
 )
 FORMATS = {row.name: row for row in _TABLE}
 """Name -> output format; the first is the default of ``--format``."""

@@ -65,6 +65,12 @@ def test_a_document_without_outcomes(tiny_bundle: Path, name: str, text: str) ->
     assert document(name, tiny_bundle, []) == text
 
 
+def test_a_table_without_outcomes_names_its_columns(tiny_bundle: Path) -> None:
+    text = document("csv", tiny_bundle, [])
+    assert text.count("\n") == 1
+    assert text == document("csv", tiny_bundle, OUTCOMES)[: len(text)]
+
+
 def test_an_unknown_format_names_the_others(tiny_bundle: Path) -> None:
     with pytest.raises(UsageError, match="'xml'") as caught:
         get_formatter("xml", load_manifest(tiny_bundle))

@@ -152,6 +152,26 @@ def read_header(stream: BinaryIO, limits: DecodeLimits) -> DicomFile:
         raise UnreadableFileError("The DICOM header is truncated or damaged.") from None
 
 
+def read_attributes(stream: BinaryIO, keywords: tuple[str, ...]) -> Dataset:
+    """Read the attributes of these names, and the character set of their texts.
+
+    Args:
+        stream: an open DICOM file, with or without preamble and meta information (PS3.10 7).
+        keywords: names of attributes that come before the pixels.
+
+    Returns:
+        The attributes that the file has.
+
+    Raises:
+        UnreadableFileError: damaged, or not DICOM.
+    """
+    tags = [tag for keyword in ("SpecificCharacterSet", *keywords) if (tag := tag_for_keyword(keyword)) is not None]
+    try:
+        return _read_header(stream, tags, last_tag=max(tags), limit=_REFERENCE_BYTES).header
+    except Exception:  # as above
+        raise UnreadableFileError("The DICOM header is truncated or damaged.") from None
+
+
 def _read_header(stream: BinaryIO, tags: list[int], *, last_tag: int | None, limit: int) -> DicomFile:
     """Read the attributes with these tags, up to the pixels or the last tag, and at most so many inflated bytes."""
 
