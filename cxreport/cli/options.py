@@ -58,7 +58,7 @@ Evidence = Annotated[
     ),
 ]
 Grouping = Annotated[
-    GroupBy, input_option(metavar="|".join(GroupBy), help="'folder' makes a study of all images of a folder.")
+    GroupBy, input_option(metavar="|".join(GroupBy), help="'folder' makes a study of all pictures of a folder.")
 ]
 MaxMegapixels = Annotated[float, input_option(metavar="N", min=0.001, help="Refuse larger frames.")]
 Timeout = Annotated[float, input_option(metavar="SECONDS", min=0.1, help="Give up a study that takes longer to read.")]
