@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import sys
 from collections import Counter
 from pathlib import Path
@@ -43,12 +42,14 @@ def label(
     Stdin is JSON Lines. Loads no model.
     """
     with errors_handled(verbose):
+        from cxreport.text.json_lines import json_text
+
         tally: Counter[ExitCode] = Counter()
         for file in files:
             for text in _texts(file):
                 record, code = _labels(text)
                 with interrupt_held():
-                    sys.stdout.write(json.dumps(record) + "\n")
+                    sys.stdout.write(json_text(record) + "\n")
                     sys.stdout.flush()
                 tally[code] += 1
         if not tally:

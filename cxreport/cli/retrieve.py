@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -115,7 +114,9 @@ def retrieve(
                 matches = entries.search(embedding, count, _kinds(of))
         retrieval = Retrieval(text, study, matches)
         if json_:
-            typer.echo(json.dumps(to_retrieval_record(retrieval, model.manifest), indent=2))
+            from cxreport.text.json_lines import json_text
+
+            typer.echo(json_text(to_retrieval_record(retrieval, model.manifest), indent=2))
         else:
             _print_panels(retrieval)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import io
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -86,8 +85,9 @@ class JsonLinesFormatter(Formatter):
 
     def _dump(self, outcome: Outcome, indent: int | None = None) -> str:
         from cxreport.output.record import to_record
+        from cxreport.text.json_lines import json_text
 
-        return json.dumps(to_record(outcome, self._manifest), allow_nan=False, indent=indent)
+        return json_text(to_record(outcome, self._manifest), indent)
 
 
 class JsonFormatter(JsonLinesFormatter):
@@ -150,13 +150,15 @@ class FhirFormatter(HeaderFormatter):
 
     def _drafted(self, report: Report, header: StudyHeader) -> str:
         from cxreport.output.fhir import bundle
+        from cxreport.text.json_lines import json_text
 
-        return json.dumps(bundle(report, header, self._manifest), allow_nan=False) + "\n"
+        return json_text(bundle(report, header, self._manifest)) + "\n"
 
     def _failed(self, failure: Failure) -> str:
         from cxreport.output.fhir import operation_outcome
+        from cxreport.text.json_lines import json_text
 
-        return json.dumps(operation_outcome(failure)) + "\n"
+        return json_text(operation_outcome(failure)) + "\n"
 
 
 class Hl7Formatter(HeaderFormatter):

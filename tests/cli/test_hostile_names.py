@@ -98,4 +98,6 @@ def test_a_name_that_is_no_utf_8(run_cli, tiny_bundle: Path, phantoms: Path, tmp
     ):
         result = run_cli(*arguments, path)
         assert result.exit_code == 0, result.stderr
+    assert "\\udc" not in result.stdout  # JSON has no lone surrogates
+    assert json.loads(result.stdout)["study"]["sources"] == [f"{tmp_path}/\\xff.png"]
     assert "\\udcff.png" in (tmp_path / "page" / "index.html").read_text()
