@@ -86,7 +86,8 @@ def make_plan(
 
     A bundle without reporting tags, as the captioning architectures are, has nothing to plan. A tag that is at least as
     likely as not under its own name is never denied. Where the evidence would leave it out, it is told as possible, or
-    withheld with a warning: if fewer findings were asked for, or the classifier says as much of any image.
+    withheld with a warning: if fewer findings were asked for, or the classifier says as much of any image. A bundle
+    without limits of certainty withholds it, and denies it where the classifier says as much of any image.
 
     Args:
         manifest: of the bundle.
@@ -138,10 +139,12 @@ def plan_from_evidence(
     bands = evidence_bands(evidence, probabilities, threshold, point)
     likely = np.zeros_like(bands.told) if own is None else (own >= _EVEN) & ~bands.told
     unusual = unusual_evidence(evidence, probabilities)
-    told = likely & (unusual >= _UNUSUAL)
-    if threshold is not None or point is OperatingPoint.SPECIFIC:  # fewer findings were asked for
-        told = np.zeros_like(likely)
-    bands = replace(bands.with_possible(told), absent=bands.absent & ~likely, unknown=bands.unknown & ~likely)
+    unlike_others = unusual >= _UNUSUAL
+    told = likely & unlike_others
+    if evidence.limits is None or threshold is not None or point is OperatingPoint.SPECIFIC:
+        told = np.zeros_like(likely)  # there is no doubt to tell it with, or fewer findings were asked for
+    kept = likely & unlike_others if evidence.limits is None else likely
+    bands = replace(bands.with_possible(told), absent=bands.absent & ~kept, unknown=bands.unknown & ~kept)
     plan = _plan(rules, probabilities, unusual, bands)
     degrees = {Detail.MILD: probabilities < evidence.mild, Detail.MARKED: probabilities > evidence.marked}
 

@@ -94,20 +94,19 @@ def test_an_operating_point_needs_limits(legacy: Manifest) -> None:
         make_plan(legacy, Encoding({"Effusion": 0.6}, None, None), point=SPECIFIC)
 
 
-@pytest.mark.parametrize("bundle", ["legacy", "manifest"])
+def doubtful_chexnet(manifest: Manifest, usual: float) -> Manifest:
+    """The bundle, with a CheXNet that its evidence hardly believes, and whose evidence is usually so (log odds)."""
+    chexnet = manifest.evidence["chexnet"]
+    doubtful = replace(chexnet, bias=np.full_like(chexnet.bias, -9), usual=np.full_like(chexnet.bias, usual))
+    return replace(manifest, evidence={"chexnet": doubtful}, decoding=replace(manifest.decoding, denials=9))
+
+
 @pytest.mark.parametrize("given", [0.5, 0.8, 0.97])
 @pytest.mark.parametrize("usual", [-13, -1])
 def test_what_is_given_as_likely_is_never_denied_and_told_where_that_is_unusual(
-    bundle: str, given: float, usual: float, request: pytest.FixtureRequest
+    manifest: Manifest, given: float, usual: float
 ) -> None:
-    manifest: Manifest = request.getfixturevalue(bundle)
-    chexnet = manifest.evidence["chexnet"]
-    doubtful = replace(chexnet, bias=np.full_like(chexnet.bias, -9), usual=np.full_like(chexnet.bias, usual))
-    manifest = replace(
-        manifest,
-        evidence={"chexnet": doubtful},
-        decoding=replace(manifest.decoding, denials=9),
-    )
+    manifest = doubtful_chexnet(manifest, usual)
     tags = dict.fromkeys(manifest.tag_names, 0.02) | {"Pneumothorax": given}
     plan = make_plan(manifest, Encoding(tags, None, None), "chexnet")
     assert told(manifest, plan) == ({"Pneumothorax": POSSIBLE} if usual < -12 else {})
@@ -118,6 +117,20 @@ def test_what_is_given_as_likely_is_never_denied_and_told_where_that_is_unusual(
     assert strict.tags == ()
     assert [manifest.reporting_names[tag] for tag in strict.withheld] == ["Pneumothorax"]
     assert not any("Pneumothorax" in names for names in denied(manifest, strict.findings + strict.impression))
+
+
+@pytest.mark.parametrize("given", [0.5, 0.8, 0.97])
+def test_without_limits_what_is_given_as_likely_is_warned_of_and_not_denied_where_that_is_unusual(
+    legacy: Manifest, given: float
+) -> None:
+    tags = dict.fromkeys(legacy.tag_names, 0.02) | {"Pneumothorax": given}
+    row = legacy.reporting_names.index("Pneumothorax")
+    for usual in (-13, -1):
+        plan = make_plan(doubtful_chexnet(legacy, usual), Encoding(tags, None, None), "chexnet")
+        assert plan.tags == ()  # such a bundle has no doubt to tell it with
+        assert plan.withheld == (row,)
+        assert (row in plan.deniable) == (usual == -1)  # there, the source says as much of any image
+        assert (row in plan.denied) == (usual == -1)
 
 
 def test_sets_are_denied_whole_or_not_at_all(manifest: Manifest) -> None:
