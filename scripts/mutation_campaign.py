@@ -38,6 +38,20 @@ _MOST_BYTES = 1 << 20
 _EXIT_CODES = {0, 3, 6}
 _MEGABYTES = 700
 _SECONDS = 30
+_LAUNCHER = """
+import subprocess, sys
+code = subprocess.call(sys.argv[2:])
+try:
+    import resource
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1024)
+except ImportError:  # Windows does not tell
+    peak = 0.0
+with open(sys.argv[1], "w") as file:
+    file.write(str(peak))
+sys.exit(code if code >= 0 else 128 - code)
+"""
+"""Runs a command, and writes the peak memory of its largest process in MB: a small process in between, as a process is
+counted from the size of the one that started it."""
 
 
 @dataclass
@@ -146,13 +160,16 @@ def _run(
     ]
     names, first = "".join(f"{path}\n" for path in paths), paths[0].name
     begin = time.monotonic()
-    done = subprocess.run([*command, "-"], input=names, capture_output=True, text=True, check=False, cwd=ROOT)
+    peak = paths[0].parent.with_suffix(".peak")
+    launched = [sys.executable, "-c", _LAUNCHER, str(peak), *command, "-"]
+    done = subprocess.run(launched, input=names, capture_output=True, text=True, check=False, cwd=ROOT)
     tally.files += len(paths)
     if done.returncode not in _EXIT_CODES or "Traceback" in done.stderr:
         tally.faults.append(f"{first}: exit code {done.returncode}: {done.stderr[-200:]!r}")
     named = set(_sources(done.stdout, first, validator, tally))
     tally.faults += [f"{path.name}: lost" for path in paths if str(path) not in named]
-    tally.peak_megabytes = max(tally.peak_megabytes, _peak_megabytes())
+    tally.peak_megabytes = max(tally.peak_megabytes, float(peak.read_text()))
+    peak.unlink()
     if tally.peak_megabytes > _MEGABYTES:
         tally.faults.append(f"{first}: {tally.peak_megabytes:.0f} MB")
     if time.monotonic() - begin > _SECONDS * (1 + len(paths)):
@@ -175,16 +192,6 @@ def _sources(output: str, first: str, validator: jsonschema.Draft202012Validator
         if code == "unexpected":
             tally.faults.append(f"{record['study']['sources'][0]}: {record['error']['message']}")
         yield from record["study"]["sources"]
-
-
-def _peak_megabytes() -> float:
-    """Peak resident memory of the processes so far; 0 on Windows, which does not tell it."""
-    try:
-        import resource
-    except ImportError:
-        return 0.0
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return peak / (1 << 20) if sys.platform == "darwin" else peak / 1024
 
 
 def main() -> int:
