@@ -13,6 +13,7 @@ import logging
 import os
 import secrets
 import sys
+import tempfile
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -58,8 +59,8 @@ def _make(path: Path) -> None:
     if path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{_FILE}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor, name = tempfile.mkstemp(prefix=f"{_FILE}.", dir=path.parent)  # mode 600; one's own, thread or host
+    draft = Path(name)
     try:
         with open(descriptor, "w", encoding="ascii") as file:
             file.write(secrets.token_hex(_SECRET_BYTES))
