@@ -29,7 +29,7 @@ def read(
         every_pixel: decode images in full, though the network takes fewer pixels.
     """
     shape = manifest.input_shape
-    options = ReadOptions(colour=shape.channels > 1, side=None if every_pixel else shape.size)
+    options = ReadOptions().fitting(shape, every_pixel)
     return read_ahead(files, options, shape, workers)
 
 

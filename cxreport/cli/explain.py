@@ -30,7 +30,7 @@ from cxreport.cli.options import (
 from cxreport.errors import ExitCode, UsageError
 from cxreport.model.choices import Device, Precision
 from cxreport.output.formats import Graphics, console_text
-from cxreport.reading.limits import DEFAULT_TIMEOUT, reader_limits
+from cxreport.reading.processes.limits import DEFAULT_TIMEOUT, reader_limits
 
 Source = Annotated[
     Path | None, typer.Argument(metavar="STUDY", help="A DICOM, PNG, JPEG or TIFF file, or a folder of one study.")
@@ -84,7 +84,7 @@ def explain(
         if (study is None) is not example:
             raise UsageError("Name one study, or --example.", hint="Try `cxreport explain --example`.")
 
-        from cxreport.reading.workers import Processes, modules_for
+        from cxreport.reading.processes.workers import Processes, modules_for
 
         with Processes(reader_limits(timeout, max_megapixels), modules_for([str(study)] if study else [])) as processes:
             processes.start()  # it loads its libraries while this one loads the model
@@ -95,9 +95,9 @@ def explain(
             from cxreport.drafting.pipeline import GenerateOptions
             from cxreport.explain import explain as stage
             from cxreport.model.precision import load_model
-            from cxreport.output.explain_page import write_files
-            from cxreport.output.explain_terminal import render_explanation
-            from cxreport.output.terminal_pictures import make_painter
+            from cxreport.output.explanation.page import write_files
+            from cxreport.output.explanation.terminal import render_explanation
+            from cxreport.output.explanation.terminal_pictures import make_painter
             from cxreport.reading.ahead import read_alone
             from cxreport.reading.study import ReadOptions
             from cxreport.types import Failure
@@ -113,9 +113,7 @@ def explain(
                 force=force,
                 max_megapixels=max_megapixels,
                 salt=salt,
-                colour=shape.channels > 1,
-                side=shape.size,
-            )
+            ).fitting(shape)
             drafting = GenerateOptions(beam=beam, threshold=threshold, force=force)
             examined = read_alone(study or example_path(), reading, shape, processes)
             outcome = stage.explain(model, examined, drafting, tags)

@@ -51,7 +51,7 @@ from cxreport.errors import ExitCode, UsageError
 from cxreport.model.choices import Device, Precision
 from cxreport.output.formats import FORMATS, OutputFormat
 from cxreport.points import OperatingPoint
-from cxreport.reading.limits import DEFAULT_TIMEOUT, reader_limits
+from cxreport.reading.processes.limits import DEFAULT_TIMEOUT, reader_limits
 
 if TYPE_CHECKING:
     from cxreport.drafting.pipeline import GenerateOptions
@@ -123,7 +123,7 @@ def generate(
 
         claim = stack.enter_context(claim_output(out))
 
-        from cxreport.reading.workers import Processes, modules_for
+        from cxreport.reading.processes.workers import Processes, modules_for
 
         processes = stack.enter_context(Processes(reader_limits(timeout, max_megapixels), modules_for(paths or [])))
         if workers != 0 and not from_tags:
@@ -134,7 +134,7 @@ def generate(
         from cxreport.model.cpus import fitting_batch_size
         from cxreport.model.precision import load_model
         from cxreport.reading.ahead import read_ahead
-        from cxreport.reading.reader import ReadOptions
+        from cxreport.reading.options import ReadOptions
         from cxreport.reading.tag_table import read_tag_table
         from cxreport.retrieval.index import open_index
 
@@ -147,9 +147,7 @@ def generate(
                 group_by=group_by.value,
                 max_megapixels=max_megapixels,
                 salt=salt,
-                colour=manifest.channels > 1,
-                side=None if full_resolution else manifest.image_size,
-            )
+            ).fitting(manifest.input_shape, every_pixel=full_resolution)
             drafting = pipeline.GenerateOptions(
                 batch_size=batch_size or fitting_batch_size(),
                 beam=beam,

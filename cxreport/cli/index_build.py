@@ -42,7 +42,7 @@ from cxreport.cli.options import (
 )
 from cxreport.errors import ExitCode, NothingReadableError, UsageError
 from cxreport.model.choices import Device, Precision
-from cxreport.reading.limits import DEFAULT_TIMEOUT, reader_limits
+from cxreport.reading.processes.limits import DEFAULT_TIMEOUT, reader_limits
 
 if TYPE_CHECKING:
     from cxreport.cli.progress import Progress
@@ -106,8 +106,8 @@ def build(
         from cxreport.datasets.report_files import read_reports, sort_paths
         from cxreport.model.precision import load_model
         from cxreport.reading.ahead import read_ahead
+        from cxreport.reading.processes.workers import Processes
         from cxreport.reading.study import ReadOptions
-        from cxreport.reading.workers import Processes
         from cxreport.retrieval.embed import embed_images, embed_reports
         from cxreport.retrieval.entry_log import EntryLog, EntryMarks
         from cxreport.retrieval.index import check_text_encoder
@@ -122,9 +122,7 @@ def build(
                 group_by=group_by.value,
                 max_megapixels=max_megapixels,
                 salt=salt,
-                colour=shape.channels > 1,
-                side=shape.size,
-            )
+            ).fitting(shape)
             with _closing(EntryLog(claim, _settings(model, options), resume)) as entry_log:
                 if entry_log.differing and not quiet:
                     progress.say(f"note: nothing is kept, other settings: {', '.join(entry_log.differing)}")

@@ -27,7 +27,7 @@ from cxreport.cli.options import (
 from cxreport.errors import ExitCode, NotAChestRadiographError, NothingReadableError, UsageError
 from cxreport.model.choices import Device, Precision
 from cxreport.output.formats import console_text
-from cxreport.reading.limits import DEFAULT_TIMEOUT, reader_limits
+from cxreport.reading.processes.limits import DEFAULT_TIMEOUT, reader_limits
 
 if TYPE_CHECKING:
     from cxreport.model.session import Model
@@ -76,7 +76,7 @@ def retrieve(
         if (image is None) == (text is None):
             raise UsageError("Give one of --image and --text.")
 
-        from cxreport.reading.workers import Processes, modules_for
+        from cxreport.reading.processes.workers import Processes, modules_for
 
         with Processes(reader_limits(timeout, max_megapixels), modules_for([str(image)])) as processes:
             if image is not None:
@@ -106,9 +106,7 @@ def retrieve(
                         force=force,
                         max_megapixels=max_megapixels,
                         salt=salt,
-                        colour=shape.channels > 1,
-                        side=shape.size,
-                    )
+                    ).fitting(shape)
                     study = read_alone(image, reading, shape, processes)
                     embedding = _embedding(model, study, force, quiet)
                 matches = entries.search(embedding, count, _kinds(of))

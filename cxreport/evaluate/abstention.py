@@ -103,8 +103,7 @@ def abstain_on_openi(model: Model, folder: Path, resamples: int) -> list[Abstent
 
 def _read(model: Model, paths: list[Path]) -> list[Grey]:
     """Read images as inference does, each for itself."""
-    manifest = model.manifest
-    options = ReadOptions(force=True, colour=manifest.channels > 1, side=manifest.image_size)
+    options = ReadOptions(force=True).fitting(model.manifest.input_shape)
     outcomes = (outcome for path in paths for outcome in read_studies([path], options))
     return [s.view.pixels for s in outcomes if isinstance(s, Study) and s.view is not None]
 

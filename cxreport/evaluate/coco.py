@@ -81,8 +81,8 @@ def evaluate_coco(model: Model, folder: Path, options: EvaluateOptions) -> CocoF
     with missing_files_reported():
         train, val = read_captions(folder, "train"), read_captions(folder, "val")[: options.limit]
     boxes = read_boxes(folder)
-    colour = ReadOptions(colour=model.manifest.channels > 1)
-    drafted = draft(model, read_studies((image.path for image in val), colour), options, attention=bool(boxes))
+    reading = ReadOptions().fitting(model.manifest.input_shape, every_pixel=True)
+    drafted = draft(model, read_studies((image.path for image in val), reading), options, attention=bool(boxes))
     by_path = {report.study.sources[0]: report for report in drafted}
     reports = [by_path[str(image.path)] for image in val]
     texts = [" ".join(report.findings) for report in reports]

@@ -126,14 +126,14 @@ class HeaderFormatter(Formatter):
 
     def admitted(self, outcome: Outcome) -> Outcome:
         """Fail a study without such a header."""
-        from cxreport.output.study_headers import with_header
+        from cxreport.output.hospital.study_headers import with_header
 
         found = with_header(outcome, self.needs_id)
         return found[0] if isinstance(found, tuple) else found
 
     def piece(self, outcome: Outcome, first: bool) -> str:
         """Write a study with its header, or a failure."""
-        from cxreport.output.study_headers import with_header
+        from cxreport.output.hospital.study_headers import with_header
 
         found = with_header(outcome, self.needs_id)
         return self._drafted(*found) if isinstance(found, tuple) else self._failed(found)
@@ -149,13 +149,13 @@ class FhirFormatter(HeaderFormatter):
     """Resources of FHIR R4, one a line: a Bundle for a study, an OperationOutcome for a failure."""
 
     def _drafted(self, report: Report, header: StudyHeader) -> str:
-        from cxreport.output.fhir import bundle
+        from cxreport.output.hospital.fhir import bundle
         from cxreport.text.json_lines import json_text
 
         return json_text(bundle(report, header, self._manifest)) + "\n"
 
     def _failed(self, failure: Failure) -> str:
-        from cxreport.output.fhir import operation_outcome
+        from cxreport.output.hospital.fhir import operation_outcome
         from cxreport.text.json_lines import json_text
 
         return json_text(operation_outcome(failure)) + "\n"
@@ -173,12 +173,12 @@ class Hl7Formatter(HeaderFormatter):
         self._time = f"{datetime.datetime.now(datetime.UTC):%Y%m%d%H%M%S%z}"
 
     def _drafted(self, report: Report, header: StudyHeader) -> str:
-        from cxreport.output.hl7 import message
+        from cxreport.output.hospital.hl7 import message
 
         return message(report, header, self._manifest, self._time)
 
     def _failed(self, failure: Failure) -> str:
-        from cxreport.output.hl7 import empty_batch
+        from cxreport.output.hospital.hl7 import empty_batch
 
         return empty_batch(failure, self._time)
 

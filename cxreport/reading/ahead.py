@@ -13,11 +13,12 @@ from pathlib import Path
 from cxreport.errors import OutOfMemoryError, ReaderEndedError, StudyError, TimedOutError
 from cxreport.model.cpus import usable_cpus
 from cxreport.reading.discover import FileReference, FoundFile, StudyFiles, group_files, references
-from cxreport.reading.limits import DEFAULT_TIMEOUT, TaskLimits, reader_limits
 from cxreport.reading.network_input import preprocess
-from cxreport.reading.reader import ReadOptions, read_files
+from cxreport.reading.options import ReadOptions
+from cxreport.reading.processes.limits import DEFAULT_TIMEOUT, TaskLimits, reader_limits
+from cxreport.reading.processes.workers import Lost, Processes, map_ahead
+from cxreport.reading.reader import read_files
 from cxreport.reading.study import only_study
-from cxreport.reading.workers import Lost, Processes, map_ahead
 from cxreport.types import Failure, InputShape, Study
 
 _LEAST_STUDIES = 16

@@ -7,14 +7,14 @@ import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Literal
 
 from cxreport.errors import CxreportError, NoFrontalViewError, NotAChestRadiographError, StudyError, UnreadableFileError
 from cxreport.reading.choice import Candidate, Choice, in_order
 from cxreport.reading.discover import StudyFiles, open_image
 from cxreport.reading.grey import is_blank
 from cxreport.reading.grouping import unique_names
-from cxreport.reading.instance import DecodeLimits, ImageFile, Instance, Rendering
+from cxreport.reading.instance import ImageFile, Instance, Rendering
+from cxreport.reading.options import ReadOptions
 from cxreport.stopwatch import Stopwatch
 from cxreport.types import Failure, Position, Study, View
 
@@ -25,36 +25,6 @@ _MAX_REFUSED_VIEWS = 8
 """Views of a study that the model may refuse before the study fails: each is read anew."""
 _BLANK = "The pixels are blank."
 _COLOURED = "Not a chest radiograph: the pixels are in colour."
-
-
-@dataclass(frozen=True)
-class ReadOptions:
-    """Options of reading: images to accept, and files that make a study."""
-
-    force: bool = False
-    """Read images that are refused otherwise: another modality, another body part, lateral views only."""
-    group_by: Literal["study", "folder"] = "study"
-    """For image files that are not DICOM: each is a study, or each folder is."""
-    max_megapixels: float = 100.0
-    """Limit per frame, checked before decoding."""
-    salt: str | None = None
-    """Key of the ids of DICOM studies, see `pseudonym`; None takes the user's own secret."""
-    max_frames: int = 16
-    """Views taken from an instance with several frames or pages."""
-    colour: bool = False
-    """Keep the colours of pictures, for a model that sees them; DICOM images become grey all the same."""
-    side: int | None = None
-    """Side of the square that the pixels are needed for: the view may then have fewer pixels than the image, never too
-    few for `network_input`. None keeps every pixel."""
-
-    @property
-    def limits(self) -> DecodeLimits:
-        """The options that bound decoding."""
-        return DecodeLimits(self.max_megapixels, self.side)
-
-
-DEFAULTS = ReadOptions()
-"""What is read without options."""
 
 
 def read_files(

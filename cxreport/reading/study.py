@@ -8,7 +8,8 @@ from pathlib import Path
 
 from cxreport.errors import CxreportError, NothingReadableError, StudyError, UsageError
 from cxreport.reading.discover import group_files
-from cxreport.reading.reader import DEFAULTS, ReadOptions, read_files
+from cxreport.reading.options import DEFAULTS, ReadOptions
+from cxreport.reading.reader import read_files
 from cxreport.types import Failure, Study
 
 __all__ = ["ReadOptions", "read_studies", "read_study"]

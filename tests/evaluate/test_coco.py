@@ -19,7 +19,7 @@ from cxreport.evaluate.drafting import EvaluateOptions
 from cxreport.evaluate.text.metrics import CaptionMetrics
 from cxreport.evaluate.text.tokens import CaptionTokenizer
 from cxreport.sentences import Sentence, SentenceMap, WordMap
-from cxreport.types import Report, Section, Study
+from cxreport.types import InputShape, Report, Section, Study
 
 
 def test_scores_stand_beside_baselines(shapes: Path, metrics: CaptionMetrics) -> None:
@@ -81,7 +81,7 @@ def test_maps_and_colours_are_asked_for_where_they_serve(shapes_copy: Path, monk
         return reports[::-1]
 
     monkeypatch.setattr(coco, "draft", draft)
-    grey, colour = (SimpleNamespace(manifest=SimpleNamespace(channels=n)) for n in (1, 3))
+    grey, colour = (SimpleNamespace(manifest=SimpleNamespace(input_shape=InputShape(32, n))) for n in (1, 3))
     evaluation = coco.evaluate_coco(colour, shapes_copy, EvaluateOptions(bootstrap=0, samples=2))
     assert (evaluation.images, evaluation.references, evaluation.pointing) == (4, 20, None)
     assert evaluation.systems["model"]["BLEU-4"].value == pytest.approx(1)  # each text is with its own references

@@ -14,10 +14,10 @@ from command_line import start, timeless
 
 from cxreport.errors import ReaderEndedError
 from cxreport.reading import ahead, batches, network_input
-from cxreport.reading import workers as worker_processes
 from cxreport.reading.ahead import default_workers, read_ahead
+from cxreport.reading.processes import workers as worker_processes
+from cxreport.reading.processes.workers import Processes, map_ahead
 from cxreport.reading.study import ReadOptions, read_studies
-from cxreport.reading.workers import Processes, map_ahead
 from cxreport.types import Failure, InputShape, Study
 
 SIZE = 32

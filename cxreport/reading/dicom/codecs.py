@@ -21,7 +21,7 @@ from cxreport.reading.dicom.codestream import (
 from cxreport.reading.dicom.reduced_size import reduced_jpeg, reduced_jpeg2000
 from cxreport.reading.dicom.restated import Restated, widened_lossless, without_zeros
 from cxreport.reading.grey import Integers
-from cxreport.reading.muted_libraries import quiet
+from cxreport.reading.processes.muted_libraries import quiet
 
 PixelOptions = dict[str, Any]
 """Image Pixel attributes (PS3.3 C.7.6.3) under the names that pydicom's decoders give them."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from cxreport.errors import CxreportError, MissingHeaderError
 from cxreport.reading.dicom.attributes import is_uid, text
 from cxreport.reading.dicom.file import read_attributes
-from cxreport.reading.muted_libraries import quiet
+from cxreport.reading.processes.muted_libraries import quiet
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

@@ -16,7 +16,7 @@ from cxreport.reading.dicom.file import DicomFile, read_header, study_reference
 from cxreport.reading.dicom.pixel_data import require_complete
 from cxreport.reading.dicom.projection import Turn, upright_turn, view_position
 from cxreport.reading.instance import DecodeLimits, Instance, Rendering
-from cxreport.reading.muted_libraries import quiet
+from cxreport.reading.processes.muted_libraries import quiet
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

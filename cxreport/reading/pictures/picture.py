@@ -21,11 +21,11 @@ from cxreport.errors import (
 )
 from cxreport.reading.dicom.codestream import has_too_many_scans
 from cxreport.reading.instance import NO_DRAWBACK, OWN_MARK, DecodeLimits, Drawback, Instance, Rendering
-from cxreport.reading.muted_libraries import quiet
 from cxreport.reading.pictures.bands import bands
 from cxreport.reading.pictures.deep_grey import DEEP_MODES, deep_picture, deep_rendering
 from cxreport.reading.pictures.sixteen_bits import is_turned, sixteen_bit_samples
 from cxreport.reading.pictures.tiff_pages import count_pages
+from cxreport.reading.processes.muted_libraries import quiet
 from cxreport.reading.shrink import KEPT, shrink_factor
 from cxreport.reading.words import position_from_words, says_decubitus, words_of
 

@@ -35,12 +35,13 @@ def calibration_images(folder: Path, manifest: Manifest) -> list[Pixels]:
     listed = set(listing.read_text().split()) if listing.exists() else None
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and (listed is None or path.name in listed))
     shuffled = [paths[i] for i in np.random.default_rng(_SEED).permutation(len(paths))]
-    size, channels = manifest.image_size, manifest.channels
+    shape = manifest.input_shape
+    options = ReadOptions().fitting(shape, every_pixel=True)
     images: list[Pixels] = []
     for i in range(0, len(shuffled), _READ):
-        for study in read_studies(shuffled[i : i + _READ], ReadOptions(colour=channels > 1)):
+        for study in read_studies(shuffled[i : i + _READ], options):
             if isinstance(study, Study) and study.view is not None:
-                images.append(network_input(study.view.pixels, size, channels))
+                images.append(network_input(study.view.pixels, shape.size, shape.channels))
         if len(images) >= 2 * CALIBRATED:
             break
     return images[: 2 * CALIBRATED]

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cxreport.explain import heatmap
-from cxreport.output.terminal_pictures import Painter
+from cxreport.output.explanation.terminal_pictures import Painter
 from cxreport.sentences import Origin
 from cxreport.text.printable import printable
 from cxreport.types import Floats

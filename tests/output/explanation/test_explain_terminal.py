@@ -13,10 +13,10 @@ from rich.text import Text
 
 from cxreport.errors import MissingExtraError
 from cxreport.explain import heatmap
-from cxreport.output import terminal_pictures
-from cxreport.output.explain_terminal import render_explanation
+from cxreport.output.explanation import terminal_pictures
+from cxreport.output.explanation.terminal import render_explanation
+from cxreport.output.explanation.terminal_pictures import Blocks, Protocol, Shades, make_painter
 from cxreport.output.formats import Graphics
-from cxreport.output.terminal_pictures import Blocks, Protocol, Shades, make_painter
 
 
 def console(width: int = 80, encoding: str = "utf-8", **settings) -> Console:

@@ -13,9 +13,9 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from cxreport import DISCLAIMER, __version__
-from cxreport.output.codes import FINDINGS, IMPRESSIONS, PRESENT, REPORT, TAG_CODES, Code, Scheme
+from cxreport.output.hospital.codes import FINDINGS, IMPRESSIONS, PRESENT, REPORT, TAG_CODES, Code, Scheme
+from cxreport.output.hospital.stated_tags import one_line, stated_tags
 from cxreport.output.schema import rounded
-from cxreport.output.stated_tags import one_line, stated_tags
 from cxreport.sentences import Assertion
 from cxreport.types import Section
 

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from cxreport import DISCLAIMER, __version__
-from cxreport.output.codes import FINDINGS, IMPRESSIONS, PRESENT, REPORT, TAG_CODES, Code
+from cxreport.output.hospital.codes import FINDINGS, IMPRESSIONS, PRESENT, REPORT, TAG_CODES, Code
+from cxreport.output.hospital.stated_tags import one_line, stated_tags
 from cxreport.output.schema import rounded
-from cxreport.output.stated_tags import one_line, stated_tags
 from cxreport.sentences import Assertion
 
 if TYPE_CHECKING:

@@ -15,11 +15,11 @@ import child_tasks
 import pytest
 
 from cxreport.errors import CxreportError
-from cxreport.reading import workers
 from cxreport.reading.ahead import read_alone
-from cxreport.reading.limits import MEMORY_EXIT, TaskLimits
+from cxreport.reading.processes import workers
+from cxreport.reading.processes.limits import MEMORY_EXIT, TaskLimits
+from cxreport.reading.processes.workers import AHEAD, Lost, Processes, map_ahead, modules_for
 from cxreport.reading.study import ReadOptions
-from cxreport.reading.workers import AHEAD, Lost, Processes, map_ahead, modules_for
 from cxreport.types import InputShape
 
 pytestmark = pytest.mark.slow
@@ -103,7 +103,7 @@ def test_closing_ends_busy_processes_at_once(tmp_path: Path) -> None:
 @needs_posix
 def test_processes_do_not_outlive_a_killed_program(tmp_path: Path) -> None:
     code = (
-        "import pathlib, sys, child_tasks; from cxreport.reading.workers import map_ahead\n"
+        "import pathlib, sys, child_tasks; from cxreport.reading.processes.workers import map_ahead\n"
         "results = map_ahead(child_tasks.pid, range(100), 2)\n"
         "print(next(results), flush=True); sys.stdin.read()"
     )
@@ -169,7 +169,7 @@ def test_memory_beyond_the_limit_cannot_be_had() -> None:
 @needs_posix
 def test_elsewhere_a_watch_ends_the_process() -> None:
     """On Linux a process begins with the peak of the one that started it, so the limit lies above that."""
-    code = "from cxreport.reading.limits import watch_memory\nimport resource, sys, time\n"
+    code = "from cxreport.reading.processes.limits import watch_memory\nimport resource, sys, time\n"
     code += "peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin' else 1024)\n"
     code += "most = peak + (100 << 20)\nwatch_memory(most)\n"
     code += "small = bytearray(20 << 20)\ntime.sleep(0.3)\nprint('there', flush=True)\n"

@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from cxreport.errors import CxreportError
-from cxreport.reading.limits import MEMORY_EXIT, NO_LIMITS, TaskLimits, limit_memory
+from cxreport.reading.processes.limits import MEMORY_EXIT, NO_LIMITS, TaskLimits, limit_memory
 
 AHEAD = 8
 """Tasks per process that are running, waiting, or done and not yet taken."""
@@ -32,7 +32,7 @@ _ATTEMPTS = 2
 """Processes that a task may end: the first may have died of something else, such as a lack of memory."""
 _START = (
     "import sys; sys.path[:] = {path!r}; import {modules}; "
-    "from cxreport.reading.workers import serve; serve({memory_bytes!r})"
+    "from cxreport.reading.processes.workers import serve; serve({memory_bytes!r})"
 )
 _PICTURE_MODULES = ("cxreport.reading.ahead", "cxreport.reading.pictures.picture")
 _MODULES = (*_PICTURE_MODULES, "cxreport.reading.dicom.views")

@@ -18,7 +18,7 @@ from cxreport.explain import heatmap
 from cxreport.explain.explain import Explanation
 from cxreport.model.bundle import load_manifest
 from cxreport.model.manifest import Manifest
-from cxreport.output.explain_page import page, write_files
+from cxreport.output.explanation.page import page, write_files
 from cxreport.reading.study import read_studies
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from pydicom.sr._concepts_dict import concepts
 
-from cxreport.output import codes
-from cxreport.output.codes import TAG_CODES, UNCODED, Code, Scheme
+from cxreport.output.hospital import codes
+from cxreport.output.hospital.codes import TAG_CODES, UNCODED, Code, Scheme
 from cxreport.text.lexicon import packaged
 
 ALL = [value for value in vars(codes).values() if isinstance(value, Code)] + list(TAG_CODES.values())

@@ -73,8 +73,8 @@ def page(explanation: Explanation, manifest: Manifest) -> str:
     """
     maps: list[dict[str, Any]] = []
     gradient = ", ".join(f"rgb{colour}" for colour in heatmap.COLOURS)
-    style = Template(_asset("explain_page.css")).substitute(gradient=gradient)
-    script = _asset("explain_page.js")
+    style = Template(_asset("page.css")).substitute(gradient=gradient)
+    script = _asset("page.js")
     article = _article(explanation, maps)
     rows, columns = maps[0]["shape"] if maps else (1, 1)
     data = {
@@ -87,7 +87,7 @@ def page(explanation: Explanation, manifest: Manifest) -> str:
     }
     picture = base64.b64encode(_png(heatmap.enlarged(explanation.picture, PICTURE_SIZE))).decode()
     policy = f"default-src 'none'; img-src data:; style-src {_digest(style)}; script-src {_digest(script)}"
-    return Template(_asset("explain_page.html")).substitute(
+    return Template(_asset("page.html")).substitute(
         policy=policy,
         title=html.escape(explanation.report.study.id),
         disclaimer=html.escape(DISCLAIMER),
@@ -157,7 +157,7 @@ def _png(pixels: Pixels) -> bytes:
 
 def _asset(name: str) -> str:
     """Read a file of the package."""
-    return resources.files("cxreport.output").joinpath(name).read_text(encoding="utf-8")
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 def _digest(source: str) -> str:

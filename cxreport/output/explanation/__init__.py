@@ -1,0 +1,1 @@
+"""Explanation of a report: a page and terminal output."""

@@ -1,0 +1,1 @@
+"""Formats of hospitals, for whom a study is one of a patient."""
