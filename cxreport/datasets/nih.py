@@ -107,6 +107,11 @@ def nih_mask(tags: tuple[str, ...], findings: tuple[str, ...]) -> NDArray[np.boo
     return np.array([[f in evidence.get(t, ()) for f in findings] for t in tags])
 
 
+def patient(name: str) -> str:
+    """Patient of an image: what its file name begins with."""
+    return name.partition("_")[0]
+
+
 def nih_targets(labels: Floats, tags: tuple[str, ...], findings: tuple[str, ...]) -> Floats:
     """(N, T) NIH labels -> (N, R): a reporting tag is positive when one of its findings is."""
     return (labels @ nih_mask(tags, findings).T.astype(np.float32) > 0).astype(np.float32)

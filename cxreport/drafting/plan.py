@@ -149,10 +149,10 @@ def plan_from_evidence(
     degrees = {Detail.MILD: probabilities < evidence.mild, Detail.MARKED: probabilities > evidence.marked}
 
     def detailed(topic: PlannedTopic) -> PlannedTopic:
-        if topic.certainty is not Certainty.STATED:
+        if topic.certainty is Certainty.ABSENT:
             return topic
-        details = (degree for degree, mask in degrees.items() if mask[topic.tags[0]])
-        return replace(topic, details=frozenset(details))
+        details = {degree for degree, mask in degrees.items() if mask[topic.tags[0]]}
+        return replace(topic, details=topic.details | details)
 
     return replace(
         plan,

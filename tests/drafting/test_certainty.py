@@ -30,14 +30,24 @@ def legacy(tiny_bundle: Path) -> Manifest:
 
 @pytest.fixture(scope="module")
 def manifest(legacy: Manifest) -> Manifest:
-    """A bundle with limits: possible from .4, certain from .8, absent to .1, sensitive from .2, specific from .6."""
+    """A bundle with limits: possible from .4, certain from .8, absent to .1, sensitive from .2, specific from .6.
+
+    Tags are mild below .42, marked above .95.
+    """
 
     def same(value: float) -> np.ndarray:
         return np.full(len(legacy.reporting_tags), value, np.float32)
 
     limits = CertaintyLimits(certain=same(0.8), absent=same(0.1), sensitive=same(0.2), specific=same(0.6))
     sources = {
-        name: replace(source, thresholds=same(0.4), limits=limits, bias=np.where(source.bias < -1, source.bias, 0))
+        name: replace(
+            source,
+            thresholds=same(0.4),
+            mild=same(0.42),
+            marked=same(0.95),
+            limits=limits,
+            bias=np.where(source.bias < -1, source.bias, 0),
+        )
         for name, source in legacy.evidence.items()
     }
     decoding = replace(
@@ -67,6 +77,20 @@ def test_three_bands_and_silence(manifest: Manifest) -> None:
     assert told(manifest, plan) == {"Pleural Effusion": STATED, "Cardiomegaly": POSSIBLE}
     assert denied(manifest, plan.findings) == [{"Pneumothorax"}]
     assert plan.topic(manifest.reporting_names.index("Cardiomegaly")).details == {Detail.UNCERTAIN}
+
+
+@pytest.mark.parametrize(
+    ("probability", "details"),
+    [
+        (0.41, {Detail.UNCERTAIN, Detail.MILD}),
+        (0.5, {Detail.UNCERTAIN}),
+        (0.9, set()),
+        (0.97, {Detail.MARKED}),
+    ],
+)
+def test_degrees_are_told_of_what_is_possible_too(manifest: Manifest, probability: float, details: set[Detail]) -> None:
+    plan = planned(manifest, {"Cardiomegaly": probability})
+    assert plan.topic(manifest.reporting_names.index("Cardiomegaly")).details == details
 
 
 def test_a_bundle_without_limits_tells_every_tag_flatly(legacy: Manifest) -> None:

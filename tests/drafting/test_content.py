@@ -51,6 +51,13 @@ def test_plain_sentences_say_their_tag_as_surely_as_is_planned(tag: str, certain
     assert says(packaged(), plain_text(packaged(), topic, (tag,)), topic, (tag,))
 
 
+@pytest.mark.parametrize("tag", packaged().reporting_tags)
+def test_possible_sentences_hedge_their_tag_and_give_a_degree_at_most(tag: str) -> None:
+    for text in packaged().possible_sentences(tag):
+        assert packaged().read_tags(text) == {tag: "uncertain"}
+        assert packaged().details(text) - {Detail.UNCERTAIN} in (set(), {Detail.MILD}, {Detail.MARKED})
+
+
 def test_a_lexicon_without_possible_sentences_makes_them(tiny_bundle: Path) -> None:
     old = load_manifest(tiny_bundle).lexicon
     assert b"[possible]" not in old.toml

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cxreport.datasets.nih import patient
 from cxreport.errors import UsageError
 from cxreport.reading.network_input import network_input
 from cxreport.types import Grey
@@ -121,7 +122,7 @@ def find_boxed(
         if selection and path is not None and (limit is None or len(images) < limit):
             with Image.open(path) as image:
                 pixels = network_input(np.asarray(image.convert("L")), size)
-            images.append(BoxedImage(name=name, pixels=pixels, val=_patient(name) in val - train, boxes=selection))
+            images.append(BoxedImage(name=name, pixels=pixels, val=patient(name) in val - train, boxes=selection))
     if not images:
         raise UsageError(
             "None of the NIH folders has an image with a box around a finding that the bundle reports.",
@@ -133,12 +134,7 @@ def find_boxed(
 def _patients(folders: Sequence[Path], split: str) -> set[str]:
     """Patients of a split, in all folders together."""
     lists = [path for folder in folders if (path := folder / f"{split}_list.txt").exists()]
-    return {_patient(name) for path in lists for name in path.read_text().split()}
-
-
-def _patient(name: str) -> str:
-    """Patient of an image: what its file name begins with."""
-    return name.partition("_")[0]
+    return {patient(name) for path in lists for name in path.read_text().split()}
 
 
 def box_mask(boxes: Sequence[Box], side: int) -> NDArray[np.bool_]:

@@ -173,10 +173,9 @@ def source(
         inputs: the classifier's tag names.
         logits: (N, T) of typical images.
         shares: (R, 2) of the sentences that call a tag mild, and marked.
-        limits: of how surely tags are told; only those that are stated flatly have a degree.
+        limits: of how surely tags are told.
     """
-    flat = adapter if limits is None else replace(adapter, thresholds=limits.certain)
-    cuts, moments = degree_cuts(flat, logits, shares), usual_evidence(adapter, logits)
+    cuts, moments = degree_cuts(adapter, logits, shares), usual_evidence(adapter, logits)
     return EvidenceModel(inputs, adapter.weights, adapter.bias, adapter.thresholds, *cuts, *moments, limits)
 
 

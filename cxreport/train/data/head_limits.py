@@ -1,15 +1,17 @@
-"""Limits of certainty of a tag head, chosen on train images as if the encoder had not learned them."""
+"""Limits of certainty of a tag head, chosen on val images, and on train images as if it had not learned them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cxreport.datasets import nih
 from cxreport.model.manifest import CertaintyLimits
-from cxreport.train.data.certainty import Opinions, fit_limits
-from cxreport.train.data.evidence import Adapter
+from cxreport.train.data.certainty import Opinions, fit_limits, held_out_probabilities
+from cxreport.train.data.evidence import Adapter, fit_adapter
 from cxreport.train.data.images import ImageSplits
 from cxreport.types import Floats
 
@@ -20,7 +22,9 @@ _LEAST_SPREAD = 1e-3
 def limited_head(
     head: Adapter, logits: Floats, val_logits: Floats, images: ImageSplits, tags: tuple[str, ...]
 ) -> tuple[Adapter, CertaintyLimits]:
-    """Choose the limits of a tag head on train images, which its adapter was not fitted to.
+    """Choose the limits of a tag head, on val images by adapters that were fitted without them, and on train images.
+
+    Val images alone are too few: of the rarer findings they have some twenty.
 
     Args:
         head: adapter to the reporting tags, fitted to val images.
@@ -32,15 +36,29 @@ def limited_head(
     Returns:
         the adapter with thresholds from which tags are told, and the other limits.
     """
-    count = len(logits)
-    labels = images.train.labels[:count]
-    relabels = np.full_like(labels, np.nan) if images.relabels is None else images.relabels[:count]
-    either = np.maximum(labels, np.nan_to_num(relabels))
-    opinions = Opinions(*(nih.nih_targets(opinion, tags, images.tags) for opinion in (labels, either)))
-    unseen = as_unseen(logits, labels, val_logits, images.val.labels)
+    mask = nih.nih_mask(tags, images.tags)
+    train = _opinions(images.train.labels[: len(logits)], images.relabels, tags, images.tags)
+    val = _opinions(images.val.labels, images.val_relabels, tags, images.tags)
+
+    def fit(rows: NDArray[np.bool_]) -> Callable[[Floats], Floats]:
+        return fit_adapter(val_logits[rows], val.labels[rows], mask, own=mask).probabilities
+
+    patients = [nih.patient(name) for name in images.val.names]
+    unseen = as_unseen(logits, images.train.labels[: len(logits)], val_logits, images.val.labels)
+    probabilities = np.concatenate([head.probabilities(unseen), held_out_probabilities(fit, val_logits, patients)])
+    opinions = Opinions(
+        np.concatenate([train.labels, val.labels]),
+        np.concatenate([train.judged, val.judged]),
+    )
     known = head.weights.any(1) & (head.thresholds < 1) & (opinions.labels.sum(0) > 0)
-    told, limits = fit_limits(tags, head.probabilities(unseen), opinions, known)
+    told, limits = fit_limits(tags, probabilities, opinions, known)
     return replace(head, thresholds=told), limits
+
+
+def _opinions(labels: Floats, relabels: Floats | None, tags: tuple[str, ...], findings: tuple[str, ...]) -> Opinions:
+    """Opinions of images about the reporting tags, from labels (N, T) of findings and relabels of as many or more."""
+    either = labels if relabels is None else np.maximum(labels, np.nan_to_num(relabels[: len(labels)]))
+    return Opinions(*(nih.nih_targets(opinion, tags, findings) for opinion in (labels, either)))
 
 
 def as_unseen(logits: Floats, labels: Floats, val_logits: Floats, val_labels: Floats) -> Floats:

@@ -42,6 +42,8 @@ class ImageSplits:
     """For the images of ``train``, then those of ``small``."""
     relabels: Floats | None = None
     """(N, T) second opinions of the images of ``train``, NaN where there is none; None without tables of a teacher."""
+    val_relabels: Floats | None = None
+    """(M, T) the same of the images of ``val``."""
     first: int = 0
     """Number of images of the first folder, whose findings are as frequent as in val; they come first."""
 
@@ -80,4 +82,5 @@ def _taught(images: ImageSplits, teacher: TeacherConfig, root: Path) -> ImageSpl
     filled = replace(known, logits=fill_by_labels(known, train.labels))
     labels = soft_labels(train.labels, filled, teacher.weight, teacher.relabel_weight)
     soft = SoftTargets(labels=labels, logits=filled.logits, val_logits=outputs.logits[count:])
-    return replace(images, soft=soft, relabels=outputs.relabels[: len(images.train)])
+    relabels = outputs.relabels
+    return replace(images, soft=soft, relabels=relabels[: len(images.train)], val_relabels=relabels[count:])

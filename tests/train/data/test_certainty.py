@@ -5,6 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the train extra")
 
+from cxreport.datasets.nih import FINDINGS, LabelledImages, nih_mask, nih_targets  # noqa: E402
 from cxreport.train.data import evidence  # noqa: E402
 from cxreport.train.data.certainty import (  # noqa: E402
     Aims,
@@ -12,7 +13,8 @@ from cxreport.train.data.certainty import (  # noqa: E402
     fit_limits,
     held_out_probabilities,
 )
-from cxreport.train.data.head_limits import as_unseen  # noqa: E402
+from cxreport.train.data.head_limits import as_unseen, limited_head  # noqa: E402
+from cxreport.train.data.images import ImageSplits  # noqa: E402
 
 NAMES = ("Pneumothorax", "Cardiomegaly", "Hernia")
 AIMS = Aims()
@@ -64,6 +66,39 @@ def test_a_tag_without_evidence_is_neither_told_nor_denied():
     assert told[2] > 1
     assert limits.certain[2] > 1
     assert limits.absent[2] < 0
+
+
+def test_a_tag_is_told_from_the_same_probability_or_where_it_is_well_supported():
+    """Of two tags equally likely by their labels, one is there four times as often by the second opinion."""
+    rng = np.random.default_rng(6)
+    probabilities = rng.uniform(0, 0.3, (20000, 2)).astype(np.float32)
+    labels = (rng.random(probabilities.shape) < probabilities).astype(np.float32)
+    judged = labels.copy()
+    judged[:, 1] = np.maximum(labels[:, 1], rng.random(len(labels)) < 4 * probabilities[:, 1])
+    judged[:, 0] = np.maximum(labels[:, 0], rng.random(len(labels)) < 0.4 * (probabilities[:, 0] > 0.1))
+    told, limits = fit_limits(NAMES[:2], probabilities, Opinions(labels, judged), np.ones(2, bool))
+    assert told[0] == pytest.approx(AIMS.likely)
+    assert told[1] < 0.9 * AIMS.likely
+    right = judged[(probabilities[:, 1] >= told[1]) & (probabilities[:, 1] < limits.certain[1]), 1].mean()
+    assert right >= AIMS.supported - 0.02
+
+
+def test_limits_of_a_head_are_chosen_on_val_images_too():
+    """Val images where the head is right, beside train images too few to choose a limit by."""
+    rng = np.random.default_rng(7)
+    logits = rng.normal(-1, 3, (2000, len(FINDINGS))).astype(np.float32)
+    labels = (rng.random(logits.shape) < 1 / (1 + np.exp(-logits))).astype(np.float32)
+    empty = np.empty((0, 1, 1), np.uint8)
+    train = LabelledImages(empty, labels[:3], ("a_0", "a_1", "a_2"))
+    val = LabelledImages(empty, labels[3:], tuple(f"{i // 2}_{i % 2}" for i in range(1997)))
+    images = ImageSplits(tags=FINDINGS, train=train, small=None, val=val)
+    tags = ("Pneumothorax", "Granuloma")
+    mask = nih_mask(tags, FINDINGS)
+    head = evidence.fit_adapter(logits[3:], nih_targets(labels[3:], tags, FINDINGS), mask, own=mask)
+    limited, limits = limited_head(head, logits[:3], logits[3:], images, tags)
+    assert limited.thresholds[0] <= limits.certain[0] < 1
+    assert (limited.weights == head.weights).all()
+    assert limited.thresholds[1] > 1  # no finding of the head speaks for it
 
 
 def test_either_opinion_is_enough():
