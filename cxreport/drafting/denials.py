@@ -16,15 +16,29 @@ from cxreport.types import Certainty, PlannedTopic
 _Mask = NDArray[np.bool_]
 
 
-def first_denial(
-    names: Sequence[str], sets: Sequence[Sequence[str]], absent: _Mask, unknown: _Mask, wanted: _Mask
+def widest_denial(
+    names: Sequence[str],
+    sets: Sequence[Sequence[str]],
+    absent: _Mask,
+    unknown: _Mask,
+    wanted: _Mask,
+    urgency: Sequence[str],
 ) -> list[PlannedTopic]:
-    """Choose the most frequent set that may be denied, as an Impression has one; none where there is no such set.
+    """Choose the set that denies the most of what is wanted, as an Impression has one; none where there is no such set.
 
-    Args are those of `choose_denials`.
+    Of sets as wide, the one that denies what is most urgent, and then the most frequent one, is taken.
+
+    Args:
+        names, sets, absent, unknown, wanted: as in `choose_denials`.
+        urgency: names of tags, the most urgent first.
     """
-    may = [members for members in _candidates(names, sets, absent, unknown) if _worth(members, absent, wanted)]
-    return [PlannedTopic(members, Certainty.ABSENT) for members in may[:1]]
+    ranks = {name: rank for rank, name in enumerate(urgency)}
+
+    def merit(members: tuple[int, ...]) -> tuple[int, int]:
+        return _worth(members, absent, wanted), -min(ranks.get(names[tag], len(ranks)) for tag in members)
+
+    widest = max(_candidates(names, sets, absent, unknown), key=merit, default=())
+    return [PlannedTopic(widest, Certainty.ABSENT)] if _worth(widest, absent, wanted) else []
 
 
 def choose_denials(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cxreport.drafting.denials import choose_denials, first_denial
+from cxreport.drafting.denials import choose_denials, widest_denial
 from cxreport.errors import InvalidTagsError, UsageError
 from cxreport.model.manifest import HEAD as HEAD
 from cxreport.model.manifest import CertaintyLimits, DecodingDefaults, EvidenceModel, Manifest
@@ -21,8 +21,8 @@ _EVEN = 0.5
 _FLAT, _ABSENT = 0.75, 0.1
 """Limits of the same, where the decoder words what is possible: three of four flat statements are right, if the
 probabilities are."""
-_UNUSUAL = 1.0
-"""Standard score from which evidence is more than a classifier finds in any image."""
+_UNUSUAL, _RARE = 1.0, 2.0
+"""Standard scores from which evidence is more than a classifier finds in any image, and in nearly all."""
 _LIMIT = 3.0
 """Standard score at which evidence is clipped."""
 
@@ -85,9 +85,10 @@ def make_plan(
     """Decide what the report tells, how surely, and what it denies.
 
     A bundle without reporting tags, as the captioning architectures are, has nothing to plan. A tag that is at least as
-    likely as not under its own name is never denied. Where the evidence would leave it out, it is told as possible, or
-    withheld with a warning: if fewer findings were asked for, or the classifier says as much of any image. A bundle
-    without limits of certainty withholds it, and denies it where the classifier says as much of any image.
+    likely as not under its own name is never denied. Where the evidence would leave it out, it is told as possible if
+    the classifier rarely says as much of an image, and else, or if fewer findings were asked for, withheld with a
+    warning. A bundle without limits of certainty withholds it, and denies it where the classifier says as much of any
+    image.
 
     Args:
         manifest: of the bundle.
@@ -139,11 +140,10 @@ def plan_from_evidence(
     bands = evidence_bands(evidence, probabilities, threshold, point)
     likely = np.zeros_like(bands.told) if own is None else (own >= _EVEN) & ~bands.told
     unusual = unusual_evidence(evidence, probabilities)
-    unlike_others = unusual >= _UNUSUAL
-    told = likely & unlike_others
+    told = likely & (unusual >= _RARE)
     if evidence.limits is None or threshold is not None or point is OperatingPoint.SPECIFIC:
         told = np.zeros_like(likely)  # there is no doubt to tell it with, or fewer findings were asked for
-    kept = likely & unlike_others if evidence.limits is None else likely
+    kept = likely & (unusual >= _UNUSUAL) if evidence.limits is None else likely
     bands = replace(bands.with_possible(told), absent=bands.absent & ~kept, unknown=bands.unknown & ~kept)
     plan = _plan(rules, probabilities, unusual, bands)
     degrees = {Detail.MILD: probabilities < evidence.mild, Detail.MARKED: probabilities > evidence.marked}
@@ -224,7 +224,8 @@ def _plan(rules: PlanRules, probabilities: Floats, unusual: Floats, bands: Bands
     impression = sorted(repeated, key=lambda topic: ranks.get(rules.names[topic.tags[0]], len(ranks)))
     if not impression:
         sets = rules.decoding.impression_denials
-        impression = first_denial(rules.names, sets, absent, bands.unknown, rules.deniable) or told[:1]
+        widest = widest_denial(rules.names, sets, absent, bands.unknown, rules.deniable, rules.urgency)
+        impression = widest or told[:1]
     return Plan(probabilities, unusual, (*told, *denials), tuple(impression), _indices(absent))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cxreport.drafting.denials import choose_denials, first_denial
+from cxreport.drafting.denials import choose_denials, widest_denial
 from cxreport.drafting.pipeline import GenerateOptions, generate
 from cxreport.drafting.plan import evidence_bands, make_plan
 from cxreport.errors import UsageError
@@ -127,7 +127,7 @@ def doubtful_chexnet(manifest: Manifest, usual: float) -> Manifest:
 
 @pytest.mark.parametrize("given", [0.5, 0.8, 0.97])
 @pytest.mark.parametrize("usual", [-13, -1])
-def test_what_is_given_as_likely_is_never_denied_and_told_where_that_is_unusual(
+def test_what_is_given_as_likely_is_never_denied_and_told_where_that_is_rare(
     manifest: Manifest, given: float, usual: float
 ) -> None:
     manifest = doubtful_chexnet(manifest, usual)
@@ -141,6 +141,18 @@ def test_what_is_given_as_likely_is_never_denied_and_told_where_that_is_unusual(
     assert strict.tags == ()
     assert [manifest.reporting_names[tag] for tag in strict.withheld] == ["Pneumothorax"]
     assert not any("Pneumothorax" in names for names in denied(manifest, strict.findings + strict.impression))
+
+
+@pytest.mark.parametrize(("score", "is_told"), [(2.1, True), (1.9, False), (0.5, False)])
+def test_what_is_given_as_likely_is_told_where_its_score_is_high(
+    manifest: Manifest, score: float, is_told: bool
+) -> None:
+    spread = manifest.evidence["chexnet"].spread[manifest.reporting_names.index("Pneumothorax")]
+    manifest = doubtful_chexnet(manifest, -9 - score * spread)
+    tags = dict.fromkeys(manifest.tag_names, 0.02) | {"Pneumothorax": 0.5}  # adds nothing to the bias of -9
+    plan = make_plan(manifest, Encoding(tags, None, None), "chexnet")
+    assert ("Pneumothorax" in told(manifest, plan)) == is_told
+    assert bool(plan.withheld) != is_told
 
 
 @pytest.mark.parametrize("given", [0.5, 0.8, 0.97])
@@ -182,13 +194,34 @@ def test_a_tag_without_evidence_is_denied_along_with_one_that_has_some(manifest:
     assert silent == []
 
 
-def test_an_impression_denies_the_most_frequent_set_that_may_be_denied(manifest: Manifest) -> None:
+def test_an_impression_denies_the_widest_set_that_may_be_denied(manifest: Manifest) -> None:
     clear = planned(manifest, dict.fromkeys(manifest.tag_names, 0.01))
     assert denied(manifest, clear.impression) == [{"Pneumothorax", "Pleural Effusion", "Lung Opacity"}]
     partly = planned(manifest, {"Pneumothorax": 0.05})
     assert denied(manifest, partly.impression) == [{"Pneumothorax"}]
     names, all_ = manifest.reporting_names, np.ones(6, bool)
-    assert first_denial(names, [("Granuloma", "Unknown")], all_, ~all_, all_) == []
+    assert widest_denial(names, [("Granuloma", "Unknown")], all_, ~all_, all_, ()) == []
+
+
+@pytest.mark.parametrize(
+    ("sets", "urgency", "chosen"),
+    [
+        ([("Granuloma",), ("Granuloma", "Cardiomegaly")], (), {"Granuloma", "Cardiomegaly"}),
+        ([("Granuloma", "Cardiomegaly"), ("Pleural Effusion", "Pneumothorax")], (), {"Granuloma", "Cardiomegaly"}),
+        (
+            [("Granuloma", "Cardiomegaly"), ("Pleural Effusion", "Pneumothorax")],
+            ("Pneumothorax", "Granuloma"),
+            {"Pleural Effusion", "Pneumothorax"},
+        ),
+    ],
+    ids=["wider", "more frequent", "more urgent"],
+)
+def test_of_sets_as_wide_the_urgent_one_is_denied(
+    manifest: Manifest, sets: list[tuple[str, ...]], urgency: tuple[str, ...], chosen: set[str]
+) -> None:
+    all_ = np.ones(6, bool)
+    topics = widest_denial(manifest.reporting_names, sets, all_, ~all_, all_, urgency)
+    assert denied(manifest, tuple(topics)) == [chosen]
 
 
 def test_raising_what_is_given_never_makes_it_less_sure(manifest: Manifest) -> None:
