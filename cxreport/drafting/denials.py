@@ -29,7 +29,11 @@ def widest_denial(
     Of sets as wide, the one that denies what is most urgent, and then the most frequent one, is taken.
 
     Args:
-        names, sets, absent, unknown, wanted: as in `choose_denials`.
+        names: of the R reporting tags.
+        sets: that the decoder has sentences for, by names of tags, the most frequent first.
+        absent: (R,) tags that may be denied.
+        unknown: (R,) tags that there is no evidence of, which may be denied along with others.
+        wanted: (R,) tags that a report is to deny.
         urgency: names of tags, the most urgent first.
     """
     ranks = {name: rank for rank, name in enumerate(urgency)}
