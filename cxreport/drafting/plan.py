@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from cxreport.drafting.bands import EVEN, Bands, Mask, bands_as_given, evidence_bands
 from cxreport.drafting.denials import choose_denials, widest_denial
 from cxreport.errors import InvalidTagsError, UsageError
 from cxreport.model.manifest import HEAD as HEAD
@@ -16,34 +17,10 @@ from cxreport.sentences import Band
 from cxreport.types import Certainty, Detail, Encoding, Floats, OperatingPoint, Plan, PlannedTopic
 
 _CLIP = 1e-6
-_EVEN = 0.5
-"""Threshold of probabilities whose source is not named; a tag as likely as that is never denied."""
-_FLAT, _ABSENT = 0.75, 0.1
-"""Limits of the same, where the decoder words what is possible: three of four flat statements are right, if the
-probabilities are."""
 _UNUSUAL, _RARE = 1.0, 2.0
 """Standard scores from which evidence is more than a classifier finds in any image, and in nearly all."""
 _LIMIT = 3.0
 """Standard score at which evidence is clipped."""
-
-Mask = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, eq=False)
-class Bands:
-    """Reporting tags (R,) by what their probabilities are enough for; a tag in none of the masks is passed over."""
-
-    told: Mask
-    flat: Mask
-    """Those of the told ones that are stated flatly."""
-    absent: Mask
-    """Those that may be denied."""
-    unknown: Mask
-    """Those that the source knows nothing of: denied only along with a tag that it knows."""
-
-    def with_possible(self, tags: Mask) -> Bands:
-        """These bands, with more tags told as possible."""
-        return replace(self, told=self.told | tags, absent=self.absent & ~tags)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,8 +85,7 @@ def make_plan(
     own, named = _named_probabilities(manifest, encoding.tags)
     if source is None:
         _check_point(None, "Probabilities of a classifier that is not named", point, threshold)
-        bands = _bands_as_they_are(own, named, rules.decoding.exact, threshold)
-        return replace(_plan(rules, own, np.zeros_like(own), bands), unknown=_indices(~named))
+        return plan_as_given(rules, own, named, threshold)
     if source not in manifest.evidence:
         sources = ", ".join(sorted(manifest.evidence))
         raise UsageError(f"The bundle has no evidence for {source!r}; it knows {sources}.")
@@ -117,6 +93,19 @@ def make_plan(
     _check_point(evidence.limits, f"Evidence {source!r}", point, threshold)
     probabilities = _reporting_probabilities(evidence, source, encoding.tags)
     return plan_from_evidence(evidence, probabilities, rules, own, threshold, point)
+
+
+def plan_as_given(rules: PlanRules, own: Floats, named: Mask, threshold: float | None = None) -> Plan:
+    """Plan with probabilities as they are, of a classifier that is not named.
+
+    Args:
+        rules: of the bundle, or of a decoder in training.
+        own: (R,) probabilities of the reporting tags; 0 of those that are not named.
+        named: (R,) tags that have a probability.
+        threshold: from which tags are told; None takes .5.
+    """
+    bands = bands_as_given(own, named, rules.decoding.exact, threshold)
+    return replace(_plan(rules, own, np.zeros_like(own), bands), unknown=_indices(~named))
 
 
 def plan_from_evidence(
@@ -138,7 +127,7 @@ def plan_from_evidence(
         point: the source's limits from which tags are told.
     """
     bands = evidence_bands(evidence, probabilities, threshold, point)
-    likely = np.zeros_like(bands.told) if own is None else (own >= _EVEN) & ~bands.told
+    likely = np.zeros_like(bands.told) if own is None else (own >= EVEN) & ~bands.told
     unusual = unusual_evidence(evidence, probabilities)
     told = likely & (unusual >= _RARE)
     if evidence.limits is None or threshold is not None or point is OperatingPoint.SPECIFIC:
@@ -175,32 +164,6 @@ def band(plan: Plan, tag: int) -> Band:
     if tag in plan.unknown:
         return Band.NONE
     return Band.ABSENT if tag in plan.deniable else Band.SILENT
-
-
-def evidence_bands(
-    evidence: EvidenceModel,
-    probabilities: Floats,
-    threshold: float | None = None,
-    point: OperatingPoint = OperatingPoint.BALANCED,
-) -> Bands:
-    """Bands of a source's probabilities, (R,) or of several studies (N, R)."""
-    limits = evidence.limits
-    least = evidence.thresholds
-    if limits is not None and point is not OperatingPoint.BALANCED:
-        least = limits.sensitive if point is OperatingPoint.SENSITIVE else limits.specific
-    told = probabilities >= (least if threshold is None else threshold)
-    known = np.broadcast_to(evidence.weights.any(1), told.shape)
-    flat = told if limits is None else told & (probabilities >= limits.certain)
-    absent = ~told & known if limits is None else ~told & known & (probabilities <= limits.absent)
-    return Bands(told=told, flat=flat, absent=absent, unknown=~known & ~told)
-
-
-def _bands_as_they_are(own: Floats, named: Mask, exact: bool, threshold: float | None) -> Bands:
-    """Bands of probabilities of unknown source; of a tag that is not named nothing is said."""
-    told = own >= (_EVEN if threshold is None else threshold)
-    absent = ~told & named & (own < (_ABSENT if exact else _EVEN))
-    flat = told & (own >= _FLAT) if exact else told
-    return Bands(told=told, flat=flat, absent=absent, unknown=np.zeros_like(told))
 
 
 def _plan(rules: PlanRules, probabilities: Floats, unusual: Floats, bands: Bands) -> Plan:

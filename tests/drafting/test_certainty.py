@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cxreport.drafting.bands import evidence_bands
 from cxreport.drafting.denials import choose_denials, widest_denial
 from cxreport.drafting.pipeline import GenerateOptions, generate
-from cxreport.drafting.plan import evidence_bands, make_plan
+from cxreport.drafting.plan import make_plan
 from cxreport.errors import UsageError
 from cxreport.model.bundle import load_manifest
 from cxreport.model.manifest import CertaintyLimits, Manifest

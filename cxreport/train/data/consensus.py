@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from cxreport.datasets.openi import OpeniReport
-from cxreport.drafting.plan import PlanRules, plan_from_evidence
+from cxreport.drafting.plan import PlanRules, plan_as_given, plan_from_evidence
 from cxreport.model.manifest import DecodingDefaults
 from cxreport.text.lexicon import packaged
 from cxreport.train.config import DecoderConfig
@@ -23,12 +23,16 @@ from cxreport.train.data.sentence_pool import Pool, make_pool
 from cxreport.train.data.tag_facts import TagFacts
 from cxreport.train.data.targets import ConsensusReport, PlannedSentence
 from cxreport.train.data.tensors import DecoderData
-from cxreport.types import Certainty, Detail, Floats, PlannedTopic
+from cxreport.types import Certainty, Detail, Floats, Plan, PlannedTopic
 
 _ORDER = 4
 _PRECISIONS = (0.52, 0.24, 0.12, 0.067)  # of n-grams, where BLEU-4 is .18
 _LENGTH_PAY = 0.45  # worth of a word by itself, as a share of its cost; without, Findings are too short
 _SMOOTHING = 0.2  # share of all reports in the expectation, beside the nearest
+_ASSUMED = 30  # reports for assumed probabilities in which a tag is told
+_MOST_BESIDE = 2  # other tags that are told in one
+_LEAST_TOLD, _MOST_NOT_TOLD = 0.5, 0.3  # assumed probabilities
+_SEED = 0
 
 Words = tuple[str, ...]
 
@@ -41,6 +45,9 @@ def consensus_reports(
     reports: Sequence[OpeniReport],
 ) -> list[ConsensusReport]:
     """Put together a report for every train study with evidence: what is planned, and nothing else.
+
+    Evidence hardly ever tells some tags for certain, or at all. So that the decoder has a sentence for whatever a plan
+    may ask of it, there are also reports for probabilities that are assumed, as tables of another classifier have them.
 
     Args:
         config: number of neighbours.
@@ -59,9 +66,10 @@ def consensus_reports(
         pools[1].occurrences(texts[u].impression for u in uids),
     ]
     rules = plan_rules(data.tags, facts)
+    plans = [(i, plan_from_evidence(evidence.source, evidence.probabilities[u], rules)) for i, u in enumerate(uids)]
+    plans += assumed_plans(rules, len(indices))
     consensus = []
-    for row, index in enumerate(indices):
-        plan = plan_from_evidence(evidence.source, evidence.probabilities[uids[row]], rules)
+    for row, plan in plans:
         findings, impression = (
             _Writer(pool, neighbours.expect(row, grams), data.tags)
             for pool, grams in zip(pools, occurrences, strict=True)
@@ -69,8 +77,31 @@ def consensus_reports(
         written = [findings.write(topic) for topic in plan.findings]
         told = {sentence.tag: sentence.details for sentence in written}
         written += [impression.write(topic, told) for topic in plan.impression]
-        consensus.append(ConsensusReport(index, plan, tuple(written)))
+        consensus.append(ConsensusReport(indices[row], plan, tuple(written)))
     return consensus
+
+
+def assumed_plans(rules: PlanRules, studies: int) -> list[tuple[int, Plan]]:
+    """Plans for assumed probabilities: `_ASSUMED` in which a tag is told, for each tag, up to three tags in each.
+
+    Args:
+        rules: that plans are made by.
+        studies: number of studies, of which one is drawn for each plan.
+
+    Returns:
+        index of the study, and the plan.
+    """
+    rng = np.random.default_rng(_SEED)
+    count = len(rules.names)
+    plans = []
+    for tag in range(count):
+        for _ in range(_ASSUMED):
+            given = rng.uniform(0, _MOST_NOT_TOLD, count)
+            told = np.append(rng.choice(count, rng.integers(_MOST_BESIDE + 1), replace=False), tag)
+            given[told] = rng.uniform(_LEAST_TOLD, 1, len(told))
+            plan = plan_as_given(rules, given.astype(np.float32), np.ones(count, bool))
+            plans.append((int(rng.integers(studies)), plan))
+    return plans
 
 
 def plan_rules(tags: Sequence[str], facts: TagFacts) -> PlanRules:

@@ -1,5 +1,7 @@
 """Consensus reports: put together for the plan, from what reports of studies with like evidence say."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
@@ -39,14 +41,31 @@ def _texts(report, impression=False):
     return [" ".join(s.words) for s in report.sentences if s.impression == impression]
 
 
-def test_there_is_one_for_every_train_study_with_evidence(made):
+def _of_evidence(made):
+    """The reports of plans by evidence, which come first."""
     data, _, reports = made
-    assert [r.index for r in reports] == list(range(len(data.train)))
+    return reports[: len(data.train)]
+
+
+def test_there_is_one_for_every_train_study_with_evidence(made):
+    assert [r.index for r in _of_evidence(made)] == list(range(len(made[0].train)))
+    assert {len(r.plan.tags) for r in _of_evidence(made)} == {0, 1, 2}
+
+
+def test_every_tag_is_told_for_certain_and_as_possible_where_probabilities_are_assumed(made):
+    data, _, reports = made
+    told = Counter(
+        (topic.tags[0], topic.certainty)
+        for report in reports[len(data.train) :]
+        for topic in report.plan.findings
+        if topic.certainty is not Certainty.ABSENT
+    )
+    assert set(told) == {(t, c) for t in range(len(data.tags)) for c in (Certainty.STATED, Certainty.POSSIBLE)}
+    assert min(told.values()) >= 5
 
 
 def test_each_sentence_says_its_topic_and_nothing_else(made):
     data, _, reports = made
-    assert {len(r.plan.tags) for r in reports} == {0, 1, 2}
     for report in reports:
         topics = [*report.plan.findings, *report.plan.impression]
         assert len(topics) == len(report.sentences)
@@ -83,8 +102,7 @@ def test_sets_that_reports_deny_are_found(made):
 
 def test_what_no_report_states_is_not_denied(made):
     """There is nothing to learn from how a pneumothorax shows in the evidence."""
-    _, _, reports = made
-    assert not any(s.denied for report in reports for s in report.sentences)
+    assert not any(s.denied for report in _of_evidence(made) for s in report.sentences)
 
 
 def _text(sentence):
