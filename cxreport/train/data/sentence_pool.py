@@ -35,6 +35,9 @@ _JOINT = re.compile(r",|\b(?:and|which|that|with|without)\b")
 _LEANING = re.compile(r"\b(?:otherwise|specifically|also|however|again|remaind\w*|remaining|other|these|this|it)\b")
 """Words that lean on a sentence before, which a report that is put together may not have."""
 
+_PLAIN_ONLY = frozenset({"Support Devices"})
+"""Tags that are told in the lexicon's words alone: radiologists' sentences name one device of many, which no plan knows."""
+
 Words = tuple[str, ...]
 Content = tuple[Certainty, tuple[str, ...]]
 """How surely a sentence speaks, and the names of all tags that it speaks of, in alphabetical order."""
@@ -116,11 +119,16 @@ def make_pool(data: DecoderData, impression: bool) -> Pool:
             (Certainty.POSSIBLE, lexicon.possible_sentences(tag)),
         ):
             own = {tuple(tokenise(text)): float(_LEAST_COUNT) for text in texts}
+            if tag in _PLAIN_ONLY:
+                counted[certainty, (tag,)] = Counter()
             known = counted.setdefault((certainty, (tag,)), Counter())
-            plain = not any(
-                _usable(w, n, certainty, impression) and not lexicon.details(_text(w)) for w, n in known.items()
-            )
-            if certainty is Certainty.POSSIBLE or plain:
+            if certainty is Certainty.POSSIBLE or not any(
+                set(w) <= vocabulary
+                and _usable(w, n, certainty, impression)
+                and _agreed(w, tag)
+                and not lexicon.details(_text(w))
+                for w, n in known.items()
+            ):
                 known.update(own)
     for what, forms in counted.items():
         usable = [w for w, n in forms.most_common() if set(w) <= vocabulary and _usable(w, n, what[0], impression)]

@@ -18,7 +18,7 @@ from cxreport.train.data import consensus  # noqa: E402
 from cxreport.train.data.decoder_data import chexnet_evidence, decoder_data  # noqa: E402
 from cxreport.train.data.sentence_pool import content, make_pool  # noqa: E402
 from cxreport.train.data.tag_facts import tag_facts  # noqa: E402
-from cxreport.types import Certainty  # noqa: E402
+from cxreport.types import Certainty, Detail  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -118,6 +118,18 @@ def test_findings_are_sentences_and_a_possible_finding_is_worded_so(made):
     stated = [pool.sentences[c] for c in pool.by_content[Certainty.STATED, ("Cardiomegaly",)]]
     assert ("the", "heart", "is", "enlarged") in stated
     assert ("cardiomegaly",) not in stated
+
+
+@pytest.mark.parametrize("impression", [False, True])
+def test_every_tag_has_a_sentence_without_details_and_no_device_is_named(made, impression):
+    data, _, _ = made
+    pool = make_pool(data, impression)
+    for tag in data.tags:
+        for certainty, details in ((Certainty.STATED, set()), (Certainty.POSSIBLE, {Detail.UNCERTAIN})):
+            assert pool.saying((tag,), certainty, frozenset(details))
+    plain = {lexicon.packaged().plain_sentence("Support Devices")}
+    devices = pool.saying(("Support Devices",), Certainty.STATED, frozenset()) if "Support Devices" in data.tags else ()
+    assert {sentence_text(pool.sentences[c], range(len(pool.sentences[c]))) for c in devices} <= plain
 
 
 @pytest.mark.parametrize(
