@@ -118,8 +118,8 @@ def _doubts(report: Report, withheld: Sequence[str]) -> Iterator[str]:
     for planned in report.plan:
         if planned.tag not in told:
             yield f"Planned, but not stated in any sentence: {planned.tag}."
-    for tag in withheld:
-        yield f"Likelier than not by its own probability, but not told: {tag}."
+    if withheld:
+        yield f"Likelier than not by their own probabilities, but not told: {', '.join(withheld)}."
 
 
 def _planned_tags(manifest: Manifest, plan: Plan) -> tuple[PlannedTag, ...]:

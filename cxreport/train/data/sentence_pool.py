@@ -36,7 +36,7 @@ _LEANING = re.compile(r"\b(?:otherwise|specifically|also|however|again|remaind\w
 """Words that lean on a sentence before, which a report that is put together may not have."""
 
 _PLAIN_ONLY = frozenset({"Support Devices"})
-"""Tags that are told in the lexicon's words alone: radiologists' sentences name one device of many, which no plan knows."""
+"""Tags that are told in the lexicon's words alone: radiologists' sentences name one device of many."""
 
 Words = tuple[str, ...]
 Content = tuple[Certainty, tuple[str, ...]]
