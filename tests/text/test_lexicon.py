@@ -50,6 +50,32 @@ def test_the_most_affirmative_mention_wins():
     assert LEXICON.read_tags("No right effusion. Small left effusion.")["Pleural Effusion"] == "present"
 
 
+LUNGS = {"Lung Opacity", "Consolidation", "Pneumonia", "Atelectasis", "Edema", "Lung Lesion", "Fibrosis"}
+ACUTE = {"Lung Opacity", "Consolidation", "Pneumonia", "Edema", "Pneumothorax", "Pleural Effusion"}
+HEART = {"Cardiomegaly", "Enlarged Cardiomediastinum"}
+
+
+@pytest.mark.parametrize(
+    ("sentence", "denied"),
+    [
+        ("The lungs are clear.", LUNGS),
+        ("Heart size, mediastinal contours, and pulmonary vascularity are normal.", {*HEART, "Edema"}),
+        ("Heart size, silhouette, and pulmonary vasculature are within normal limits.", {*HEART, "Edema"}),
+        ("Enlarged heart, lungs are normal.", LUNGS),
+        ("The heart is enlarged, and the mediastinum is normal.", {"Enlarged Cardiomediastinum"}),
+        ("The heart is not significantly enlarged.", {"Cardiomegaly"}),
+        ("The effusion is not significantly changed.", set()),
+        ("Negative for acute disease.", ACUTE),
+        ("Negative for acute bone abnormality.", set()),
+        ("No acute osseous abnormality.", set()),
+        ("The chest is normal.", ACUTE),
+        ("Views of the chest show normal size of the aorta.", set()),
+    ],
+)
+def test_what_a_sentence_denies(sentence, denied):
+    assert {tag for tag, status in LEXICON.read_tags(sentence).items() if status == "absent"} == denied
+
+
 @pytest.mark.parametrize(
     ("sentence", "expected"),
     [

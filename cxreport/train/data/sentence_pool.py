@@ -35,6 +35,8 @@ _JOINT = re.compile(r",|\b(?:and|which|that|with|without)\b")
 _LEANING = re.compile(r"\b(?:otherwise|specifically|also|however|again|remaind\w*|remaining|other|these|this|it)\b")
 """Words that lean on a sentence before, which a report that is put together may not have."""
 
+_BEYOND = re.compile(r"\b(?:due to|secondary to|known|patients?|clearing|which|not|normal|clear|without|study)\b")
+"""Words with which a sentence that tells a tag says more than that: a cause, a course, or that nothing else is there."""
 _PLAIN_ONLY = frozenset({"Support Devices"})
 """Tags that are told in the lexicon's words alone: radiologists' sentences name one device of many."""
 
@@ -172,7 +174,7 @@ def _usable(words: Words, count: float, certainty: Certainty, impression: bool) 
         return False
     if certainty is Certainty.ABSENT:
         return not details and bool(_NEGATION.match(text) or _VERB.search(text))
-    return impression or bool(_VERB.search(text))
+    return not _BEYOND.search(text) and (impression or bool(_VERB.search(text)))
 
 
 def _run_on(text: str) -> bool:

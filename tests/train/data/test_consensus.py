@@ -14,7 +14,7 @@ from cxreport.drafting.content import says  # noqa: E402
 from cxreport.text import lexicon  # noqa: E402
 from cxreport.text.detokenise import sentence_text  # noqa: E402
 from cxreport.train.config import load_config  # noqa: E402
-from cxreport.train.data import consensus  # noqa: E402
+from cxreport.train.data import consensus, sentence_pool  # noqa: E402
 from cxreport.train.data.decoder_data import chexnet_evidence, decoder_data  # noqa: E402
 from cxreport.train.data.sentence_pool import content, make_pool  # noqa: E402
 from cxreport.train.data.tag_facts import tag_facts  # noqa: E402
@@ -118,6 +118,20 @@ def test_findings_are_sentences_and_a_possible_finding_is_worded_so(made):
     stated = [pool.sentences[c] for c in pool.by_content[Certainty.STATED, ("Cardiomegaly",)]]
     assert ("the", "heart", "is", "enlarged") in stated
     assert ("cardiomegaly",) not in stated
+
+
+@pytest.mark.parametrize(
+    ("text", "usable"),
+    [
+        ("mild cardiomegaly", True),
+        ("cardiomegaly without acute abnormality", False),
+        ("widening of the mediastinum due to a known mass", False),
+        ("clearing of airspace disease", False),
+        ("pulmonary vascular engorgement within limits of normal", False),
+    ],
+)
+def test_a_sentence_that_tells_a_tag_says_nothing_beyond(text, usable):
+    assert sentence_pool._usable(tuple(text.split()), 5, Certainty.STATED, True) == usable
 
 
 @pytest.mark.parametrize("impression", [False, True])
