@@ -36,7 +36,7 @@ _LEANING = re.compile(r"\b(?:otherwise|specifically|also|however|again|remaind\w
 """Words that lean on a sentence before, which a report that is put together may not have."""
 
 _BEYOND = re.compile(r"\b(?:due to|secondary to|known|patients?|clearing|which|not|normal|clear|without|study)\b")
-"""Words with which a sentence that tells a tag says more than that: a cause, a course, or that nothing else is there."""
+"""Words with which a sentence that tells a tag says more: a cause, a course, or that nothing else is there."""
 _PLAIN_ONLY = frozenset({"Support Devices"})
 """Tags that are told in the lexicon's words alone: radiologists' sentences name one device of many."""
 
