@@ -42,6 +42,7 @@ from cxreport.cli.options import (
 )
 from cxreport.errors import ExitCode, NothingReadableError, UsageError
 from cxreport.model.choices import Device, Precision
+from cxreport.output.destinations import require_no_input
 from cxreport.reading.processes.limits import DEFAULT_TIMEOUT, reader_limits
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def build(
             raise UsageError("Nothing to read.", hint="Name files or folders of reports or images.")
         selection = _Selection(ids)
         claim = stack.enter_context(_claim(out))
+        require_no_input(claim.target, paths, replaces_texts=False)
 
         from contextlib import closing
         from itertools import chain

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import socket
 import stat
 import subprocess
@@ -128,6 +129,34 @@ def test_what_lies_in_the_way_is_not_written_to(generate, flags, tmp_path: Path,
     assert (done.exit_code, "cannot be written" in done.stderr) == (2, True)
     assert victim.read_text() == "keep me"
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "victim"])
+
+
+@pytest.mark.parametrize("named", ["file", "folder", "link"])
+@pytest.mark.parametrize("name", ["normal-8bit.png", "rle.dcm"])
+def test_results_do_not_replace_an_image(generate, phantoms, tmp_path: Path, name: str, named: str) -> None:
+    """Nor one that lies in a folder, or behind a link."""
+    image = Path(shutil.copy(phantoms / name, tmp_path))
+    out, before = image, image.read_bytes()
+    if named == "link":
+        out = tmp_path / "results"
+        out.symlink_to(image)
+    done = generate("--force", "--json", "--out", out, tmp_path if named == "folder" else image)
+    assert (done.exit_code, "the results would replace it" in done.stderr) == (2, True)
+    assert image.read_bytes() == before
+    assert not list(tmp_path.glob("*.partial")) + list(tmp_path.glob("*.journal"))
+
+
+def test_results_do_not_replace_the_table_that_they_are_of(generate, full_table) -> None:
+    before = full_table.read_bytes()
+    done = generate("--from-tags", full_table, "--out", full_table)
+    assert (done.exit_code, "is read by this run" in done.stderr) == (2, True)
+    assert full_table.read_bytes() == before
+
+
+def test_results_replace_those_of_an_earlier_run(generate, flags, tmp_path: Path) -> None:
+    for _ in range(2):
+        assert generate(*flags, tmp_path / "out.jsonl").exit_code == 0
+    assert len(records((tmp_path / "out.jsonl").read_text())) == 1
 
 
 @pytest.mark.parametrize("out", ["out.jsonl", "out/"])
