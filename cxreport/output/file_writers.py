@@ -217,10 +217,13 @@ class FolderWriter(Writer):
             return False
 
     def _name(self, id_: str) -> str:
-        """Make a study's id a file name; numbers tell apart those that come twice."""
+        """Make a study's id a file name; numbers tell apart those that come twice, or are taken by a folder."""
         stem = file_stem(id_)
-        self._counts[stem.lower()] = count = self._counts.get(stem.lower(), 0) + 1
-        return f"{stem}{'' if count == 1 else f'~{count}'}{self._suffix}"
+        while True:
+            self._counts[stem.lower()] = count = self._counts.get(stem.lower(), 0) + 1
+            name = f"{stem}{'' if count == 1 else f'~{count}'}{self._suffix}"
+            if not (self._folder / name).is_dir():
+                return name
 
 
 def _encoded(text: str) -> bytes:

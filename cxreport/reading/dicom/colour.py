@@ -24,8 +24,9 @@ _COLOURED_SHARE = 0.02
 
 
 def displayed_colour(array: NDArray[Any], photometric: str, bits: int) -> Display:
-    """Present colour pixels by their luminance, some rows at a time: floating-point copies of the whole would take
-    fifteen times its memory.
+    """Present colour pixels by their luminance.
+
+    Some rows at a time: floating-point copies of the whole would take fifteen times its memory.
 
     Args:
         array: (H, W, 3) stored values.

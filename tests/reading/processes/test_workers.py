@@ -184,6 +184,12 @@ def test_memory_beyond_the_limit_cannot_be_had() -> None:
     assert results == ["50 MB", "no memory", "50 MB"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="others have no such score")
+def test_where_memory_runs_out_for_all_a_reader_ends_first() -> None:
+    """A file that takes all of it ends its reader and not the run."""
+    assert list(map_ahead(child_tasks.oom_score, [0], 1)) == [1000]
+
+
 @needs_posix
 def test_elsewhere_a_watch_ends_the_process() -> None:
     """On Linux a process begins with the peak of the one that started it, so the limit lies above that."""
