@@ -49,7 +49,6 @@ from cxreport.cli.options import (
 )
 from cxreport.errors import ExitCode, UsageError
 from cxreport.model.choices import Device, Precision
-from cxreport.output.destinations import require_no_input
 from cxreport.output.formats import FORMATS, OutputFormat
 from cxreport.points import OperatingPoint
 from cxreport.reading.processes.limits import DEFAULT_TIMEOUT, reader_limits
@@ -130,6 +129,8 @@ def generate(
         if workers != 0 and not from_tags:
             processes.start()  # it loads its libraries while this one loads the model
         if claim:
+            from cxreport.output.destinations import require_no_input
+
             require_no_input(claim.target, [*(paths or []), *filter(None, (from_tags, retrieve))])
 
         from cxreport.cli.progress import Progress

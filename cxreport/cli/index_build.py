@@ -42,7 +42,6 @@ from cxreport.cli.options import (
 )
 from cxreport.errors import ExitCode, NothingReadableError, UsageError
 from cxreport.model.choices import Device, Precision
-from cxreport.output.destinations import require_no_input
 from cxreport.reading.processes.limits import DEFAULT_TIMEOUT, reader_limits
 
 if TYPE_CHECKING:
@@ -99,7 +98,6 @@ def build(
             raise UsageError("Nothing to read.", hint="Name files or folders of reports or images.")
         selection = _Selection(ids)
         claim = stack.enter_context(_claim(out))
-        require_no_input(claim.target, paths, replaces_texts=False)
 
         from contextlib import closing
         from itertools import chain
@@ -107,6 +105,7 @@ def build(
         from cxreport.cli.progress import Progress
         from cxreport.datasets.report_files import read_reports, sort_paths
         from cxreport.model.precision import load_model
+        from cxreport.output.destinations import require_no_input
         from cxreport.reading.ahead import read_ahead
         from cxreport.reading.processes.workers import Processes
         from cxreport.reading.study import ReadOptions
@@ -114,6 +113,8 @@ def build(
         from cxreport.retrieval.entry_log import EntryLog, EntryMarks
         from cxreport.retrieval.index import check_text_encoder
         from cxreport.retrieval.index_file import IndexWriter
+
+        require_no_input(claim.target, paths, replaces_texts=False)
 
         with Progress(visible=not quiet and sys.stderr.isatty()) as progress:
             model = load_model(bundle, device=device, precision=precision, side_by_side=True)
