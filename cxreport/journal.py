@@ -23,6 +23,7 @@ JOURNAL = ".journal"
 """Suffix of the journal beside a file, and its name in a folder."""
 _VERSION = 1
 _MAX_LINE = 1 << 16
+_BEGINNING = f'{{"journal": {_VERSION}, '.encode()
 
 
 class Mark(NamedTuple):
@@ -122,11 +123,13 @@ class Journal:
         differing: names of settings that an interrupted run had otherwise; its pieces are then of no use.
         heads: what begins a piece that begins the document, and any other piece (see `heads_of`).
         attempt: see `Piece`.
+        found: true where an interrupted run, with whatever settings, left a journal.
     """
 
     def __init__(self, claim: Claim, settings: Mapping[str, str]) -> None:
         self.heads = ("", "")
         self.differing: list[str] = []
+        self.found = False
         self._claim = claim
         self._stream = claim.stream
         self._settings = dict(settings)
@@ -139,11 +142,34 @@ class Journal:
         """Pieces of interrupted runs with the same settings, in the order in which they were written."""
         return [line.piece for line in self._lines]
 
+    def require_own(self) -> None:
+        """Refuse to write over a file that is called like the journal and is none, or one of another version.
+
+        Raises:
+            UsageError: it is such a file; one line that is torn is what is left of a journal.
+        """
+        with open(self._stream.fileno(), "rb", closefd=False) as content:
+            content.seek(0)
+            first = content.readline(_MAX_LINE)
+        is_torn = b"\n" not in first and _BEGINNING.startswith(first[: len(_BEGINNING)])
+        if not self.found and not is_torn:
+            hint = "Move it away, or name another place for the results."
+            raise UsageError(f"{self._claim.path}: is no journal of this version of cxreport.", hint=hint)
+
     def keep(self, intact: Callable[[Piece], bool]) -> None:
         """Cut the journal off before the first piece that is not intact, and before a torn line."""
         count = next((n for n, line in enumerate(self._lines) if not intact(line.piece)), len(self._lines))
         del self._lines[count:]
         self._stream.truncate(self._lines[-1].end if self._lines else 0)
+
+    def begin(self) -> None:
+        """Write the settings and heads, unless they are there: before the output begins, so that it is known as ours.
+
+        Raises:
+            OutputError: the journal cannot be written.
+        """
+        if not self._claim.size:
+            self._append([{"journal": _VERSION, "settings": self._settings, "heads": self.heads}])
 
     def add(self, *pieces: Piece) -> None:
         """Append pieces, which are whole in the output by now.
@@ -151,10 +177,12 @@ class Journal:
         Raises:
             OutputError: the journal cannot be written.
         """
-        header = {"journal": _VERSION, "settings": self._settings, "heads": self.heads}
-        lines: list[object] = [] if self._claim.size else [header]
+        self.begin()
+        self._append(pieces)
+
+    def _append(self, lines: Iterable[object]) -> None:
         try:
-            write_whole(self._stream, "".join(json.dumps(line) + "\n" for line in [*lines, *pieces]).encode())
+            write_whole(self._stream, "".join(json.dumps(line) + "\n" for line in lines).encode())
         except OSError as error:
             raise OutputError(f"{self._claim.path}: cannot be written ({error.strerror}).") from error
 
@@ -169,6 +197,7 @@ class Journal:
                 isinstance(settings, dict) and isinstance(heads, list) and [type(head) for head in heads] == [str, str]
             ):
                 return
+            self.found = True
             self.differing = sorted(
                 name for name in {*settings, *self._settings} if settings.get(name) != self._settings.get(name)
             )

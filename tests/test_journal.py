@@ -119,3 +119,30 @@ def test_only_the_last_attempt_counts() -> None:
 )
 def test_heads_are_what_differs(first: str, other: str, heads: tuple[str, str]) -> None:
     assert heads_of(first, other) == heads
+
+
+@pytest.mark.parametrize("content", ["mine", "mine\n", '{"a": 1}\n', '{"journal": 2, "settings": {}}\n'])
+def test_a_file_that_is_only_called_so_stays(tmp_path: Path, content: str) -> None:
+    with Claim(tmp_path / "x") as claim:
+        claim.stream.write(content.encode())
+        with pytest.raises(UsageError, match="is no journal of this version"):
+            Journal(claim, SETTINGS).require_own()
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"journal": 1, ', '{"journal": 1, "settings": {"bundle": "a'])
+def test_a_torn_journal_is_one_of_its_own(tmp_path: Path, content: str) -> None:
+    with Claim(tmp_path / "x") as claim:
+        claim.stream.write(content.encode())
+        journal = Journal(claim, SETTINGS)
+        journal.require_own()
+        assert (journal.found, journal.pieces) == (False, [])
+
+
+def test_a_journal_begins_before_the_output(tmp_path: Path) -> None:
+    with Claim(tmp_path / "x") as claim:
+        journal = Journal(claim, SETTINGS)
+        journal.heads = ("[", ",")
+        journal.begin()
+        journal.begin()
+    begun = read(tmp_path / "x")
+    assert (begun.found, begun.pieces, begun.heads) == (True, [], ("[", ","))

@@ -128,6 +128,10 @@ def generate(
         processes = stack.enter_context(Processes(reader_limits(timeout, max_megapixels), modules_for(paths or [])))
         if workers != 0 and not from_tags:
             processes.start()  # it loads its libraries while this one loads the model
+        if claim:
+            from cxreport.output.destinations import require_no_input
+
+            require_no_input(claim.target, [*(paths or []), *filter(None, (from_tags, retrieve))])
 
         from cxreport.cli.progress import Progress
         from cxreport.drafting import pipeline
@@ -260,6 +264,7 @@ def _settings(
         "beam": str(drafting.beam),
         "tags-only": str(drafting.tags_only),
         "threshold": str(drafting.threshold),
+        "operating-point": str(drafting.point),
         "evidence": str(drafting.evidence),
         "attention": str(drafting.attention),
         "retrieve": f"{status.st_size} {status.st_mtime_ns}" if status else "",

@@ -105,6 +105,7 @@ def build(
         from cxreport.cli.progress import Progress
         from cxreport.datasets.report_files import read_reports, sort_paths
         from cxreport.model.precision import load_model
+        from cxreport.output.destinations import require_no_input
         from cxreport.reading.ahead import read_ahead
         from cxreport.reading.processes.workers import Processes
         from cxreport.reading.study import ReadOptions
@@ -112,6 +113,8 @@ def build(
         from cxreport.retrieval.entry_log import EntryLog, EntryMarks
         from cxreport.retrieval.index import check_text_encoder
         from cxreport.retrieval.index_file import IndexWriter
+
+        require_no_input(claim.target, paths, replaces_texts=False)
 
         with Progress(visible=not quiet and sys.stderr.isatty()) as progress:
             model = load_model(bundle, device=device, precision=precision, side_by_side=True)

@@ -161,7 +161,8 @@ Workers = Annotated[
         metavar="N",
         min=0,
         max=64,
-        help="Processes that read files; 0 reads in the main one, without limits of time and memory. "
+        help="Processes that read files; 0, for files that you trust, reads in the main one, without limits of time "
+        "and memory. "
         "Default: by the number of studies and CPUs.",
     ),
 ]

@@ -72,8 +72,10 @@ def claim_output(out: str | None) -> AbstractContextManager[Claim | None]:
     Raises:
         UsageError: it cannot be written, or another run writes to it.
     """
-    if not out:
+    if out is None:
         return nullcontext()
+    if not out:
+        raise UsageError("--out names nothing.", hint="Leave it out to write to stdout.")
     from cxreport.journal import Claim
 
     if out.endswith(("/", os.sep)) or Path(out).is_dir():

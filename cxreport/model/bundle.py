@@ -33,7 +33,7 @@ from cxreport.model.manifest import (
     graph_names,
 )
 from cxreport.model.manifest_checks import check_manifest
-from cxreport.model.weights import are_numbers, external_files
+from cxreport.model.weights import are_finite, external_files
 from cxreport.text import lexicon
 from cxreport.text.lexicon import LEXICON_FILE, Lexicon
 from cxreport.types import Detail
@@ -110,7 +110,8 @@ def read_graphs(folder: Path, manifest: Manifest) -> dict[str, bytes]:
     """Read the graphs and compare their digests with the manifest's, so that what was checked is what gets loaded.
 
     Raises:
-        BundleError: a graph is missing or altered, or its weights are in a file outside the bundle, or no numbers.
+        BundleError: a graph is missing or altered, or its weights are in a file outside the bundle, or not
+            finite.
     """
     graphs = {name: _read_file(folder, graph) for name, graph in manifest.graphs.items()}
     for name, content in graphs.items():
@@ -133,16 +134,16 @@ def _weight_files(manifest: Manifest, name: str) -> set[str]:
 
 
 def _refuse_weights(path: Path, graph: bytes, allowed: set[str]) -> None:
-    """Refuse a graph with weights in files that no digest vouches for, or that are no numbers."""
+    """Refuse a graph with weights in files that no digest vouches for, or that are not finite."""
     try:
         others = external_files(graph) - allowed
-        computes = are_numbers(graph)
+        is_sound = are_finite(graph)
     except ValueError:
         return  # ONNX Runtime will say so
     if others:
         raise BundleError(f"{path}: the graph takes weights from a file outside the bundle.")
-    if not computes:
-        raise BundleError(f"{path}: the graph has weights that are no numbers.")
+    if not is_sound:
+        raise BundleError(f"{path}: the graph has weights that are infinite or no numbers.")
 
 
 def _read_file(folder: Path, file: BundleFile) -> bytes:

@@ -1,7 +1,7 @@
-"""Weights of an ONNX graph, looked over without loading it: files that they come from, and whether they are numbers.
+"""Weights of an ONNX graph, looked over without loading it: files that they come from, and whether they are finite.
 
 ONNX Runtime reads files of weights from the working folder where a graph comes as bytes, whatever lies there, and
-computes with what is no number. So the graph is walked along the messages that tensors can be in
+computes with what is infinite or no number. So the graph is walked along the messages that tensors can be in
 (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto); what else it holds is skipped unread.
 """
 
@@ -40,6 +40,11 @@ class _Fractions(NamedTuple):
     listed: int
     """Field that has the elements, where they are not raw."""
 
+    @property
+    def negative_infinity(self) -> int:
+        """Bit pattern of infinity with its sign."""
+        return self.infinity | 1 << 8 * np.dtype(self.bits).itemsize - 1
+
 
 _FRACTIONS = {
     1: _Fractions("<u4", 0x7F80_0000, _FLOATS),
@@ -73,21 +78,28 @@ def external_files(graph: bytes) -> set[str]:
     return {location for tensor in _tensors(memoryview(graph), "model", 0) for location in tensor.locations}
 
 
-def are_numbers(graph: bytes) -> bool:
-    """True if no element of a graph's tensors is NaN. Infinities pass: graphs mask with them.
+def are_finite(graph: bytes) -> bool:
+    """True if no element of a graph's tensors is NaN or infinite. A single negative infinity passes: graphs mask so.
 
     Raises:
         ValueError: no ONNX graph, or one nested without end.
     """
-    return not any(_has_nan(tensor) for tensor in _tensors(memoryview(graph), "model", 0))
+    return all(_is_finite(tensor) for tensor in _tensors(memoryview(graph), "model", 0))
 
 
-def _has_nan(tensor: _Tensor) -> bool:
-    """True if an element of a tensor is NaN; one in a file is told with the file."""
+def _is_finite(tensor: _Tensor) -> bool:
+    """False if an element of a tensor is NaN, or infinite but no mask; one in a file is told with the file."""
     kind = _FRACTIONS.get(tensor.type)
-    return kind is not None and any(
-        (patterns << 1).max(initial=0) > kind.infinity << 1 for patterns in _patterns(tensor, kind)
-    )
+    if kind is None:
+        return True
+    length, beyond = 0, False
+    for patterns in _patterns(tensor, kind):
+        length += len(patterns)
+        if (patterns << 1).max(initial=0) >= kind.infinity << 1:
+            if len(patterns) > 1 or patterns[0] != kind.negative_infinity:
+                return False
+            beyond = True
+    return not beyond or length == 1
 
 
 def _patterns(tensor: _Tensor, kind: _Fractions) -> Iterator[NDArray[Any]]:

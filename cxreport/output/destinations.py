@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
 
-from cxreport.errors import UsageError
+from cxreport.errors import UnreadableFileError, UsageError
 
 _DESCRIPTOR = re.compile(r"/dev/(?:fd/(\d+)|(stdin|stdout|stderr))|/proc/(?:self|thread-self)/fd/(\d+)")
 _STANDARD = {"stdin": 0, "stdout": 1, "stderr": 2}
@@ -49,6 +51,33 @@ def open_special(out: str) -> TextIO:
 def target_of(out: str) -> Path:
     """The file behind a link, which stays; it may not be there yet."""
     return Path(os.path.realpath(out) if os.path.islink(out) else out)
+
+
+def require_no_input(target: Path, inputs: Iterable[str | Path], *, replaces_texts: bool = True) -> None:
+    """Refuse to replace what a run reads: a file that it names, or any image, which may lie in a folder that it reads.
+
+    Args:
+        target: the file that results would replace; it need not be there.
+        inputs: names of files that are read.
+        replaces_texts: the results may replace a text; else it is refused as an image is.
+
+    Raises:
+        UsageError: it is such a file.
+    """
+    if not target.is_file() or not target.stat().st_size:
+        return
+    from cxreport.reading.discover import FileKind, sniff
+
+    hint = "Name another file for the results."
+    for path in inputs:
+        with contextlib.suppress(OSError, ValueError):
+            if os.path.samefile(target, path):
+                raise UsageError(f"{target}: is read by this run, the results would replace it.", hint=hint)
+    with contextlib.suppress(UnreadableFileError):
+        kind = sniff(str(target))
+        if kind in (FileKind.DICOM, FileKind.PICTURE) or (kind is FileKind.TEXT and not replaces_texts):
+            what = "a text" if kind is FileKind.TEXT else "an image"
+            raise UsageError(f"{target}: is {what}, the results would replace it.", hint=hint)
 
 
 def _descriptor(out: str) -> int | None:

@@ -47,6 +47,7 @@ class FileWriter(Writer):
         self._spans: list[tuple[int, int, int]] = []
         """Place, start and end of the pieces that the document is to have."""
         self._finished: dict[str, list[Piece]] = {}
+        self._journal.require_own()
         self._file = self._opened(resume)
 
     def is_done(self, mark: Mark) -> bool:
@@ -66,6 +67,7 @@ class FileWriter(Writer):
         text = self._formatter.piece(outcome, start == 0)
         if start == 0:
             self._journal.heads = heads_of(text, self._formatter.piece(outcome, False))
+            self._journal.begin()
         content = _encoded(text)
         mark = mark or Mark("", len(self._spans), "", alone=False)
         try:
@@ -138,7 +140,7 @@ class FileWriter(Writer):
         try:
             if size and not resume:
                 raise _interrupted(partial, f"move {partial.name} away")
-            if size and not pieces and not self._journal.differing:
+            if size and not self._journal.found:
                 raise UsageError(f"{partial}: there is no journal of it, it cannot be resumed.", hint="Move it away.")
         except UsageError:
             file.close()
@@ -168,6 +170,7 @@ class FolderWriter(Writer):
         """By the place of a study that is to come."""
         self._claim = claim
         self._journal = Journal(claim, settings)
+        self._journal.require_own()
         if (self._journal.pieces or self._journal.differing) and not resume:
             raise _interrupted(self._folder, f"remove {claim.path}")
         self._journal.keep(lambda _: resume)
@@ -214,10 +217,13 @@ class FolderWriter(Writer):
             return False
 
     def _name(self, id_: str) -> str:
-        """Make a study's id a file name; numbers tell apart those that come twice."""
+        """Make a study's id a file name; numbers tell apart those that come twice, or are taken by a folder."""
         stem = file_stem(id_)
-        self._counts[stem.lower()] = count = self._counts.get(stem.lower(), 0) + 1
-        return f"{stem}{'' if count == 1 else f'~{count}'}{self._suffix}"
+        while True:
+            self._counts[stem.lower()] = count = self._counts.get(stem.lower(), 0) + 1
+            name = f"{stem}{'' if count == 1 else f'~{count}'}{self._suffix}"
+            if not (self._folder / name).is_dir():
+                return name
 
 
 def _encoded(text: str) -> bytes:
@@ -230,7 +236,8 @@ def _read(file: FileIO, start: int, end: int) -> bytes:
 
 
 def _is_intact(file: FileIO, piece: Piece) -> bool:
-    return crc32(_read(file, piece.start, piece.end)) == piece.crc
+    is_there = piece.end <= os.fstat(file.fileno()).st_size
+    return is_there and crc32(_read(file, piece.start, piece.end)) == piece.crc
 
 
 def _interrupted(place: Path, to_start_anew: str) -> UsageError:

@@ -66,7 +66,7 @@ def unique_names(paths: Sequence[str]) -> dict[str, str]:
     Returns:
         Name by path; a number ends those that have several paths to one place.
     """
-    names = {path: Path(os.path.basename(os.path.abspath(path))).as_posix() for path in paths}
+    names = {path: Path(os.path.basename(_absolute(path))).as_posix() for path in paths}
     alike: dict[str, list[str]] = {}
     for path, name in names.items():
         alike.setdefault(name, []).append(path)
@@ -77,7 +77,7 @@ def unique_names(paths: Sequence[str]) -> dict[str, str]:
 
 
 def _told_apart(paths: list[str]) -> dict[str, str]:
-    parts = {path: Path(os.path.abspath(path)).parts[1:] for path in paths}
+    parts = {path: Path(_absolute(path)).parts[1:] for path in paths}
     length = 2
     while length < max(map(len, parts.values())) and len({part[-length:] for part in parts.values()}) < len(paths):
         length += 1
@@ -88,3 +88,11 @@ def _told_apart(paths: list[str]) -> dict[str, str]:
         seen[name] += 1
         names[path] = name if seen[name] == 1 else f"{name}~{seen[name]}"
     return names
+
+
+def _absolute(path: str) -> str:
+    """A path from the root on; as it is named where the working folder is gone."""
+    try:
+        return os.path.abspath(path)
+    except OSError:
+        return os.path.normpath(path)

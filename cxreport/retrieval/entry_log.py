@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -90,11 +91,16 @@ class EntryLog:
                 f"{claim.target}: an interrupted build has left entries.",
                 hint=f"Add --resume to finish it, or remove {claim.path} to start anew.",
             )
+        self._journal.require_own()
         try:
             self._file = open_regular(self._path)
         except OSError as error:
             raise UsageError(f"{self._path}: cannot be written ({error.strerror}).") from error
-        self._journal.keep(lambda piece: crc32(self._read(piece)) == piece.crc)
+        size = os.fstat(self._file.fileno()).st_size
+        if size and not self._journal.found:
+            self._file.close()
+            raise UsageError(f"{self._path}: there is no journal of it.", hint="Move it away.")
+        self._journal.keep(lambda piece: piece.end <= size and crc32(self._read(piece)) == piece.crc)
         pieces = self._journal.pieces
         self._finished = finished(pieces)
         self._end = pieces[-1].end if pieces else 0
@@ -140,6 +146,7 @@ class EntryLog:
         if self._pending:
             if not is_at(self._file, self._path):
                 raise OutputError(f"{self._path}: was moved or removed while it was written.")
+            self._journal.begin()
             try:
                 write_whole(self._file, b"".join(content for _, content in self._pending))
             except OSError as error:

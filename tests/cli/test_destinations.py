@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import socket
 import stat
 import subprocess
@@ -108,6 +109,19 @@ def test_an_open_descriptor_is_written_to(tiny_bundle, flags, tmp_path: Path, ou
     assert (first, len(records(rest))) == ("first", 1)
 
 
+def test_a_name_that_is_empty_is_refused(generate, flags) -> None:
+    """As of a variable of a shell that is not set; stdout is not what was asked for."""
+    done = generate(*flags, "")
+    assert (done.exit_code, done.stdout, "--out names nothing" in done.stderr) == (2, "", True)
+
+
+def test_a_folder_in_the_place_of_a_document_is_passed_by(generate, phantoms, tmp_path: Path) -> None:
+    (tmp_path / "out" / "normal-8bit.png.jsonl").mkdir(parents=True)
+    done = generate(phantoms, "--tags-only", "--json", "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.stderr
+    assert (tmp_path / "out" / "normal-8bit.png~2.jsonl").is_file()
+
+
 def test_a_link_in_a_circle_cannot_be_written(generate, flags, tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
@@ -128,6 +142,46 @@ def test_what_lies_in_the_way_is_not_written_to(generate, flags, tmp_path: Path,
     assert (done.exit_code, "cannot be written" in done.stderr) == (2, True)
     assert victim.read_text() == "keep me"
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "victim"])
+
+
+def test_a_working_folder_that_is_gone(tiny_bundle, phantoms, tmp_path: Path) -> None:
+    """Files whose names begin at the root are there all the same."""
+    code = "import os, runpy, sys; sys.path.insert(0, sys.argv.pop(1)); os.rmdir(os.getcwd())\n"
+    code += "runpy.run_module('cxreport', run_name='__main__')"
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    arguments = ["generate", "--model", tiny_bundle, "--device", "cpu", "--tags-only", "--json", phantoms / "rle.dcm"]
+    command = [sys.executable, "-c", code, ROOT, *arguments, phantoms / "normal-8bit.png"]
+    done = subprocess.run(list(map(str, command)), cwd=folder, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, len(records(done.stdout))) == (0, 2), done.stderr
+
+
+@pytest.mark.parametrize("named", ["file", "folder", "link"])
+@pytest.mark.parametrize("name", ["normal-8bit.png", "rle.dcm"])
+def test_results_do_not_replace_an_image(generate, phantoms, tmp_path: Path, name: str, named: str) -> None:
+    """Nor one that lies in a folder, or behind a link."""
+    image = Path(shutil.copy(phantoms / name, tmp_path))
+    out, before = image, image.read_bytes()
+    if named == "link":
+        out = tmp_path / "results"
+        out.symlink_to(image)
+    done = generate("--force", "--json", "--out", out, tmp_path if named == "folder" else image)
+    assert (done.exit_code, "the results would replace it" in done.stderr) == (2, True)
+    assert image.read_bytes() == before
+    assert not list(tmp_path.glob("*.partial")) + list(tmp_path.glob("*.journal"))
+
+
+def test_results_do_not_replace_the_table_that_they_are_of(generate, full_table) -> None:
+    before = full_table.read_bytes()
+    done = generate("--from-tags", full_table, "--out", full_table)
+    assert (done.exit_code, "is read by this run" in done.stderr) == (2, True)
+    assert full_table.read_bytes() == before
+
+
+def test_results_replace_those_of_an_earlier_run(generate, flags, tmp_path: Path) -> None:
+    for _ in range(2):
+        assert generate(*flags, tmp_path / "out.jsonl").exit_code == 0
+    assert len(records((tmp_path / "out.jsonl").read_text())) == 1
 
 
 @pytest.mark.parametrize("out", ["out.jsonl", "out/"])

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from cxreport.output.file_names import file_stem
+
 MARKS = ["\nerror: forged", "\r", "\x1b[31m", "\x9b31m", "\u202egnp.", "\u2066", "\u2028error: forged"]
 IDS = ["line feed", "return", "escape", "single escape", "override", "isolate", "separator"]
 needs_posix = pytest.mark.skipif(os.name == "nt", reason="such names are not for Windows")
@@ -76,6 +78,12 @@ def test_long_ids_get_short_names(generate, tmp_path: Path, id_: str) -> None:
 
 
 @needs_posix
+@pytest.mark.parametrize("id_", ["nul", "CON", "aux.1", "LPT1", "com9.x.y"])
+def test_ids_that_are_devices_on_windows(id_: str) -> None:
+    assert file_stem(id_) == f"_{id_}"
+    assert file_stem(f"{id_[:2]}x{id_}") == f"{id_[:2]}x{id_}"
+
+
 def test_a_file_of_a_long_name(generate, phantoms: Path, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()

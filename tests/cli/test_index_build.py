@@ -150,6 +150,27 @@ def test_an_interrupted_build_is_not_written_over(model, run_cli, killed, texts)
     assert {file: file.read_bytes() for file in texts.parent.iterdir()} == before
 
 
+@pytest.mark.parametrize("of", ["reports", "images", "another text"])
+def test_an_index_does_not_replace_what_it_is_made_of(model, run_cli, texts, phantoms, of: str) -> None:
+    image = Path(shutil.copy(phantoms / "normal-8bit.png", texts.parent))
+    other = texts.with_name("notes.txt")
+    other.write_text("mine")
+    out = {"reports": texts, "images": image, "another text": other}[of]
+    before = out.read_bytes()
+    refused = run_cli("index", "build", texts, image, "--out", out)
+    assert (refused.exit_code, "the results would replace it" in refused.stderr) == (2, True)
+    assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize("suffix", [".entries", ".journal"])
+def test_files_of_something_else_beside_an_index_stay(model, run_cli, texts, suffix: str) -> None:
+    other = texts.with_name(f"x.index{suffix}")
+    other.write_text("mine\n")
+    for flags in ([], ["--resume"]):
+        assert run_cli("index", "build", texts, "--out", texts.with_name("x.index"), *flags).exit_code == 2
+        assert other.read_text() == "mine\n"
+
+
 def test_two_builds_of_one_index_refuse_each_other(model, run_cli, texts) -> None:
     path = texts.with_name("x.index")
     with Claim(path):

@@ -150,6 +150,62 @@ def test_a_partial_file_of_something_else_stays(generate, pictures, tmp_path) ->
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out.partial"]
 
 
+@pytest.mark.parametrize("resume", [[], ["--resume"]], ids=["anew", "resumed"])
+@pytest.mark.parametrize("place", ["out.jsonl", "out/"])
+def test_a_journal_of_something_else_stays(generate, pictures, tmp_path, place: str, resume: list[str]) -> None:
+    journal = tmp_path / ("out.jsonl.journal" if place == "out.jsonl" else "out/.journal")
+    journal.parent.mkdir(exist_ok=True)
+    journal.write_text("mine\n")
+    before = sorted(tmp_path.rglob("*"))
+    refused = generate(pictures, "--json", "--out", f"{tmp_path}/{place}", *resume)
+    assert (refused.exit_code, "is no journal of this version of cxreport" in refused.stderr) == (2, True)
+    assert journal.read_text() == "mine\n"
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_a_run_killed_before_its_first_result_is_noted(generate, pictures, tmp_path, monkeypatch, share) -> None:
+    """The journal is there before the output, so that it is known whose output that is."""
+
+    class Torn(BaseException):
+        pass
+
+    def tear(stream, content: bytes) -> None:
+        stream.write(content[: int(share * len(content))])
+        raise Torn
+
+    common = (pictures, "--tags-only", "--json", "--out", tmp_path / "out.jsonl")
+    with monkeypatch.context() as patch:
+        patch.setattr("cxreport.output.file_writers.write_whole", tear)
+        patch.setattr(FileWriter, "close", lambda *_: None)
+        with pytest.raises(Torn):
+            generate(*common)
+    assert (tmp_path / "out.jsonl.partial").exists()
+    done = generate(*common, "--resume")
+    assert done.exit_code == 6, done.stderr
+    assert len(records((tmp_path / "out.jsonl").read_text())) == 6
+
+
+def test_a_journal_that_tells_of_more_than_there_is(generate, pictures, tmp_path, killed) -> None:
+    common = (pictures, "--workers", 0, "--batch-size", 1, "--tags-only", "--json", "--out", tmp_path / "out.jsonl")
+    killed(2, *common)
+    journal = tmp_path / "out.jsonl.journal"
+    header, piece, _ = journal.read_text().splitlines()
+    fields = json.loads(piece)
+    fields[5] = 1 << 62
+    journal.write_text("\n".join([header, json.dumps(fields), ""]))
+    assert generate(*common, "--resume").exit_code == 6
+    assert len(records((tmp_path / "out.jsonl").read_text())) == 6
+
+
+def test_another_operating_point_is_another_setting(generate, pictures, tmp_path, killed) -> None:
+    common = (pictures, "--workers", 0, "--batch-size", 1, "--json", "--out", tmp_path / "out.jsonl")
+    killed(3, *common)
+    done = generate(*common, "--operating-point", "sensitive", "--resume")
+    assert "settings were others: operating-point" in done.stderr
+    assert " in an earlier run" not in done.stderr
+
+
 def test_rows_of_a_table(generate, full_table, tmp_path, killed) -> None:
     header, first, second = full_table.read_text().splitlines()
     rows = [first, second, first, second.replace("B,", "C,"), first.replace("A,", "D,")]  # A comes back, which fails

@@ -19,7 +19,7 @@ from cxreport.model.choices import Architecture
 from cxreport.model.encode import encode
 from cxreport.model.gpu import cuda
 from cxreport.model.session import Model
-from cxreport.model.weights import are_numbers, external_files
+from cxreport.model.weights import are_finite, external_files
 
 
 def replace_graph(folder: Path, name: str, content: bytes) -> None:
@@ -405,36 +405,55 @@ TENSORS = {
 """How a tensor with three elements may be stored -> its type in ONNX, and its elements with one of them."""
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")], ids=str)
 @pytest.mark.parametrize("place", ["initializer", "node", "subgraph", "sparse"])
 @pytest.mark.parametrize("stored", TENSORS)
-def test_weights_that_are_no_numbers_are_refused(copy: Path, stored: str, place: str) -> None:
+def test_weights_that_are_not_finite_are_refused(copy: Path, stored: str, place: str, value: float) -> None:
     kind, elements = TENSORS[stored]
-    for value in (1.5, float("inf"), -3.0):
-        tensor = bytes([1 << 3, 3, 2 << 3, kind]) + message(8, b"w") + elements(value)
-        assert are_numbers(message(7, graph_with(tensor, place)))
-    tensor = bytes([1 << 3, 3, 2 << 3, kind]) + message(8, b"w") + elements(float("nan"))
+    for sound in (1.5, -3.0):
+        tensor = bytes([1 << 3, 3, 2 << 3, kind]) + message(8, b"w") + elements(sound)
+        assert are_finite(message(7, graph_with(tensor, place)))
+    tensor = bytes([1 << 3, 3, 2 << 3, kind]) + message(8, b"w") + elements(value)
     content = (copy / "encoder.onnx").read_bytes() + message(7, graph_with(tensor, place))
     replace_graph(copy, "encoder", content)
-    with pytest.raises(BundleError, match=r"encoder\.onnx: the graph has weights that are no numbers"):
+    with pytest.raises(BundleError, match=r"encoder\.onnx: the graph has weights that are infinite or no numbers"):
         read_graphs(copy, load_manifest(copy))
+
+
+@pytest.mark.parametrize(("value", "is_mask"), [(float("-inf"), True), (float("inf"), False), (float("nan"), False)])
+@pytest.mark.parametrize(("kind", "type_"), [(1, "<f4"), (10, "<f2"), (11, "<f8")])
+def test_one_negative_infinity_alone_is_a_mask(kind: int, type_: str, value: float, is_mask: bool) -> None:
+    """Graphs fill with it what a softmax is to leave out."""
+    tensor = bytes([2 << 3, kind]) + message(9, np.array([value], type_).tobytes())
+    assert are_finite(message(7, graph_with(tensor, "node"))) == is_mask
+
+
+def test_a_quantised_graph_is_looked_over_too() -> None:
+    """Its weights are whole numbers, their scales have fractions."""
+    path = find_bundle(None) / "int8" / "encoder.onnx"
+    content = path.read_bytes()
+    scale = bytes([2 << 3, 1]) + message(8, b"scale") + message(9, np.array([np.inf], "<f4").tobytes())
+    assert are_finite(content)
+    assert not are_finite(content + message(7, message(5, scale)))
 
 
 def test_whole_numbers_are_never_taken_for_fractions() -> None:
     tensor = bytes([1 << 3, 1, 2 << 3, 3]) + message(9, np.array([np.nan], "<f4").tobytes())  # int8, 4 of them
-    assert are_numbers(message(7, message(5, tensor)))
+    assert are_finite(message(7, message(5, tensor)))
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("place", [0, 70_000, 199_999])
-def test_one_weight_of_many_that_is_no_number_is_found(place: int) -> None:
+def test_one_weight_of_many_is_found(place: int, value: float) -> None:
     array = np.ones(200_000, "<f4")
     graphs = []
-    for value in (1, np.nan):
-        array[place] = value
+    for number in (1, value):
+        array[place] = number
         raw = array.tobytes()
         size = bytes([len(raw) & 0x7F | 0x80, len(raw) >> 7 & 0x7F | 0x80, len(raw) >> 14])
         tensor = bytes([2 << 3, 1, 9 << 3 | 2]) + size + raw
         graphs.append(message(7, message(5, tensor)))
-    assert [are_numbers(graph) for graph in graphs] == [True, False]
+    assert [are_finite(graph) for graph in graphs] == [True, False]
 
 
 def test_weights_that_are_no_numbers_end_the_run(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,13 +4,15 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from unittest.mock import Mock
 
 import child_tasks
 import numpy as np
 import pytest
-from command_line import start, timeless
+from command_line import records, start, timeless
 
 from cxreport.errors import ReaderEndedError
 from cxreport.reading import ahead, batches, network_input
@@ -214,6 +216,21 @@ def test_commands_for_one_study_are_protected_too(
     result = run_cli(command, "--model", tiny_bundle, "--device", "cpu", "--force", *arguments)
     assert result.exit_code == 3
     assert "The process that read the study ended." in result.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernels of others do not limit the address space")
+@pytest.mark.parametrize("megabytes", [600, 3000])
+def test_sound_studies_are_drafted_under_a_limit_of_the_user(tiny_bundle, phantoms, megabytes: int) -> None:
+    """As of ulimit -v: the limit of a reader lies below it, and nothing is told as damaged."""
+    code = f"import resource, runpy; resource.setrlimit(resource.RLIMIT_AS, 2 * ({megabytes} << 20,))\n"
+    code += "runpy.run_module('cxreport', run_name='__main__')"
+    arguments = ["generate", "--json", "--force", "--device", "cpu", "--model", tiny_bundle, phantoms]
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert all("report" in record for record in records(done.stdout))
 
 
 def test_a_lack_of_memory_is_told_as_such(phantoms, monkeypatch) -> None:

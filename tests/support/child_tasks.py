@@ -55,6 +55,10 @@ def call(task: tuple[Callable[[Any], Any], Any]) -> Any:
     return function(argument)
 
 
+def oom_score(_: int) -> int:
+    return int(Path("/proc/self/oom_score_adj").read_text())
+
+
 def pid(_: int) -> int:
     return os.getpid()
 

@@ -7,6 +7,7 @@ import hashlib
 import html
 import io
 import json
+import os
 import re
 from importlib import resources
 from pathlib import Path
@@ -19,6 +20,7 @@ from PIL.PngImagePlugin import PngInfo
 from cxreport import DISCLAIMER
 from cxreport.errors import UsageError
 from cxreport.explain import heatmap
+from cxreport.files import PartialFile, open_regular, write_whole
 from cxreport.model.manifest import Manifest
 from cxreport.reading.instance import OWN_MARK
 from cxreport.sentences import Sentence, SentenceMap
@@ -47,7 +49,7 @@ def write_files(explanation: Explanation, manifest: Manifest, folder: Path) -> l
         ``original.png``, an overlay for each sentence and for each tag asked for, and last ``index.html``.
 
     Raises:
-        UsageError: the folder cannot be written to.
+        UsageError: the folder cannot be written to, or has a file of the study that would be replaced.
     """
     picture = heatmap.enlarged(explanation.picture, PICTURE_SIZE)
     maps = [*(look.weights for _, look in explanation.sentences), *(t.weights for t in explanation.tags)]
@@ -57,13 +59,26 @@ def write_files(explanation: Explanation, manifest: Manifest, folder: Path) -> l
     files["index.html"] = page(explanation, manifest).encode(errors="backslashreplace")  # names need not be UTF-8
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for overlay in (path for path in folder.iterdir() if _OVERLAY.fullmatch(path.name)):
+        earlier = [path for path in folder.iterdir() if _OVERLAY.fullmatch(path.name)]
+        for path in {*earlier, *(folder / name for name in files)}:
+            _require_no_source(path, explanation)
+        for overlay in earlier:
             overlay.unlink()  # of an earlier report, which may have had more sentences
         for name, content in files.items():
-            (folder / name).write_bytes(content)
+            with PartialFile(folder / name) as path, open_regular(path) as file:
+                file.truncate(0)
+                write_whole(file, content)
     except OSError as error:
         raise UsageError(f"{folder}: cannot be written ({error.strerror}).") from error
     return [folder / name for name in files]
+
+
+def _require_no_source(path: Path, explanation: Explanation) -> None:
+    """Refuse to replace a file that the study was read from."""
+    for source in explanation.report.study.sources:
+        if path.exists() and os.path.exists(source) and os.path.samefile(path, source):
+            hint = "Name another folder."
+            raise UsageError(f"{path}: is a file of the study, the page would replace it.", hint=hint)
 
 
 def page(explanation: Explanation, manifest: Manifest) -> str:

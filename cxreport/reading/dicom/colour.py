@@ -6,14 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.pixels.processing import apply_color_lut
+from pydicom.pixels.processing import apply_color_lut, convert_color_space
 
 from cxreport.reading.dicom.display import Display
-from cxreport.reading.grey import LUMINANCE, Counts, Integers, Values, through_table, to_bytes
+from cxreport.reading.grey import LUMINANCE, Counts, Integers, Values, row_blocks, through_table, to_bytes
+from cxreport.types import Grey
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
+_CONVERTED = ("YBR_FULL", "YBR_FULL_422")
+"""Photometric interpretations that pydicom converts to RGB (PS3.3 C.7.6.3.1.2)."""
 _COLOUR_SPREAD = 0.15
 """Of the range of brightness: channels of a pixel that lie further apart make it coloured."""
 _COLOURED_SHARE = 0.02
@@ -23,17 +26,34 @@ _COLOURED_SHARE = 0.02
 def displayed_colour(array: NDArray[Any], photometric: str, bits: int) -> Display:
     """Present colour pixels by their luminance.
 
+    Some rows at a time: floating-point copies of the whole would take fifteen times its memory.
+
     Args:
         array: (H, W, 3) stored values.
-        photometric: photometric interpretation of the values, RGB or a YBR variant.
+        photometric: photometric interpretation of the values, RGB or a YBR variant; one that pydicom can convert
+            becomes RGB, of any other the first channel is the luminance.
         bits: depth of the values.
     """
     white = 2**bits - 1
-    if photometric != "RGB":  # a YBR variant that stays as it is: the first channel is the luminance
-        grey = to_bytes(array[..., 0] / float(white))
-    else:
-        grey = to_bytes(np.asarray(array @ (LUMINANCE / white), np.float64))
+    grey = np.empty(array.shape[:2], np.uint8)
+    for rows in row_blocks(array):
+        grey[rows] = _luminance(array[rows], photometric, white)
     return Display(grey, coloured=_is_coloured(array, photometric, white))
+
+
+def _luminance(array: NDArray[Any], photometric: str, white: int) -> Grey:
+    """Luminance of (H, W, 3) values, in 8 bits."""
+    if not _becomes_rgb(photometric):
+        return to_bytes(array[..., 0] / float(white))
+    return to_bytes(np.asarray(_as_rgb(array, photometric) @ (LUMINANCE / white), np.float64))
+
+
+def _becomes_rgb(photometric: str) -> bool:
+    return photometric == "RGB" or photometric in _CONVERTED
+
+
+def _as_rgb(array: NDArray[Any], photometric: str) -> NDArray[Any]:
+    return convert_color_space(array, photometric, "RGB") if photometric in _CONVERTED else array
 
 
 def displayed_palette(stored: Integers, header: Dataset) -> Display:
@@ -51,8 +71,9 @@ def displayed_palette(stored: Integers, header: Dataset) -> Display:
 def _is_coloured(array: NDArray[Any], photometric: str, white: int) -> bool:
     """True where more than a few pixels of a thousandfold sample have a colour."""
     step = max(1, min(array.shape[:2]) // 256)
-    samples = array[::step, ::step].astype(np.float32) / white
-    spread = np.ptp(samples, axis=-1) if photometric == "RGB" else 2 * np.abs(samples[..., 1:] - 0.5).max(axis=-1)
+    samples = _as_rgb(array[::step, ::step], photometric).astype(np.float32) / white
+    is_rgb = _becomes_rgb(photometric)
+    spread = np.ptp(samples, axis=-1) if is_rgb else 2 * np.abs(samples[..., 1:] - 0.5).max(axis=-1)
     return bool(np.mean(spread > _COLOUR_SPREAD) > _COLOURED_SHARE)
 
 

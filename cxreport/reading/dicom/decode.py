@@ -196,13 +196,17 @@ def _with_change(display: Display, change: str) -> Display:
 
 
 def _array(decoder: Any, source: BinaryIO | bytes, frame: int, options: PixelOptions) -> tuple[NDArray[Any], str]:
-    """Stored values of a frame, (H, W) or (H, W, 3), and what they mean then: decoders may change YBR to RGB."""
+    """Stored values of a frame, (H, W) or (H, W, 3), and what they mean then: codecs may change YBR to RGB.
+
+    pydicom's own conversion to RGB is left out, as it takes the whole frame in floating point, see `displayed_colour`.
+    """
     array, properties = decoder.as_array(
         source,
         index=frame,
         pixel_keyword="PixelData",
         correct_unused_bits=False,
         view_only=True,
+        raw=True,
         **options,
     )
     return array, str(properties["photometric_interpretation"])

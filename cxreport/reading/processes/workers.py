@@ -28,11 +28,13 @@ from cxreport.reading.processes.limits import MEMORY_EXIT, NO_LIMITS, TaskLimits
 
 AHEAD = 8
 """Tasks per process that are running, waiting, or done and not yet taken."""
+_PATIENCE_S = 5.0
+"""Seconds beyond its time that a process gives a task of a program that does not end it."""
 _ATTEMPTS = 2
 """Processes that a task may end: the first may have died of something else, such as a lack of memory."""
 _START = (
     "import sys; sys.path[:] = {path!r}; import {modules}; "
-    "from cxreport.reading.processes.workers import serve; serve({memory_bytes!r})"
+    "from cxreport.reading.processes.workers import serve; serve({memory_bytes!r}, {seconds!r})"
 )
 _PICTURE_MODULES = ("cxreport.reading.ahead", "cxreport.reading.pictures.picture")
 _MODULES = (*_PICTURE_MODULES, "cxreport.reading.dicom.views")
@@ -217,7 +219,7 @@ class _Process:
                 return None
             if self._process is None or self._process.returncode is not None:
                 self._ready = False
-                self._process = _start(self._modules, self._limits.memory_bytes)
+                self._process = _start(self._modules, self._limits)
             return self._process
 
 
@@ -247,8 +249,9 @@ class _Clock:
             self._timer.cancel()
 
 
-def _start(modules: Sequence[str], memory_bytes: int | None) -> subprocess.Popen[bytes]:
-    code = _START.format(path=sys.path, modules=", ".join(modules), memory_bytes=memory_bytes)
+def _start(modules: Sequence[str], limits: TaskLimits) -> subprocess.Popen[bytes]:
+    bounds = {"memory_bytes": limits.memory_bytes, "seconds": limits.seconds}
+    code = _START.format(path=sys.path, modules=", ".join(modules), **bounds)
     command = [sys.executable, "-c", code]
     pipe = subprocess.PIPE
     environment = {**os.environ, **_ONE_THREAD}
@@ -277,8 +280,12 @@ def _reap(process: subprocess.Popen[bytes]) -> None:
         process.__exit__(None, None, None)
 
 
-def serve(memory_bytes: int | None) -> None:
-    """Answer the questions that come by stdin, until it closes: what a process of `Processes` does."""
+def serve(memory_bytes: int | None, seconds: float | None) -> None:
+    """Answer the questions that come by stdin, until it closes: what a process of `Processes` does.
+
+    The program ends it where a task takes too long; where the program is killed meanwhile, an alarm does, a little
+    later: nothing else ends a codec that never returns.
+    """
     for name in {"SIGINT", "SIGTERM", "SIGHUP"} & set(dir(signal)):  # they reach the whole group; the main one decides
         signal.signal(getattr(signal, name), signal.SIG_IGN)
     results = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
@@ -293,5 +300,14 @@ def serve(memory_bytes: int | None) -> None:
     with contextlib.suppress(EOFError):
         while True:
             function, task = pickle.load(sys.stdin.buffer)
-            pickle.dump(function(task), results)
+            _set_alarm(None if seconds is None else seconds + _PATIENCE_S)
+            answer = function(task)
+            _set_alarm(None)
+            pickle.dump(answer, results)
             results.flush()
+
+
+def _set_alarm(seconds: float | None) -> None:
+    """Have the system end this process in so many seconds; None takes that back."""
+    if hasattr(signal, "setitimer"):  # not on Windows
+        signal.setitimer(signal.ITIMER_REAL, seconds or 0)

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -85,6 +86,28 @@ def test_a_folder_that_cannot_be_made(manifest, explanation, tmp_path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot be written"):
         write_files(explanation, manifest, tmp_path / "file")
+
+
+@pytest.mark.parametrize("name", ["original.png", "01-findings.png", "09-impression.png", "index.html"])
+def test_a_file_of_the_study_is_not_replaced(manifest, explanation, tmp_path, name: str) -> None:
+    source = tmp_path / name
+    source.write_bytes(b"mine")
+    study = replace(explanation.report.study, sources=(str(source),))
+    of_it = replace(explanation, report=replace(explanation.report, study=study))
+    with pytest.raises(UsageError, match="the page would replace it"):
+        write_files(of_it, manifest, tmp_path)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [(name, b"mine")]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+def test_a_link_in_the_place_of_the_page_is_not_followed(manifest, explanation, tmp_path) -> None:
+    victim, folder = tmp_path / "victim", tmp_path / "out"
+    victim.write_text("keep me")
+    folder.mkdir()
+    (folder / "index.html").symlink_to(victim)
+    write_files(explanation, manifest, folder)
+    assert victim.read_text() == "keep me"
+    assert "<html" in (folder / "index.html").read_text()
 
 
 def test_the_page_needs_nothing_from_elsewhere(manifest, explanation) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes
 import itertools
 import os
 import shutil
@@ -7,9 +8,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import child_tasks
 import pytest
@@ -17,7 +20,7 @@ import pytest
 from cxreport.errors import CxreportError
 from cxreport.reading.ahead import read_alone
 from cxreport.reading.processes import workers
-from cxreport.reading.processes.limits import MEMORY_EXIT, TaskLimits
+from cxreport.reading.processes.limits import MEMORY_EXIT, TaskLimits, peak_working_set
 from cxreport.reading.processes.workers import AHEAD, Lost, Processes, map_ahead, modules_for
 from cxreport.reading.study import ReadOptions
 from cxreport.types import InputShape
@@ -121,6 +124,21 @@ def test_processes_do_not_outlive_a_killed_program(tmp_path: Path) -> None:
     assert wait_until(lambda: not alive(child))
 
 
+@needs_posix
+def test_a_task_of_a_killed_program_ends(tmp_path: Path) -> None:
+    """It may be in a codec that never returns, and sees no end of its input."""
+    code = (
+        "import pathlib, sys, child_tasks; from cxreport.reading.processes.workers import TaskLimits, map_ahead\n"
+        "next(map_ahead(child_tasks.write_pid_and_sleep, [pathlib.Path(sys.argv[1])], 1, TaskLimits(1)))"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    program = subprocess.Popen([sys.executable, "-c", code, tmp_path], env=environment)
+    assert wait_until(lambda: any(tmp_path.iterdir()))
+    program.kill()
+    program.wait()
+    assert wait_until(lambda: not alive(int(next(tmp_path.iterdir()).name)))
+
+
 @pytest.mark.parametrize(
     ("paths", "pydicom"),
     [
@@ -166,6 +184,12 @@ def test_memory_beyond_the_limit_cannot_be_had() -> None:
     assert results == ["50 MB", "no memory", "50 MB"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="others have no such score")
+def test_where_memory_runs_out_for_all_a_reader_ends_first() -> None:
+    """A file that takes all of it ends its reader and not the run."""
+    assert list(map_ahead(child_tasks.oom_score, [0], 1)) == [1000]
+
+
 @needs_posix
 def test_elsewhere_a_watch_ends_the_process() -> None:
     """On Linux a process begins with the peak of the one that started it, so the limit lies above that."""
@@ -176,6 +200,27 @@ def test_elsewhere_a_watch_ends_the_process() -> None:
     code += "large = b'x' * (most + (50 << 20))\ntime.sleep(60)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50)
     assert (done.returncode, done.stdout) == (MEMORY_EXIT, "there\n")
+
+
+def test_windows_tells_its_peak() -> None:
+    """By a library that is only there: a stand-in fills the structure that it is given."""
+
+    class Function:
+        def __init__(self, body: Callable[..., int]) -> None:
+            self.body = body
+
+        def __call__(self, *arguments: Any) -> int:
+            return self.body(*arguments)
+
+    def fill(handle: int, counters: Any, size: int) -> int:
+        assert (handle, size) == (-1, 8 + 8 * ctypes.sizeof(ctypes.c_size_t))
+        ctypes.cast(counters, ctypes.POINTER(ctypes.c_size_t))[8 // ctypes.sizeof(ctypes.c_size_t)] = 123 << 20
+        return 1
+
+    kernel = SimpleNamespace(GetCurrentProcess=Function(lambda: -1), K32GetProcessMemoryInfo=Function(fill))
+    assert peak_working_set(kernel) == 123 << 20
+    kernel.K32GetProcessMemoryInfo = Function(lambda *_: 0)
+    assert peak_working_set(kernel) == 0
 
 
 def test_a_process_that_never_becomes_ready_is_an_error_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
