@@ -31,6 +31,7 @@ from cxreport.cli.options import (
     Neighbours,
     OperatingPointOption,
     Out,
+    PartOption,
     Paths,
     Plain,
     PrecisionOption,
@@ -51,6 +52,7 @@ from cxreport.errors import ExitCode, UsageError
 from cxreport.model.choices import Device, Precision
 from cxreport.output.formats import FORMATS, OutputFormat
 from cxreport.points import OperatingPoint
+from cxreport.reading.parts import Part
 from cxreport.reading.processes.limits import DEFAULT_TIMEOUT, reader_limits
 
 if TYPE_CHECKING:
@@ -70,6 +72,7 @@ _OTHER_DOCUMENTS = {
 @exits_with(ExitCode.NOTHING_READABLE, ExitCode.BUNDLE, ExitCode.EXTRA_MISSING, ExitCode.SOME_FAILED)
 def generate(
     paths: Paths = None,
+    part: PartOption = None,
     example: Example = False,
     from_tags: FromTags = None,
     evidence: Evidence = None,
@@ -117,11 +120,12 @@ def generate(
             _require_format("--retrieve", output_format, lambda row: row.holds_similar)
         if output_format.needs_header:
             _check_header(output_format, tags_only, from_tags)
+        chosen = Part.parse(part) if part is not None else None
         inputs = [example_path()] if example else listed(paths or [])
 
         from cxreport.cli.output import claim_output, make_writer, write_all
 
-        claim = stack.enter_context(claim_output(out))
+        claim = stack.enter_context(claim_output(out, chosen))
 
         from cxreport.reading.processes.workers import Processes, modules_for
 
@@ -163,7 +167,7 @@ def generate(
             settings = _settings(model, output_format, reading, drafting, retrieve) | {"plain": str(plain)}
             formatter = output_format.formatter(manifest, None if out else sys.stdout, plain)
             writer = make_writer(output_format, formatter, out, claim, settings, resume)
-            marks = _marks(writer)
+            marks = _marks(writer, chosen)
             if from_tags:
                 studies = read_tag_table(from_tags, _tag_names(manifest, evidence))
                 studies = marks.of_rows(studies) if marks else studies
@@ -230,13 +234,13 @@ def _require_format(
         raise UsageError(f"{option} goes with --format {names}.", hint=hint)
 
 
-def _marks(writer: Writer) -> Marks | None:
-    """Marks of the studies for a writer that a run can be resumed with; None for another."""
-    if not writer.resumable:
+def _marks(writer: Writer, part: Part | None) -> Marks | None:
+    """Marks of the studies for a writer that a run can be resumed with, and for a part of a run; else None."""
+    if not (writer.resumable or part):
         return None
     from cxreport.reading.marks import Marks
 
-    return Marks(writer.is_done)
+    return Marks(writer.is_done, part, writer.pass_by)
 
 
 def _settings(

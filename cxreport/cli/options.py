@@ -46,6 +46,14 @@ Paths = Annotated[
         metavar="PATHS", help="DICOM, PNG, JPEG or TIFF files, and folders; - reads a list of paths from stdin."
     ),
 ]
+PartOption = Annotated[
+    str | None,
+    input_option(
+        "--part",
+        metavar="K/N",
+        help="Draft the K-th of N parts of the studies, K from 1: for N runs side by side, on one machine or several.",
+    ),
+]
 Example = Annotated[bool, input_option("--example", help="Read a real radiograph that the 'examples' extra brings.")]
 FromTags = Annotated[
     Path | None,
