@@ -27,7 +27,7 @@ class Marks:
     """
 
     def __init__(
-        self, is_done: Callable[[Mark], bool], part: Part | None = None, pass_by: Callable[[str], None] = str
+        self, is_done: Callable[[Mark], bool], part: Part | None = None, pass_by: Callable[[str], object] = str
     ) -> None:
         self.by_path: dict[str, Mark] = {}
         """By each file of a study that is to be read."""
