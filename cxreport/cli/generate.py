@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -52,15 +53,17 @@ from cxreport.errors import ExitCode, UsageError
 from cxreport.model.choices import Device, Precision
 from cxreport.output.formats import FORMATS, OutputFormat
 from cxreport.points import OperatingPoint
-from cxreport.reading.parts import Part
 from cxreport.reading.processes.limits import DEFAULT_TIMEOUT, reader_limits
 
 if TYPE_CHECKING:
+    from cxreport.cli.progress import Progress
     from cxreport.drafting.pipeline import GenerateOptions
     from cxreport.model.manifest import Manifest
     from cxreport.model.session import Model
     from cxreport.output.writers import Writer
+    from cxreport.reading.discover import StudyFiles
     from cxreport.reading.marks import Marks
+    from cxreport.reading.parts import Part
     from cxreport.reading.study import ReadOptions
 
 _OTHER_DOCUMENTS = {
@@ -120,11 +123,12 @@ def generate(
             _require_format("--retrieve", output_format, lambda row: row.holds_similar)
         if output_format.needs_header:
             _check_header(output_format, tags_only, from_tags)
-        chosen = Part.parse(part) if part is not None else None
         inputs = [example_path()] if example else listed(paths or [])
 
         from cxreport.cli.output import claim_output, make_writer, write_all
+        from cxreport.reading.parts import Part
 
+        chosen = None if part is None else Part.parse(part)
         claim = stack.enter_context(claim_output(out, chosen))
 
         from cxreport.reading.processes.workers import Processes, modules_for
@@ -172,7 +176,7 @@ def generate(
                 studies = read_tag_table(from_tags, _tag_names(manifest, evidence))
                 studies = marks.of_rows(studies) if marks else studies
             else:
-                select = marks.undone if marks else None
+                select = functools.partial(_selected, marks, writer, progress)
                 studies = read_ahead(inputs, reading, manifest.input_shape, workers, select, processes)
                 studies = marks.of_files(studies) if marks else studies
             with contextlib.closing(studies):
@@ -241,6 +245,13 @@ def _marks(writer: Writer, part: Part | None) -> Marks | None:
     from cxreport.reading.marks import Marks
 
     return Marks(writer.is_done, part, writer.pass_by)
+
+
+def _selected(marks: Marks | None, writer: Writer, progress: Progress, studies: list[StudyFiles]) -> list[StudyFiles]:
+    """Studies that are to be read of those that were found; the progress learns how many there will be."""
+    selected = marks.undone(studies) if marks else studies
+    progress.expect(len(selected) + writer.kept)
+    return selected
 
 
 def _settings(

@@ -118,7 +118,7 @@ def make_writer(
         UsageError: it cannot be written, or an interrupted run left results there.
     """
     if not out:
-        return StreamWriter(formatter, sys.stdout, output_format.shows_warnings)
+        return StreamWriter(formatter, sys.stdout, output_format.shows_warnings and sys.stdout.isatty())
     if claim is None:
         return StreamWriter(formatter, open_special(out), name=out, owned=True)
     from cxreport.output.file_writers import FileWriter, FolderWriter
