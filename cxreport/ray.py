@@ -92,7 +92,8 @@ def draft(
         compute=ray.data.ActorPoolStrategy(size=actors),
         num_cpus=cpus,
         num_gpus=gpus,
-        ray_remote_args_fn=_limits,
+        max_restarts=_RESTARTS,
+        max_task_retries=_RESTARTS,
     )
 
 
@@ -160,11 +161,6 @@ class Drafter:
     def close(self) -> None:
         """End the process that reads; it ends with the actor in any case."""
         self._processes.end()
-
-
-def _limits() -> dict[str, Any]:
-    """Options of every actor."""
-    return {"max_restarts": _RESTARTS, "max_task_retries": _RESTARTS}
 
 
 def _found(paths: Iterable[str | os.PathLike[str]], bundle: str | None, reading: ReadOptions) -> list[StudyFiles]:
