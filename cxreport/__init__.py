@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cxreport.model.session import Model
     from cxreport.output.formats import get_formatter
     from cxreport.output.record import record_schema, to_record
+    from cxreport.reading.pictures.in_memory import read_image
     from cxreport.reading.study import ReadOptions, read_studies, read_study
     from cxreport.reading.tag_table import read_tag_table
     from cxreport.sentences import Sentence, Statement
@@ -45,6 +46,7 @@ _HOMES = {
     "get_formatter": "output.formats",
     "load_manifest": "model.bundle",
     "load_model": "model.precision",
+    "read_image": "reading.pictures.in_memory",
     "read_studies": "reading.study",
     "read_study": "reading.study",
     "read_tag_table": "reading.tag_table",
@@ -70,6 +72,7 @@ __all__ = [
     "get_formatter",
     "load_manifest",
     "load_model",
+    "read_image",
     "read_studies",
     "read_study",
     "read_tag_table",

@@ -77,7 +77,7 @@ class UsageError(CxreportError):
 
     code = "usage"
     exit_code = ExitCode.USAGE
-    hint = "See `cxreport COMMAND --help`."
+    hint = "See `cxreport --help`."
 
 
 class StudyError(CxreportError):

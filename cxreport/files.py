@@ -158,3 +158,17 @@ else:
             raise
         except OSError:
             pass  # some network file systems have no locks; results matter more
+
+
+def config_folder() -> Path | None:
+    """The user's configuration folder of the program; None where the user has no home, as in containers."""
+    try:
+        if sys.platform == "win32":
+            base = os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming"
+        elif sys.platform == "darwin":
+            base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / "Library" / "Application Support"
+        else:
+            base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    except RuntimeError:
+        return None
+    return Path(base) / "cxreport"

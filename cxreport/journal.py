@@ -74,14 +74,16 @@ class Claim:
     Args:
         target: the file or folder that results go to.
         is_folder: the journal is in it, else beside it.
+        part: of the run that writes to the folder beside others, each with a journal of its own; empty for all of it.
 
     Raises:
         UsageError: another run writes there, or nothing can be written there.
     """
 
-    def __init__(self, target: Path, *, is_folder: bool = False) -> None:
+    def __init__(self, target: Path, *, is_folder: bool = False, part: str = "") -> None:
         self.target = target
-        self.path = target / JOURNAL if is_folder else target.with_name(target.name + JOURNAL)
+        journal = f"{JOURNAL}-{part}" if part else JOURNAL
+        self.path = target / journal if is_folder else target.with_name(target.name + JOURNAL)
         try:
             self.stream = open_locked(self.path)
         except BlockingIOError:

@@ -4,6 +4,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
+
 import cxreport
 
 path, bundle = Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None
@@ -33,6 +35,10 @@ if path.is_file():
     (outcome,) = cxreport.generate(model, [cxreport.read_study(path)])
     record = cxreport.to_record(outcome, manifest)
     print(f"{path}: {record.get('report') or record['error']}")
+
+# An array, or a picture of Pillow, in place of a file.
+(outcome,) = cxreport.generate(model, [cxreport.read_image(np.full((64, 64), 99, np.uint8), "array")])
+print(f"array: {outcome.error.code if isinstance(outcome, cxreport.Failure) else outcome.impression}")
 
 # Without an image: a table of tag probabilities, a column for each tag and a row for each study.
 with tempfile.TemporaryDirectory() as folder:

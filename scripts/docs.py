@@ -25,6 +25,8 @@ from typing import Any
 
 import typer.main
 
+from cxreport.cli.app import EXAMPLES
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "cxreport"
 PICTURE = ROOT / "examples" / "screenshot.svg"
@@ -102,10 +104,13 @@ def command_reference(name: str, command: Any) -> str:
     """Write a command's help, its arguments and its options, in Markdown."""
     arguments = [parameter for parameter in command.params if parameter.param_type_name == "argument"]
     options = [parameter for parameter in command.params if parameter.param_type_name == "option"]
+    options = [option for option in options if not option.hidden]
     usage = " ".join(["cxreport", name, *(["[OPTIONS]"] if options else []), *(label(a) for a in arguments)])
     rows = [(f"`{label(parameter)}`", parameter.help + default(parameter)) for parameter in (*arguments, *options)]
     parameters = "\n" + table("", "", rows=rows) if rows else ""
-    return f"### cxreport {name}\n\n```text\n{usage}\n```\n\n{command.help}\n{parameters}"
+    examples = "\n".join(EXAMPLES[name])
+    text = f"### cxreport {name}\n\n```text\n{usage}\n```\n\n{command.help}\n{parameters}"
+    return f"{text}\n```sh\n{examples}\n```\n"
 
 
 def label(parameter: Any) -> str:

@@ -154,7 +154,9 @@ def test_commands_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", GUIDES, ids=page_id)
 def test_options_exist(page: Path) -> None:
-    options = {option for command in options_by_command().values() for option in command} | OTHER_TOOLS_OPTIONS
+    named = {name: option for command in options_by_command().values() for name, option in command.items()}
+    taken_back = {name.replace("--", "--no-", 1) for name, option in named.items() if getattr(option, "is_flag", False)}
+    options = named.keys() | taken_back | OTHER_TOOLS_OPTIONS
     assert set(re.findall(r"`(--[\w-]+)", prose(page))) <= options
 
 
@@ -233,11 +235,12 @@ def test_python_api_example(phantoms: Path, tiny_bundle: Path) -> None:
     picture = phantoms / "normal-8bit.png"
     done = run("examples/python_api.py", picture, tiny_bundle)
     assert done.returncode == 0, done.stderr
-    bundle, drafted, line, study, from_tags = done.stdout.splitlines()
+    bundle, drafted, line, study, array, from_tags = done.stdout.splitlines()
     assert bundle == "tiny 0: 14 tags"
     assert drafted.startswith("normal-8bit.png: ")
     assert all(sentence["map"]["words"] for sentence in json.loads(line)["sentences"])
     assert study.startswith(f"{picture}: {{'findings': ")
+    assert array.startswith("array: ")
     assert from_tags.startswith("from tags: ")
 
 

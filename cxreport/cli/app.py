@@ -11,6 +11,7 @@ import typer
 
 from cxreport import __version__
 from cxreport.cli.bench import bench
+from cxreport.cli.command.command import Command, Group, configured
 from cxreport.cli.errors import Interruption, run_is_over, say, take_signals, take_streams
 from cxreport.cli.evaluate import evaluate
 from cxreport.cli.explain import explain
@@ -32,20 +33,62 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
 }
 """Group of commands -> its commands, which have the names of their functions, in the order of ``--help``."""
 
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "generate": (
+        "cxreport generate study.dcm",
+        "cxreport generate ARCHIVE -o reports.jsonl --resume",
+        "cxreport generate ARCHIVE -o reports/ --format csv --part 2/8",
+        "cxreport generate --from-tags probabilities.csv --json",
+    ),
+    "retrieve": (
+        "cxreport retrieve my.index --image study.dcm -k 3",
+        'cxreport retrieve my.index --text "left pleural effusion" --of reports --json',
+    ),
+    "explain": (
+        "cxreport explain study.dcm",
+        "cxreport explain study.dcm -o explained/ --explain-tag Pneumothorax",
+    ),
+    "label": (
+        "cxreport label reports.jsonl -o labels.jsonl",
+        "cxreport label reports.csv --text-column narrative --id-column accession",
+    ),
+    "info": ("cxreport info", "cxreport info --json --model BUNDLE"),
+    "schema": ("cxreport schema -o record.schema.json", "cxreport schema retrieve"),
+    "train": (
+        "cxreport train --recipe unpaired --data DATA -o RUN",
+        "cxreport train --recipe my-recipe.toml --data DATA -o RUN",
+    ),
+    "export": ("cxreport export RUN -o BUNDLE", "cxreport export RUN -o BUNDLE --int8 --images DIR"),
+    "evaluate": (
+        "cxreport evaluate --nih DIR --studies 100 --json -o figures.json",
+        "cxreport evaluate --compare RUN1 RUN2 --nih DIR --openi DIR",
+    ),
+    "bench": ("cxreport bench --studies 100", "cxreport bench ARCHIVE --json -o speed.json"),
+    "index build": (
+        "cxreport index build reports.csv IMAGES -o my.index",
+        "cxreport index build ARCHIVE -o my.index --ids train.txt --resume",
+    ),
+    "index info": ("cxreport index info my.index --check",),
+}
+"""Command -> lines to type."""
+
 app = typer.Typer(
     name="cxreport",
+    cls=Group,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 index = typer.Typer(
     name="index",
+    cls=Group,
     no_args_is_help=True,
     help="Build and describe indexes of reports and images for `cxreport retrieve`.",
 )
-for group, commands in ((app, COMMANDS[""]), (index, COMMANDS["index"])):
-    for command in commands:
-        group.command()(command)
+for prefix, group in (("", app), ("index", index)):
+    for command in COMMANDS[prefix]:
+        full_name = f"{prefix} {command.__name__}".strip()
+        group.command(cls=Command, epilog="\n\n".join(("Examples:", *EXAMPLES[full_name])))(configured(command))
 app.add_typer(index)
 
 

@@ -17,8 +17,10 @@ from cxreport.cli.options import (
     DeviceOption,
     FittingBatchSize,
     Json,
+    OutFile,
     Paths,
     PrecisionOption,
+    Quiet,
     Verbose,
     Workers,
     input_option,
@@ -61,6 +63,8 @@ def bench(
         list[Part] | None, typer.Option(metavar="PART", help=f"Leave out: {', '.join(Part)}. Repeatable.")
     ] = None,
     json_: Json = False,
+    out: OutFile = None,
+    quiet: Quiet = False,
     verbose: Verbose = False,
     bundle: Bundle = None,
     device: DeviceOption = Device.AUTO,
@@ -76,11 +80,15 @@ def bench(
 
     Eager PyTorch needs the 'train' extra.
     """
-    with errors_handled(verbose), diagnostics(quiet=False, verbose=verbose), ExitStack() as stack:
+    with errors_handled(verbose), diagnostics(quiet, verbose), ExitStack() as stack:
         from cxreport.bench.run import BenchOptions, benchmark, find_studies, generate_studies
         from cxreport.bench.studies import parse_mix, parse_size
         from cxreport.model.bundle import find_bundle
         from cxreport.model.cpus import fitting_batch_size
+
+        def report(name: str) -> None:
+            if not quiet:
+                say(f"bench: {name}")
 
         pixels, shares, folder = parse_size(size), parse_mix(mix), find_bundle(bundle)
         note = ""
@@ -90,7 +98,7 @@ def bench(
             import tempfile
 
             generated = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cxreport-bench-")))
-            say("bench: writing studies")
+            report("writing studies")
             note = generate_studies(generated, studies or _GENERATED, pixels, shares)
             files = find_studies([generated])
         options = BenchOptions(
@@ -102,24 +110,26 @@ def bench(
             few=few,
             size=pixels,
             left_out=skip or (),
-            say=lambda name: say(f"bench: {name}"),
+            say=report,
         )
-        _write(benchmark(folder, files, note, options), json_)
+        _write(benchmark(folder, files, note, options), json_, out)
 
 
-def _write(result: Benchmark, json_: bool) -> None:
-    """Write the tables, or JSON, to stdout."""
+def _write(result: Benchmark, json_: bool, out: str | None) -> None:
+    """Write the tables, or JSON."""
     from rich.console import Console
 
     from cxreport.bench.result import to_json
     from cxreport.bench.tables import render
     from cxreport.bench.targets import all_targets
+    from cxreport.cli.command.result import write_result
 
     if json_:
         record = {**to_json(result), "targets": to_json(all_targets(result))}
-        sys.stdout.write(json.dumps(record, indent=2, allow_nan=False) + "\n")
+        write_result(json.dumps(record, indent=2, allow_nan=False) + "\n", out)
         return
-    console = Console(file=sys.stdout) if sys.stdout.isatty() else Console(width=FILE_WIDTH, color_system=None)
+    on_terminal = out is None and sys.stdout.isatty()
+    console = Console(file=sys.stdout) if on_terminal else Console(width=FILE_WIDTH, color_system=None)
     with console.capture() as capture:
         console.print(render(result), crop=False)
-    sys.stdout.write(capture.get())
+    write_result(capture.get(), out)

@@ -21,7 +21,7 @@ from typing import TextIO, TypeVar
 
 import typer
 
-from cxreport.errors import CxreportError, ExitCode, MissingExtraError, OutputError, StudyError
+from cxreport.errors import CxreportError, ExitCode, MissingExtraError, OutputError, StudyError, UsageError
 from cxreport.text.printable import printable
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
@@ -60,6 +60,33 @@ def require_extra(feature: str, extra: str, package: str) -> None:
         raise MissingExtraError(feature, extra)
 
 
+@dataclass
+class _Running:
+    """The command that runs, for what is said of errors."""
+
+    name: str = ""
+    note: str = ""
+    """Where its options are from, if not from the command line alone."""
+
+
+_running = _Running()
+
+
+def name_command(name: str, note: str = "") -> None:
+    """Keep the name of the command that runs from now on, and what is to be said of its options beside an error."""
+    _running.name, _running.note = name, note
+
+
+def _hint(error: CxreportError) -> str:
+    """Next step after an error, which names the command whose help is meant."""
+    general = isinstance(error, UsageError) and error.hint == UsageError.hint
+    return f"See `cxreport {_running.name} --help`." if general and _running.name else error.hint
+
+
+def _notes(error: CxreportError) -> list[str]:
+    return [_running.note] if isinstance(error, UsageError) and _running.note else []
+
+
 def say(*lines: str) -> None:
     """Write lines to stderr, without control characters and line breaks that a file name may bring."""
     try:
@@ -81,7 +108,7 @@ def errors_handled(verbose: bool = False) -> Iterator[None]:
     except CxreportError as error:
         if isinstance(error, OutputError):
             _discard(sys.stdout)  # what is left in its buffer would fail once more at the end
-        say(f"error: {error.message}", f"hint: {error.hint}")
+        say(f"error: {error.message}", f"hint: {_hint(error)}", *_notes(error))
         _show_traceback(verbose)
         raise typer.Exit(error.exit_code) from None
     except (KeyboardInterrupt, Interruption) as error:

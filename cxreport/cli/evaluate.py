@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cxreport.cli.errors import diagnostics, errors_handled, exits_with, require_extra
-from cxreport.cli.options import Bundle, OperatingPointOption, PrecisionOption, Verbose, input_option, output_option
+from cxreport.cli.options import (
+    Bundle,
+    OperatingPointOption,
+    OutFile,
+    PrecisionOption,
+    Quiet,
+    Verbose,
+    input_option,
+    output_option,
+)
 from cxreport.errors import ExitCode, UsageError
 from cxreport.model.choices import Device, Precision
 from cxreport.points import OperatingPoint
@@ -84,12 +93,14 @@ def evaluate(
     data: Annotated[
         list[Path] | None, input_option(metavar="DIR", help="Folder of --dataset. Repeatable for nih.")
     ] = None,
-    limit: Annotated[int | None, input_option(metavar="N", min=1, help="Only the first N studies of a split.")] = None,
+    studies: Annotated[
+        int | None, input_option(metavar="N", min=1, help="Only the first N studies of a split.")
+    ] = None,
     bundle: Bundle = None,
     precision: PrecisionOption = Precision.AUTO,
     operating_point: OperatingPointOption = OperatingPoint.BALANCED,
     json_: Annotated[bool, output_option("--json", help="Write JSON, with every interval.")] = False,
-    out: Annotated[Path | None, output_option(metavar="FILE", help="Write to a file instead of stdout.")] = None,
+    out: OutFile = None,
     plot: Annotated[
         Path | None, output_option(metavar="FILE", help="Draw the tag head's reliability diagrams, PNG. Needs --nih.")
     ] = None,
@@ -97,6 +108,7 @@ def evaluate(
         int, output_option(metavar="N", min=0, help="Add the drafted reports of N images. Needs --nih or coco.")
     ] = 0,
     bootstrap: Annotated[int, output_option(metavar="N", min=0, help="Resamples of the 95 % intervals.")] = 1000,
+    quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
     """Measure a bundle beside trivial baselines on your own copy of the data.
@@ -110,7 +122,7 @@ def evaluate(
     Open-I and COCO need the 'evaluate' extra, and Java for METEOR; COCO
     needs Java for its own words too.
     """
-    with errors_handled(verbose), diagnostics(quiet=False, verbose=verbose):
+    with errors_handled(verbose), diagnostics(quiet, verbose):
         folders = _folders(openi, nih or [], dataset, data or [])
         of_nih = {"--plot": plot, "--boxes": boxes, "--teacher": teacher, "--radiologists": radiologists}
         excluded = {
@@ -135,10 +147,10 @@ def evaluate(
         from cxreport.evaluate.run import evaluate as measure
         from cxreport.model.precision import load_model
 
-        with Progress(visible=sys.stderr.isatty()) as progress:
+        with Progress(visible=not quiet and sys.stderr.isatty()) as progress:
             options = EvaluateOptions(
                 bootstrap=bootstrap,
-                limit=limit,
+                limit=studies,
                 samples=samples,
                 from_images=from_images,
                 point=operating_point,
@@ -210,10 +222,11 @@ def _plot(figures: Evaluation | Comparison, path: Path) -> None:
         reliability_plot(figures.nih.reliability).save(path, format="PNG")
 
 
-def _write(figures: Evaluation | Comparison, json_: bool, out: Path | None) -> None:
+def _write(figures: Evaluation | Comparison, json_: bool, out: str | None) -> None:
     """Write the tables, or JSON, to a file or stdout."""
     from rich.console import Console
 
+    from cxreport.cli.command.result import write_result
     from cxreport.evaluate.run import Evaluation, to_json
     from cxreport.evaluate.tables.compare import render_comparison
     from cxreport.evaluate.tables.evaluation import render
@@ -227,7 +240,4 @@ def _write(figures: Evaluation | Comparison, json_: bool, out: Path | None) -> N
             tables = render(figures) if isinstance(figures, Evaluation) else render_comparison(figures)
             console.print(tables, crop=False)
         text = capture.get()
-    if out is None:
-        sys.stdout.write(text)
-    else:
-        out.write_text(text, encoding="utf-8")
+    write_result(text, out)

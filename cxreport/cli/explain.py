@@ -42,7 +42,8 @@ Tags = Annotated[
     ),
 ]
 Out = Annotated[
-    Path | None, output_option(metavar="DIR", help="Write overlays (PNG) and a page (index.html) into a folder too.")
+    Path | None,
+    output_option("--out", "-o", metavar="DIR", help="Write overlays (PNG) and a page (index.html) into a folder too."),
 ]
 Drawing = Annotated[
     Graphics,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,7 @@ from cxreport.cli.options import (
     Neighbours,
     OperatingPointOption,
     Out,
+    PartOption,
     Paths,
     Plain,
     PrecisionOption,
@@ -54,11 +56,14 @@ from cxreport.points import OperatingPoint
 from cxreport.reading.processes.limits import DEFAULT_TIMEOUT, reader_limits
 
 if TYPE_CHECKING:
+    from cxreport.cli.progress import Progress
     from cxreport.drafting.pipeline import GenerateOptions
     from cxreport.model.manifest import Manifest
     from cxreport.model.session import Model
     from cxreport.output.writers import Writer
+    from cxreport.reading.discover import StudyFiles
     from cxreport.reading.marks import Marks
+    from cxreport.reading.parts import Part
     from cxreport.reading.study import ReadOptions
 
 _OTHER_DOCUMENTS = {
@@ -70,6 +75,7 @@ _OTHER_DOCUMENTS = {
 @exits_with(ExitCode.NOTHING_READABLE, ExitCode.BUNDLE, ExitCode.EXTRA_MISSING, ExitCode.SOME_FAILED)
 def generate(
     paths: Paths = None,
+    part: PartOption = None,
     example: Example = False,
     from_tags: FromTags = None,
     evidence: Evidence = None,
@@ -120,8 +126,10 @@ def generate(
         inputs = [example_path()] if example else listed(paths or [])
 
         from cxreport.cli.output import claim_output, make_writer, write_all
+        from cxreport.reading.parts import Part
 
-        claim = stack.enter_context(claim_output(out))
+        chosen = None if part is None else Part.parse(part)
+        claim = stack.enter_context(claim_output(out, chosen))
 
         from cxreport.reading.processes.workers import Processes, modules_for
 
@@ -167,12 +175,12 @@ def generate(
             settings = _settings(model, output_format, reading, drafting, retrieve) | {"plain": str(plain)}
             formatter = output_format.formatter(manifest, None if out else sys.stdout, plain)
             writer = make_writer(output_format, formatter, out, claim, settings, resume)
-            marks = _marks(writer)
+            marks = _marks(writer, chosen)
             if from_tags:
                 studies = read_tag_table(from_tags, _tag_names(manifest, evidence))
                 studies = marks.of_rows(studies) if marks else studies
             else:
-                select = marks.undone if marks else None
+                select = functools.partial(_selected, marks, writer, progress)
                 studies = read_ahead(inputs, reading, manifest.input_shape, workers, select, processes)
                 studies = marks.of_files(studies) if marks else studies
             with contextlib.closing(studies):
@@ -234,13 +242,20 @@ def _require_format(
         raise UsageError(f"{option} goes with --format {names}.", hint=hint)
 
 
-def _marks(writer: Writer) -> Marks | None:
-    """Marks of the studies for a writer that a run can be resumed with; None for another."""
-    if not writer.resumable:
+def _marks(writer: Writer, part: Part | None) -> Marks | None:
+    """Marks of the studies for a writer that a run can be resumed with, and for a part of a run; else None."""
+    if not (writer.resumable or part):
         return None
     from cxreport.reading.marks import Marks
 
-    return Marks(writer.is_done)
+    return Marks(writer.is_done, part, writer.pass_by)
+
+
+def _selected(marks: Marks | None, writer: Writer, progress: Progress, studies: list[StudyFiles]) -> list[StudyFiles]:
+    """Studies that are to be read of those that were found; the progress learns how many there will be."""
+    selected = marks.undone(studies) if marks else studies
+    progress.expect(len(selected) + writer.kept)
+    return selected
 
 
 def _settings(

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-import typer
-
 from cxreport.cli.errors import errors_handled, exits_with
-from cxreport.cli.options import IndexFile, Json, input_option
+from cxreport.cli.options import IndexFile, Json, OutFile, input_option
 from cxreport.text.printable import printable
 
 
@@ -17,9 +15,11 @@ def info(
     index: IndexFile,
     check: Annotated[bool, input_option("--check", help="Read all of it, and compare it with its digest.")] = False,
     json_: Json = False,
+    out: OutFile = None,
 ) -> None:
     """Show what an index holds and which bundle it belongs to. Loads no model."""
     with errors_handled():
+        from cxreport.cli.command.result import write_result
         from cxreport.retrieval.index import open_index
 
         opened = open_index(index)
@@ -36,7 +36,7 @@ def info(
             "model": {"name": file.bundle_name, "version": file.bundle_version, "sha256": file.bundle_sha256},
         }
         if json_:
-            typer.echo(json.dumps(facts, indent=2))
+            write_result(json.dumps(facts, indent=2) + "\n", out)
         else:
             facts |= {"model": f"{file.bundle_name} {file.bundle_version}", "model sha256": file.bundle_sha256}
-            typer.echo("\n".join(printable(f"{name:<16}{value}") for name, value in facts.items()))
+            write_result("".join(printable(f"{name:<16}{value}") + "\n" for name, value in facts.items()), out)

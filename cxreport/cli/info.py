@@ -11,20 +11,23 @@ import typer
 
 from cxreport import __version__
 from cxreport.cli.errors import errors_handled, exits_with
-from cxreport.cli.options import Bundle, Json
+from cxreport.cli.options import Bundle, Json, OutFile
 from cxreport.errors import BundleError, ExitCode
 from cxreport.points import OperatingPoint
 from cxreport.text.printable import printable
 
 if TYPE_CHECKING:
+    from cxreport.cli.command.command import Settings
     from cxreport.model.manifest import Manifest
     from cxreport.model.precision import PrecisionFacts
 
 
 @exits_with(ExitCode.BUNDLE)
 def info(
+    context: typer.Context,
     json_: Json = False,
     model: Bundle = None,
+    out: OutFile = None,
 ) -> None:
     """Show the version, the bundle, and what this machine can run and read.
 
@@ -47,7 +50,14 @@ def info(
             failure = error
         facts["providers"] = providers_present()
         facts["dicom_decoders"] = decoders_present()
-        typer.echo(json.dumps(facts, indent=2) if json_ else _text(facts))
+        facts["settings"] = _settings(context.obj)
+        text = json.dumps(facts, indent=2) if json_ else _text(facts)
+        if out is None:
+            typer.echo(text)
+        else:
+            from cxreport.cli.command.result import write_result
+
+            write_result(f"{text}\n", out)
         if failure is not None:
             raise failure
 
@@ -70,6 +80,23 @@ def _bundle(folder: Path, manifest: Manifest) -> dict[str, Any]:
             for name, evidence in sorted(manifest.evidence.items())
         },
     }
+
+
+def _settings(settings: Settings) -> dict[str, Any] | None:
+    """Describe the options that a file gives, by command; None without a file."""
+    return {"path": str(settings.path), "options": settings.shown()} if settings.path else None
+
+
+def _settings_text(settings: dict[str, Any]) -> str:
+    """Say in lines which options a file gives to which commands."""
+    by_options: dict[str, list[str]] = {}
+    for command, options in settings["options"].items():
+        for name, value in options.items():
+            values = value if isinstance(value, list) else [value]
+            words = " ".join(f"--{name}" if item is True else f"--{name} {item}" for item in values)
+            by_options.setdefault(f"no --{name}" if value is False else words, []).append(command)
+    lines = [f"{words} ({', '.join(commands)})" for words, commands in by_options.items()]
+    return "; ".join([settings["path"], *lines])
 
 
 def _precision(facts: PrecisionFacts) -> dict[str, Any]:
@@ -115,6 +142,7 @@ def _text(facts: dict[str, Any]) -> str:
     lines["providers"] = ", ".join(facts["providers"])
     lines["DICOM decoders"] = ", ".join(name for name, present in decoders.items() if present)
     lines["missing"] = ", ".join(name for name, present in decoders.items() if not present)
+    lines["settings"] = _settings_text(facts["settings"]) if facts["settings"] else ""
     return "\n".join(
         textwrap.fill(
             printable(value), 80, initial_indent=f"{name:<16}", subsequent_indent=" " * 16, break_long_words=False

@@ -46,10 +46,18 @@ Paths = Annotated[
         metavar="PATHS", help="DICOM, PNG, JPEG or TIFF files, and folders; - reads a list of paths from stdin."
     ),
 ]
+PartOption = Annotated[
+    str | None,
+    input_option(
+        "--part",
+        metavar="K/N",
+        help="Draft the K-th of N parts of the studies, K from 1: for N runs side by side, on one machine or several.",
+    ),
+]
 Example = Annotated[bool, input_option("--example", help="Read a real radiograph that the 'examples' extra brings.")]
 FromTags = Annotated[
     Path | None,
-    input_option(metavar="FILE", help="Read tag probabilities, CSV or JSON Lines, instead of images."),
+    input_option(metavar="FILE", help="Read tag probabilities, CSV or JSON Lines, instead of images; - is stdin."),
 ]
 Evidence = Annotated[
     str | None,
@@ -100,7 +108,9 @@ FormatOption = Annotated[
 JsonLines = Annotated[bool, output_option("--json", help="Short for --format jsonl.")]
 Out = Annotated[
     str | None,
-    output_option(metavar="FILE|DIR", help="Write a file, or a file per study into a folder (existing, or NAME/)."),
+    output_option(
+        "--out", "-o", metavar="FILE|DIR", help="Write a file, or a file per study into a folder (existing, or NAME/)."
+    ),
 ]
 Resume = Annotated[
     bool,
@@ -123,7 +133,10 @@ Retrieve = Annotated[
     Path | None,
     output_option(metavar="INDEX", help="Show the nearest reports of an index beside each drafted one."),
 ]
-Neighbours = Annotated[int, output_option(metavar="N", min=1, help="Number of reports that --retrieve shows.")]
+OutFile = Annotated[str | None, output_option("--out", "-o", metavar="FILE", help="Write to a file instead of stdout.")]
+Neighbours = Annotated[
+    int, output_option("--neighbours", "-k", metavar="N", min=1, help="Number of reports that --retrieve shows.")
+]
 Quiet = Annotated[bool, output_option("--quiet", "-q", help="Only errors on stderr.")]
 Verbose = Annotated[bool, output_option("--verbose", "-v", help="Add tracebacks and libraries' warnings on stderr.")]
 IndexFile = Annotated[Path, typer.Argument(metavar="INDEX", help="File that `cxreport index build` wrote.")]

@@ -20,6 +20,7 @@ from cxreport.types import Failure
 if TYPE_CHECKING:
     from cxreport.cli.progress import Progress
     from cxreport.journal import Claim, Mark
+    from cxreport.reading.parts import Part
     from cxreport.types import Outcome
 
 
@@ -58,7 +59,11 @@ def write_all(
         if writer.kept:
             tally[ExitCode.OK] += writer.kept
         if not tally:
-            raise NothingReadableError("No study among the inputs.")
+            if not writer.left:
+                raise NothingReadableError("No study among the inputs.")
+            if not quiet:
+                progress.say(f"note: this part has no study; other parts have {writer.left}")
+            return ExitCode.OK
     if not quiet and tally.total() > 1:
         kept = f" {writer.kept} of them in an earlier run." if writer.kept else ""
         drafted = tally[ExitCode.OK]
@@ -66,8 +71,10 @@ def write_all(
     return exit_code(tally)
 
 
-def claim_output(out: str | None) -> AbstractContextManager[Claim | None]:
+def claim_output(out: str | None, part: Part | None = None) -> AbstractContextManager[Claim | None]:
     """Claim what ``--out`` names, before anything slow is done: the folder where it is one or ends with a slash.
+
+    Parts of a run share a folder; a file of a part has it in its name, behind that of ``--out``.
 
     Raises:
         UsageError: it cannot be written, or another run writes to it.
@@ -84,8 +91,11 @@ def claim_output(out: str | None) -> AbstractContextManager[Claim | None]:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"{folder}: cannot be made ({error.strerror}).") from error
-        return Claim(folder, is_folder=True)
-    return nullcontext() if is_special(out) else Claim(target_of(out))
+        return Claim(folder, is_folder=True, part=part.label if part else "")
+    if is_special(out):
+        return nullcontext()
+    target = target_of(out)
+    return Claim(target.with_name(f"{target.stem}.{part.label}{target.suffix}") if part else target)
 
 
 def make_writer(
@@ -110,7 +120,7 @@ def make_writer(
         UsageError: it cannot be written, or an interrupted run left results there.
     """
     if not out:
-        return StreamWriter(formatter, sys.stdout, output_format.shows_warnings)
+        return StreamWriter(formatter, sys.stdout, output_format.shows_warnings and sys.stdout.isatty())
     if claim is None:
         return StreamWriter(formatter, open_special(out), name=out, owned=True)
     from cxreport.output.file_writers import FileWriter, FolderWriter

@@ -1,7 +1,8 @@
-"""Progress on stderr: a spinner and a count on the last line of the terminal."""
+"""Progress on stderr: a spinner, a count, the rate and the time left on the last line of the terminal."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -14,9 +15,12 @@ from cxreport.cli.errors import say
 
 
 class Progress:
-    """Spinner, count and time; nothing where they are not shown."""
+    """Spinner, count, rate and times; nothing where they are not shown."""
 
     def __init__(self, visible: bool) -> None:
+        self._total: int | None = None
+        self._start = (0, 0.0)
+        """How many were done at the first one of this run, and seconds of the monotonic clock then."""
         columns = (SpinnerColumn("line"), TextColumn("{task.description}"), TimeElapsedColumn())
         self._bar = Bar(
             *columns,
@@ -35,9 +39,21 @@ class Progress:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._bar.stop()
 
+    def expect(self, total: int) -> None:
+        """Take note of how many there will be."""
+        self._total = total
+
     def count(self, done: int, unit: str = "studies") -> None:
-        """Show how many are done."""
-        self._bar.update(self._task, description=f"{done} {unit} done")
+        """Show how many are done, of how many, and from the second on how fast and how long the rest will take."""
+        now = time.monotonic()
+        if not self._start[1]:
+            self._start = (done, now)
+        self._bar.update(self._task, description=_words(done, self._total, unit, self._rate(done, now)))
+
+    def _rate(self, done: int, now: float) -> float:
+        """How many a second; 0 before there is one to measure."""
+        first, since = self._start
+        return (done - first) / (now - since) if done > first and now > since else 0.0
 
     def say(self, *lines: str) -> None:
         """Write lines to stderr in place of the spinner, which follows them."""
@@ -52,3 +68,15 @@ class Progress:
             yield
         finally:
             self._bar.start()
+
+
+def _words(done: int, total: int | None, unit: str, rate: float) -> str:
+    """Count, rate and time left in words; ``total`` is None where it is not known."""
+    parts = [f"{done} of {max(total, done)} {unit} done" if total else f"{done} {unit} done"]
+    if rate:
+        parts.append(f"{rate:.1f} a second" if rate >= 1 else f"{1 / rate:.1f} s each")
+        if total and total > done:
+            minutes, seconds = divmod(round((total - done) / rate), 60)
+            hours, minutes = divmod(minutes, 60)
+            parts.append(f"{hours}:{minutes:02}:{seconds:02} left")
+    return ", ".join(parts)

@@ -7,8 +7,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from cxreport.cli.errors import diagnostics, errors_handled, exits_with, say
 from cxreport.cli.options import (
     Bundle,
@@ -16,6 +14,7 @@ from cxreport.cli.options import (
     Force,
     IndexFile,
     MaxMegapixels,
+    OutFile,
     PrecisionOption,
     Quiet,
     Salt,
@@ -57,9 +56,12 @@ def retrieve(
     timeout: Timeout = DEFAULT_TIMEOUT,
     salt: Salt = None,
     force: Force = False,
-    count: Annotated[int, output_option("-k", metavar="N", min=1, help="Matches of each kind.")] = 5,
+    neighbours: Annotated[
+        int, output_option("--neighbours", "-k", metavar="N", min=1, help="Matches of each kind.")
+    ] = 5,
     of: Annotated[Of, output_option(metavar="|".join(Of), help="Kind of the matches.")] = Of.ALL,
     json_: Annotated[bool, output_option("--json", help="Write a JSON object.")] = False,
+    out: OutFile = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
     bundle: Bundle = None,
@@ -82,6 +84,7 @@ def retrieve(
             if image is not None:
                 processes.start()  # it loads its libraries while this one loads the model
 
+            from cxreport.cli.command.result import write_result
             from cxreport.cli.progress import Progress
             from cxreport.model.precision import load_model
             from cxreport.output.retrieval_record import Retrieval, to_retrieval_record
@@ -109,27 +112,29 @@ def retrieve(
                     ).fitting(shape)
                     study = read_alone(image, reading, shape, processes)
                     embedding = _embedding(model, study, force, quiet)
-                matches = entries.search(embedding, count, _kinds(of))
+                matches = entries.search(embedding, neighbours, _kinds(of))
         retrieval = Retrieval(text, study, matches)
         if json_:
             from cxreport.text.json_lines import json_text
 
-            typer.echo(json_text(to_retrieval_record(retrieval, model.manifest), indent=2))
+            write_result(json_text(to_retrieval_record(retrieval, model.manifest), indent=2) + "\n", out)
         else:
-            _print_panels(retrieval)
+            _write_panels(retrieval, out)
 
 
-def _print_panels(retrieval: Retrieval) -> None:
-    """Write a panel for each kind of match to stdout."""
+def _write_panels(retrieval: Retrieval, out: str | None) -> None:
+    """Write a panel for each kind of match."""
     from rich.console import Console
 
+    from cxreport.cli.command.result import result_stream
     from cxreport.output.render import render_matches
 
-    console = Console()
-    for kind, matches in retrieval.matches.items():
-        panel = render_matches(f"{kind.capitalize()}s near {retrieval.name}", matches, console)
-        sys.stdout.write(console_text(panel, console))
-        sys.stdout.flush()
+    console = Console() if out is None else Console(width=80, color_system=None)
+    with result_stream(out) as stream:
+        for kind, matches in retrieval.matches.items():
+            panel = render_matches(f"{kind.capitalize()}s near {retrieval.name}", matches, console)
+            stream.write(console_text(panel, console))
+            stream.flush()
 
 
 def _kinds(of: Of) -> tuple[EntryKind, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
 
@@ -15,9 +14,13 @@ from cxreport.model.choices import Architecture
 @exits_with(ExitCode.EXTRA_MISSING)
 def train(
     data: Annotated[Path, input_option(metavar="DIR", help="Data root; the recipe's paths are relative to it.")],
-    out: Annotated[Path, output_option(metavar="RUN", help="Run folder; one that holds a run is resumed.")],
-    recipe: Annotated[str | None, input_option(metavar="NAME", help="A recipe that cxreport brings.")] = None,
-    config: Annotated[Path | None, input_option(metavar="FILE", help="A recipe of your own, TOML.")] = None,
+    out: Annotated[
+        Path, output_option("--out", "-o", metavar="RUN", help="Run folder; one that holds a run is resumed.")
+    ],
+    recipe: Annotated[
+        str | None, input_option(metavar="NAME|FILE", help="A recipe that cxreport brings, or one of your own, TOML.")
+    ] = None,
+    config: Annotated[Path | None, input_option(metavar="FILE", hidden=True, help="Former name of --recipe.")] = None,
     architecture: Annotated[
         Architecture | None, model_option(metavar="|".join(Architecture), help="In place of the recipe's.")
     ] = None,
@@ -43,19 +46,23 @@ def train(
 
 
 def _recipe_path(recipe: str | None, config: Path | None) -> Path:
-    """Find the recipe's file."""
+    """Find the recipe's file: of the package's by name, or one that ends with ``.toml`` or is there."""
     recipes = _recipes()
-    hint = f"Recipes: {', '.join(recipes)}."
-    if recipe is not None and config is None:
-        if recipe not in recipes:
-            raise UsageError(f"No recipe {recipe!r}.", hint=hint)
+    hint = f"Recipes: {', '.join(recipes)}; or name a file of your own."
+    if (recipe is None) == (config is None):
+        raise UsageError("Give one --recipe.", hint=hint)
+    if recipe is None:
+        return Path(str(config))
+    if recipe in recipes:
         return recipes[recipe]
-    if config is None or recipe is not None:
-        raise UsageError("Give either --recipe or --config.", hint=hint)
-    return config
+    if not (recipe.endswith(".toml") or Path(recipe).is_file()):
+        raise UsageError(f"No recipe {recipe!r}.", hint=hint)
+    return Path(recipe)
 
 
 def _recipes() -> dict[str, Path]:
     """List the recipes of the package by name."""
+    from importlib.resources import files
+
     folder = Path(str(files("cxreport"))) / "train" / "recipes"
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from cxreport.drafting.decode import DecodeOptions, decode
 from cxreport.drafting.plan import HEAD, make_plan
 from cxreport.drafting.report import write_report
+from cxreport.errors import UsageError
 from cxreport.model.encode import check_typical, encode, encode_tags
 from cxreport.model.session import Model
 from cxreport.reading.batches import draft_safely, preprocessed_batches
@@ -40,6 +41,17 @@ class GenerateOptions:
     """Index of reports to search for the nearest ones, opened with the model's manifest; None for no search."""
     neighbours: int = 3
     """Number of nearest reports."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing.
+
+        Raises:
+            UsageError: one does.
+        """
+        if min(self.batch_size, self.beam, self.neighbours) < 1:
+            raise UsageError("batch_size, beam and neighbours are 1 or more.")
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise UsageError(f"threshold is a probability from 0 to 1, not {self.threshold!r}.")
 
 
 def generate(

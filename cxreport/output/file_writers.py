@@ -187,6 +187,11 @@ class FolderWriter(Writer):
         self._names[mark.place] = name
         return False
 
+    def pass_by(self, id_: str) -> None:
+        """Leave the name of its document as well."""
+        super().pass_by(id_)
+        self._name(id_)
+
     def write(self, outcome: Outcome, mark: Mark | None = None) -> None:
         """Write a study's document."""
         failed = isinstance(outcome, Failure)

@@ -25,12 +25,18 @@ class Writer(ABC):
     def __init__(self) -> None:
         self.kept = 0
         """Studies of an interrupted run whose results are taken over."""
+        self.left = 0
+        """Studies left to other parts of the run."""
         self.notes: list[str] = []
         """What the user should know of the interrupted run."""
 
     def is_done(self, mark: Mark) -> bool:
         """Take a study over from an interrupted run, if it is done; asked for every study, in order."""
         return False
+
+    def pass_by(self, id_: str) -> None:
+        """Leave a study to the run beside this one that writes it; told of each, in order."""
+        self.left += 1
 
     @abstractmethod
     def write(self, outcome: Outcome, mark: Mark | None = None) -> None:

@@ -61,17 +61,26 @@ def read_ahead(
     with processes or Processes(reader_limits(DEFAULT_TIMEOUT, options.max_megapixels)) as members:
         find = functools.partial(_references, members, workers)
         studies = select(group_files(paths, options.group_by, options.salt, find))
-        sound = [files for files in studies if files.error is None]
-        task = functools.partial(read_prepared, options, shape)
-        with contextlib.closing(members.map(task, sound, _number(workers, len(sound)))) as results:
-            for files in studies:
-                outcomes = files.error or next(results)
-                if isinstance(outcomes, Lost):
-                    outcomes = _error(outcomes, members.limits)
-                if isinstance(outcomes, StudyError):
-                    yield _failure(files, outcomes)
-                else:
-                    yield from (_with_reader(outcome, members.limits, shape) for outcome in outcomes)
+        with contextlib.closing(read_found(studies, options, shape, workers, members)) as outcomes:
+            yield from outcomes
+
+
+def read_found(
+    studies: Sequence[StudyFiles], options: ReadOptions, shape: InputShape, workers: int | None, processes: Processes
+) -> Generator[Study | Failure, None, None]:
+    """Read and preprocess studies that were found, as `read_ahead` does; the processes go on afterwards."""
+    sound = [files for files in studies if files.error is None]
+    task = functools.partial(read_prepared, options, shape)
+    with contextlib.closing(processes.map(task, sound, _number(workers, len(sound)))) as results:
+        for files in studies:
+            outcomes = files.error or next(results)
+            if isinstance(outcomes, Lost):
+                outcomes = _error(outcomes, processes.limits)
+            if isinstance(outcomes, StudyError):
+                yield _failure(files, outcomes)
+            else:
+                yield from (_with_reader(outcome, processes.limits, shape) for outcome in outcomes)
+        next(results, None)  # to its end: closed before, it would end the processes
 
 
 def read_alone(path: Path, options: ReadOptions, shape: InputShape, processes: Processes) -> Study:

@@ -6,12 +6,13 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from cxreport.errors import CxreportError, NotAChestRadiographError, StudyError
+from cxreport.errors import CxreportError, NotAChestRadiographError, StudyError, UsageError
 from cxreport.reading.network_input import drafting_failure, preprocess
 from cxreport.types import Failure, InputShape, Study, View
 
 log = logging.getLogger(__name__)
 _T = TypeVar("_T")
+_STUDIES_HINT = "Studies come from read_studies, read_study, read_image and read_tag_table."
 
 
 def preprocessed_batches(
@@ -19,7 +20,11 @@ def preprocessed_batches(
 ) -> Iterator[list[Study | Failure]]:
     """Take ``length`` studies at a time, each with the network's input as its pixels."""
     batch: list[Study | Failure] = []
+    if isinstance(studies, Study | str):
+        raise UsageError(f"A {type(studies).__name__} is no list of studies.", hint=_STUDIES_HINT)
     for study in studies:
+        if not isinstance(study, Study | Failure):
+            raise UsageError(f"A {type(study).__name__} is no study.", hint=_STUDIES_HINT)
         batch.append(study if isinstance(study, Failure) else preprocess(study, shape))
         if len(batch) == length:
             yield batch

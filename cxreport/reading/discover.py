@@ -72,6 +72,9 @@ class StudyFiles(NamedTuple):
     """Doubts about what belongs together."""
     error: StudyError | None = None
     """Reason why the only file is not to be opened again: looking at it ended or blocked a process."""
+    key: str = ""
+    """The same whatever the secret: a digest of the Study Instance UID, or the id where there is none. It is for the
+    choice of a `Part`, and goes nowhere."""
 
 
 def group_files(
@@ -241,7 +244,7 @@ class _Found:
                 id_ = f"{id_}-{numbers[key.study]}"
                 warnings = (_SEVERAL_PATIENTS.format(patients[key.study]),)
             named = tuple(path for path in paths if path in self._named)
-            studies.append(StudyFiles(id_, paths, named, warnings, self._errors.get(key.path)))
+            studies.append(StudyFiles(id_, paths, named, warnings, self._errors.get(key.path), key.study or id_))
         return studies
 
     def _pseudonym(self, digest: str) -> str:

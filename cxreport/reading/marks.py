@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator
 
 from cxreport.journal import Mark
 from cxreport.reading.discover import StudyFiles
+from cxreport.reading.parts import Part
 from cxreport.types import Failure, Study
 
 _Studies = Generator[Study | Failure, None, None]
@@ -21,14 +22,20 @@ class Marks:
 
     Args:
         is_done: is asked for every study in order, and tells whether it is to be passed over.
+        part: the studies to take; None takes all.
+        pass_by: is told the id of a study of another part, in its turn.
     """
 
-    def __init__(self, is_done: Callable[[Mark], bool]) -> None:
+    def __init__(
+        self, is_done: Callable[[Mark], bool], part: Part | None = None, pass_by: Callable[[str], object] = str
+    ) -> None:
         self.by_path: dict[str, Mark] = {}
         """By each file of a study that is to be read."""
         self.places = itertools.count()
         """Numbers of the studies to come."""
         self._is_done = is_done
+        self._part = part
+        self._pass_by = pass_by
         self._waiting: deque[Mark] = deque()
 
     def take(self) -> Mark:
@@ -39,6 +46,8 @@ class Marks:
         """Studies that are to be read."""
         selected = []
         for files in studies:
+            if self._is_of_another(files.key, files.id):
+                continue
             mark = Mark(_digest_of_files(files), next(self.places), files.id, alone=len(files.paths) == 1)
             if not self._is_done(mark):
                 self.by_path.update(dict.fromkeys(files.paths, mark))
@@ -56,10 +65,19 @@ class Marks:
         """Pass on the studies of a table that are not done, marked."""
         with contextlib.closing(studies):
             for study in studies:
+                if self._is_of_another(study.id, study.id):
+                    continue
                 mark = Mark(_digest_of_row(study), next(self.places), study.id, alone=True)
                 if not self._is_done(mark):
                     self._waiting.append(mark)
                     yield study
+
+    def _is_of_another(self, key: str, id_: str) -> bool:
+        """True for a study of another part."""
+        if self._part is None or self._part.holds(key):
+            return False
+        self._pass_by(id_)
+        return True
 
 
 def _digest_of_files(files: StudyFiles) -> str:

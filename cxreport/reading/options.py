@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from cxreport.errors import UsageError
 from cxreport.reading.instance import DecodeLimits
 from cxreport.types import InputShape
 
@@ -37,6 +38,17 @@ class ReadOptions:
             every_pixel: decode images in full, though the network takes fewer pixels.
         """
         return replace(self, colour=shape.channels > 1, side=None if every_pixel else shape.size)
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing.
+
+        Raises:
+            UsageError: one does.
+        """
+        if self.group_by not in ("study", "folder"):
+            raise UsageError(f"group_by is 'study' or 'folder', not {self.group_by!r}.")
+        if not self.max_megapixels > 0 or self.max_frames < 1:
+            raise UsageError("max_megapixels and max_frames are more than 0.")
 
     @property
     def limits(self) -> DecodeLimits:

@@ -12,9 +12,10 @@ import hmac
 import logging
 import os
 import secrets
-import sys
 import tempfile
 from pathlib import Path
+
+from cxreport.files import config_folder
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ def keyed_digest(digest: str, key: bytes) -> str:
 
 def secret(salt: str | None = None) -> bytes:
     """Key of pseudonyms: the salt where there is one, else the user's secret."""
-    return _user_secret(_config_folder()) if salt is None else salt.encode("utf-8", "surrogateescape")
+    return _user_secret(config_folder()) if salt is None else salt.encode("utf-8", "surrogateescape")
 
 
 def salt_digest(salt: str | None) -> str:
@@ -70,17 +71,3 @@ def _make(path: Path) -> None:
             os.link(draft, path)
     finally:
         draft.unlink(missing_ok=True)
-
-
-def _config_folder() -> Path | None:
-    """The user's configuration folder of the program; None where the user has no home, as in containers."""
-    try:
-        if sys.platform == "win32":
-            base = os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming"
-        elif sys.platform == "darwin":
-            base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / "Library" / "Application Support"
-        else:
-            base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    except RuntimeError:
-        return None
-    return Path(base) / "cxreport"

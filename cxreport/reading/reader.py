@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -13,7 +13,7 @@ from cxreport.reading.choice import Candidate, Choice, in_order
 from cxreport.reading.discover import StudyFiles, open_image
 from cxreport.reading.grey import is_blank
 from cxreport.reading.grouping import unique_names
-from cxreport.reading.instance import ImageFile, Instance, Rendering
+from cxreport.reading.instance import DecodeLimits, ImageFile, Instance, Rendering
 from cxreport.reading.options import ReadOptions
 from cxreport.stopwatch import Stopwatch
 from cxreport.types import Failure, Position, Study, View
@@ -27,8 +27,15 @@ _BLANK = "The pixels are blank."
 _COLOURED = "Not a chest radiograph: the pixels are in colour."
 
 
+OpenImage = Callable[[str, DecodeLimits, bool], ImageFile]
+"""Source, limits of decoding, and whether to keep colours -> the open image, as `open_image` gives it."""
+
+
 def read_files(
-    files: StudyFiles, options: ReadOptions, refused: Mapping[tuple[str, int], str] | None = None
+    files: StudyFiles,
+    options: ReadOptions,
+    refused: Mapping[tuple[str, int], str] | None = None,
+    opener: OpenImage = open_image,
 ) -> Iterator[Study | Failure]:
     """Read one of the studies that were discovered, as `read_studies` does.
 
@@ -36,8 +43,9 @@ def read_files(
         files: of the study.
         options: of reading.
         refused: reasons by source and frame of views to leave out, because the model refuses them.
+        opener: opens an image of the study by its source.
     """
-    with contextlib.closing(_Reader(files, options, dict(refused or {}))) as reader:
+    with contextlib.closing(_Reader(files, options, dict(refused or {}), opener)) as reader:
         try:
             outcome = reader.read()
         except Exception as error:
@@ -74,6 +82,7 @@ class _Reader:
     files: StudyFiles
     options: ReadOptions
     refused: dict[tuple[str, int], str] = field(default_factory=dict)
+    opener: OpenImage = open_image
     instances: list[Instance] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     errors: dict[str, StudyError] = field(default_factory=dict)
@@ -125,7 +134,7 @@ class _Reader:
     def _inspect(self, source: str) -> None:
         """Sort a file into instances, refusals and errors by its header."""
         try:
-            image = open_image(source, self.options.limits, self.options.colour)
+            image = self.opener(source, self.options.limits, self.options.colour)
         except StudyError as error:
             self._fail(source, error)
             return
@@ -176,7 +185,7 @@ class _Reader:
         try:
             with self.watch.stage("pixels"):
                 if self.image is None or self.image.instance.source != instance.source:
-                    self._keep_open(open_image(instance.source, self.options.limits, self.options.colour))
+                    self._keep_open(self.opener(instance.source, self.options.limits, self.options.colour))
                 assert self.image is not None
                 shown = self.image.rendering(candidate.frame)
         except StudyError as error:

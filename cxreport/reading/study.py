@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +15,10 @@ from cxreport.types import Failure, Study
 
 __all__ = ["ReadOptions", "read_studies", "read_study"]
 
+AnyPath = str | os.PathLike[str]
 
-def read_studies(paths: Iterable[Path], options: ReadOptions = DEFAULTS) -> Iterator[Study | Failure]:
+
+def read_studies(paths: AnyPath | Iterable[AnyPath], options: ReadOptions = DEFAULTS) -> Iterator[Study | Failure]:
     """Find, group and read studies, one at a time.
 
     A first pass opens every file once and keeps the paths of each study. When a study's turn comes, its headers are
@@ -24,7 +27,7 @@ def read_studies(paths: Iterable[Path], options: ReadOptions = DEFAULTS) -> Iter
     plainly something else are passed over; a file that is named must be readable.
 
     Args:
-        paths: files, and folders to search.
+        paths: files, and folders to search; or one of them.
         options: of reading.
 
     Yields:
@@ -32,11 +35,12 @@ def read_studies(paths: Iterable[Path], options: ReadOptions = DEFAULTS) -> Iter
         pseudonyms, each once in a run: see `StudyFiles.id`. Nothing is raised for
         a study that cannot be read; an unreadable file of a study that can is a failure of its own, behind the study.
     """
-    for files in group_files(paths, options.group_by, options.salt):
+    named = [paths] if isinstance(paths, str | os.PathLike) else paths
+    for files in group_files(map(Path, named), options.group_by, options.salt):
         yield from read_files(files, options)
 
 
-def read_study(path: Path, options: ReadOptions = DEFAULTS) -> Study:
+def read_study(path: AnyPath, options: ReadOptions = DEFAULTS) -> Study:
     """Read the one study of a file or folder.
 
     Args:
@@ -50,10 +54,10 @@ def read_study(path: Path, options: ReadOptions = DEFAULTS) -> Study:
         NothingReadableError: there is no study, or none that can be read.
         UsageError: there are several.
     """
-    return only_study(path, read_studies([path], options))
+    return only_study(Path(path), read_studies(path, options))
 
 
-def only_study(path: Path, outcomes: Iterable[Study | Failure]) -> Study:
+def only_study(path: Path | str, outcomes: Iterable[Study | Failure]) -> Study:
     """The one study among the outcomes of reading a file or folder, as `read_study` returns it."""
     study: Study | None = None
     failures: list[Failure] = []
@@ -71,7 +75,7 @@ def only_study(path: Path, outcomes: Iterable[Study | Failure]) -> Study:
     return replace(study, warnings=(*study.warnings, *warnings))
 
 
-def _no_study(path: Path, failures: list[Failure]) -> CxreportError:
+def _no_study(path: Path | str, failures: list[Failure]) -> CxreportError:
     """The error of a path without a study that can be read; the first failure says why."""
     if not failures:
         return NothingReadableError(f"{path}: no study.")

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import itertools
 import logging
+import os
+import sys
+from collections import Counter
 from collections.abc import Collection, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,18 +23,21 @@ __all__ = ["read_tag_table"]
 
 log = logging.getLogger(__name__)
 
-_ID_COLUMNS = ("study", "uid")
+STDIN = "-"
+"""In the place of a path."""
+_ID_COLUMNS = ("study", "uid", "id")
 _OTHER_COLUMNS = {*_ID_COLUMNS, "filename", "projection"}
 
 
-def read_tag_table(path: Path, known: Collection[str]) -> Generator[Study | Failure, None, None]:
+def read_tag_table(path: str | os.PathLike[str], known: Collection[str]) -> Generator[Study | Failure, None, None]:
     """Read a CSV table or JSON Lines of tag probabilities: an id column and one column per tag.
 
-    The id column is ``study`` or ``uid``. Rows of one study follow one another and are averaged. Where there is a
-    ``projection`` column, as in Open-I's CheXNet predictions, only its Frontal rows count.
+    The id column is ``study``, ``uid`` or ``id``; names of columns may be in any case. Cells are separated by commas,
+    semicolons or tabs, and numbers may have a decimal comma. Rows of one study follow one another and are averaged.
+    Where there is a ``projection`` column, as in Open-I's CheXNet predictions, only its Frontal rows count.
 
     Args:
-        path: the table; its first character decides between JSON Lines and CSV.
+        path: the table, or ``-`` for stdin; its first character decides between JSON Lines and CSV.
         known: names of the tags that may be columns; other columns are passed over with a logged warning.
 
     Yields:
@@ -38,18 +46,36 @@ def read_tag_table(path: Path, known: Collection[str]) -> Generator[Study | Fail
     Raises:
         UsageError: the file cannot be opened, or has no id column or no tag column at all.
     """
-    try:
-        stream = path.open(encoding="utf-8-sig", errors="replace", newline="")
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror}).") from error
-    with stream:
-        table = _Table(path, known)
-        for id_, group in itertools.groupby(table.checked(_rows(stream, path)), key=lambda row: row.id):
+    name = "stdin" if os.fspath(path) == STDIN else os.fspath(path)
+    with _opened(path) as stream:
+        table = _Table(name, known)
+        for id_, group in itertools.groupby(table.checked(_rows(stream, name)), key=lambda row: row.id):
             study = table.study(id_, list(group))
             if study is not None:
                 yield study
     if table.lateral_only:
-        log.warning("%s: studies left out because they have no Frontal row: %d", path, table.lateral_only)
+        log.warning("%s: studies left out because they have no Frontal row: %d", name, table.lateral_only)
+
+
+@contextlib.contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[TextIO]:
+    """Open a table, or stdin, which stays open."""
+    if os.fspath(path) == STDIN:
+        stream = io.TextIOWrapper(sys.stdin.buffer, "utf-8-sig", errors="replace", newline="")
+        try:
+            yield stream
+        finally:
+            stream.detach()
+        return
+    with _file(path) as file:
+        yield file
+
+
+def _file(path: str | os.PathLike[str]) -> TextIO:
+    try:
+        return Path(path).open(encoding="utf-8-sig", errors="replace", newline="")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror}).") from error
 
 
 @dataclass(frozen=True)
@@ -75,7 +101,7 @@ def _id(cells: Mapping[str, Any]) -> str:
     return next((str(cells[column]).strip() for column in _ID_COLUMNS if cells.get(column) is not None), "")
 
 
-def _rows(stream: TextIO, path: Path) -> Iterator[_Row]:
+def _rows(stream: TextIO, path: str) -> Iterator[_Row]:
     """Read the rows, numbered by the line of the file that they end on; the stream may be a pipe."""
     bounded = bounded_lines(stream)
     head = [next(bounded, "")]
@@ -87,13 +113,14 @@ def _rows(stream: TextIO, path: Path) -> Iterator[_Row]:
     return _csv_rows(lines, path)
 
 
-def _csv_rows(lines: Iterator[str], path: Path) -> Iterator[_Row]:
+def _csv_rows(lines: Iterator[str], path: str) -> Iterator[_Row]:
     """Read CSV with a header line; a row of another length, or with a quote that does not close, is damaged."""
     rows = csv_rows(lines, multiline=False)
     header = [name.strip() for name in next((row.cells for row in rows if row.cells), [])]
-    if not set(header) & set(_ID_COLUMNS):
-        raise UsageError(f"{path}: no id column.", hint="Name the studies in a column 'study' or 'uid'.")
-    if len(set(header)) < len(header):
+    names = Counter(name.lower() for name in header)
+    if not names.keys() & set(_ID_COLUMNS):
+        raise UsageError(f"{path}: no id column.", hint="Name the studies in a column 'study', 'uid' or 'id'.")
+    if len(names) < len(header):
         raise UsageError(f"{path}: two columns have the same name.", hint="Keep one column per tag.")
     for number, cells in rows:
         yield _Row(number, None if cells is None else dict(zip(header, cells, strict=True)))
@@ -102,16 +129,18 @@ def _csv_rows(lines: Iterator[str], path: Path) -> Iterator[_Row]:
 class _Table:
     """State of a table while its rows go by: columns and studies so far."""
 
-    def __init__(self, path: Path, tag_names: Collection[str]) -> None:
+    def __init__(self, path: str, tag_names: Collection[str]) -> None:
         self.lateral_only = 0
         self._path = path
         self._tag_names = set(tag_names)
+        self._spellings = {name.lower(): name for name in (*_OTHER_COLUMNS, *tag_names)}
+        """Name in lower case -> the name as the bundle has it."""
         self._columns: set[str] = set()
         self._ids: set[str] = set()
 
     def checked(self, rows: Iterator[_Row]) -> Iterator[_Row]:
         """Warn once of columns that are no tags; refuse a table whose first good row has none."""
-        for row in rows:
+        for row in map(self._named, rows):
             columns = set(row.cells or ())
             if columns and not self._columns and not columns & self._tag_names:
                 raise UsageError(f"{self._path}: no column is a tag of the bundle.", hint=InvalidTagsError.hint)
@@ -121,9 +150,15 @@ class _Table:
             self._columns |= columns
             yield row
 
+    def _named(self, row: _Row) -> _Row:
+        """The row with the names of its columns in the spelling of the bundle."""
+        if row.cells is None:
+            return row
+        return _Row(row.number, {self._spellings.get(name.lower(), name): cell for name, cell in row.cells.items()})
+
     def study(self, id_: str, rows: list[_Row]) -> Study | Failure | None:
         """Average a study's frontal rows; None where it has none."""
-        sources = (str(self._path),)
+        sources = (self._path,)
         frontal = [row for row in rows if not row.lateral]
         if not frontal:
             self.lateral_only += 1
@@ -145,7 +180,7 @@ class _Table:
         if row.cells is None:
             raise InvalidTagsError(f"Row {row.number} is damaged: no JSON object, or not as long as the header.")
         if not _id(row.cells):
-            raise InvalidTagsError(f"Row {row.number} has no id.", hint="Fill the column 'study' or 'uid'.")
+            raise InvalidTagsError(f"Row {row.number} has no id.", hint="Fill the column 'study', 'uid' or 'id'.")
         tags = {name: _probability(value) for name, value in row.cells.items() if name in self._tag_names}
         faulty = [name for name, value in tags.items() if value is None]
         if faulty or not tags:
@@ -159,7 +194,7 @@ def _probability(value: Any) -> float | None:
     if isinstance(value, bool):
         return None
     try:
-        number = float(value)
+        number = float(value.replace(",", ".") if isinstance(value, str) else value)
     except (TypeError, ValueError, OverflowError):
         return None
     return number if 0 <= number <= 1 else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from io import TextIOWrapper
 from pathlib import PurePath
@@ -18,12 +18,38 @@ from cxreport.text.panels import read_panels
 from cxreport.text.recorded_statements import recorded_statements
 from cxreport.types import Failure
 
-__all__ = ["ReportText", "other_content", "read_csv", "read_text_file", "read_texts"]
+__all__ = ["Columns", "ReportText", "other_content", "read_csv", "read_text_file", "read_texts"]
 
 PASSED_ON = ("source", "sources", "path", "file", "study", "study_id")
 """Fields of a line or row that say where its text came from; ``id`` is not among them, as every text has one."""
 _SECTIONS = ("findings", "impression")
+_COLUMNS_HINT = "Name the columns of the table with --id-column and --text-column."
 _ARRAY = re.compile(rb"\s*\[\s*\{")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Columns of a table, or fields of lines, that texts are read from."""
+
+    id: str = "id"
+    text: str = ""
+    """Empty for ``text``, or else ``findings`` and ``impression``."""
+
+    def of(self, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Fields with id and text under their usual names."""
+        chosen = {"id": fields.get(self.id), **({"text": fields.get(self.text)} if self.text else {})}
+        return {**fields, **chosen}
+
+    def are_in(self, header: Sequence[str]) -> bool:
+        """True for a header that has them, each once."""
+        text = {self.text} if self.text else {"text", *_SECTIONS}
+        return self.id in header and bool(text & set(header)) and len(set(header)) == len(header)
+
+    def __str__(self) -> str:
+        return f"{self.id} and {self.text or 'text'}"
+
+
+USUAL_COLUMNS = Columns()
 
 
 @dataclass(frozen=True)
@@ -42,7 +68,7 @@ class ReportText:
         return label(self.text) if self.statements is None else label_statements(self.statements)
 
 
-def read_texts(lines: Iterable[bytes], source: str) -> Iterator[ReportText | Failure]:
+def read_texts(lines: Iterable[bytes], source: str, columns: Columns = USUAL_COLUMNS) -> Iterator[ReportText | Failure]:
     """Read texts from JSON Lines in UTF-8: objects with ``id`` and ``text`` or sections, or records of `generate`.
 
     Of a record, the Findings and the Impression are the text; its sentences, where its schema has them, say what it
@@ -51,6 +77,7 @@ def read_texts(lines: Iterable[bytes], source: str) -> Iterator[ReportText | Fai
     Args:
         lines: as they come; each is read when it is asked for.
         source: what failures call the stream.
+        columns: fields of the lines that have id and text.
 
     Yields:
         A text, or a failure for a line without one, in the order of the lines.
@@ -60,7 +87,7 @@ def read_texts(lines: Iterable[bytes], source: str) -> Iterator[ReportText | Fai
             fault = f"is longer than {MOST_LENGTH >> 20} MB" if line.is_too_long else "is no JSON object"
             yield _failure(None, f"Line {line.number}", source, fault)
         else:
-            text = _read(_flat(line.fields), f"Line {line.number}", source)
+            text = _read(columns.of(_flat(line.fields)), f"Line {line.number}", source)
             if isinstance(text, ReportText):
                 text = replace(text, statements=recorded_statements(line.fields))
             yield text
@@ -80,29 +107,33 @@ def other_content(head: bytes) -> InvalidTextError | None:
     return None
 
 
-def read_csv(stream: BinaryIO, source: str) -> Iterator[ReportText | Failure]:
+def read_csv(stream: BinaryIO, source: str, columns: Columns = USUAL_COLUMNS) -> Iterator[ReportText | Failure]:
     """Read texts from CSV in UTF-8 with a header: columns ``id``, and ``text`` or ``findings`` and ``impression``.
 
     Args:
         stream: of the file; a row is read when it is asked for.
         source: its path.
+        columns: those that have id and text, in any case.
 
     Yields:
         A text, or a failure for a row without one, in the order of the rows; one failure where a column is missing.
     """
     lines = bounded_lines(TextIOWrapper(stream, "utf-8-sig", errors="replace", newline=""))
+    columns = Columns(columns.id.lower(), columns.text.lower())
     header: list[str] | None = None
     for number, cells in csv_rows(lines, multiline=True):
         row = f"Row {number}"
         if header is None:
             header = [name.strip().lower() for name in cells or []]
-            if "id" not in header or not {"text", *_SECTIONS} & set(header) or len(set(header)) < len(header):
-                yield _failure(None, row, source, "is no header with columns id and text, each once")
+            if not columns.are_in(header):
+                error = InvalidTextError(f"{row} is no header with columns {columns}, each once.", hint=_COLUMNS_HINT)
+                yield Failure(row.lower(), (source,), error)
                 return
         elif cells is None:
             yield _failure(None, row, source, "is not as long as the header, or has a quote that nothing closes")
         elif any(map(str.strip, cells)):
-            yield _read({name: cell for name, cell in zip(header, cells, strict=True) if cell}, row, source)
+            fields = {name: cell for name, cell in zip(header, cells, strict=True) if cell}
+            yield _read(columns.of(fields), row, source)
 
 
 def read_text_file(stream: BinaryIO, source: str) -> ReportText | Failure:

@@ -165,3 +165,29 @@ def test_a_line_without_end_is_an_error_of_its_own(run_cli, tmp_path: Path, monk
     assert "is longer than" in records[0]["error"]["message"]
     with path.open("rb") as stream:
         assert max(map(len, json_lines.bounded_lines(stream))) == 1001
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_columns_are_chosen(run_cli, tmp_path: Path, separator: str) -> None:
+    table = tmp_path / "a.csv"
+    table.write_text(separator.join(("Accession", "Narrative", "text")) + "\n" + separator.join(("7", "Edema.", "x\n")))
+    lines = tmp_path / "a.jsonl"
+    lines.write_text('{"accession": 7, "narrative": "Edema.", "text": "x"}\n')
+    result = run_cli("label", table, lines, "--id-column", "accession", "--text-column", "narrative")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert [positive(line) for line in result.stdout.splitlines()] == [("7", {"Edema": 1}), (7, {"Edema": 1})]
+
+
+def test_a_table_without_the_columns_says_how_to_name_them(run_cli, tmp_path: Path) -> None:
+    table = tmp_path / "a.csv"
+    table.write_text("accession,narrative\n7,Edema.\n")
+    result = run_cli("label", table, "--text-column", "report")
+    assert result.exit_code == 3
+    error = json.loads(result.stdout)["error"]
+    assert error["message"] == "Row 1 is no header with columns id and report, each once."
+    assert "--id-column and --text-column" in error["hint"]
+
+
+def test_quiet(run_cli) -> None:
+    result = run_cli("label", "-", "-q", stdin=GOOD + "not json\n")
+    assert (result.exit_code, result.stderr) == (6, "")

@@ -96,6 +96,18 @@ def test_a_killed_run_becomes_what_it_would_have_been(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out", "whole"]
 
 
+@pytest.mark.parametrize(("out", "written"), [("out.jsonl", "out.1-of-2.jsonl"), ("out/", "out")])
+def test_a_killed_part_becomes_what_it_would_have_been(generate, killed, pictures, tmp_path, out, written) -> None:
+    common = (pictures, "--workers", 0, "--batch-size", 1, "--tags-only", "--json", "--part", "1/2", "--out")
+    generate(*common, f"{tmp_path}/whole/{out}" if out == "out/" else tmp_path / f"whole-{out}")
+    killed(1, *common, f"{tmp_path}/{out}")
+    done = generate(*common, f"{tmp_path}/{out}", "--resume")
+    assert done.exit_code in (0, 6), done.stderr
+    assert " 1 of them in an earlier run." in done.stderr
+    whole = tmp_path / "whole" / "out" if out == "out/" else tmp_path / f"whole-{written}"
+    assert contents(tmp_path / written) == contents(whole)
+
+
 def test_a_failed_study_that_can_be_read_now_takes_its_place(generate, pictures, phantoms, tmp_path, killed) -> None:
     out = tmp_path / "out.jsonl"
     common = (pictures, "--workers", 0, "--batch-size", 1, "--tags-only", "--out", out)

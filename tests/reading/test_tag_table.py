@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import logging
 from pathlib import Path
@@ -33,6 +34,38 @@ def test_csv(tmp_path: Path) -> None:
 def test_json_lines_with_tags_that_differ_by_row(tmp_path: Path) -> None:
     text = '{"uid": 7, "Effusion": 0.5}\n\n{"uid": "8", "Mass": 1}\n'
     assert tags(read(tmp_path, text)) == {"7": {"Effusion": 0.5}, "8": {"Mass": 1.0}}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id,mass,EFFUSION\nA,0.5,1\n",
+        "ID;Mass;Effusion\nA;0,5;1\n",
+        "Study\tmass\teffusion\nA\t0.5\t1\n",
+        'Uid;"Mass";effusion\nA;"0,5";1,0\n',
+        'id,Mass,Effusion\nA,"0,5",1\n',
+        '{"ID": "A", "mass": 0.5, "Effusion": 1}\n',
+    ],
+)
+def test_tables_of_other_spellings(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = {"A": {"Mass": 0.5, "Effusion": 1.0}}
+    assert tags(read(tmp_path, text)) == expected
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode("utf-8-sig"))))
+    (study,) = read_tag_table("-", KNOWN)
+    assert tags([study]) == expected
+    assert study.sources == ("stdin",)
+
+
+def test_stdin_without_an_id_is_called_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"Mass\n0\n")))
+    with pytest.raises(UsageError, match="stdin: no id column"):
+        list(read_tag_table("-", KNOWN))
+
+
+@pytest.mark.parametrize("header", ["study,Mass,MASS", "study,Study,Mass"])
+def test_one_name_in_two_spellings_is_refused(tmp_path: Path, header: str) -> None:
+    with pytest.raises(UsageError, match="same name"):
+        read(tmp_path, f"{header}\nA,0,0\n")
 
 
 @pytest.mark.parametrize("start", ["\ufeff", "\n \n", ""])

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import csv
+import io
+
 import pytest
 
 from cxreport.text.csv_rows import CsvRow, csv_rows
@@ -39,3 +42,23 @@ def test_other_rows(multiline: bool) -> None:
 
 def test_a_row_of_a_megabyte_is_damaged() -> None:
     assert [row.cells for row in rows(f"x,{'y' * (1 << 20)}", "z,1", multiline=True)[1:]] == [None, ["z", "1"]]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("multiline", [True, False])
+def test_the_header_says_what_separates_cells(separator: str, multiline: bool) -> None:
+    rows = [["id", "a,b;c\td", "text"], ["1", "x", 'say "so"'], ["2", ",;", "\t"]]
+    buffer = io.StringIO()
+    csv.writer(buffer, delimiter=separator, lineterminator="\n").writerows(rows)
+    lines = ["\n", *buffer.getvalue().splitlines(keepends=True)]
+    assert [row.cells for row in csv_rows(lines, multiline=multiline)] == rows
+
+
+def test_a_damaged_row_of_another_separator_fails_alone() -> None:
+    lines = ["id;text\n", 'a;"open\n', "b;Edema, effusion.\n", "c;x;y\n"]
+    assert [row.cells for row in csv_rows(lines, multiline=True)] == [
+        ["id", "text"],
+        None,
+        ["b", "Edema, effusion."],
+        None,
+    ]
