@@ -11,6 +11,7 @@ from importlib import resources
 from string import Template
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -19,11 +20,12 @@ from cxreport.reading.instance import OWN_MARK
 
 if TYPE_CHECKING:
     from cxreport.sentences import Sentence
-    from cxreport.types import Floats, Pixels
+    from cxreport.types import Floats, Grey, Pixels
 
 __all__ = [
     "MAPS_SCRIPT",
     "Maps",
+    "as_grey",
     "asset",
     "base_style",
     "data_uri",
@@ -109,6 +111,11 @@ def png(pixels: Pixels) -> bytes:
     mark.add_text("Software", OWN_MARK)
     Image.fromarray(pixels).save(stream, "PNG", pnginfo=mark)
     return stream.getvalue()
+
+
+def as_grey(pixels: Pixels) -> Grey:
+    """A picture without its colours."""
+    return pixels if pixels.ndim == 2 else np.asarray(Image.fromarray(pixels).convert("L"))
 
 
 def data_uri(content: bytes, kind: str = "png") -> str:
