@@ -35,10 +35,11 @@ def study_page(report: Report, model: DraftingModel) -> str:
     Style, script and picture are part of it, and its policy lets the browser load and run nothing else.
     """
     maps = parts.Maps()
-    article = "\n".join(
-        filter(None, [*_sections(report, maps), _findings(report), _similar(report), _warnings(report)])
-    )
-    view = report.study.view
+    view = report.study.view if report.study.view and report.study.view.pixels.size else None  # a record has no pixels
+    if view is None:
+        report = replace(report, sentences=tuple(replace(sentence, map=None) for sentence in report.sentences))
+    blocks = [*_sections(report, maps), _findings(report), _similar(report), _warnings(report)]
+    article = "\n".join(filter(None, blocks))
     entry = Entry(
         report.study.id,
         statements=_statements(report),

@@ -69,7 +69,7 @@ def _data(report: Report, model: DraftingModel) -> dict[str, Any]:
         "lists": [{"name": "Warnings", "texts": list(report.warnings)}] if report.warnings else [],
         "model": f"Drafted by {model.name} {model.version} ({model.sha256[:12]}).",
     }
-    if study.view is not None:
+    if study.view is not None and study.view.pixels.size:  # a record has none
         info = study.view.info
         frame = f", frame {info.frame}" if info.frame else ""
         data["caption"] = " ".join([f"View: {info.position}{frame}.", *info.changes])
