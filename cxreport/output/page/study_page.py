@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import io
+from dataclasses import replace
 from string import Template
 from typing import TYPE_CHECKING
 
