@@ -107,6 +107,8 @@ def test_no_field_may_be_of_another_kind(record: dict[str, Any], value: object) 
             continue
         if isinstance(value, dict) and path == ("timing_ms",):
             continue
+        if path[-1] in {list: ("weights", "decoder_attention"), str: ("topic",)}.get(type(value), ()):
+            continue  # as good a value
         with pytest.raises(InvalidRecordError):
             read_record(altered(record, path, lambda parent, key: parent.__setitem__(key, value)))
 
