@@ -8,8 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 from cxreport.errors import UsageError
-from cxreport.output.formatters import AnyFormatter, Formatter, StudyFormatter, encoded
-from cxreport.output.hospital.formatters import FhirFormatter, Hl7Formatter
+from cxreport.output.formatters import (
+    AnyFormatter,
+    FhirFormatter,
+    Formatter,
+    Hl7Formatter,
+    StudyFormatter,
+    encoded,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
