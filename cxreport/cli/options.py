@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -81,6 +81,12 @@ Force = Annotated[
 ]
 
 
+def _one_of(names: Iterable[str]) -> str:
+    """Names as a choice in words."""
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last
+
+
 def _format_names(names: list[str] | None) -> list[str] | None:
     """Refuse a name that is not in the table of formats."""
     for name in names or ():
@@ -120,7 +126,7 @@ Attention = Annotated[
     output_option(
         "--attention",
         help="Add to each sentence which patches it and its words looked at. "
-        f"Needs --format {' or '.join(row.name for row in FORMATS.values() if row.holds_attention)}.",
+        f"Needs --format {_one_of(row.name for row in FORMATS.values() if row.holds_attention)}.",
     ),
 ]
 Retrieve = Annotated[
@@ -244,7 +250,7 @@ def require_format(
 ) -> None:
     """Refuse an option whose output no format asked for can hold, and name the formats that can."""
     if not any(map(holds, rows)):
-        names = " or ".join(row.name for row in FORMATS.values() if holds(row))
+        names = _one_of(row.name for row in FORMATS.values() if holds(row))
         raise UsageError(f"{option} goes with --format {names}.", hint=hint)
 
 

@@ -245,7 +245,7 @@ def test_retrieve_needs_a_format_that_holds_the_nearest_reports(generate, monkey
     monkeypatch.setitem(FORMATS, "text", replace(FORMATS["text"], holds_similar=False))
     result = generate("--retrieve", "my.index", "x.png")
     assert result.exit_code == 2
-    assert "--retrieve goes with --format json or jsonl or html." in result.stderr
+    assert "--retrieve goes with --format json, jsonl or html." in result.stderr
 
 
 def test_an_operating_point_and_a_threshold_exclude_one_another(generate) -> None:
