@@ -78,7 +78,7 @@ INNER_ROOMS = {
         *("openi", "nih", "coco", "compare", "retrieval", "run", "tables"),
     ),
     "bench": (
-        *("choices", "spread", "environment", "studies", "workload", "decoding", "kernels", "stages", "processes"),
+        *("spread", "environment", "studies", "workload", "decoding", "kernels", "stages", "processes"),
         *("eager", "result", "targets", "tables", "run"),
     ),
 }

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
-from cxreport.bench.choices import Part
+from cxreport.model.choices import BenchPart
 from cxreport.bench.decoding import DecodeTimes
 from cxreport.bench.eager import EagerComparison
 from cxreport.bench.environment import Environment
@@ -24,7 +24,7 @@ class Benchmark:
     studies: int
     note: str
     """Description of the studies."""
-    left_out: dict[Part, str] = field(default_factory=dict)
+    left_out: dict[BenchPart, str] = field(default_factory=dict)
     """Parts that were not measured, and why."""
     stages: StageTimes | None = None
     decoding: tuple[DecodeTimes, ...] = ()

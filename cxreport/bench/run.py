@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cxreport.bench.choices import FileEncoding, Part
+from cxreport.model.choices import BenchPart, FileEncoding
 from cxreport.bench.decoding import measure_decoding
 from cxreport.bench.eager import compare_with_eager
 from cxreport.bench.environment import describe
@@ -49,7 +49,7 @@ class BenchOptions:
     """Studies whose peak memory that of all is compared with; None takes a tenth, at least 16."""
     size: Size = SIZE
     """Size of the picture that a fresh process reads."""
-    left_out: Collection[Part] = ()
+    left_out: Collection[BenchPart] = ()
     """Parts that are not measured."""
     say: Callable[[str], None] = lambda text: None
     """Called with the name of each part before it begins."""
@@ -74,13 +74,13 @@ def benchmark(
     result = Benchmark(environment=describe(model), studies=len(studies), note=note)
     run = _Run(bundle=bundle, model=model, studies=studies, options=options, result=result)
     measures = {
-        Part.STAGES: run.stages,
-        Part.DECODING: run.decoding,
-        Part.KERNELS: run.kernels,
-        Part.WALL: run.wall,
-        Part.EAGER: run.eager,
-        Part.MEMORY: run.memory,
-        Part.START: run.start,
+        BenchPart.STAGES: run.stages,
+        BenchPart.DECODING: run.decoding,
+        BenchPart.KERNELS: run.kernels,
+        BenchPart.WALL: run.wall,
+        BenchPart.EAGER: run.eager,
+        BenchPart.MEMORY: run.memory,
+        BenchPart.START: run.start,
     }
     for part, measure in measures.items():
         if part in options.left_out:
@@ -150,14 +150,14 @@ class _Run:
             model = load_model(self.bundle, device=self.options.device, precision=self.options.precision)
             self.result.eager = compare_with_eager(model, self.bundle, self.studies[:_EAGER], self.options.repeats)
         except (MissingExtraError, BundleError) as error:
-            self.result.left_out[Part.EAGER] = error.message
+            self.result.left_out[BenchPart.EAGER] = error.message
 
     def memory(self) -> None:
         studies, few = self.studies, self.options.few or max(_LEAST_FEW, len(self.studies) // 10)
         peaks = [self._peak(sample) for sample in ([studies[:few], studies] if few < len(studies) else [studies])]
         self.result.memory = tuple(peak for peak in peaks if peak is not None)
         if not self.result.memory:
-            self.result.left_out[Part.MEMORY] = "needs /proc, which this system does not have"
+            self.result.left_out[BenchPart.MEMORY] = "needs /proc, which this system does not have"
 
     def start(self) -> None:
         with tempfile.TemporaryDirectory() as folder:

@@ -15,7 +15,7 @@ from PIL import Image
 from pydicom import uid
 from pydicom.dataset import Dataset, FileMetaDataset
 
-from cxreport.bench.choices import FileEncoding
+from cxreport.model.choices import FileEncoding
 from cxreport.errors import UsageError
 
 _DISTINCT = 3

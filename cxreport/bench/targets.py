@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from cxreport.bench.choices import FileEncoding, Part
+from cxreport.model.choices import BenchPart, FileEncoding
 from cxreport.bench.result import Benchmark
 from cxreport.model.choices import Precision
 
@@ -51,7 +51,7 @@ def _encoder(benchmark: Benchmark) -> Target:
         unit="x",
         limit=3.0,
         at_least=True,
-        note=benchmark.left_out.get(Part.KERNELS, "the bundle has no int8 variant"),
+        note=benchmark.left_out.get(BenchPart.KERNELS, "the bundle has no int8 variant"),
     )
     times = {precision: encoder.wall_ms.median for precision, encoder in benchmark.encoders.items()}
     float32, int8 = times.get(Precision.FLOAT32), times.get(Precision.INT8)
@@ -68,7 +68,7 @@ def _wall(benchmark: Benchmark) -> Target:
     target = Target(name="wall / larger of networks, codecs", unit="x", limit=1.25, at_least=False)
     run, kernels, cpus = benchmark.wall, benchmark.kernels, benchmark.environment.cpus
     if run is None or kernels is None or not benchmark.decoding:
-        return replace(target, note=_reasons(benchmark, Part.WALL, Part.KERNELS, Part.DECODING))
+        return replace(target, note=_reasons(benchmark, BenchPart.WALL, BenchPart.KERNELS, BenchPart.DECODING))
     networks = run.studies * kernels.wall_ms / 1000
     codecs = sum(t.studies * t.shrunk.wall_ms.median for t in benchmark.decoding) / 1000 / cpus
     work = (run.studies * kernels.cpu_ms + sum(t.studies * t.shrunk.cpu_ms.median for t in benchmark.decoding)) / 1000
@@ -88,18 +88,18 @@ def _eager(benchmark: Benchmark) -> Iterator[Target]:
         median = eager.eager.median
         yield replace(target, value=median / share, note=f"{median:.0f} / {share:.0f} ms")
     else:
-        yield replace(target, note=_reasons(benchmark, Part.EAGER, Part.WALL))
+        yield replace(target, note=_reasons(benchmark, BenchPart.EAGER, BenchPart.WALL))
     target = replace(target, name="eager / ours, one at a time")
     if eager is not None:
         note = f"{eager.eager.median:.0f} / {eager.ours.median:.0f} ms; networks alone {eager.networks_ratio:.1f} x"
         yield replace(target, value=eager.ratio, note=note)
     else:
-        yield replace(target, note=_reasons(benchmark, Part.EAGER))
+        yield replace(target, note=_reasons(benchmark, BenchPart.EAGER))
 
 
 def _memory(benchmark: Benchmark) -> Iterator[Target]:
     """Peak memory, and whether it grows with the number of studies."""
-    note, few, many = _reasons(benchmark, Part.MEMORY), None, None
+    note, few, many = _reasons(benchmark, BenchPart.MEMORY), None, None
     if benchmark.memory:
         *smaller, many = benchmark.memory
         few, note = next(iter(smaller), None), f"{many.studies} studies"
@@ -120,7 +120,7 @@ def _start(benchmark: Benchmark) -> Iterator[Target]:
     for name, field, limit in commands:
         target = Target(name=f"start, {name}", unit="s", limit=limit, at_least=False)
         if start is None:
-            yield replace(target, note=_reasons(benchmark, Part.START))
+            yield replace(target, note=_reasons(benchmark, BenchPart.START))
         else:
             seconds: float = getattr(start, field).median
             yield replace(target, value=seconds, note=f"{seconds / start.python.median:.1f} x `python -c pass`")
@@ -129,7 +129,7 @@ def _start(benchmark: Benchmark) -> Iterator[Target]:
 def _decoding(benchmark: Benchmark) -> Iterator[Target]:
     """JPEG 2000 with fewer pixels, and raw files."""
     by_encoding = {times.kind: times for times in benchmark.decoding}
-    note = benchmark.left_out.get(Part.DECODING, "no such study")
+    note = benchmark.left_out.get(BenchPart.DECODING, "no such study")
     j2k = Target(name="J2K codec, full / shrunk", unit="x", limit=5.0, at_least=True, note=note)
     if times := by_encoding.get(FileEncoding.J2K):
         full, shrunk = times.full.wall_ms.median, times.shrunk.wall_ms.median
@@ -141,6 +141,6 @@ def _decoding(benchmark: Benchmark) -> Iterator[Target]:
     yield raw
 
 
-def _reasons(benchmark: Benchmark, *needs: Part) -> str:
+def _reasons(benchmark: Benchmark, *needs: BenchPart) -> str:
     """Reasons why parts were not measured."""
     return "; ".join(benchmark.left_out[part] for part in needs if part in benchmark.left_out)

@@ -19,16 +19,16 @@ from cxreport.cli.export import export
 from cxreport.cli.generate import generate
 from cxreport.cli.index_build import build
 from cxreport.cli.index_info import info as index_info
-from cxreport.cli.info import info
+from cxreport.cli.info import info, schema
 from cxreport.cli.label import label
+from cxreport.cli.render import render
 from cxreport.cli.retrieve import retrieve
-from cxreport.cli.schema import schema
 from cxreport.cli.train import train
 
 __all__ = ["app", "main"]
 
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
-    "": (generate, retrieve, explain, label, info, schema, train, export, evaluate, bench),
+    "": (generate, render, retrieve, explain, label, info, schema, train, export, evaluate, bench),
     "index": (build, index_info),
 }
 """Group of commands -> its commands, which have the names of their functions, in the order of ``--help``."""
@@ -39,6 +39,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "cxreport generate ARCHIVE -o reports.jsonl --resume",
         "cxreport generate ARCHIVE -o reports/ --format csv --part 2/8",
         "cxreport generate --from-tags probabilities.csv --json",
+    ),
+    "render": (
+        "cxreport render reports.jsonl --format html -o pages/",
+        "cxreport render reports.jsonl --format csv -o reports.csv",
     ),
     "retrieve": (
         "cxreport retrieve my.index --image study.dcm -k 3",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cxreport.bench.choices import FileEncoding, Part
+from cxreport.model.choices import BenchPart, FileEncoding
 from cxreport.cli.errors import diagnostics, errors_handled, exits_with, say
 from cxreport.cli.options import (
     Bundle,
@@ -60,7 +60,7 @@ def bench(
         ),
     ] = None,
     skip: Annotated[
-        list[Part] | None, typer.Option(metavar="PART", help=f"Leave out: {', '.join(Part)}. Repeatable.")
+        list[BenchPart] | None, typer.Option(metavar="PART", help=f"Leave out: {', '.join(BenchPart)}. Repeatable.")
     ] = None,
     json_: Json = False,
     out: OutFile = None,

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 from cxreport.cli.errors import errors_handled, exits_with
 from cxreport.cli.options import IndexFile, Json, OutFile, input_option
-from cxreport.text.printable import printable
 
 
 @exits_with()
@@ -21,6 +20,7 @@ def info(
     with errors_handled():
         from cxreport.cli.command.result import write_result
         from cxreport.retrieval.index import open_index
+        from cxreport.text.printable import printable
 
         opened = open_index(index)
         file = opened.file

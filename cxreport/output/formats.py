@@ -4,63 +4,34 @@ from __future__ import annotations
 
 import enum
 import io
-from abc import ABC, abstractmethod
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 from cxreport.errors import UsageError
+from cxreport.output.formatters import (
+    AnyFormatter,
+    FhirFormatter,
+    Formatter,
+    Hl7Formatter,
+    StudyFormatter,
+    encoded,
+)
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console, RenderableType
 
-    from cxreport.model.manifest import Manifest
-    from cxreport.reading.dicom.study_header import StudyHeader
+    from cxreport.output.drafting_model import DraftingModel
     from cxreport.types import Failure, Outcome, Report
 
 TEXT_FILE_WIDTH = 80
 
 
-class Formatter(ABC):
-    """Base of the output formats: outcomes as pieces of one document.
-
-    Args:
-        manifest: of the bundle that drafted the reports.
-        terminal: stream whose width and colours the text may take; None for plain text of a fixed width.
-        plain: leave out of a text what is not part of the report's sentences, as ``--plain`` asks for.
-    """
-
-    def __init__(self, manifest: Manifest, terminal: TextIO | None = None, plain: bool = False) -> None:
-        self._manifest = manifest
-        self._terminal = terminal
-        self._plain = plain
-
-    def admitted(self, outcome: Outcome) -> Outcome:
-        """The outcome, or a failure in its place where the format cannot hold the study."""
-        return outcome
-
-    @abstractmethod
-    def piece(self, outcome: Outcome, first: bool) -> str:
-        """Format one outcome; ``first`` marks the one that begins the document."""
-
-    def end(self, empty: bool) -> str:
-        """Close the document; ``empty`` marks one without an outcome."""
-        return ""
-
-    def write(self, outcomes: Iterable[Outcome], stream: TextIO) -> None:
-        """Write a document of outcomes to a stream, each as it comes."""
-        first = True
-        for outcome in outcomes:
-            stream.write(self.piece(outcome, first))
-            stream.flush()
-            first = False
-        stream.write(self.end(empty=first))
-
-
 class TextFormatter(Formatter):
     """Panels; for a terminal with its width and colours, for files at a fixed width without."""
 
-    def __init__(self, manifest: Manifest, terminal: TextIO | None = None, plain: bool = False) -> None:
+    def __init__(self, manifest: DraftingModel, terminal: TextIO | None = None, plain: bool = False) -> None:
         from rich.console import Console
 
         super().__init__(manifest, terminal, plain)
@@ -74,6 +45,50 @@ class TextFormatter(Formatter):
         from cxreport.output.render import render
 
         return ("" if first else "\n") + console_text(render(outcome, self._console, self._plain), self._console)
+
+
+class PlainFormatter(StudyFormatter):
+    """Sections of a report as text."""
+
+    def document(self, report: Report) -> bytes:
+        """Write the report's text."""
+        from cxreport.output.plain_text import plain_text
+
+        return encoded(plain_text(report))
+
+
+class HtmlFormatter(StudyFormatter):
+    """Pages, and a page that lists those of a folder."""
+
+    index_name = "index.html"
+
+    def document(self, report: Report) -> bytes:
+        """Write the page of a report."""
+        from cxreport.output.page.study_page import study_page
+
+        return encoded(study_page(report, self._manifest))
+
+    def failure_document(self, failure: Failure) -> bytes:
+        """Write a page that says why there is no report."""
+        from cxreport.output.page.study_page import failure_page
+
+        return encoded(failure_page(failure))
+
+    def index(self, folder: Path) -> bytes:
+        """List the pages of a folder."""
+        from cxreport.output.page.folder_index import folder_index
+
+        return encoded(folder_index(folder))
+
+
+class PdfFormatter(StudyFormatter):
+    """Documents for people, on paper or to be read aloud."""
+
+    def document(self, report: Report) -> bytes:
+        """Set the report as a PDF."""
+        from cxreport.output.pdf.document import pdf
+
+        return pdf(report, self._manifest)
 
 
 class JsonLinesFormatter(Formatter):
@@ -118,71 +133,6 @@ class CsvFormatter(Formatter):
         return head(self._manifest) if empty else ""
 
 
-class HeaderFormatter(Formatter):
-    """Base of the formats that name the patient and the study of a DICOM header; a piece stands alone."""
-
-    needs_id = False
-    """True where the patient has to have an id, and a name will not do."""
-
-    def admitted(self, outcome: Outcome) -> Outcome:
-        """Fail a study without such a header."""
-        from cxreport.output.hospital.study_headers import with_header
-
-        found = with_header(outcome, self.needs_id)
-        return found[0] if isinstance(found, tuple) else found
-
-    def piece(self, outcome: Outcome, first: bool) -> str:
-        """Write a study with its header, or a failure."""
-        from cxreport.output.hospital.study_headers import with_header
-
-        found = with_header(outcome, self.needs_id)
-        return self._drafted(*found) if isinstance(found, tuple) else self._failed(found)
-
-    @abstractmethod
-    def _drafted(self, report: Report, header: StudyHeader) -> str: ...
-
-    @abstractmethod
-    def _failed(self, failure: Failure) -> str: ...
-
-
-class FhirFormatter(HeaderFormatter):
-    """Resources of FHIR R4, one a line: a Bundle for a study, an OperationOutcome for a failure."""
-
-    def _drafted(self, report: Report, header: StudyHeader) -> str:
-        from cxreport.output.hospital.fhir import bundle
-        from cxreport.text.json_lines import json_text
-
-        return json_text(bundle(report, header, self._manifest)) + "\n"
-
-    def _failed(self, failure: Failure) -> str:
-        from cxreport.output.hospital.fhir import operation_outcome
-        from cxreport.text.json_lines import json_text
-
-        return json_text(operation_outcome(failure)) + "\n"
-
-
-class Hl7Formatter(HeaderFormatter):
-    """Messages of HL7 2.5.1, all with the time at which the formatter was made."""
-
-    needs_id = True
-
-    def __init__(self, manifest: Manifest, terminal: TextIO | None = None, plain: bool = False) -> None:
-        import datetime
-
-        super().__init__(manifest, terminal, plain)
-        self._time = f"{datetime.datetime.now(datetime.UTC):%Y%m%d%H%M%S%z}"
-
-    def _drafted(self, report: Report, header: StudyHeader) -> str:
-        from cxreport.output.hospital.hl7 import message
-
-        return message(report, header, self._manifest, self._time)
-
-    def _failed(self, failure: Failure) -> str:
-        from cxreport.output.hospital.hl7 import empty_batch
-
-        return empty_batch(failure, self._time)
-
-
 @dataclass(frozen=True)
 class OutputFormat:
     """A row of the table of formats."""
@@ -193,7 +143,8 @@ class OutputFormat:
     """A few words for ``--help`` and the documentation."""
     suffix: str
     """Of the files that ``--out DIR/`` makes."""
-    formatter: type[Formatter]
+    formatter: type[AnyFormatter]
+    """A `Formatter` of text over many studies, or a `StudyFormatter` with a document for each."""
     holds_attention: bool = False
     """True where a document can hold the maps of ``--attention``."""
     holds_similar: bool = False
@@ -204,7 +155,22 @@ class OutputFormat:
     """True where a person who reads the document sees failures and warnings: a terminal need not repeat them."""
 
     needs_header: bool = False
-    """True where documents name the patient and the study of a DICOM header, and have the report's text."""
+    """True where documents name the patient and the study of a DICOM header."""
+    needs_text: bool = False
+    """True where documents need the report's text: tags alone will not do."""
+    shows_picture: bool = False
+    """True where documents show the image that the network saw."""
+    extra: str = ""
+    """Extra that brings the package that makes the documents; empty where none is needed."""
+    suits_terminal: bool = False
+    """True where the document of one study is text to read on a terminal."""
+    package: str = ""
+    """That package, as it is imported."""
+
+    @property
+    def of_one_study(self) -> bool:
+        """True where a document holds one study, and several need a folder."""
+        return issubclass(self.formatter, StudyFormatter)
 
 
 _TABLE = (
@@ -214,11 +180,28 @@ _TABLE = (
         shows_figures=True,
         shows_warnings=True,
     ),
+    OutputFormat(
+        "plain", "the report's text alone", ".plain.txt", PlainFormatter, needs_text=True, suits_terminal=True
+    ),
     OutputFormat("json", "one array of records", ".json", JsonFormatter, holds_attention=True, holds_similar=True),
     OutputFormat("jsonl", "a record per line", ".jsonl", JsonLinesFormatter, holds_attention=True, holds_similar=True),
     OutputFormat("csv", "a row per study, for spreadsheets", ".csv", CsvFormatter),
-    OutputFormat("fhir", "a FHIR R4 Bundle per study and line", ".ndjson", FhirFormatter, needs_header=True),
-    OutputFormat("hl7", "an HL7 2.5.1 message per study", ".hl7", Hl7Formatter, needs_header=True),
+    OutputFormat(
+        *("html", "a page per study, and an index of a folder's", ".html", HtmlFormatter),
+        holds_attention=True,
+        holds_similar=True,
+        shows_picture=True,
+    ),
+    OutputFormat(
+        *("pdf", "a PDF per study ('pdf' extra)", ".pdf", PdfFormatter),
+        shows_picture=True,
+        extra="pdf",
+        package="typst",
+    ),
+    OutputFormat(
+        "fhir", "a FHIR R4 Bundle per study and line", ".ndjson", FhirFormatter, needs_header=True, needs_text=True
+    ),
+    OutputFormat("hl7", "an HL7 2.5.1 message per study", ".hl7", Hl7Formatter, needs_header=True, needs_text=True),
 )
 FORMATS = {row.name: row for row in _TABLE}
 """Name -> output format; the first is the default of ``--format``."""
@@ -235,7 +218,9 @@ class Graphics(enum.StrEnum):
     NONE = "none"
 
 
-def get_formatter(name: str, manifest: Manifest, terminal: TextIO | None = None, plain: bool = False) -> Formatter:
+def get_formatter(
+    name: str, manifest: DraftingModel, terminal: TextIO | None = None, plain: bool = False
+) -> AnyFormatter:
     """Make the formatter of an output format.
 
     Args:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cxreport.bench.choices import FileEncoding
+from cxreport.model.choices import FileEncoding
 from cxreport.bench.processes import measure_memory
 from cxreport.bench.studies import Size, write_studies
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cxreport.bench.choices import FileEncoding
+from cxreport.model.choices import FileEncoding
 from cxreport.bench.studies import Size, write_studies
 
 STAGES = ["find", "read", "pixels", "preprocess", "encode", "plan", "sentences", "words", "report", "render", "record"]

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cxreport.bench.choices import Part
+from cxreport.model.choices import BenchPart
 from cxreport.bench.decoding import DecodeTimes
 from cxreport.bench.eager import EagerComparison
 from cxreport.bench.kernels import KernelTimes
@@ -81,7 +81,7 @@ def test_limits_are_met_at_themselves() -> None:
 
 
 def test_nothing_measured_meets_nothing(full: Benchmark) -> None:
-    left_out = {part: f"--skip {part}" for part in Part}
+    left_out = {part: f"--skip {part}" for part in BenchPart}
     targets = all_targets(Benchmark(full.environment, 1, "", left_out))
     assert len(targets) == len(all_targets(full))
     assert {(target.value, target.met) for target in targets} == {(None, None)}

@@ -83,7 +83,8 @@ def test_a_file_in_the_place_of_a_command(run_cli: Callable, tmp_path: Path, wor
 def test_another_word_is_no_file(run_cli: Callable) -> None:
     done = run_cli("generat")
     assert done.exit_code == 2
-    assert "Did you mean 'generate'?" in done.stderr
+    assert "Did you mean" in done.stderr
+    assert "'generate'" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,6 @@ def test_another_word_is_no_file(run_cli: Callable) -> None:
     [
         (["retrieve", "x"], "retrieve"),
         (["generate", "x", "--resume"], "generate"),
-        (["generate", "x", "--json", "--format", "csv"], "generate"),
         (["index", "info", "none"], ""),
         (["label", "none.txt"], "label"),
     ],
@@ -200,10 +200,10 @@ def test_a_terminal_shows_failures_once(generate, bad, monkeypatch) -> None:
         def isatty(self) -> bool:
             return True
 
-    formatter = FORMATS["text"].formatter(load_manifest(find_bundle(None)), None, False)
+    manifest = load_manifest(find_bundle(None))
     monkeypatch.setattr(sys, "stdout", Terminal())
-    assert output.make_writer(FORMATS["text"], formatter, None, None, {}, False).shows_warnings
-    assert not output.make_writer(FORMATS["jsonl"], formatter, None, None, {}, False).shows_warnings
+    assert output.make_writer([FORMATS["text"]], manifest, None, None, {}, False).shows_warnings
+    assert not output.make_writer([FORMATS["jsonl"]], manifest, None, None, {}, False).shows_warnings
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import jsonschema
 import numpy as np
 import pytest
 
-from cxreport.errors import CxreportError, StudyError
+from cxreport.errors import CxreportError, RecordedError, StudyError
 from cxreport.model.bundle import load_manifest
 from cxreport.output.record import record_schema, to_record
 from cxreport.sentences import Assertion, Band, Origin, Sentence, SentenceMap, Statement, WordMap
@@ -126,7 +126,7 @@ def test_study_of_tags_has_no_view(tiny_bundle, validator) -> None:
     assert record["study"]["views"] == {"used": [], "not_used": []}
 
 
-@pytest.mark.parametrize("kind", [CxreportError, *StudyError.__subclasses__()])
+@pytest.mark.parametrize("kind", [CxreportError, *(set(StudyError.__subclasses__()) - {RecordedError})])
 def test_failure(tiny_bundle, validator, kind) -> None:
     record = to_record(Failure("a.dcm", ("in/a.dcm",), kind("It failed.")), load_manifest(tiny_bundle))
     validator.validate(record)
