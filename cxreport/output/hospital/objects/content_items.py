@@ -20,8 +20,6 @@ from pydicom.filewriter import write_dataset
 from cxreport.output.hospital.codes import Code
 from cxreport.output.hospital.stated_tags import one_line
 
-UTF_8 = "ISO_IR 192"
-"""Character set of all objects (PS3.3 C.12.1.1.2)."""
 CONTAINS, INFERRED_FROM, CONCEPT_MODIFIER = "CONTAINS", "INFERRED FROM", "HAS CONCEPT MOD"
 OBSERVATION_CONTEXT = "HAS OBS CONTEXT"
 """Relationships of an item to the one that holds it (PS3.3 table C.17.3-8)."""

@@ -45,7 +45,8 @@ def encapsulated_pdf(drafted: DraftedStudy, document: bytes) -> Dataset:
     instance.AcquisitionDateTime = ""
     instance.ConceptNameCodeSequence = [concept(REPORT)]
     instance.VerificationFlag = "UNVERIFIED"
-    instance.SourceInstanceSequence = references(drafted.images)
+    if drafted.images:
+        instance.SourceInstanceSequence = references(drafted.images)
     instance.MIMETypeOfEncapsulatedDocument = _MIME_TYPE
     instance.EncapsulatedDocumentLength = len(document)
     instance.EncapsulatedDocument = document + b"\0" * (len(document) % 2)

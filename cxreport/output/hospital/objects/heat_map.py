@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import Dataset
 
 from cxreport import __version__
+from cxreport.errors import BundleError
 from cxreport.explain import heatmap
 from cxreport.output.hospital.objects.identity import (
     DraftedStudy,
@@ -46,7 +47,13 @@ def heat_map(drafted: DraftedStudy) -> Dataset:
     Returns:
         An RGB image in a series of its own: the picture under the map of what the report states, a notice above and the
         findings below. A report that states nothing has no colours.
+
+    Raises:
+        BundleError: the bundle maps no sentence to the image.
     """
+    sentences = drafted.report.sentences
+    if sentences and not any(sentence.map for sentence in sentences):
+        raise BundleError("The bundle does not map its sentences to the image.", hint="Choose another with --model.")
     pixels = picture(drafted.report)
     digest = drafted.digest(Kind.HEAT_MAP, f"{pixels.shape}", pixels.tobytes())
     instance = SCImage(
@@ -58,15 +65,15 @@ def heat_map(drafted: DraftedStudy) -> Dataset:
         **patient_arguments(drafted),
         **attributes_of_instance(drafted, Kind.HEAT_MAP, digest),
     )
-    instance.PatientOrientation = ""  # the class wants one; a header need not say how the picture is turned
+    instance["PatientOrientation"].value = ""  # the class wants one; a header need not say how the picture is turned
     instance.ConversionType = _WORKSTATION
     instance.BodyPartExamined = _BODY_PART
     instance.BurnedInAnnotation = "YES"
     instance.DerivationDescription = "Picture of the network's input with maps of the sentences of a drafted report"
-    instance.SourceImageSequence = references(drafted.images[:1])
+    if drafted.images:
+        instance.SourceImageSequence = references(drafted.images[:1])
     instance.LossyImageCompression = "00"
-    time = drafted.local_time
-    instance.DateOfSecondaryCapture, instance.TimeOfSecondaryCapture = f"{time:%Y%m%d}", f"{time:%H%M%S}"
+    instance.DateOfSecondaryCapture, instance.TimeOfSecondaryCapture = instance.ContentDate, instance.ContentTime
     return completed(instance, drafted)
 
 

@@ -21,15 +21,17 @@ from pydicom.dataset import Dataset
 
 from cxreport import DISCLAIMER, __version__
 from cxreport.output.hospital.codes import PROCESSING_EQUIPMENT, Code
-from cxreport.output.hospital.objects.content_items import UTF_8, reference
+from cxreport.output.hospital.objects.content_items import reference
 from cxreport.reading.instance import OWN_MARK
 
 if TYPE_CHECKING:
-    from cxreport.model.manifest import Manifest
+    from cxreport.output.drafting_model import DraftingModel
     from cxreport.reading.dicom.study_header import ImageReference, StudyHeader
     from cxreport.reading.dicom.study_modules import StudyModules
     from cxreport.types import Report
 
+_UTF_8 = ["UTF8"]
+"""ISO_IR 192 as pydicom calls it."""
 _LONGEST_STRING = 64
 """Characters of the representation LO."""
 
@@ -61,8 +63,8 @@ class DraftedStudy:
     """Of its study."""
     modules: StudyModules
     """Patient and Study modules of the same file."""
-    manifest: Manifest
-    """Of the bundle that drafted it."""
+    manifest: DraftingModel
+    """Model that drafted it."""
     time: datetime.datetime
     """When it was drafted, with a time zone. It is no part of what UIDs are derived from."""
 
@@ -134,7 +136,7 @@ def patient_arguments(drafted: DraftedStudy) -> dict[str, Any]:
     }
 
 
-def versions(manifest: Manifest) -> list[str]:
+def versions(manifest: DraftingModel) -> list[str]:
     """Software Versions: of the program, of the model, and the digest of the bundle."""
     return [
         f"cxreport {__version__}",
@@ -179,6 +181,6 @@ def completed(instance: Dataset, drafted: DraftedStudy) -> Dataset:
 def encoded(instance: Dataset) -> bytes:
     """An object as a file (PS3.10 7)."""
     stream = io.BytesIO()
-    instance.set_original_encoding(False, True, ["UTF8"])
+    instance.set_original_encoding(False, True, _UTF_8)
     instance.save_as(stream, enforce_file_format=True)
     return stream.getvalue()

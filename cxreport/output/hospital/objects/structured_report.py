@@ -70,7 +70,7 @@ from cxreport.sentences import Assertion, Sentence
 from cxreport.types import Section
 
 if TYPE_CHECKING:
-    from cxreport.model.manifest import Manifest
+    from cxreport.output.drafting_model import DraftingModel
     from cxreport.reading.dicom.study_header import ImageReference
 
 _TEMPLATE = "2000"
@@ -128,7 +128,7 @@ def document(
     return completed(instance, drafted)
 
 
-def observation_context(manifest: Manifest) -> tuple[Dataset, ...]:
+def observation_context(manifest: DraftingModel) -> tuple[Dataset, ...]:
     """Language (TID 1204) and observer (TID 1001), which is the program with its bundle."""
     return _observation_context(manifest.name, manifest.version, manifest.sha256)
 
@@ -149,7 +149,7 @@ def _observation_context(name: str, version: str, sha256: str) -> tuple[Dataset,
     )
 
 
-def certainty(name: str, probability: float, manifest: Manifest) -> Dataset:
+def certainty(name: str, probability: float, manifest: DraftingModel) -> Dataset:
     """A probability, 0 to 1, as a certainty in percent (TID 300), told apart from others by the finding's name."""
     identified = _identified(name, manifest.name, manifest.version, manifest.sha256)
     return number(CERTAINTY, round(probability * 100, 2), PERCENT, INFERRED_FROM, identified)
@@ -225,8 +225,9 @@ def _sentence(
         if statement.tag in told:
             continue
         told.add(statement.tag)
-        known = statement.probability is not None
-        probability = [certainty(statement.tag, statement.probability, drafted.manifest)] if known else []
+        probability = []
+        if statement.probability is not None:
+            probability.append(certainty(statement.tag, statement.probability, drafted.manifest))
         present = TAG_CODES.get(statement.tag) if statement.assertion is Assertion.PRESENT else None
         if present is None:
             grounds += probability
