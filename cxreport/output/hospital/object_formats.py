@@ -42,10 +42,12 @@ class StructuredReportFormatter(ObjectFormatter):
         """Make a document by TID 2000."""
         from cxreport.output.hospital.objects.identity import encoded
         from cxreport.output.hospital.objects.structured_report import structured_report
+        from cxreport.reading.processes.muted_libraries import quiet
 
         maps = self.beside.get(HEAT_MAPS)
         heat_map = maps.heat_map(report) if isinstance(maps, HeatMapFormatter) else None
-        return encoded(structured_report(self.drafted(report), heat_map))
+        with quiet():
+            return encoded(structured_report(self.drafted(report), heat_map))
 
 
 class HeatMapFormatter(ObjectFormatter):
@@ -63,12 +65,16 @@ class HeatMapFormatter(ObjectFormatter):
         drafted = self.drafted(report)
         if self._made is None or self._made[0] is not drafted:
             from cxreport.output.hospital.objects.heat_map import heat_map
+            from cxreport.reading.processes.muted_libraries import quiet
 
-            self._made = drafted, heat_map(drafted)
+            with quiet():
+                self._made = drafted, heat_map(drafted)
         return self._made[1]
 
     def document(self, report: Report) -> bytes:
         """Make an RGB image."""
         from cxreport.output.hospital.objects.identity import encoded
+        from cxreport.reading.processes.muted_libraries import quiet
 
-        return encoded(self.heat_map(report))
+        with quiet():
+            return encoded(self.heat_map(report))

@@ -18,7 +18,6 @@ from cxreport.output.hospital.objects.identity import (
     Kind,
     attributes_of_instance,
     completed,
-    patient_arguments,
     references,
 )
 from cxreport.output.hospital.stated_tags import StatedTag, stated_tags
@@ -62,10 +61,10 @@ def heat_map(drafted: DraftedStudy) -> Dataset:
         bits_allocated=8,
         coordinate_system="PATIENT",
         patient_orientation=("L", "F"),
-        **patient_arguments(drafted),
         **attributes_of_instance(drafted, Kind.HEAT_MAP, digest),
     )
     instance["PatientOrientation"].value = ""  # the class wants one; a header need not say how the picture is turned
+    instance["PixelData"].VR = "OB"
     instance.ConversionType = _WORKSTATION
     instance.BodyPartExamined = _BODY_PART
     instance.BurnedInAnnotation = "YES"
