@@ -20,6 +20,7 @@ from cxreport.cli.index_build import build
 from cxreport.cli.index_info import info as index_info
 from cxreport.cli.info import info
 from cxreport.cli.label import label
+from cxreport.cli.render import render
 from cxreport.cli.retrieve import retrieve
 from cxreport.cli.schema import schema
 from cxreport.cli.train import train
@@ -27,7 +28,7 @@ from cxreport.cli.train import train
 __all__ = ["app", "main"]
 
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
-    "": (generate, retrieve, explain, label, info, schema, train, export, evaluate, bench),
+    "": (generate, render, retrieve, explain, label, info, schema, train, export, evaluate, bench),
     "index": (build, index_info),
 }
 """Group of commands -> its commands, which have the names of their functions, in the order of ``--help``."""

@@ -16,7 +16,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from cxreport import DISCLAIMER
-from cxreport.errors import BundleError
+from cxreport.errors import MissingMapsError
 from cxreport.types import Section
 
 pytest.importorskip("highdicom", reason="the 'dicom' extra brings it")
@@ -104,7 +104,7 @@ def test_where_the_files_lie_makes_no_difference(tmp_path: Path, kind: str) -> N
     pairs = zip(report.study.other_views, moved[1:], strict=True)
     others = tuple(replace(other, source=str(path)) for other, path in pairs)
     warning = f"{moved[1]}: is a copy."
-    study = replace(report.study, view=view, other_views=others[::-1], warnings=(warning,), sources=())
+    study = replace(report.study, view=view, other_views=others[::-1], sources=tuple(map(str, moved)))
     other = replace(report, study=study, warnings=(*report.warnings, warning))
     first, second = (saved(made(kind, each), tmp_path / "out").read_bytes() for each in (report, other))
     assert first == second
@@ -249,7 +249,7 @@ def test_colours_are_those_of_other_maps(tmp_path: Path) -> None:
 
 
 def test_a_bundle_without_maps_has_no_heat_maps(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="does not map"):
+    with pytest.raises(MissingMapsError, match="no maps"):
         made("sc", headed_report(tmp_path))
 
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import Dataset
 
 from cxreport import __version__
-from cxreport.errors import BundleError
+from cxreport.errors import MissingMapsError
 from cxreport.explain import heatmap
 from cxreport.output.hospital.objects.identity import (
     DraftedStudy,
@@ -48,11 +48,13 @@ def heat_map(drafted: DraftedStudy) -> Dataset:
         findings below. A report that states nothing has no colours.
 
     Raises:
-        BundleError: the bundle maps no sentence to the image.
+        MissingMapsError: no sentence has a map, or the picture is not at hand.
     """
-    sentences = drafted.report.sentences
-    if sentences and not any(sentence.map for sentence in sentences):
-        raise BundleError("The bundle does not map its sentences to the image.", hint="Choose another with --model.")
+    report = drafted.report
+    if report.study.view is None or not report.study.view.pixels.size:
+        raise MissingMapsError(f"{report.study.id}: its picture is not at hand.")
+    if report.sentences and not any(sentence.map for sentence in report.sentences):
+        raise MissingMapsError(f"{report.study.id}: its sentences have no maps.")
     pixels = picture(drafted.report)
     digest = drafted.digest(Kind.HEAT_MAP, f"{pixels.shape}", pixels.tobytes())
     instance = SCImage(

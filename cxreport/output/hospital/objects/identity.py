@@ -27,7 +27,7 @@ from cxreport.reading.instance import OWN_MARK
 if TYPE_CHECKING:
     from cxreport.output.drafting_model import DraftingModel
     from cxreport.reading.dicom.study_header import ImageReference, StudyHeader
-    from cxreport.reading.dicom.study_modules import StudyModules
+    from cxreport.reading.headers.study_modules import StudyModules
     from cxreport.types import Report
 
 _UTF_8 = ["UTF8"]
@@ -78,7 +78,9 @@ class DraftedStudy:
     def warnings(self) -> tuple[str, ...]:
         """Warnings of the report, but for those of its files: an archive has no use for paths."""
         study = self.report.study
-        return tuple(each for each in self.report.warnings if each not in study.warnings or each in study.doubts)
+        views = [study.view.info] if study.view else []
+        paths = {*study.sources, *(view.source for view in (*views, *study.other_views))}
+        return tuple(each for each in self.report.warnings if not any(path in each for path in paths))
 
     @property
     def local_time(self) -> datetime.datetime:

@@ -8,7 +8,7 @@ from drafted_objects import BROKEN_HEADERS
 from headed_reports import headed_report
 
 from cxreport.errors import MissingHeaderError
-from cxreport.reading.dicom.study_modules import StudyModules, read_study_modules
+from cxreport.reading.headers.study_modules import StudyModules, read_study_modules
 
 TYPE_2 = {
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
