@@ -86,12 +86,12 @@ class Hl7Formatter(HeaderFormatter):
 
 
 class ObjectFormatter(StudyFormatter):
-    """Base of the formats of DICOM objects. Those of one run say the same time of a study, and read its header once."""
+    """Base of the formats of DICOM objects, which read the header of a study once for all of them in a run."""
 
     _latest: DraftedStudy | None = None
 
     def drafted(self, report: Report) -> DraftedStudy:
-        """A report with the header of its study, and the time at which it was first asked for.
+        """A report with the header of its study.
 
         Raises:
             MissingHeaderError: there is no such header.
