@@ -202,22 +202,29 @@ def _procedure(drafted: DraftedStudy) -> Dataset:
 def _sections(drafted: DraftedStudy, heat_map: Dataset | None) -> list[Dataset]:
     """A container for each section; what is stated is coded where it is first told."""
     told: set[str] = set()
+    shown = encoded_items(
+        image(SOURCE_OF_MEASUREMENT, each.sop_class_uid, each.sop_instance_uid) for each in drafted.images[:1]
+    )
+    maps = [] if heat_map is None else [image(VISUAL_EXPLANATION, heat_map.SOPClassUID, heat_map.SOPInstanceUID)]
+    explained = (*shown, *encoded_items(maps))
     containers = []
     for section, (heading, kind) in _HEADINGS.items():
         sentences = [sentence for sentence in drafted.report.sentences if sentence.section is section]
-        items = [item for sentence in sentences for item in _sentence(sentence, kind, told, drafted, heat_map)]
+        items = [
+            item
+            for sentence in sentences
+            for item in _sentence(sentence, kind, told, drafted.manifest, explained if sentence.affirmed else shown)
+        ]
         if items:
             containers.append(container(heading, items))
     return containers
 
 
 def _sentence(
-    sentence: Sentence, kind: Code, told: set[str], drafted: DraftedStudy, heat_map: Dataset | None
+    sentence: Sentence, kind: Code, told: set[str], manifest: DraftingModel, images: tuple[Dataset, ...]
 ) -> list[Dataset]:
     """A sentence, and behind it the codes of what it states; probabilities are grounds of a code, or of the text."""
-    grounds = [image(SOURCE_OF_MEASUREMENT, each.sop_class_uid, each.sop_instance_uid) for each in drafted.images[:1]]
-    if heat_map is not None and sentence.affirmed:
-        grounds.append(image(VISUAL_EXPLANATION, heat_map.SOPClassUID, heat_map.SOPInstanceUID))
+    grounds = list(images)
     codes = []
     for statement in sentence.affirmed:
         if statement.tag in told:
@@ -225,7 +232,7 @@ def _sentence(
         told.add(statement.tag)
         probability = []
         if statement.probability is not None:
-            probability.append(certainty(statement.tag, statement.probability, drafted.manifest))
+            probability.append(certainty(statement.tag, statement.probability, manifest))
         present = TAG_CODES.get(statement.tag) if statement.assertion is Assertion.PRESENT else None
         if present is None:
             grounds += probability
