@@ -64,6 +64,7 @@ from cxreport.output.hospital.objects.identity import (
     derived_uid,
     references,
 )
+from cxreport.output.schema import rounded
 from cxreport.reading.instance import OWN_MARK
 from cxreport.sentences import Assertion, Sentence
 from cxreport.types import Section
@@ -150,7 +151,7 @@ def _observation_context(name: str, version: str, sha256: str) -> tuple[Dataset,
 def certainty(name: str, probability: float, manifest: DraftingModel) -> Dataset:
     """A probability, 0 to 1, as a certainty in percent (TID 300), told apart from others by the finding's name."""
     identified = _identified(name, manifest.name, manifest.version, manifest.sha256)
-    return number(CERTAINTY, round(probability * 100, 2), PERCENT, INFERRED_FROM, identified)
+    return number(CERTAINTY, round(rounded(probability) * 100, 2), PERCENT, INFERRED_FROM, identified)
 
 
 @functools.lru_cache(maxsize=256)
@@ -242,9 +243,11 @@ def _sentence(
 
 
 def _spoken(drafted: DraftedStudy) -> list[str]:
-    """All that sections and warnings say."""
-    statements = (
-        f"{sentence.section} {sentence.text} {[str(each) for each in sentence.statements]}"
-        for sentence in drafted.report.sentences
-    )
-    return [*statements, *drafted.warnings]
+    """All that sections and warnings say, as exactly as records keep it."""
+    said = []
+    for sentence in drafted.report.sentences:
+        said += [str(sentence.section), sentence.text]
+        for each in sentence.statements:
+            probability = "" if each.probability is None else str(rounded(each.probability))
+            said.append(" ".join((each.tag, each.assertion, *each.details, probability)))
+    return [*said, *drafted.warnings]
