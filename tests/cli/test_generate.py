@@ -18,7 +18,7 @@ from cxreport.types import Outcome
 
 OPENI_HEADER = "uid,filename,projection,Atelectasis,Cardiomegaly,Effusion"
 
-OF_PICTURES = [row.name for row in FORMATS.values() if not row.needs_header]
+OF_PICTURES = [row.name for row in FORMATS.values() if not (row.needs_header or row.of_one_study)]
 
 
 PHANTOM_FILES = 8
