@@ -182,6 +182,13 @@ class MissingHeaderError(StudyError):
     hint = "Use --format json for pictures and for files without a patient."
 
 
+class MissingMapsError(StudyError):
+    """The format shows where the sentences of a report look, and they have no maps, or there is no picture of them."""
+
+    code = "no-maps"
+    hint = "Draft the study with a bundle that maps sentences to the image, or with --attention where it is rendered."
+
+
 class OutputError(CxreportError):
     """The output cannot be written any more: the disk is full, or the file is gone."""
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from cxreport.model.choices import BenchPart, FileEncoding
 from cxreport.bench.result import Benchmark
-from cxreport.model.choices import Precision
+from cxreport.model.choices import BenchPart, FileEncoding, Precision
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from cxreport.output.formats import FORMATS, OutputFormat
 from cxreport.points import OperatingPoint
 
 EXAMPLE_FILE = "RG1_UNCR.dcm"
-_OTHER_DOCUMENTS = {*(".tsv", ".xlsx", ".parquet", ".htm", ".xml", ".md", ".docx", ".rtf", ".yaml", ".yml")}
+_OTHER_DOCUMENTS = {*(".tsv", ".xlsx", ".parquet", ".htm", ".xml", ".md", ".docx", ".rtf", ".yaml", ".yml", ".dcm")}
 """Suffixes that promise another document than a panel per study."""
 
 

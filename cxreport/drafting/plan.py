@@ -17,7 +17,7 @@ from cxreport.sentences import Band
 from cxreport.types import Certainty, Detail, Encoding, Floats, OperatingPoint, Plan, PlannedTopic
 
 _CLIP = 1e-6
-_UNUSUAL, _RARE = 1.0, 2.0
+_UNUSUAL, _RARE = 1.0, 2.5
 """Standard scores from which evidence is more than a classifier finds in any image, and in nearly all."""
 _LIMIT = 3.0
 """Standard score at which evidence is clipped."""

@@ -1,4 +1,4 @@
-"""Architectures, precisions, devices and parts of a benchmark: one table each, which commands, manifests, schemas and tests read.
+"""Architectures, precisions, devices and parts of a benchmark, a table each, which commands, manifests and tests read.
 
 Without numpy, so that ``--help`` and the schema of records answer at once.
 """

@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING, TextIO
 
 from cxreport.errors import UsageError
 from cxreport.output.formatters import (
+    HEAT_MAPS,
     AnyFormatter,
+    DicomPdfFormatter,
     FhirFormatter,
     Formatter,
+    HeatMapFormatter,
     Hl7Formatter,
+    MeasurementFormatter,
+    StructuredReportFormatter,
     StudyFormatter,
     encoded,
 )
@@ -147,6 +152,8 @@ class OutputFormat:
     """A `Formatter` of text over many studies, or a `StudyFormatter` with a document for each."""
     holds_attention: bool = False
     """True where a document can hold the maps of ``--attention``."""
+    needs_attention: bool = False
+    """True where a document is made of such maps, which then need not be asked for."""
     holds_similar: bool = False
     """True where a document can hold the nearest reports of ``--retrieve``."""
     shows_figures: bool = False
@@ -202,6 +209,42 @@ _TABLE = (
         "fhir", "a FHIR R4 Bundle per study and line", ".ndjson", FhirFormatter, needs_header=True, needs_text=True
     ),
     OutputFormat("hl7", "an HL7 2.5.1 message per study", ".hl7", Hl7Formatter, needs_header=True, needs_text=True),
+    OutputFormat(
+        *("sr", "a DICOM structured report per study ('dicom' extra)", ".sr.dcm", StructuredReportFormatter),
+        needs_header=True,
+        needs_text=True,
+        extra="dicom",
+        package="highdicom",
+    ),
+    OutputFormat(
+        *(HEAT_MAPS, "a heat map per study as a DICOM image ('dicom' extra)", ".sc.dcm", HeatMapFormatter),
+        holds_attention=True,
+        needs_attention=True,
+        needs_header=True,
+        needs_text=True,
+        shows_picture=True,
+        extra="dicom",
+        package="highdicom",
+    ),
+    OutputFormat(
+        *(
+            "measurements",
+            "probabilities as a DICOM report, TID 1500 ('dicom')",
+            ".measurements.dcm",
+            MeasurementFormatter,
+        ),
+        needs_header=True,
+        extra="dicom",
+        package="highdicom",
+    ),
+    OutputFormat(
+        *("dicom-pdf", "a PDF per study as a DICOM object ('dicom' and 'pdf')", ".pdf.dcm", DicomPdfFormatter),
+        needs_header=True,
+        needs_text=True,
+        shows_picture=True,
+        extra="dicom",
+        package="highdicom",
+    ),
 )
 FORMATS = {row.name: row for row in _TABLE}
 """Name -> output format; the first is the default of ``--format``."""

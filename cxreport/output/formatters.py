@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
-from cxreport.errors import StudyError
+from cxreport.errors import MissingExtraError, StudyError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pydicom.dataset import Dataset
+
     from cxreport.output.drafting_model import DraftingModel
+    from cxreport.output.hospital.objects.identity import DraftedStudy
     from cxreport.reading.dicom.study_header import StudyHeader
     from cxreport.types import Failure, Outcome, Report
+
+HEAT_MAPS = "sc"
+"""Name of the format that structured reports are linked to."""
 
 
 class StudyDocument(NamedTuple):
@@ -34,6 +41,8 @@ class AnyFormatter(ABC):
         plain: leave out of a text what is not part of the report's sentences, as ``--plain`` asks for.
     """
 
+    beside: Mapping[str, AnyFormatter] = MappingProxyType({})
+    """Formatters that write the same run, by the names of their formats; empty where it is the only one."""
     index_name = ""
     """Name of the file that lists the documents of a folder; empty for a format without one."""
 
@@ -177,3 +186,109 @@ class Hl7Formatter(HeaderFormatter):
 def encoded(text: str) -> bytes:
     """UTF-8 of a text; what has none, such as a byte of a file name that is no text, is written as an escape."""
     return text.encode("utf-8", "backslashreplace")
+
+
+class ObjectFormatter(StudyFormatter):
+    """Base of the formats of DICOM objects, which read the header of a study once for all of them in a run."""
+
+    _latest: DraftedStudy | None = None
+
+    def drafted(self, report: Report) -> DraftedStudy:
+        """A report with the header of its study.
+
+        Raises:
+            MissingHeaderError: there is no such header.
+        """
+        first = next((other for other in self.beside.values() if isinstance(other, ObjectFormatter)), self)
+        if first._latest is None or first._latest.report is not report:
+            from cxreport.output.hospital.objects.drafted import drafted_study
+
+            first._latest = drafted_study(report, self._manifest)
+        return first._latest
+
+
+class StructuredReportFormatter(ObjectFormatter):
+    """Structured reports, linked to the heat maps that the same run writes."""
+
+    def document(self, report: Report) -> bytes:
+        """Make a document by TID 2000."""
+        from cxreport.output.hospital.objects.identity import encoded
+        from cxreport.output.hospital.objects.structured_report import structured_report
+        from cxreport.reading.processes.muted_libraries import quiet
+
+        maps = self.beside.get(HEAT_MAPS)
+        heat_map = maps.heat_map(report) if isinstance(maps, HeatMapFormatter) else None
+        with quiet():
+            return encoded(structured_report(self.drafted(report), heat_map))
+
+
+class MeasurementFormatter(ObjectFormatter):
+    """Probabilities of findings as structured reports."""
+
+    def document(self, report: Report) -> bytes:
+        """Make a document by TID 1500."""
+        from cxreport.output.hospital.objects.identity import encoded
+        from cxreport.output.hospital.objects.measurements import measurement_report
+        from cxreport.reading.processes.muted_libraries import quiet
+
+        with quiet():
+            return encoded(measurement_report(self.drafted(report)))
+
+
+class HeatMapFormatter(ObjectFormatter):
+    """Heat maps as secondary captures."""
+
+    _made: tuple[DraftedStudy, Dataset] | None = None
+
+    def heat_map(self, report: Report) -> Dataset:
+        """The object of a report, the same one for as long as no other report is asked for.
+
+        Raises:
+            MissingHeaderError: there is no header of its study.
+            MissingMapsError: its sentences have no maps.
+        """
+        drafted = self.drafted(report)
+        if self._made is None or self._made[0] is not drafted:
+            from cxreport.output.hospital.objects.heat_map import heat_map
+            from cxreport.reading.processes.muted_libraries import quiet
+
+            with quiet():
+                self._made = drafted, heat_map(drafted)
+        return self._made[1]
+
+    def document(self, report: Report) -> bytes:
+        """Make an RGB image."""
+        from cxreport.output.hospital.objects.identity import encoded
+        from cxreport.reading.processes.muted_libraries import quiet
+
+        with quiet():
+            return encoded(self.heat_map(report))
+
+
+class DicomPdfFormatter(ObjectFormatter):
+    """The PDF of a report, encapsulated.
+
+    Raises:
+        MissingExtraError: the package that makes PDFs is not installed.
+    """
+
+    def __init__(self, manifest: DraftingModel, terminal: TextIO | None = None, plain: bool = False) -> None:
+        import importlib.util
+
+        super().__init__(manifest, terminal, plain)
+        if importlib.util.find_spec("typst") is None:
+            raise MissingExtraError("--format dicom-pdf", "pdf")
+
+    def document(self, report: Report) -> bytes:
+        """Make an object with the document of the format ``pdf``, which does not say where files lie."""
+        from dataclasses import replace
+
+        from cxreport.output.hospital.objects.encapsulated_pdf import encapsulated_pdf
+        from cxreport.output.hospital.objects.identity import encoded
+        from cxreport.output.pdf.document import pdf
+        from cxreport.reading.processes.muted_libraries import quiet
+
+        drafted = self.drafted(report)
+        with quiet():
+            content = pdf(replace(report, warnings=drafted.warnings), self._manifest)
+            return encoded(encapsulated_pdf(drafted, content))
