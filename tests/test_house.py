@@ -25,7 +25,7 @@ HEAVY = {"PIL", "numpy", "onnxruntime", "pydicom", "torch"}
 
 
 ROOMS = (
-    *("text", "model", "reading", "datasets", "retrieval", "drafting", "explain", "output"),
+    *("text", "model", "reading", "datasets", "retrieval", "drafting", "explain", "output", "arrivals"),
     *("train", "evaluate", "bench", "cli"),
 )
 """Folders of the package; each imports from those before it, and from the modules at the top."""
@@ -60,6 +60,10 @@ def test_imports_go_one_way(room: str) -> None:
 
 
 INNER_ROOMS = {
+    "arrivals": (
+        *("destination", "inbox", "identity", "states", "ledger_file", "ledger", "receiver", "watched_folder"),
+        *("result_folder", "sending", "store_scu", "stow", "deliverer", "desk"),
+    ),
     "train": ("progress", "config", "run_folder", "networks", "data", "fit", "reference", "export"),
     "evaluate": (
         *(

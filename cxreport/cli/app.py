@@ -10,6 +10,10 @@ from typing import Annotated
 import typer
 
 from cxreport import __version__
+from cxreport.cli.arrivals.inbox import rerun, status
+from cxreport.cli.arrivals.listen import listen
+from cxreport.cli.arrivals.send import send
+from cxreport.cli.arrivals.watch import watch
 from cxreport.cli.bench import bench
 from cxreport.cli.errors import Interruption, run_is_over, say, take_signals, take_streams
 from cxreport.cli.evaluate import evaluate
@@ -27,7 +31,10 @@ from cxreport.cli.train import train
 __all__ = ["app", "main"]
 
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
-    "": (generate, retrieve, explain, label, info, schema, train, export, evaluate, bench),
+    "": (
+        *(generate, listen, watch, status, rerun, send, retrieve, explain, label, info, schema),
+        *(train, export, evaluate, bench),
+    ),
     "index": (build, index_info),
 }
 """Group of commands -> its commands, which have the names of their functions, in the order of ``--help``."""

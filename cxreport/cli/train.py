@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
 
@@ -57,5 +56,7 @@ def _recipe_path(recipe: str | None, config: Path | None) -> Path:
 
 def _recipes() -> dict[str, Path]:
     """List the recipes of the package by name."""
+    from importlib.resources import files
+
     folder = Path(str(files("cxreport"))) / "train" / "recipes"
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}

@@ -93,7 +93,7 @@ def refusal(header: Dataset) -> NotAChestRadiographError | None:
     if not _is_projection(modality, sop_class):
         term = modality if modality in _OTHER_MODALITIES else "not one of CR, DX, DR, RG or secondary capture"
         return NotAChestRadiographError(f"Not a chest radiograph: Modality is {term}.")
-    if _is_own_result(header):
+    if is_own_result(header):
         return NotAChestRadiographError("Not a chest radiograph: it is a result of cxreport.")
     body_part = _other_body_part(header)
     if body_part is not None:
@@ -118,7 +118,7 @@ def _other_body_part(header: Dataset) -> str | None:
     return next((word for word in words.split() if word in _OTHER_PARTS), None)
 
 
-def _is_own_result(header: Dataset) -> bool:
+def is_own_result(header: Dataset) -> bool:
     """True for an image that cxreport made: by manufacturer, software, derivation or contributing equipment."""
     items = sequence(header, "ContributingEquipmentSequence")
     return any(OWN_MARK in stored(item, field).lower() for item in (header, *items) for field in _MAKER)

@@ -1,0 +1,1 @@
+"""Commands of studies that arrive by themselves."""
