@@ -246,9 +246,9 @@ def _sources(outcome: Outcome) -> tuple[str, ...]:
 
 
 def _named(study: DueStudy, outcome: Outcome) -> Outcome:
-    """The outcome of a file without a study under the name that the file has in its folder; others as they are."""
-    if not study.key.startswith(_FILE):
-        return outcome
+    """The outcome under the id of its study: a file without one has its name in the folder, and so do its results."""
     if isinstance(outcome, Failure):
         return replace(outcome, id=study.id)
+    if not study.key.startswith(_FILE):
+        return outcome  # of several patients in one study each has an id of its own
     return replace(outcome, study=replace(outcome.study, id=study.id))

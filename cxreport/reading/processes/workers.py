@@ -122,17 +122,15 @@ class Processes:
 
         threads = ThreadPoolExecutor(processes, "cxreport")
         pending: deque[Future[Any]] = deque()
-        complete = False
         try:
             for task in tasks:
                 pending.append(threads.submit(run, task))
                 if len(pending) == AHEAD * processes:
-                    yield pending.popleft().result()
+                    yield _first_result(pending)
             while pending:
-                yield pending.popleft().result()
-            complete = True
+                yield _first_result(pending)
         finally:
-            if not complete:  # threads wait for answers that nobody wants any more
+            if pending:  # threads wait for answers that nobody wants any more
                 self.end()
             threads.shutdown(cancel_futures=True)
 
@@ -140,6 +138,13 @@ class Processes:
         while len(self._members) <= number:
             self._members.append(_Process(self.limits, self._modules))
         return self._members[number]
+
+
+def _first_result(pending: deque[Future[Any]]) -> Any:
+    """Take the first result, once it is there: until then its task counts as pending."""
+    result = pending[0].result()
+    pending.popleft()
+    return result
 
 
 def modules_for(paths: Iterable[str]) -> Sequence[str]:
