@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import typer
 
 from cxreport import DISCLAIMER, __version__
 from cxreport.cli.errors import diagnostics, errors_handled, exits_with
+from cxreport.cli.formats import chosen_formats, require_format
 from cxreport.cli.options import (
     Attention,
     Beam,
@@ -49,7 +50,6 @@ from cxreport.cli.options import (
 )
 from cxreport.errors import ExitCode, UsageError
 from cxreport.model.choices import Device, Precision
-from cxreport.output.formats import FORMATS, OutputFormat
 from cxreport.points import OperatingPoint
 from cxreport.reading.processes.limits import DEFAULT_TIMEOUT, reader_limits
 
@@ -57,14 +57,10 @@ if TYPE_CHECKING:
     from cxreport.drafting.pipeline import GenerateOptions
     from cxreport.model.manifest import Manifest
     from cxreport.model.session import Model
+    from cxreport.output.formats import OutputFormat
     from cxreport.output.writers import Writer
     from cxreport.reading.marks import Marks
     from cxreport.reading.study import ReadOptions
-
-_OTHER_DOCUMENTS = {
-    *(".tsv", ".xlsx", ".parquet", ".html", ".htm", ".xml", ".md", ".pdf", ".docx", ".rtf", ".yaml", ".yml")
-}
-"""Suffixes that promise another document than a panel per study."""
 
 
 @exits_with(ExitCode.NOTHING_READABLE, ExitCode.BUNDLE, ExitCode.EXTRA_MISSING, ExitCode.SOME_FAILED)
@@ -106,17 +102,16 @@ def generate(
     with errors_handled(verbose), diagnostics(quiet, verbose), contextlib.ExitStack() as stack:
         _check_inputs(paths, example, from_tags, evidence)
         check_operating_point(operating_point, threshold)
-        output_format = _output_format(format_, json_lines, out)
+        formats = chosen_formats(format_, json_lines, out)
         if resume and not out:
             raise UsageError("--resume goes with --out.")
         if plain:
-            _require_format("--plain", output_format, lambda row: row.shows_figures)
+            require_format("--plain", formats, lambda row: row.shows_figures)
         if attention:
-            _check_attention(output_format, tags_only, from_tags)
+            _check_attention(formats, tags_only, from_tags)
         if retrieve:
-            _require_format("--retrieve", output_format, lambda row: row.holds_similar)
-        if output_format.needs_header:
-            _check_header(output_format, tags_only, from_tags)
+            require_format("--retrieve", formats, lambda row: row.holds_similar)
+        _check_headers(formats, tags_only, from_tags)
         inputs = [example_path()] if example else listed(paths or [])
 
         from cxreport.cli.output import claim_output, make_writer, write_all
@@ -160,9 +155,8 @@ def generate(
                 index=open_index(retrieve, manifest) if retrieve else None,
                 neighbours=neighbours,
             )
-            settings = _settings(model, output_format, reading, drafting, retrieve) | {"plain": str(plain)}
-            formatter = output_format.formatter(manifest, None if out else sys.stdout, plain)
-            writer = make_writer(output_format, formatter, out, claim, settings, resume)
+            settings = _settings(model, formats, reading, drafting, retrieve) | {"plain": str(plain)}
+            writer = make_writer(formats, manifest, out, claim, settings, resume, plain)
             marks = _marks(writer)
             if from_tags:
                 studies = read_tag_table(from_tags, _tag_names(manifest, evidence))
@@ -172,7 +166,7 @@ def generate(
                 studies = read_ahead(inputs, reading, manifest.input_shape, workers, select, processes)
                 studies = marks.of_files(studies) if marks else studies
             with contextlib.closing(studies):
-                reports = map(formatter.admitted, pipeline.generate(model, studies, drafting))
+                reports = pipeline.generate(model, studies, drafting)
                 if not quiet:
                     progress.say(DISCLAIMER)
                 code = write_all(reports, writer, progress, quiet, marks.take if marks else None)
@@ -190,44 +184,21 @@ def _check_inputs(paths: list[str] | None, example: bool, from_tags: Path | None
         raise UsageError("--evidence goes with --from-tags.")
 
 
-def _output_format(name: str | None, json_lines: bool, out: str | None) -> OutputFormat:
-    """Look the format up, by the suffix of the file where none is named; ``--json`` is short for JSON Lines."""
-    if json_lines and name not in (None, "jsonl"):
-        raise UsageError(f"--json and --format {name} exclude one another.")
-    if json_lines or name:
-        return FORMATS[name or "jsonl"]
-    suffix = Path(out).suffix.lower() if out and not Path(out).is_dir() else ""
-    by_suffix = {row.suffix: row for row in FORMATS.values()}
-    if suffix in _OTHER_DOCUMENTS - by_suffix.keys():
-        names = ", ".join(f"{row.name} ({row.suffix})" for row in FORMATS.values())
-        hint = f"Formats: {names}. --format writes one of them under any name."
-        raise UsageError(f"{out}: no output format has the suffix {suffix}.", hint=hint)
-    return by_suffix.get(suffix, next(iter(FORMATS.values())))
-
-
-def _check_attention(output_format: OutputFormat, tags_only: bool, from_tags: Path | None) -> None:
+def _check_attention(formats: Sequence[OutputFormat], tags_only: bool, from_tags: Path | None) -> None:
     """Ask for a format that can hold maps, and for the image and the sentences that they tie together."""
     hint = "Add --json, or see the maps of one study with `cxreport explain`."
-    _require_format("--attention", output_format, lambda row: row.holds_attention, hint)
+    require_format("--attention", formats, lambda row: row.holds_attention, hint)
     if tags_only or from_tags is not None:
         raise UsageError(f"--attention and {'--tags-only' if tags_only else '--from-tags'} exclude one another.")
 
 
-def _check_header(output_format: OutputFormat, tags_only: bool, from_tags: Path | None) -> None:
+def _check_headers(formats: Sequence[OutputFormat], tags_only: bool, from_tags: Path | None) -> None:
     """Ask for DICOM files and a report's text, where documents go to a patient's record."""
     option = "--from-tags" if from_tags is not None else "--tags-only" if tags_only else None
-    if option:
+    names = [row.name for row in formats if row.needs_header]
+    if option and names:
         hint = "It needs a report, and DICOM files with the patient and the study."
-        raise UsageError(f"--format {output_format.name} and {option} exclude one another.", hint=hint)
-
-
-def _require_format(
-    option: str, output_format: OutputFormat, holds: Callable[[OutputFormat], bool], hint: str | None = None
-) -> None:
-    """Refuse an option whose output the format cannot hold, and name the formats that can."""
-    if not holds(output_format):
-        names = " or ".join(row.name for row in FORMATS.values() if holds(row))
-        raise UsageError(f"{option} goes with --format {names}.", hint=hint)
+        raise UsageError(f"--format {names[0]} and {option} exclude one another.", hint=hint)
 
 
 def _marks(writer: Writer) -> Marks | None:
@@ -240,7 +211,11 @@ def _marks(writer: Writer) -> Marks | None:
 
 
 def _settings(
-    model: Model, output_format: OutputFormat, reading: ReadOptions, drafting: GenerateOptions, index: Path | None
+    model: Model,
+    formats: Sequence[OutputFormat],
+    reading: ReadOptions,
+    drafting: GenerateOptions,
+    index: Path | None,
 ) -> dict[str, str]:
     """All that the results depend on besides the studies, by the names that users know."""
     from cxreport.reading.pseudonym import salt_digest
@@ -251,7 +226,7 @@ def _settings(
         "bundle": model.manifest.sha256,
         "precision": str(model.manifest.precision),
         "device": str(model.device),
-        "format": output_format.name,
+        "format": " ".join(row.name for row in formats),
         "group-by": reading.group_by,
         "max-megapixels": str(reading.max_megapixels),
         "salt": salt_digest(reading.salt),

@@ -79,21 +79,23 @@ Force = Annotated[
 ]
 
 
-def _format_name(name: str | None) -> str | None:
+def _format_names(names: list[str] | None) -> list[str] | None:
     """Refuse a name that is not in the table of formats."""
-    if name is not None and name not in FORMATS:
-        raise typer.BadParameter(f"{name!r} is not one of {', '.join(map(repr, FORMATS))}.")
-    return name
+    for name in names or ():
+        if name not in FORMATS:
+            raise typer.BadParameter(f"{name!r} is not one of {', '.join(map(repr, FORMATS))}.")
+    return names
 
 
 FormatOption = Annotated[
-    str | None,
+    list[str] | None,
     output_option(
         "--format",
         metavar="|".join(FORMATS),
-        callback=_format_name,
+        callback=_format_names,
         autocompletion=lambda: list(FORMATS),
         help=f"{'; '.join(f'{row.name}: {row.help}' for row in FORMATS.values())}. "
+        "Repeatable: a folder gets the files of all. "
         f"Default: by the suffix of the --out file, else {next(iter(FORMATS))}.",
     ),
 ]

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxreport.cli.errors import check_interrupt, exit_code, interrupt_held, say
 from cxreport.errors import ExitCode, NothingReadableError, OutputError, UsageError
-from cxreport.output.destinations import is_special, open_special, target_of
-from cxreport.output.formats import Formatter, OutputFormat
-from cxreport.output.writers import StreamWriter, Writer
+from cxreport.output.destinations import is_special, names_folder, open_special, target_of
+from cxreport.output.formats import OutputFormat
+from cxreport.output.formatters import Formatter, StudyFormatter
+from cxreport.output.writers import OneStudyWriter, StreamWriter, Writer
 from cxreport.types import Failure
 
 if TYPE_CHECKING:
     from cxreport.cli.progress import Progress
     from cxreport.journal import Claim, Mark
+    from cxreport.output.drafting_model import DraftingModel
     from cxreport.types import Outcome
 
 
@@ -49,7 +50,7 @@ def write_all(
         for outcome in outcomes:
             with progress.hidden():
                 with interrupt_held():
-                    writer.write(outcome, mark() if mark else None)
+                    outcome = writer.write(outcome, mark() if mark else None)
                 if not (quiet or writer.shows_warnings):
                     _repeat(outcome)
             tally[outcome.error.exit_code if isinstance(outcome, Failure) else ExitCode.OK] += 1
@@ -76,7 +77,7 @@ def claim_output(out: str | None) -> AbstractContextManager[Claim | None]:
         return nullcontext()
     from cxreport.journal import Claim
 
-    if out.endswith(("/", os.sep)) or Path(out).is_dir():
+    if names_folder(out):
         folder = Path(out)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -87,35 +88,60 @@ def claim_output(out: str | None) -> AbstractContextManager[Claim | None]:
 
 
 def make_writer(
-    output_format: OutputFormat,
-    formatter: Formatter,
+    formats: Sequence[OutputFormat],
+    model: DraftingModel,
     out: str | None,
     claim: Claim | None,
     settings: Mapping[str, str],
-    resume: bool,
+    resume: bool = False,
+    plain: bool = False,
 ) -> Writer:
     """Choose the writer: to what is claimed, else a special file, else stdout.
 
     Args:
-        output_format: of the documents.
-        formatter: of that format.
+        formats: of the documents; several only for a folder.
+        model: that drafted the reports.
         out: value of ``--out``.
         claim: of the file or folder that it names; None for a special file, and without ``--out``.
         settings: what the results depend on besides the studies, as a journal keeps them.
         resume: finish an interrupted run.
+        plain: leave out the figures behind sentences, as ``--plain`` asks for.
 
     Raises:
         UsageError: it cannot be written, or an interrupted run left results there.
     """
+    formatters = {row.suffix: row.formatter(model, None if out else sys.stdout, plain) for row in formats}
+    if claim is not None and claim.target.is_dir():
+        from cxreport.output.file_writers import FolderWriter
+
+        return FolderWriter(formatters, claim, settings, resume)
+    (formatter,) = formatters.values()
+    if isinstance(formatter, StudyFormatter):
+        return _one_study_writer(formatter, out, claim)
+    assert isinstance(formatter, Formatter)
     if not out:
-        return StreamWriter(formatter, sys.stdout, output_format.shows_warnings)
+        return StreamWriter(formatter, sys.stdout, formats[0].shows_warnings)
     if claim is None:
         return StreamWriter(formatter, open_special(out), name=out, owned=True)
-    from cxreport.output.file_writers import FileWriter, FolderWriter
+    from cxreport.output.file_writers import FileWriter
 
-    if claim.target.is_dir():
-        return FolderWriter(formatter, claim, output_format.suffix, settings, resume)
     return FileWriter(formatter, claim, settings, resume)
+
+
+def _one_study_writer(formatter: StudyFormatter, out: str | None, claim: Claim | None) -> Writer:
+    """Choose where the document of one study goes."""
+    if claim is not None:
+        from cxreport.output.file_writers import put_file
+
+        target = claim.target
+        return OneStudyWriter(formatter, lambda content: put_file(target, content), claim.release, str(target))
+    stream = open_special(out) if out else sys.stdout
+
+    def put(content: bytes) -> None:
+        stream.buffer.write(content)
+        stream.flush()
+
+    return OneStudyWriter(formatter, put, stream.close if out else stream.flush, out or "stdout")
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from cxreport.output.schema import rounded
 from cxreport.types import Failure
 
 if TYPE_CHECKING:
-    from cxreport.model.manifest import Manifest
+    from cxreport.output.drafting_model import DraftingModel
     from cxreport.sentences import Statement
     from cxreport.types import Outcome, Report
 
@@ -24,17 +24,17 @@ _FORMULA = re.compile(r"(^|[;,|\n\"])(\s*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])")
 _LIST = "; "
 
 
-def column_names(manifest: Manifest) -> tuple[str, ...]:
+def column_names(manifest: DraftingModel) -> tuple[str, ...]:
     """Names of the columns; each finding of the bundle's classifier has one, ``probability NAME``."""
     return (*_BEFORE_TAGS, *(f"probability {name}" for name in manifest.tag_names), *_AFTER_TAGS)
 
 
-def head(manifest: Manifest) -> str:
+def head(manifest: DraftingModel) -> str:
     """First line, with the names of the columns."""
     return _line(column_names(manifest))
 
 
-def row(outcome: Outcome, manifest: Manifest) -> str:
+def row(outcome: Outcome, manifest: DraftingModel) -> str:
     """Row of one study; cells that do not apply are empty.
 
     Args:
@@ -48,7 +48,7 @@ def row(outcome: Outcome, manifest: Manifest) -> str:
     return _line(cells.get(name, "") for name in column_names(manifest))
 
 
-def _drafted(report: Report, manifest: Manifest) -> dict[str, str]:
+def _drafted(report: Report, manifest: DraftingModel) -> dict[str, str]:
     told = (statement for sentence in report.sentences for statement in sentence.affirmed)
     plan = (f"{tag.tag} ({_comma(tag.certainty, *tag.details, _figure(tag.probability))})" for tag in report.plan)
     return {

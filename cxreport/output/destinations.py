@@ -1,4 +1,4 @@
-"""Destinations that `--out FILE` names: a file, links followed, or what is written to and never replaced."""
+"""Destinations that `--out` names: a folder, a file, links followed, or what is written to and never replaced."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ from cxreport.errors import UsageError
 _DESCRIPTOR = re.compile(r"/dev/(?:fd/(\d+)|(stdin|stdout|stderr))|/proc/(?:self|thread-self)/fd/(\d+)")
 _STANDARD = {"stdin": 0, "stdout": 1, "stderr": 2}
 _MAX_LINKS = 40
+
+
+def names_folder(out: str) -> bool:
+    """True where results go to a folder, a file per study: it is one, or its name ends with a slash."""
+    return out.endswith(("/", os.sep)) or os.path.isdir(out)
 
 
 def is_special(out: str) -> bool:

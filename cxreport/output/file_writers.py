@@ -13,7 +13,7 @@ from cxreport.errors import OutputError, UsageError
 from cxreport.files import PartialFile, is_at, open_regular, write_whole
 from cxreport.journal import Claim, Journal, Mark, Piece, crc32, finished, heads_of
 from cxreport.output.file_names import file_stem
-from cxreport.output.formats import Formatter
+from cxreport.output.formatters import AnyFormatter, Formatter, StudyDocument, encoded
 from cxreport.output.writers import Writer, unwritable
 from cxreport.types import Failure
 
@@ -58,15 +58,16 @@ class FileWriter(Writer):
         self.kept += 1
         return True
 
-    def write(self, outcome: Outcome, mark: Mark | None = None) -> None:
+    def write(self, outcome: Outcome, mark: Mark | None = None) -> Outcome:
         """Append an outcome to the partial file, then to the journal."""
+        outcome = self._formatter.admitted(outcome)
         if not is_at(self._file, self._partial.path):
             raise OutputError(f"{self._partial.path}: was moved or removed while it was written.")
         start = self._file.seek(0, os.SEEK_END)
         text = self._formatter.piece(outcome, start == 0)
         if start == 0:
             self._journal.heads = heads_of(text, self._formatter.piece(outcome, False))
-        content = _encoded(text)
+        content = encoded(text)
         mark = mark or Mark("", len(self._spans), "", alone=False)
         try:
             write_whole(self._file, content)
@@ -76,6 +77,7 @@ class FileWriter(Writer):
         failed = isinstance(outcome, Failure)
         self._journal.add(Piece(mark.key, self._journal.attempt, failed, mark.alone, start, end, crc32(content)))
         self._spans.append((mark.place, start, end))
+        return outcome
 
     def close(self, complete: bool) -> str | None:
         """Close the document and give it its name, or leave it under the other one."""
@@ -87,7 +89,7 @@ class FileWriter(Writer):
             return None
         if not complete:
             with contextlib.suppress(OSError), self._file:
-                write_whole(self._file, _encoded(self._formatter.end(empty=False)))
+                write_whole(self._file, encoded(self._formatter.end(empty=False)))
             self._claim.release(remove=False)
             return str(self._partial.path) if self._partial.path.exists() else None
         try:
@@ -99,7 +101,7 @@ class FileWriter(Writer):
         return None
 
     def _put_in_place(self, size: int) -> None:
-        end = _encoded(self._formatter.end(empty=not self._spans))
+        end = encoded(self._formatter.end(empty=not self._spans))
         self._spans.sort(key=lambda span: span[0])
         starts, ends = [span[1] for span in self._spans], [span[2] for span in self._spans]
         if [0, *ends] == [*starts, size]:
@@ -116,7 +118,7 @@ class FileWriter(Writer):
 
     def _ordered(self) -> Iterator[bytes]:
         """The pieces in the order of the studies, the first with the head of a first one."""
-        first, other = map(_encoded, self._journal.heads)
+        first, other = map(encoded, self._journal.heads)
         for number, (_, start, end) in enumerate(self._spans):
             content = _read(self._file, start, end)
             body = content[len(first if start == 0 else other) :]
@@ -152,19 +154,28 @@ class FileWriter(Writer):
 
 
 class FolderWriter(Writer):
-    """A document per study in a folder, each under its name once it is complete."""
+    """Documents of each study in a folder, one in each format, each under its name once it is complete.
+
+    Args:
+        formatters: suffix of the files -> what makes them.
+        claim: of the folder.
+        settings: what results depend on besides the studies, in words.
+        resume: finish what an interrupted run left.
+
+    Raises:
+        UsageError: there is an interrupted run and no ``resume``.
+    """
 
     resumable = True
 
     def __init__(
-        self, formatter: Formatter, claim: Claim, suffix: str, settings: Mapping[str, str], resume: bool = False
+        self, formatters: Mapping[str, AnyFormatter], claim: Claim, settings: Mapping[str, str], resume: bool = False
     ) -> None:
         super().__init__()
-        self._formatter = formatter
+        self._formatters = dict(formatters)
         self._folder = claim.target
-        self._suffix = suffix
-        self._counts: dict[str, int] = {}
-        self._names: dict[int, str] = {}
+        self._counts = {Path(f.index_name).stem: 1 for f in self._formatters.values() if f.index_name}
+        self._stems: dict[int, str] = {}
         """By the place of a study that is to come."""
         self._claim = claim
         self._journal = Journal(claim, settings)
@@ -175,37 +186,42 @@ class FolderWriter(Writer):
         self.notes += _differing(self._journal)
 
     def is_done(self, mark: Mark) -> bool:
-        """Take a study's document over, if it has the name that it would have today."""
-        name = self._name(mark.id)
+        """Take a study's documents over, if all are there and have the names that they would have today."""
+        stem = self._stem(mark.id)
         pieces = self._finished.get(mark.key, [])
-        if [piece.name for piece in pieces] == [name] and self._is_intact(pieces[0]):
+        if [piece.name for piece in pieces] == self._names(stem) and all(map(self._is_intact, pieces)):
             self.kept += 1
             return True
-        self._names[mark.place] = name
+        self._stems[mark.place] = stem
         return False
 
-    def write(self, outcome: Outcome, mark: Mark | None = None) -> None:
-        """Write a study's document."""
-        failed = isinstance(outcome, Failure)
-        name = self._names.pop(mark.place, None) if mark else None
-        name = name or self._name(outcome.id if isinstance(outcome, Failure) else outcome.study.id)
-        content = _encoded(self._formatter.piece(outcome, True) + self._formatter.end(empty=False))
-        partial = PartialFile(self._folder / name)
-        try:
-            with partial as path, open_regular(path) as file:
-                file.truncate(0)
-                write_whole(file, content)
-        except OSError as error:
-            raise unwritable(partial.target, error) from error
+    def write(self, outcome: Outcome, mark: Mark | None = None) -> Outcome:
+        """Write a study's documents; a format that cannot hold the study fails it, and the others are written."""
+        stem = self._stems.pop(mark.place, None) if mark else None
+        stem = stem or self._stem(outcome.id if isinstance(outcome, Failure) else outcome.study.id)
+        documents = [formatter.alone(outcome) for formatter in self._formatters.values()]
+        for name, document in zip(self._names(stem), documents, strict=True):
+            _put_or_remove(self._folder / name, document.content)
         if mark is not None:
-            piece = Piece(mark.key, self._journal.attempt, failed, mark.alone, 0, len(content), crc32(content), name)
-            self._journal.add(piece)
+            pieces = zip(self._names(stem), documents, strict=True)
+            self._journal.add(*(self._piece(mark, name, document) for name, document in pieces))
+        return next((d.outcome for d in documents if isinstance(d.outcome, Failure)), outcome)
 
     def close(self, complete: bool) -> str | None:
-        """Leave the journal of a run that is not complete; every document is."""
+        """Leave the journal of a run that is not complete; every document is. The folder's index lists them."""
         left = not complete and self._claim.size > 0
-        self._claim.release(remove=not left)
+        try:
+            for formatter in self._formatters.values():
+                if formatter.index_name:
+                    put_file(self._folder / formatter.index_name, formatter.index(self._folder))
+        finally:
+            self._claim.release(remove=not left)
         return str(self._folder) if left else None
+
+    def _piece(self, mark: Mark, name: str, document: StudyDocument) -> Piece:
+        content = document.content or b""
+        failed = isinstance(document.outcome, Failure)
+        return Piece(mark.key, self._journal.attempt, failed, mark.alone, 0, len(content), crc32(content), name)
 
     def _is_intact(self, piece: Piece) -> bool:
         try:
@@ -213,15 +229,40 @@ class FolderWriter(Writer):
         except OSError:
             return False
 
-    def _name(self, id_: str) -> str:
-        """Make a study's id a file name; numbers tell apart those that come twice."""
+    def _names(self, stem: str) -> list[str]:
+        """Names of a study's files, in the order of the formats."""
+        return [f"{stem}{suffix}" for suffix in self._formatters]
+
+    def _stem(self, id_: str) -> str:
+        """Make a study's id a file name without a suffix; numbers tell apart those that come twice."""
         stem = file_stem(id_)
         self._counts[stem.lower()] = count = self._counts.get(stem.lower(), 0) + 1
-        return f"{stem}{'' if count == 1 else f'~{count}'}{self._suffix}"
+        return f"{stem}{'' if count == 1 else f'~{count}'}"
 
 
-def _encoded(text: str) -> bytes:
-    return text.encode("utf-8", "backslashreplace")
+def put_file(path: Path, content: bytes) -> None:
+    """Write a file whole, in place of an earlier one.
+
+    Raises:
+        OutputError: it cannot be written; what was there before is whole.
+    """
+    try:
+        with PartialFile(path) as partial, open_regular(partial) as file:
+            file.truncate(0)
+            write_whole(file, content)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def _put_or_remove(path: Path, content: bytes | None) -> None:
+    """Write a file; one of the same name that an earlier run left goes where this run has none."""
+    if content is not None:
+        put_file(path, content)
+        return
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
 def _read(file: FileIO, start: int, end: int) -> bytes:

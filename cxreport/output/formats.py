@@ -4,63 +4,26 @@ from __future__ import annotations
 
 import enum
 import io
-from abc import ABC, abstractmethod
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 from cxreport.errors import UsageError
+from cxreport.output.formatters import AnyFormatter, Formatter, HeaderFormatter, StudyFormatter
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from cxreport.model.manifest import Manifest
+    from cxreport.output.drafting_model import DraftingModel
     from cxreport.reading.dicom.study_header import StudyHeader
     from cxreport.types import Failure, Outcome, Report
 
 TEXT_FILE_WIDTH = 80
 
 
-class Formatter(ABC):
-    """Base of the output formats: outcomes as pieces of one document.
-
-    Args:
-        manifest: of the bundle that drafted the reports.
-        terminal: stream whose width and colours the text may take; None for plain text of a fixed width.
-        plain: leave out of a text what is not part of the report's sentences, as ``--plain`` asks for.
-    """
-
-    def __init__(self, manifest: Manifest, terminal: TextIO | None = None, plain: bool = False) -> None:
-        self._manifest = manifest
-        self._terminal = terminal
-        self._plain = plain
-
-    def admitted(self, outcome: Outcome) -> Outcome:
-        """The outcome, or a failure in its place where the format cannot hold the study."""
-        return outcome
-
-    @abstractmethod
-    def piece(self, outcome: Outcome, first: bool) -> str:
-        """Format one outcome; ``first`` marks the one that begins the document."""
-
-    def end(self, empty: bool) -> str:
-        """Close the document; ``empty`` marks one without an outcome."""
-        return ""
-
-    def write(self, outcomes: Iterable[Outcome], stream: TextIO) -> None:
-        """Write a document of outcomes to a stream, each as it comes."""
-        first = True
-        for outcome in outcomes:
-            stream.write(self.piece(outcome, first))
-            stream.flush()
-            first = False
-        stream.write(self.end(empty=first))
-
-
 class TextFormatter(Formatter):
     """Panels; for a terminal with its width and colours, for files at a fixed width without."""
 
-    def __init__(self, manifest: Manifest, terminal: TextIO | None = None, plain: bool = False) -> None:
+    def __init__(self, manifest: DraftingModel, terminal: TextIO | None = None, plain: bool = False) -> None:
         from rich.console import Console
 
         super().__init__(manifest, terminal, plain)
@@ -118,33 +81,6 @@ class CsvFormatter(Formatter):
         return head(self._manifest) if empty else ""
 
 
-class HeaderFormatter(Formatter):
-    """Base of the formats that name the patient and the study of a DICOM header; a piece stands alone."""
-
-    needs_id = False
-    """True where the patient has to have an id, and a name will not do."""
-
-    def admitted(self, outcome: Outcome) -> Outcome:
-        """Fail a study without such a header."""
-        from cxreport.output.hospital.study_headers import with_header
-
-        found = with_header(outcome, self.needs_id)
-        return found[0] if isinstance(found, tuple) else found
-
-    def piece(self, outcome: Outcome, first: bool) -> str:
-        """Write a study with its header, or a failure."""
-        from cxreport.output.hospital.study_headers import with_header
-
-        found = with_header(outcome, self.needs_id)
-        return self._drafted(*found) if isinstance(found, tuple) else self._failed(found)
-
-    @abstractmethod
-    def _drafted(self, report: Report, header: StudyHeader) -> str: ...
-
-    @abstractmethod
-    def _failed(self, failure: Failure) -> str: ...
-
-
 class FhirFormatter(HeaderFormatter):
     """Resources of FHIR R4, one a line: a Bundle for a study, an OperationOutcome for a failure."""
 
@@ -166,7 +102,7 @@ class Hl7Formatter(HeaderFormatter):
 
     needs_id = True
 
-    def __init__(self, manifest: Manifest, terminal: TextIO | None = None, plain: bool = False) -> None:
+    def __init__(self, manifest: DraftingModel, terminal: TextIO | None = None, plain: bool = False) -> None:
         import datetime
 
         super().__init__(manifest, terminal, plain)
@@ -193,7 +129,8 @@ class OutputFormat:
     """A few words for ``--help`` and the documentation."""
     suffix: str
     """Of the files that ``--out DIR/`` makes."""
-    formatter: type[Formatter]
+    formatter: type[AnyFormatter]
+    """A `Formatter` of text over many studies, or a `StudyFormatter` with a document for each."""
     holds_attention: bool = False
     """True where a document can hold the maps of ``--attention``."""
     holds_similar: bool = False
@@ -205,6 +142,17 @@ class OutputFormat:
 
     needs_header: bool = False
     """True where documents name the patient and the study of a DICOM header, and have the report's text."""
+    shows_picture: bool = False
+    """True where documents show the image that the network saw."""
+    extra: str = ""
+    """Extra that brings the package that makes the documents; empty where none is needed."""
+    package: str = ""
+    """That package, as it is imported."""
+
+    @property
+    def of_one_study(self) -> bool:
+        """True where a document holds one study, and several need a folder."""
+        return issubclass(self.formatter, StudyFormatter)
 
 
 _TABLE = (
@@ -235,7 +183,9 @@ class Graphics(enum.StrEnum):
     NONE = "none"
 
 
-def get_formatter(name: str, manifest: Manifest, terminal: TextIO | None = None, plain: bool = False) -> Formatter:
+def get_formatter(
+    name: str, manifest: DraftingModel, terminal: TextIO | None = None, plain: bool = False
+) -> AnyFormatter:
     """Make the formatter of an output format.
 
     Args:

@@ -11,7 +11,7 @@ from cxreport.points import OperatingPoint
 
 if TYPE_CHECKING:
     from cxreport.errors import CxreportError
-    from cxreport.model.manifest import Manifest
+    from cxreport.output.drafting_model import DraftingModel
     from cxreport.types import Match, Outcome, Report, ViewInfo
 
 __all__ = [
@@ -29,7 +29,7 @@ SCHEMA_VERSION = 2
 """2 has ``sentences``, and the maps within them; 1 had maps apart, in ``attention``."""
 
 
-def to_record(outcome: Outcome, manifest: Manifest) -> dict[str, Any]:
+def to_record(outcome: Outcome, manifest: DraftingModel) -> dict[str, Any]:
     """Turn an outcome into the record that `record_schema` describes.
 
     Args:
@@ -86,7 +86,7 @@ def error_record(error: CxreportError) -> dict[str, str]:
     return {"code": error.code, "message": error.message, "hint": error.hint}
 
 
-def model_record(manifest: Manifest) -> dict[str, str]:
+def model_record(manifest: DraftingModel) -> dict[str, str]:
     """Name a bundle."""
     return {
         "name": manifest.name,

@@ -1,13 +1,15 @@
-"""Destinations of drafted reports: what all have in common, and one document on a stream."""
+"""Destinations of drafted reports: what all have in common, and one document, on a stream or whole at the end."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from cxreport.errors import OutputError
-from cxreport.output.formats import Formatter
+from cxreport.errors import OutputError, UsageError
+from cxreport.output.formatters import Formatter, StudyFormatter
+from cxreport.types import Failure
 
 if TYPE_CHECKING:
     from cxreport.journal import Mark
@@ -33,8 +35,11 @@ class Writer(ABC):
         return False
 
     @abstractmethod
-    def write(self, outcome: Outcome, mark: Mark | None = None) -> None:
+    def write(self, outcome: Outcome, mark: Mark | None = None) -> Outcome:
         """Write an outcome whole.
+
+        Returns:
+            The outcome, or a failure where a format of the output cannot hold the study.
 
         Raises:
             OutputError: it cannot be written; what was there before is whole.
@@ -73,10 +78,12 @@ class StreamWriter(Writer):
         self._empty = True
         self.shows_warnings = shows_warnings
 
-    def write(self, outcome: Outcome, mark: Mark | None = None) -> None:
+    def write(self, outcome: Outcome, mark: Mark | None = None) -> Outcome:
         """Write and flush an outcome."""
+        outcome = self._formatter.admitted(outcome)
         self._put(self._formatter.piece(outcome, self._empty))
         self._empty = False
+        return outcome
 
     def close(self, complete: bool) -> str | None:
         """Close the document, which leaves what an interrupted run wrote valid."""
@@ -93,6 +100,55 @@ class StreamWriter(Writer):
             raise
         except OSError as error:
             raise unwritable(self._name, error) from error
+
+
+class OneStudyWriter(Writer):
+    """The document of the one study of a run, written once the run is over: until then there may be a second study.
+
+    Args:
+        put: writes the document, whole.
+        release: is called at the end, whatever came of it.
+        name: of the place, for messages.
+    """
+
+    def __init__(
+        self, formatter: StudyFormatter, put: Callable[[bytes], None], release: Callable[[], None], name: str
+    ) -> None:
+        super().__init__()
+        self._formatter = formatter
+        self._put = put
+        self._release = release
+        self._name = name
+        self._content: bytes | None = None
+        self._of_failure = False
+
+    def write(self, outcome: Outcome, mark: Mark | None = None) -> Outcome:
+        """Keep the document; that of a failure gives way to that of a report.
+
+        Raises:
+            UsageError: it is the second study with a report.
+        """
+        outcome, content = self._formatter.alone(outcome)
+        failed = isinstance(outcome, Failure)
+        if self._content is None or (self._of_failure and not failed):
+            self._content, self._of_failure = content, failed
+        elif not failed:
+            hint = "Name a folder with --out DIR/, which gets a file per study."
+            raise UsageError(f"{self._name}: there are several studies, and a document holds one.", hint=hint)
+        return outcome
+
+    def close(self, complete: bool) -> str | None:
+        """Write the document of a run that is complete."""
+        try:
+            if complete and self._content is not None:
+                self._put(self._content)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise unwritable(self._name, error) from error
+        finally:
+            self._release()
+        return None
 
 
 def unwritable(place: Path | str, error: OSError) -> OutputError:

@@ -170,10 +170,11 @@ def test_a_file_that_vanishes_ends_the_run_at_once(generate, phantoms, tmp_path:
     out, written = tmp_path / "out.jsonl", []
     write = FileWriter.write
 
-    def write_and_remove(self, *arguments: object) -> None:
-        write(self, *arguments)
+    def write_and_remove(self, *arguments: object) -> object:
+        outcome = write(self, *arguments)
         written.append(1)
         out.with_name("out.jsonl.partial").unlink()
+        return outcome
 
     monkeypatch.setattr(FileWriter, "write", write_and_remove)
     done = generate(phantoms, "--batch-size", 1, "--tags-only", "--out", out)

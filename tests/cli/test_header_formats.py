@@ -92,11 +92,11 @@ def test_a_resumed_run_tries_what_had_no_header_again(
     assert generate(*common, tmp_path / "whole").exit_code == 6
     left, write = [1, 1], FileWriter.write
 
-    def write_two(writer: FileWriter, *arguments) -> None:
+    def write_two(writer: FileWriter, *arguments) -> object:
         if not left:
             raise KeyboardInterrupt
         left.pop()
-        write(writer, *arguments)
+        return write(writer, *arguments)
 
     with monkeypatch.context() as patch:
         patch.setattr(FileWriter, "write", write_two)

@@ -46,12 +46,12 @@ def killed(generate: Callable) -> Callable:
     def run(results: int, *arguments: object) -> None:
         left = results
 
-        def write(self, *arguments: object) -> None:
+        def write(self, *arguments: object) -> object:
             nonlocal left
             if not left:
                 raise Killed
             left -= 1
-            WRITE[type(self)](self, *arguments)
+            return WRITE[type(self)](self, *arguments)
 
         with pytest.MonkeyPatch.context() as patch:
             for kind in WRITERS:

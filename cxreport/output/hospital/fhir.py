@@ -20,7 +20,7 @@ from cxreport.sentences import Assertion
 from cxreport.types import Section
 
 if TYPE_CHECKING:
-    from cxreport.model.manifest import Manifest
+    from cxreport.output.drafting_model import DraftingModel
     from cxreport.reading.dicom.study_header import StudyHeader
     from cxreport.types import Failure, Report
 
@@ -32,7 +32,7 @@ _DISPLAYED = (Scheme.SNOMED_CT, Scheme.DICOM)
 """Schemes whose own terms are the meanings of the table of codes; DICOM calls LOINC's by other names."""
 
 
-def bundle(report: Report, header: StudyHeader, manifest: Manifest) -> Resource:
+def bundle(report: Report, header: StudyHeader, manifest: DraftingModel) -> Resource:
     """Build a Bundle (type collection) with the report and what it refers to.
 
     Args:
@@ -157,7 +157,7 @@ def _imaging_study(header: StudyHeader, names: _Names) -> Resource:
     }
 
 
-def _device(manifest: Manifest) -> Resource:
+def _device(manifest: DraftingModel) -> Resource:
     versions = {
         "cxreport": __version__,
         "model": f"{manifest.name} {manifest.version}",

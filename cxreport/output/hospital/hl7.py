@@ -18,7 +18,7 @@ from cxreport.output.schema import rounded
 from cxreport.sentences import Assertion
 
 if TYPE_CHECKING:
-    from cxreport.model.manifest import Manifest
+    from cxreport.output.drafting_model import DraftingModel
     from cxreport.reading.dicom.study_header import StudyHeader
     from cxreport.types import Failure, Report
 
@@ -31,7 +31,7 @@ _LONGEST_LINE = 160
 """Characters; hl7apy takes at most 199 in a text of an observation, whatever its type."""
 
 
-def message(report: Report, header: StudyHeader, manifest: Manifest, time: str) -> str:
+def message(report: Report, header: StudyHeader, manifest: DraftingModel, time: str) -> str:
     """Build the message of a report.
 
     Args:
@@ -84,7 +84,7 @@ def _statements(report: Report) -> list[dict[int, str]]:
     return fields
 
 
-def _software(manifest: Manifest) -> dict[int, str]:
+def _software(manifest: DraftingModel) -> dict[int, str]:
     model = _text(f"Model {manifest.name} {manifest.version}, SHA-256 {manifest.sha256}. {DISCLAIMER}")
     return {1: _SENDER, 2: __version__, 3: "cxreport", 4: manifest.sha256[:_LONGEST_ID], 5: model}
 
