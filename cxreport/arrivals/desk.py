@@ -192,6 +192,7 @@ class Desk:
         if not stop():
             for study in remaining.values():
                 self.ledger.failed(study.key, "unreadable", "The files hold no image.")
+        self.results.write_indexes()
         return len(due)
 
     def _present(self, study: DueStudy) -> DueStudy | None:

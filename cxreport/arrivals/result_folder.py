@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 from cxreport.arrivals.states import ResultFile
 from cxreport.errors import CxreportError
-from cxreport.files import PartialFile, open_regular, write_whole
 from cxreport.output.file_names import file_stem
+from cxreport.output.file_writers import put_file
 from cxreport.output.formats import OutputFormat
-from cxreport.output.writers import unwritable
 from cxreport.types import Failure
 
 if TYPE_CHECKING:
-    from cxreport.model.manifest import Manifest
+    from cxreport.output.drafting_model import DraftingModel
     from cxreport.types import Outcome
 
 DICOM_SUFFIX = ".dcm"
@@ -34,14 +33,14 @@ class ResultFolder:
     Args:
         folder: an existing one.
         formats: of the documents that a study gets.
-        manifest: of the bundle that drafts.
+        model: that drafts.
         deliver: have those that are DICOM files delivered.
     """
 
-    def __init__(self, folder: Path, formats: Sequence[OutputFormat], manifest: Manifest, deliver: bool) -> None:
+    def __init__(self, folder: Path, formats: Sequence[OutputFormat], model: DraftingModel, deliver: bool) -> None:
         self.folder = folder
         self._formats = formats
-        self._manifest = manifest
+        self._model = model
         self._deliver = deliver
 
     def write(self, outcome: Outcome) -> tuple[list[ResultFile], list[CxreportError]]:
@@ -58,26 +57,26 @@ class ResultFolder:
         """
         results: list[ResultFile] = []
         errors: list[CxreportError] = []
-        id_ = outcome.id if isinstance(outcome, Failure) else outcome.study.id
+        stem = file_stem(outcome.id if isinstance(outcome, Failure) else outcome.study.id)
         for output_format in self._formats:
-            if isinstance(outcome, Failure) and is_dicom(output_format):
-                continue
-            formatter = output_format.formatter(self._manifest)  # one each, as some keep the time that they are made at
-            admitted = formatter.admitted(outcome)
-            if isinstance(admitted, Failure) and not isinstance(outcome, Failure):
-                errors.append(admitted.error)
-                continue
-            text = formatter.piece(admitted, True) + formatter.end(empty=False)
-            results.append(self._written(id_, output_format, text.encode("utf-8", "backslashreplace")))
+            formatter = output_format.formatter(self._model)  # one each, as some keep the time that they are made at
+            document = formatter.alone(outcome)
+            if isinstance(document.outcome, Failure) and not isinstance(outcome, Failure):
+                errors.append(document.outcome.error)
+            elif document.content is not None:
+                name = f"{stem}{output_format.suffix}"
+                put_file(self.folder / name, document.content)
+                digest = hashlib.sha256(document.content).hexdigest()
+                results.append(ResultFile(name, digest, self._deliver and is_dicom(output_format)))
         return results, errors
 
-    def _written(self, id_: str, output_format: OutputFormat, content: bytes) -> ResultFile:
-        partial = PartialFile(self.folder / f"{file_stem(id_)}{output_format.suffix}")
-        try:
-            with partial as path, open_regular(path) as file:
-                file.truncate(0)
-                write_whole(file, content)
-        except OSError as error:
-            raise unwritable(partial.target, error) from error
-        digest = hashlib.sha256(content).hexdigest()
-        return ResultFile(partial.target.name, digest, self._deliver and is_dicom(output_format))
+    def write_indexes(self) -> None:
+        """Write the indexes of the formats that have one.
+
+        Raises:
+            OutputError: one of them cannot be written.
+        """
+        for output_format in self._formats:
+            formatter = output_format.formatter(self._model)
+            if formatter.index_name:
+                put_file(self.folder / formatter.index_name, formatter.index(self.folder))

@@ -79,7 +79,7 @@ Force = Annotated[
 ]
 
 
-def _format_names(names: list[str] | None) -> list[str] | None:
+def format_names(names: list[str] | None) -> list[str] | None:
     """Refuse a name that is not in the table of formats."""
     for name in names or ():
         if name not in FORMATS:
@@ -92,7 +92,7 @@ FormatOption = Annotated[
     output_option(
         "--format",
         metavar="|".join(FORMATS),
-        callback=_format_names,
+        callback=format_names,
         autocompletion=lambda: list(FORMATS),
         help=f"{'; '.join(f'{row.name}: {row.help}' for row in FORMATS.values())}. "
         "Repeatable: a folder gets the files of all. "

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from cxreport.cli.options import input_option, output_option
+from cxreport.cli.errors import require_extra
+from cxreport.cli.options import format_names, input_option, output_option
 from cxreport.errors import UsageError
 from cxreport.output.formats import FORMATS, OutputFormat
 
@@ -15,14 +16,6 @@ AUTHORIZATION = "CXREPORT_AUTHORIZATION"
 """Variable with the value of the header Authorization, which a command line would show to others."""
 _DELIVERED = ("sr", "sc")
 """Formats that ``--to`` stands for where no ``--format`` is named."""
-
-
-def _known(names: list[str] | None) -> list[str] | None:
-    """Refuse a name that is not in the table of formats."""
-    for name in names or []:
-        if name not in FORMATS:
-            raise typer.BadParameter(f"{name!r} is not one of {', '.join(map(repr, FORMATS))}.")
-    return names
 
 
 QuietTime = Annotated[
@@ -45,7 +38,7 @@ Formats = Annotated[
     output_option(
         "--format",
         metavar="|".join(FORMATS),
-        callback=_known,
+        callback=format_names,
         help="May be given several times. Default: json, and with --to the DICOM objects.",
     ),
 ]
@@ -77,11 +70,15 @@ def chosen_formats(names: list[str] | None, to: str | None) -> list[OutputFormat
 
     Raises:
         UsageError: there is a destination, and nothing to deliver.
+        MissingExtraError: the package that makes the documents is not installed.
     """
     from cxreport.arrivals.result_folder import is_dicom
 
     defaults = ["json", *(name for name in _DELIVERED if to and name in FORMATS)]
     rows = [FORMATS[name] for name in dict.fromkeys(names or defaults)]
+    for row in rows:
+        if row.extra:
+            require_extra(f"--format {row.name}", row.extra, row.package)
     if to and not any(map(is_dicom, rows)):
         deliverable = ", ".join(row.name for row in FORMATS.values() if is_dicom(row))
         hint = f"Add one of --format {deliverable}." if deliverable else "No format of this version is one."

@@ -110,8 +110,7 @@ class Processes:
         Raises:
             CxreportError: no process can be started.
         """
-        members = [self._member(number) for number in range(processes)]
-        idle: deque[_Process] = deque(members)
+        idle = deque(self._member(number) for number in range(processes))
 
         def run(task: _Task) -> Any:
             member = idle.popleft()  # there are as many threads as processes
@@ -141,10 +140,8 @@ class Processes:
 
 
 def _first_result(pending: deque[Future[Any]]) -> Any:
-    """Take the first result, once it is there: until then its task counts as pending."""
-    result = pending[0].result()
-    pending.popleft()
-    return result
+    pending[0].exception()  # waits for it: until then its task counts as pending
+    return pending.popleft().result()
 
 
 def modules_for(paths: Iterable[str]) -> Sequence[str]:
