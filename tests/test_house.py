@@ -61,7 +61,17 @@ def test_imports_go_one_way(room: str) -> None:
 
 INNER_ROOMS = {
     "arrivals": (
-        *("destination", "inbox", "identity", "states", "ledger_file", "ledger", "receiver", "watched_folder"),
+        *(
+            "destination",
+            "companion",
+            "inbox",
+            "identity",
+            "states",
+            "ledger_file",
+            "ledger",
+            "receiver",
+            "watched_folder",
+        ),
         *("result_folder", "sending", "store_scu", "stow", "deliverer", "desk"),
     ),
     "train": ("progress", "config", "run_folder", "networks", "data", "fit", "reference", "export"),

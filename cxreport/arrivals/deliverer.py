@@ -1,17 +1,22 @@
-"""Deliverer of results: a thread that sends what is pending, and tries again for as long as it takes."""
+"""Deliverer of results: a process that sends what is pending, and tries again for as long as it takes."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
+import queue
 import random
-import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from cxreport.arrivals.companion import Companion, Told
+from cxreport.arrivals.destination import destination
 from cxreport.arrivals.ledger import Ledger
-from cxreport.arrivals.sending import Answer, Sent
-from cxreport.errors import CxreportError, DeliveryError
+from cxreport.arrivals.sending import Answer, Sent, send
+from cxreport.errors import DeliveryError
 
 log = logging.getLogger(__name__)
 
@@ -24,78 +29,109 @@ LONGEST_WAIT_S = 300.0
 
 
 class Deliverer:
-    """Sends results that are pending, in a thread of its own with a ledger of its own.
+    """Process that sends results that are pending.
 
     Args:
         ledger_folder: that the ledger is in.
         results: folder of the results.
-        send: sends files and yields the answers.
+        to: text that names the destination, see `destination`.
+        authorization: value of the header Authorization, for a server that asks for it.
+        title: own AE title.
     """
 
-    def __init__(self, ledger_folder: Path, results: Path, send: Callable[[Sequence[Path]], Iterator[Sent]]) -> None:
-        self._ledger_folder = ledger_folder
+    def __init__(self, ledger_folder: Path, results: Path, to: str, authorization: str, title: str) -> None:
+        settings = {"ledger": str(ledger_folder), "results": str(results), "to": to, "authorization": authorization}
+        self.waiting = False
+        """True after a try that failed, until one succeeds."""
+        self._process = Companion(f"{__name__}:deliver", {**settings, "title": title}, self._take)
+
+    def wake(self) -> None:
+        """Have it look for new results at once."""
+        self._process.ask("wake")
+
+    def check(self) -> None:
+        """Go on after an unexpected end.
+
+        Raises:
+            CxreportError: results cannot be delivered any more.
+        """
+        self._process.check()
+
+    def finish(self, patience_s: float) -> None:
+        """Deliver what is pending as far as it goes now, and end; a try that failed is not repeated."""
+        self._process.stop(patience_s)
+
+    def _take(self, told: Told) -> None:
+        self.waiting = told["waiting"]
+
+
+def deliver(settings: Mapping[str, Any], tell: Callable[[Told], None], asked: queue.SimpleQueue[str]) -> None:
+    """Send results until it is asked to stop: what the process of a `Deliverer` does."""
+    target = destination(settings["to"], settings["authorization"])
+    sender = functools.partial(send, destination=target, title=settings["title"])
+    with Ledger(Path(settings["ledger"])) as ledger:
+        Delivery(ledger, Path(settings["results"]), sender, asked, lambda waiting: tell({"waiting": waiting})).run()
+
+
+class Delivery:
+    """Work of a deliverer.
+
+    Args:
+        ledger: that says what is pending.
+        results: folder of the results.
+        send: sends files and yields the answers.
+        asked: words: ``wake``, or ``stop``.
+        tell_waiting: takes whether the last try failed, when that changes.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        results: Path,
+        send: Callable[[Sequence[Path]], Iterator[Sent]],
+        asked: queue.SimpleQueue[str],
+        tell_waiting: Callable[[bool], None],
+    ) -> None:
+        self._ledger = ledger
         self._results = results
         self._send = send
-        self._stop = threading.Event()
-        self._wake = threading.Event()
+        self._asked = asked
+        self._tell_waiting = tell_waiting
         self._failures = 0
         """Tries in a row that failed."""
         self._told = ""
         """Reason that the log has already."""
-        self._error: CxreportError | None = None
-        self._thread = threading.Thread(target=self._run, name="cxreport-deliverer", daemon=True)
 
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
-
-    def wake(self) -> None:
-        """Have it look for new results at once."""
-        self._wake.set()
-
-    @property
-    def waiting(self) -> bool:
-        """True after a try that failed, until one succeeds."""
-        return self._failures > 0
-
-    def check(self) -> None:
-        """Raise what ended the thread, if anything did."""
-        if self._error is not None:
-            raise self._error
-
-    def finish(self, patience_s: float) -> None:
-        """Deliver what is pending as far as it goes now, and end; a try that failed is not repeated."""
-        self._stop.set()
-        self._wake.set()
-        self._thread.join(patience_s)
-
-    def _run(self) -> None:
-        try:
-            with Ledger(self._ledger_folder) as ledger:
-                self._deliver_until_stopped(ledger)
-        except CxreportError as error:
-            self._error = error
-        except Exception as error:  # its text may quote patient data
-            log.debug("the deliverer ended", exc_info=error)
-            self._error = CxreportError.of(error, "delivering results")
-
-    def _deliver_until_stopped(self, ledger: Ledger) -> None:
+    def run(self) -> None:
+        """Send what is pending until it is asked to stop, and then what can be sent at once."""
+        stopping = False
         while True:
-            names = ledger.pending(_AT_A_TIME)
-            if names and self._deliver(ledger, names):
-                self._failures = 0
+            names = self._ledger.pending(_AT_A_TIME)
+            failures = 0 if not names or self._deliver(self._ledger, names) else self._failures + 1
+            if bool(failures) != bool(self._failures):
+                self._tell_waiting(failures > 0)
+            self._failures = failures
+            if names and not failures:
                 continue
-            if names:
-                self._failures += 1
-            if self._stop.is_set():
+            if stopping:
                 return
-            if names:
-                self._stop.wait(_pause(self._failures))
-                if self._stop.is_set():
-                    return
-            else:
-                self._wake.wait(_LOOK_S)
-                self._wake.clear()
+            stopping = self._sleeps(_pause(failures) if failures else _LOOK_S, wakes=not failures)
+            if stopping and failures:
+                return
+
+    def _sleeps(self, seconds: float, *, wakes: bool) -> bool:
+        """Wait for a time, or for a word; True when it is to stop."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            try:
+                word = self._asked.get(timeout=left)
+            except queue.Empty:
+                return False
+            if word == "stop":
+                return True
+            if wakes:
+                return False
+        return False
 
     def _deliver(self, ledger: Ledger, names: list[str]) -> bool:
         """Send results; True unless some have to wait."""

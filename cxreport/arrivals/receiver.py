@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import logging
 import queue
+import socket
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cxreport.arrivals.companion import Companion, Told
 from cxreport.arrivals.inbox import Inbox
 from cxreport.arrivals.states import ArrivedFile
 from cxreport.errors import OutputError, UsageError
@@ -24,6 +29,8 @@ _OUT_OF_RESOURCES = 0xA700
 _MOST_ASSOCIATIONS = 64
 _GRACE_S = 10.0
 """Seconds that open associations have to end by themselves."""
+_HELD_S = 5.0
+"""Seconds to wait for an address that somebody holds."""
 
 
 class Receiver:
@@ -34,6 +41,7 @@ class Receiver:
 
     Args:
         inbox: takes the instances.
+        key: that the inbox names files with.
         title: AE title that senders have to call.
         callers: AE titles that senders may have; none for any.
         host: address to listen at.
@@ -43,38 +51,31 @@ class Receiver:
         UsageError: nothing can listen there.
     """
 
-    def __init__(self, inbox: Inbox, title: str, callers: Sequence[str], host: str, port: int) -> None:
+    def __init__(self, inbox: Inbox, key: bytes, title: str, callers: Sequence[str], host: str, port: int) -> None:
+        self.port = port
         self._inbox = inbox
         self._arrived: queue.SimpleQueue[str] = queue.SimpleQueue()
-        for path in inbox.instances():  # of an earlier run, which may have been killed before it entered them
-            self._arrived.put(path)
-        entity = _application_entity(title, callers)
-        from pynetdicom import evt
-
-        handlers: list[Any] = [
-            (evt.EVT_C_STORE, self._store),
-            (evt.EVT_C_ECHO, lambda event: _SUCCESS),
-            (evt.EVT_REJECTED, functools.partial(_tell_of_rejection, title)),
-        ]
-        try:
-            self._server = entity.start_server((host, port), block=False, evt_handlers=handlers)
-        except OSError as error:
-            hint = "Name another --port; below 1024 is for root alone." if port else None
-            raise UsageError(f"{host}:{port}: cannot be listened at ({error.strerror}).", hint=hint) from error
-        self._entity = entity
-
-    @property
-    def port(self) -> int:
-        """TCP port that it listens at."""
-        return int(self._server.socket.getsockname()[1])
+        self._listening = threading.Event()
+        self._open = 0
+        self._closed = False
+        settings = {"inbox": str(inbox.folder), "key": key.hex(), "title": title, "callers": list(callers)}
+        self._process = Companion(f"{__name__}:receive", {**settings, "host": host, "port": port}, self._take)
+        while not self._listening.wait(0.1):
+            self._process.check()
 
     @property
     def busy(self) -> bool:
         """True while somebody is connected."""
-        return bool(self._server.active_associations)
+        return self._open > 0
 
     def arrived(self) -> list[ArrivedFile]:
-        """The instances that arrived since the last call."""
+        """The instances that arrived since the last call.
+
+        Raises:
+            CxreportError: nothing can be received any more.
+        """
+        if not self._closed:
+            self._process.check()
         files = []
         while not self._arrived.empty():
             path = self._arrived.get()
@@ -87,21 +88,76 @@ class Receiver:
 
     def close(self) -> None:
         """Take no more associations, and end those that are open once they had time to end by themselves."""
-        self._server.shutdown()
-        end = time.monotonic() + _GRACE_S
-        while self.busy and time.monotonic() < end:
-            time.sleep(0.05)
-        self._entity.shutdown()
+        self._closed = True
+        self._process.stop(2 * _GRACE_S)
 
-    def _store(self, event: Event) -> int:
+    def _take(self, told: Told) -> None:
+        if "stored" in told:
+            self._arrived.put(told["stored"])
+        elif "open" in told:
+            self._open += told["open"]
+        else:
+            self.port, self._open = told["port"], 0
+            for path in self._inbox.instances():  # of an earlier run, which may have been killed before it told of them
+                self._arrived.put(path)
+            self._listening.set()
+
+
+def receive(settings: Mapping[str, Any], tell: Callable[[Told], None], asked: queue.SimpleQueue[str]) -> None:
+    """Store what is sent, until a word is asked: what the process of a `Receiver` does.
+
+    Raises:
+        UsageError: nothing can listen there.
+    """
+    inbox = Inbox(Path(settings["inbox"]), bytes.fromhex(settings["key"]))
+    entity = _application_entity(settings["title"], settings["callers"])
+    from pynetdicom import evt
+
+    def store(event: Event) -> int:
         request: Any = event.request
         try:
-            path = self._inbox.store(str(request.AffectedSOPInstanceUID), event.encoded_dataset())
+            path = inbox.store(str(request.AffectedSOPInstanceUID), event.encoded_dataset())
         except OutputError as error:
             log.error("an instance was not taken: %s", error.message)
             return _OUT_OF_RESOURCES
-        self._arrived.put(path)
+        tell({"stored": path})
         return _SUCCESS
+
+    def opened(event: Event) -> None:
+        send_at_once(event)
+        tell({"open": 1})
+
+    handlers: list[Any] = [
+        (evt.EVT_C_STORE, store),
+        (evt.EVT_C_ECHO, lambda event: _SUCCESS),
+        (evt.EVT_REJECTED, functools.partial(_tell_of_rejection, settings["title"])),
+        (evt.EVT_CONN_OPEN, opened),
+        (evt.EVT_CONN_CLOSE, lambda event: tell({"open": -1})),
+    ]
+    server = _server(entity, (settings["host"], settings["port"]), handlers)
+    tell({"port": int(server.socket.getsockname()[1])})
+    asked.get()
+    server.shutdown()
+    end = time.monotonic() + _GRACE_S
+    while server.active_associations and time.monotonic() < end:
+        time.sleep(0.05)
+    entity.shutdown()
+
+
+def _server(entity: Any, address: tuple[str, int], handlers: list[Any]) -> Any:
+    """A server at an address, which a listener that was killed may hold for a moment yet."""
+    end = time.monotonic() + _HELD_S
+    while True:
+        try:
+            return entity.start_server(address, block=False, evt_handlers=handlers)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE and time.monotonic() < end:
+                time.sleep(0.2)
+                continue
+            hint = "Name another --host or --port; ports below 1024 are for root alone."
+            raise UsageError(
+                f"{address[0]}:{address[1]}: cannot be listened at ({error.strerror}).", hint=hint
+            ) from error
 
 
 def _application_entity(title: str, callers: Sequence[str]) -> Any:
@@ -132,6 +188,13 @@ def mute() -> None:
     for name in list(logger.manager.loggerDict):
         if name.startswith("pynetdicom."):
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
+def send_at_once(event: Event) -> None:
+    """Have a connection send short messages at once: else each waits some 40 ms for an acknowledgement (RFC 896)."""
+    connection = event.assoc.dul.socket
+    if connection is not None and connection.socket is not None:
+        connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _tell_of_rejection(title: str, event: Event) -> None:

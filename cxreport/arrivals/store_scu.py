@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from pydicom import dcmread, uid
 from pydicom.filereader import read_file_meta_info
-from pynetdicom import AE, _config, build_context
+from pynetdicom import AE, _config, build_context, evt
 
 from cxreport.arrivals.destination import ApplicationEntity
-from cxreport.arrivals.receiver import mute
+from cxreport.arrivals.receiver import mute, send_at_once
 from cxreport.arrivals.sending import Answer, Sent
 from cxreport.errors import DeliveryError
 from cxreport.reading.processes.muted_libraries import quiet
@@ -116,7 +116,13 @@ def _associated(contexts: list[Any], entity: ApplicationEntity, title: str) -> A
     own = AE(ae_title=title)
     own.connection_timeout = own.acse_timeout = _CONNECT_S
     own.dimse_timeout = own.network_timeout = _ANSWER_S
-    association = own.associate(entity.host, entity.port, contexts=contexts, ae_title=entity.title)
+    association = own.associate(
+        entity.host,
+        entity.port,
+        contexts=contexts,
+        ae_title=entity.title,
+        evt_handlers=[(evt.EVT_CONN_OPEN, send_at_once)],
+    )
     if association.is_established:
         return association
     if association.is_rejected:

@@ -109,10 +109,11 @@ def listen(
             device=device,
             precision=precision,
         )
-        stored = Inbox(inbox, secret(salt))
+        key = secret(salt)
+        stored = Inbox(inbox, key)
         code = run(
             arrivals,
-            lambda ledger: Receiver(stored, title, titles, host, port),
+            lambda ledger: Receiver(stored, key, title, titles, host, port),
             lambda source: f"listening as {title} at {host}:{source.port}",
         )
         raise typer.Exit(code)

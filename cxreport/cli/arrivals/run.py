@@ -19,7 +19,6 @@ from cxreport.arrivals.identity import Identity, identify
 from cxreport.arrivals.inbox import private_folder
 from cxreport.arrivals.ledger import Ledger
 from cxreport.arrivals.result_folder import ResultFolder
-from cxreport.arrivals.sending import send
 from cxreport.arrivals.states import Counts
 from cxreport.arrivals.watched_folder import WatchedFolder
 from cxreport.cli.arrivals.options import AUTHORIZATION, chosen_formats
@@ -82,7 +81,9 @@ def run(asked: Arrivals, open_source: Callable[[Ledger], _S], told: Callable[[_S
         NothingReadableError: nothing was there to draft.
     """
     formats = chosen_formats(asked.formats, asked.to)
-    target = destination(asked.to, os.environ.get(AUTHORIZATION, "")) if asked.to else None
+    authorization = os.environ.get(AUTHORIZATION, "")
+    if asked.to:
+        destination(asked.to, authorization)
     _check_folders(asked)
     with contextlib.ExitStack() as stack:
         for folder in dict.fromkeys((asked.out, asked.state)):
@@ -108,18 +109,17 @@ def run(asked: Arrivals, open_source: Callable[[Ledger], _S], told: Callable[[_S
             key_of=lambda digest: keyed_digest(digest, key),
         )
         ledger = stack.enter_context(Ledger(asked.state))
-        deliverer = None
-        if target:
-            sender = functools.partial(send, destination=target, title=asked.title)
-            deliverer = Deliverer(asked.state, asked.out, sender)
         source = open_source(ledger)
+        deliverer = None
+        if asked.to:
+            deliverer = Deliverer(asked.state, asked.out, asked.to, authorization, asked.title)
         desk = Desk(
             asked.folder,
             ledger,
             source,
             reading,
             draft=lambda studies: pipeline.generate(model, studies, drafting),
-            results=ResultFolder(asked.out, formats, model.manifest, deliver=target is not None),
+            results=ResultFolder(asked.out, formats, model.manifest, deliver=asked.to is not None),
             deliverer=deliverer,
             timing=Timing(asked.quiet, asked.at_most, asked.heartbeat),
             tell=_Heartbeat(),
@@ -127,8 +127,6 @@ def run(asked: Arrivals, open_source: Callable[[Ledger], _S], told: Callable[[_S
         if isinstance(source, WatchedFolder):
             desk.retried = (*desk.retried, "unreadable")  # half-written files
         say(DISCLAIMER, told(source))
-        if deliverer:
-            deliverer.start()
         with interrupt_held():  # what is in hand is finished first
             counts = desk.run(interrupt_arrived, once=asked.once)
             _tell(counts)
