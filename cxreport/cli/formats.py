@@ -12,7 +12,7 @@ from cxreport.output.destinations import names_folder
 from cxreport.output.formats import FORMATS, OutputFormat
 
 _OTHER_DOCUMENTS = {
-    *(".tsv", ".xlsx", ".parquet", ".html", ".htm", ".xml", ".md", ".pdf", ".docx", ".rtf", ".yaml", ".yml")
+    *(".tsv", ".xlsx", ".parquet", ".html", ".htm", ".xml", ".md", ".pdf", ".docx", ".rtf", ".yaml", ".yml", ".dcm")
 }
 """Suffixes that promise another document than a panel per study."""
 
@@ -53,9 +53,11 @@ def require_format(
 
 def _by_suffix(out: str | None) -> OutputFormat:
     suffix = Path(out).suffix.lower() if out and not names_folder(out) else ""
-    by_suffix = {row.suffix: row for row in FORMATS.values()}
-    if suffix in _OTHER_DOCUMENTS - by_suffix.keys():
+    for row in FORMATS.values():
+        if suffix and Path(str(out)).name.lower().endswith(row.suffix):
+            return row
+    if suffix in _OTHER_DOCUMENTS:
         names = ", ".join(f"{row.name} ({row.suffix})" for row in FORMATS.values())
         hint = f"Formats: {names}. --format writes one of them under any name."
         raise UsageError(f"{out}: no output format has the suffix {suffix}.", hint=hint)
-    return by_suffix.get(suffix, next(iter(FORMATS.values())))
+    return next(iter(FORMATS.values()))

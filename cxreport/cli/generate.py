@@ -151,7 +151,7 @@ def generate(
                 point=operating_point,
                 evidence=evidence,
                 force=force,
-                attention=attention,
+                attention=attention or any(row.needs_attention for row in formats),
                 index=open_index(retrieve, manifest) if retrieve else None,
                 neighbours=neighbours,
             )

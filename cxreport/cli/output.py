@@ -110,7 +110,10 @@ def make_writer(
     Raises:
         UsageError: it cannot be written, or an interrupted run left results there.
     """
-    formatters = {row.suffix: row.formatter(model, None if out else sys.stdout, plain) for row in formats}
+    named = {row.name: row.formatter(model, None if out else sys.stdout, plain) for row in formats}
+    for each in named.values():
+        each.beside = named
+    formatters = {row.suffix: named[row.name] for row in formats}
     if claim is not None and claim.target.is_dir():
         from cxreport.output.file_writers import FolderWriter
 

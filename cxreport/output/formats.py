@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from cxreport.errors import UsageError
 from cxreport.output.formatters import AnyFormatter, Formatter, HeaderFormatter, StudyFormatter
+from cxreport.output.hospital.object_formats import HEAT_MAPS, HeatMapFormatter, StructuredReportFormatter
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -133,6 +134,8 @@ class OutputFormat:
     """A `Formatter` of text over many studies, or a `StudyFormatter` with a document for each."""
     holds_attention: bool = False
     """True where a document can hold the maps of ``--attention``."""
+    needs_attention: bool = False
+    """True where a document is made of such maps, which then need not be asked for."""
     holds_similar: bool = False
     """True where a document can hold the nearest reports of ``--retrieve``."""
     shows_figures: bool = False
@@ -167,6 +170,21 @@ _TABLE = (
     OutputFormat("csv", "a row per study, for spreadsheets", ".csv", CsvFormatter),
     OutputFormat("fhir", "a FHIR R4 Bundle per study and line", ".ndjson", FhirFormatter, needs_header=True),
     OutputFormat("hl7", "an HL7 2.5.1 message per study", ".hl7", Hl7Formatter, needs_header=True),
+    OutputFormat(
+        *("sr", "a DICOM structured report per study", ".sr.dcm", StructuredReportFormatter),
+        needs_header=True,
+        extra="dicom",
+        package="highdicom",
+    ),
+    OutputFormat(
+        *(HEAT_MAPS, "a heat map per study as a DICOM image", ".sc.dcm", HeatMapFormatter),
+        holds_attention=True,
+        needs_attention=True,
+        needs_header=True,
+        shows_picture=True,
+        extra="dicom",
+        package="highdicom",
+    ),
 )
 FORMATS = {row.name: row for row in _TABLE}
 """Name -> output format; the first is the default of ``--format``."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from cxreport.errors import StudyError
@@ -34,6 +35,8 @@ class AnyFormatter(ABC):
         plain: leave out of a text what is not part of the report's sentences, as ``--plain`` asks for.
     """
 
+    beside: Mapping[str, AnyFormatter] = MappingProxyType({})
+    """Formatters that write the same run, by the names of their formats; empty where it is the only one."""
     index_name = ""
     """Name of the file that lists the documents of a folder; empty for a format without one."""
 

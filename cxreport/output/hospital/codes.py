@@ -25,6 +25,8 @@ class Scheme(enum.StrEnum):
     SNOMED_CT = "SCT", "http://snomed.info/sct"
     LOINC = "LN", "http://loinc.org"
     DICOM = "DCM", "http://dicom.nema.org/resources/ontology/DCM"
+    UCUM = "UCUM", "http://unitsofmeasure.org"
+    LANGUAGES = "RFC5646", "urn:ietf:bcp:47"
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,29 @@ class Code:
 REPORT = Code(Scheme.LOINC, "18748-4", "Diagnostic Imaging Report")
 FINDINGS = Code(Scheme.LOINC, "59776-5", "Findings")
 IMPRESSIONS = Code(Scheme.LOINC, "19005-8", "Impressions")
+FINDING = Code(Scheme.DICOM, "121071", "Finding")
+IMPRESSION = Code(Scheme.DICOM, "121073", "Impression")
+PROCEDURE_DESCRIPTIONS = Code(Scheme.DICOM, "121064", "Current Procedure Descriptions")
+PROCEDURE_DESCRIPTION = Code(Scheme.DICOM, "121065", "Procedure Description")
+CERTAINTY = Code(Scheme.DICOM, "111012", "Certainty of Finding")
+VISUAL_EXPLANATION = Code(Scheme.DICOM, "130401", "Visual explanation")
+EQUIVALENT_MEANING = Code(Scheme.DICOM, "121050", "Equivalent Meaning of Concept Name")
+SOURCE_OF_MEASUREMENT = Code(Scheme.DICOM, "121112", "Source of Measurement")
+LANGUAGE = Code(Scheme.DICOM, "121049", "Language of Content Item and Descendants")
+OBSERVER_TYPE = Code(Scheme.DICOM, "121005", "Observer Type")
+DEVICE_UID = Code(Scheme.DICOM, "121012", "Device Observer UID")
+DEVICE_NAME = Code(Scheme.DICOM, "121013", "Device Observer Name")
+DEVICE_MANUFACTURER = Code(Scheme.DICOM, "121014", "Device Observer Manufacturer")
+DEVICE_MODEL = Code(Scheme.DICOM, "121015", "Device Observer Model Name")
+DEVICE_SERIAL_NUMBER = Code(Scheme.DICOM, "121016", "Device Observer Serial Number")
+ALGORITHM_NAME = Code(Scheme.DICOM, "111001", "Algorithm Name")
+ALGORITHM_PARAMETERS = Code(Scheme.DICOM, "111002", "Algorithm Parameters")
+ALGORITHM_VERSION = Code(Scheme.DICOM, "111003", "Algorithm Version")
+DEVICE = Code(Scheme.DICOM, "121007", "Device")
+PROCESSING_EQUIPMENT = Code(Scheme.DICOM, "109102", "Processing Equipment")
+SOURCE_IMAGE = Code(Scheme.DICOM, "121322", "Source image for image processing operation")
+PERCENT = Code(Scheme.UCUM, "%", "Percent")
+ENGLISH = Code(Scheme.LANGUAGES, "en", "English", in_pydicom=False)
 PRESENT = Code(Scheme.SNOMED_CT, "52101004", "Present")
 TAG_CODES = {
     "Cardiomegaly": Code(Scheme.SNOMED_CT, "8186001", "Cardiomegaly", in_pydicom=False),

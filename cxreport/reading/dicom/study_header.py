@@ -94,41 +94,45 @@ def read_study_header(source: str, others: Iterable[str] = ()) -> StudyHeader:
         MissingHeaderError: the file is not DICOM or cannot be read any more, has no valid Study Instance UID, or names
             no patient.
     """
-    header = _header(source)
-    study_uid = _uid(header, "StudyInstanceUID") if header else ""
+    header = readable_header(source)
+    study_uid = valid_uid(header, "StudyInstanceUID") if header else ""
     if header is None or not study_uid:
         raise MissingHeaderError(f"{source}: has no DICOM header with a StudyInstanceUID.")
     patient_id, name = _line(header, "PatientID"), _name(header)
     if not patient_id and name is None:
         raise MissingHeaderError(f"{source}: PatientID and PatientName are empty.")
-    headers = (header, *(other for path in dict.fromkeys(others) if path != source and (other := _header(path))))
-    images = (_image(each) for each in headers if _uid(each, "StudyInstanceUID") == study_uid)
+    headers = (
+        header,
+        *(other for path in dict.fromkeys(others) if path != source and (other := readable_header(path))),
+    )
+    images = (_image(each) for each in headers if valid_uid(each, "StudyInstanceUID") == study_uid)
     zone, time = _ZONE.fullmatch(_line(header, "TimezoneOffsetFromUTC")), _time(_line(header, "StudyTime"))
     return StudyHeader(
         study_uid=study_uid,
         patient_id=patient_id,
         issuer=_line(header, "IssuerOfPatientID"),
         name=name,
-        birth_date=_date(_line(header, "PatientBirthDate")),
+        birth_date=iso_date(_line(header, "PatientBirthDate")),
         sex=_line(header, "PatientSex").upper(),
         accession_number=_line(header, "AccessionNumber"),
-        study_date=_date(_line(header, "StudyDate")),
+        study_date=iso_date(_line(header, "StudyDate")),
         study_time=f"{time}{zone[1]}{zone[2]}:{zone[3]}" if time and zone else "",
         images=tuple(dict.fromkeys(image for image in images if image)),
     )
 
 
-def _header(source: str) -> Dataset | None:
+def readable_header(source: str, keywords: tuple[str, ...] = _KEYWORDS) -> Dataset | None:
+    """Read these attributes of a file again; None where it is not DICOM, or cannot be read any more."""
     try:
         with quiet(), Path(source).open("rb") as stream:
-            return read_attributes(stream, _KEYWORDS)
+            return read_attributes(stream, keywords)
     except (OSError, ValueError, CxreportError):
         return None
 
 
 def _image(header: Dataset) -> ImageReference | None:
     sop_class, instance, series = (
-        _uid(header, keyword) for keyword in ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID")
+        valid_uid(header, keyword) for keyword in ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID")
     )
     if not (sop_class and instance and series):
         return None
@@ -140,28 +144,29 @@ def _name(header: Dataset) -> PatientName | None:
     try:
         with quiet():
             groups = [type(header.PatientName)(group) for group in header.PatientName.components]
-            names = [PatientName(*(_clean(getattr(group, part)) for part in _NAME_PARTS)) for group in groups]
+            names = [PatientName(*(one_line(getattr(group, part)) for part in _NAME_PARTS)) for group in groups]
     except (AttributeError, LookupError, ValueError):  # absent, several, or of another character set than it states
         return None
     return next((name for name in names if name.text), None)
 
 
-def _uid(header: Dataset, keyword: str) -> str:
+def valid_uid(header: Dataset, keyword: str) -> str:
+    """The UID of an attribute; empty where it is none (PS3.5 9.1)."""
     value = text(header, keyword)
     return value if is_uid(value) and len(value) <= _LONGEST_UID else ""
 
 
 def _line(header: Dataset, keyword: str) -> str:
     with quiet():
-        return _clean(text(header, keyword))
+        return one_line(text(header, keyword))
 
 
-def _clean(value: str) -> str:
+def one_line(value: str) -> str:
     """A value in one line, without control characters and padding."""
     return " ".join("".join(c if c.isprintable() else " " for c in value).split())
 
 
-def _date(value: str) -> str:
+def iso_date(value: str) -> str:
     """The date in ISO 8601, as far as it is given: headers hold bare years, and ACR-NEMA's 1994.02.01 too."""
     match = _DATE.fullmatch(value)
     if match is None:

@@ -1,0 +1,1 @@
+"""DICOM objects of drafted reports, which belong to the study that they were drafted from."""

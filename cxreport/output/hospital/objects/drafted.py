@@ -1,0 +1,35 @@
+"""Drafted studies as DICOM objects need them: reports with their headers, read again."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING
+
+from cxreport.output.hospital.objects.identity import DraftedStudy
+from cxreport.output.hospital.study_headers import with_header
+from cxreport.reading.dicom.study_modules import read_study_modules
+from cxreport.types import Failure
+
+if TYPE_CHECKING:
+    from cxreport.output.drafting_model import DraftingModel
+    from cxreport.types import Report
+
+
+def drafted_study(report: Report, model: DraftingModel, time: datetime.datetime | None = None) -> DraftedStudy:
+    """Put a report together with the header of its study.
+
+    Args:
+        report: of a study with an image.
+        model: that drafted it.
+        time: when it was drafted, with a time zone; None for now.
+
+    Raises:
+        MissingHeaderError: its image has no header that names a patient and a study.
+    """
+    found = with_header(report)
+    if isinstance(found, Failure):
+        raise found.error
+    _, header = found
+    assert report.study.view is not None
+    modules = read_study_modules(report.study.view.info.source)
+    return DraftedStudy(report, header, modules, model, time or datetime.datetime.now().astimezone())
