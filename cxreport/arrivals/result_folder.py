@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +19,8 @@ from cxreport.types import Failure
 if TYPE_CHECKING:
     from cxreport.output.drafting_model import DraftingModel
     from cxreport.types import Outcome
+
+log = logging.getLogger(__name__)
 
 DICOM_SUFFIX = ".dcm"
 """End of the suffixes of formats whose documents are DICOM files: these can be delivered."""
@@ -60,15 +64,26 @@ class ResultFolder:
         stem = file_stem(outcome.id if isinstance(outcome, Failure) else outcome.study.id)
         for output_format in self._formats:
             formatter = output_format.formatter(self._model)  # one each, as some keep the time that they are made at
-            document = formatter.alone(outcome)
+            try:
+                document = formatter.alone(outcome)
+            except Exception as error:  # of one study and format: the others are written
+                log.debug("a document failed", exc_info=error)
+                errors.append(CxreportError.of(error, f"writing {output_format.name}"))
+                continue
             if isinstance(document.outcome, Failure) and not isinstance(outcome, Failure):
                 errors.append(document.outcome.error)
             elif document.content is not None:
-                name = f"{stem}{output_format.suffix}"
-                put_file(self.folder / name, document.content)
-                digest = hashlib.sha256(document.content).hexdigest()
-                results.append(ResultFile(name, digest, self._deliver and is_dicom(output_format)))
+                results.append(self._put(f"{stem}{output_format.suffix}", document.content, is_dicom(output_format)))
         return results, errors
+
+    def _put(self, name: str, content: bytes, dicom: bool) -> ResultFile:
+        """Write a file, unless the same DICOM instance lies there: one UID has the same bytes for ever."""
+        path = self.folder / name
+        if dicom and path.exists() and _instance_uid(path.read_bytes()) == _instance_uid(content):
+            content = path.read_bytes()
+        else:
+            put_file(path, content)
+        return ResultFile(name, hashlib.sha256(content).hexdigest(), self._deliver and dicom)
 
     def write_indexes(self) -> None:
         """Write the indexes of the formats that have one.
@@ -80,3 +95,13 @@ class ResultFolder:
             formatter = output_format.formatter(self._model)
             if formatter.index_name:
                 put_file(self.folder / formatter.index_name, formatter.index(self.folder))
+
+
+def _instance_uid(content: bytes) -> str:
+    """SOP Instance UID of a DICOM file; of one that is damaged something that no other has."""
+    from pydicom import dcmread
+
+    try:
+        return str(dcmread(io.BytesIO(content), specific_tags=["SOPInstanceUID"]).SOPInstanceUID)
+    except Exception:  # damage raises anything
+        return hashlib.sha256(content).hexdigest()

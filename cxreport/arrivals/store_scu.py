@@ -116,13 +116,16 @@ def _associated(contexts: list[Any], entity: ApplicationEntity, title: str) -> A
     own = AE(ae_title=title)
     own.connection_timeout = own.acse_timeout = _CONNECT_S
     own.dimse_timeout = own.network_timeout = _ANSWER_S
-    association = own.associate(
-        entity.host,
-        entity.port,
-        contexts=contexts,
-        ae_title=entity.title,
-        evt_handlers=[(evt.EVT_CONN_OPEN, send_at_once)],
-    )
+    try:
+        association = own.associate(
+            entity.host,
+            entity.port,
+            contexts=contexts,
+            ae_title=entity.title,
+            evt_handlers=[(evt.EVT_CONN_OPEN, send_at_once)],
+        )
+    except OSError as error:  # no such host
+        raise DeliveryError(f"{_name(entity)} cannot be reached ({error.strerror}).") from error
     if association.is_established:
         return association
     if association.is_rejected:

@@ -97,7 +97,10 @@ def run(asked: Arrivals, open_source: Callable[[Ledger], _S], told: Callable[[_S
         model = load_model(asked.bundle, device=asked.device, precision=asked.precision, side_by_side=True)
         options = ReadOptions(force=asked.force, max_megapixels=asked.max_megapixels, salt=asked.salt)
         drafting = pipeline.GenerateOptions(
-            batch_size=fitting_batch_size(), point=asked.operating_point, force=asked.force
+            batch_size=fitting_batch_size(),
+            point=asked.operating_point,
+            force=asked.force,
+            attention=any(row.needs_attention for row in formats),
         )
         shape = model.manifest.input_shape
         key = secret(asked.salt)
