@@ -161,11 +161,33 @@ class InvalidTextError(StudyError):
     hint = "A line or row has id and text; a line may be a record of `cxreport generate --json` with a report."
 
 
+class InvalidRecordError(StudyError):
+    """A record to render is unusable, or its source is not the file that it was drafted from."""
+
+    code = "invalid-record"
+    hint = "Records are what `cxreport generate --json` writes with this version, unaltered."
+
+
+class RecordedError(StudyError):
+    """The failure that a record tells of."""
+
+    def __init__(self, code: str, message: str, hint: str) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+
+
 class MissingHeaderError(StudyError):
     """The format needs the patient and the study of a DICOM header, and the study has none."""
 
     code = "no-dicom-header"
     hint = "Use --format json for pictures and for files without a patient."
+
+
+class MissingMapsError(StudyError):
+    """The format shows where the sentences of a report look, and they have no maps, or there is no picture of them."""
+
+    code = "no-maps"
+    hint = "Draft the study with a bundle that maps sentences to the image, or with --attention where it is rendered."
 
 
 class OutputError(CxreportError):

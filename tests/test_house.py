@@ -21,7 +21,7 @@ MODULES = sorted(
 )
 BUNDLE = str(DATA / "tiny_bundle")
 PICTURE = str(PACKAGE.parent / "examples" / "phantoms" / "normal-8bit.png")
-HEAVY = {"PIL", "numpy", "onnxruntime", "pydicom", "torch"}
+HEAVY = {"PIL", "highdicom", "numpy", "onnxruntime", "pydicom", "torch"}
 
 
 ROOMS = (
@@ -165,7 +165,7 @@ def test_drafting_loads_no_library_of_files() -> None:
     code = "from cxreport.cli.app import main\ntry: main()\nexcept SystemExit: pass"
     loaded = loaded_by(code, *("generate", "--force", "-q", "--model", BUNDLE, PICTURE))
     assert "onnxruntime" in loaded
-    assert not loaded & {"PIL", "pydicom"}
+    assert not loaded & {"PIL", "highdicom", "pydicom"}
 
 
 def test_pictures_are_read_without_pydicom() -> None:

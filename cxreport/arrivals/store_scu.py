@@ -17,8 +17,8 @@ from cxreport.arrivals.sending import Answer, Sent
 from cxreport.errors import DeliveryError
 from cxreport.reading.processes.muted_libraries import quiet
 
-_CONTEXTS = 128
-"""Presentation contexts of an association at most (PS3.8 9.3.2.2: odd numbers of one byte)."""
+_KINDS = 64
+"""Kinds of an association, with two presentation contexts each: there are 128 at most (PS3.8 9.3.2.2)."""
 _NATIVE = (uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian)
 _CONNECT_S = 10.0
 _ANSWER_S = 60.0
@@ -45,8 +45,8 @@ def send_by_c_store(paths: Sequence[Path], entity: ApplicationEntity, title: str
         else:
             kinds.setdefault(kind, []).append(path)
     listed = list(kinds)
-    for start in range(0, len(listed), _CONTEXTS):
-        some = listed[start : start + _CONTEXTS]
+    for start in range(0, len(listed), _KINDS):
+        some = listed[start : start + _KINDS]
         yield from _in_association(some, [(path, kind) for kind in some for path in kinds[kind]], entity, title)
 
 
@@ -68,8 +68,8 @@ def echo(entity: ApplicationEntity, title: str) -> None:
 def _in_association(
     kinds: Iterable[_Kind], files: Iterable[tuple[Path, _Kind]], entity: ApplicationEntity, title: str
 ) -> Iterator[Sent]:
-    contexts = [build_context(kind.sop_class, _proposed(kind.transfer_syntax)) for kind in kinds]
-    association = _associated(contexts, entity, title)
+    proposed = dict.fromkeys((kind.sop_class, syntax) for kind in kinds for syntax in _proposed(kind.transfer_syntax))
+    association = _associated([build_context(*pair) for pair in proposed], entity, title)
     try:
         accepted: dict[str, set[str]] = {}
         for context in association.accepted_contexts:
@@ -136,7 +136,10 @@ def _associated(contexts: list[Any], entity: ApplicationEntity, title: str) -> A
 
 
 def _proposed(transfer_syntax: str) -> list[str]:
-    """Transfer syntaxes that a file can be sent in: its own, and the other native one."""
+    """Transfer syntaxes that a file can be sent in: its own, and the other native one.
+
+    Each gets a presentation context of its own, as of several in one the receiver takes which it likes.
+    """
     if transfer_syntax not in _NATIVE:
         return [transfer_syntax]
     return [transfer_syntax, *(str(syntax) for syntax in _NATIVE if syntax != transfer_syntax)]

@@ -24,6 +24,7 @@ from cxreport.cli.index_build import build
 from cxreport.cli.index_info import info as index_info
 from cxreport.cli.info import info
 from cxreport.cli.label import label
+from cxreport.cli.render import render
 from cxreport.cli.retrieve import retrieve
 from cxreport.cli.schema import schema
 from cxreport.cli.train import train
@@ -32,7 +33,7 @@ __all__ = ["app", "main"]
 
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "": (
-        *(generate, listen, watch, status, rerun, send, retrieve, explain, label, info, schema),
+        *(generate, render, listen, watch, status, rerun, send, retrieve, explain, label, info, schema),
         *(train, export, evaluate, bench),
     ),
     "index": (build, index_info),

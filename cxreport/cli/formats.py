@@ -11,9 +11,7 @@ from cxreport.errors import UsageError
 from cxreport.output.destinations import names_folder
 from cxreport.output.formats import FORMATS, OutputFormat
 
-_OTHER_DOCUMENTS = {
-    *(".tsv", ".xlsx", ".parquet", ".html", ".htm", ".xml", ".md", ".pdf", ".docx", ".rtf", ".yaml", ".yml", ".dcm")
-}
+_OTHER_DOCUMENTS = {*(".tsv", ".xlsx", ".parquet", ".htm", ".xml", ".md", ".docx", ".rtf", ".yaml", ".yml", ".dcm")}
 """Suffixes that promise another document than a panel per study."""
 
 
@@ -34,7 +32,7 @@ def chosen_formats(names: Sequence[str] | None, json_lines: bool, out: str | Non
     if len(rows) > 1 and not folder:
         raise UsageError("Several formats need a folder.", hint="Name it with --out DIR/: it gets their files.")
     for row in rows:
-        if row.of_one_study and not out and sys.stdout.isatty():
+        if row.of_one_study and not row.suits_terminal and not out and sys.stdout.isatty():
             hint = f"Write it with --out FILE{row.suffix} or --out DIR/, or to a pipe."
             raise UsageError(f"--format {row.name} is not written to a terminal.", hint=hint)
         if row.extra:
@@ -52,12 +50,11 @@ def require_format(
 
 
 def _by_suffix(out: str | None) -> OutputFormat:
-    suffix = Path(out).suffix.lower() if out and not names_folder(out) else ""
-    for row in FORMATS.values():
-        if suffix and Path(str(out)).name.lower().endswith(row.suffix):
-            return row
-    if suffix in _OTHER_DOCUMENTS:
+    """The format with the longest suffix that a file's name ends with; the first one of the table for other names."""
+    name = Path(out).name.lower() if out and not names_folder(out) else ""
+    rows = [row for row in FORMATS.values() if name.endswith(row.suffix)]
+    if not rows and Path(name).suffix in _OTHER_DOCUMENTS:
         names = ", ".join(f"{row.name} ({row.suffix})" for row in FORMATS.values())
         hint = f"Formats: {names}. --format writes one of them under any name."
-        raise UsageError(f"{out}: no output format has the suffix {suffix}.", hint=hint)
-    return next(iter(FORMATS.values()))
+        raise UsageError(f"{out}: no output format has the suffix {Path(name).suffix}.", hint=hint)
+    return max(rows, key=lambda row: len(row.suffix), default=next(iter(FORMATS.values())))

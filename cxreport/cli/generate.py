@@ -111,7 +111,7 @@ def generate(
             _check_attention(formats, tags_only, from_tags)
         if retrieve:
             require_format("--retrieve", formats, lambda row: row.holds_similar)
-        _check_headers(formats, tags_only, from_tags)
+        _check_texts(formats, tags_only, from_tags)
         inputs = [example_path()] if example else listed(paths or [])
 
         from cxreport.cli.output import claim_output, make_writer, write_all
@@ -192,13 +192,16 @@ def _check_attention(formats: Sequence[OutputFormat], tags_only: bool, from_tags
         raise UsageError(f"--attention and {'--tags-only' if tags_only else '--from-tags'} exclude one another.")
 
 
-def _check_headers(formats: Sequence[OutputFormat], tags_only: bool, from_tags: Path | None) -> None:
-    """Ask for DICOM files and a report's text, where documents go to a patient's record."""
-    option = "--from-tags" if from_tags is not None else "--tags-only" if tags_only else None
-    names = [row.name for row in formats if row.needs_header]
-    if option and names:
-        hint = "It needs a report, and DICOM files with the patient and the study."
-        raise UsageError(f"--format {names[0]} and {option} exclude one another.", hint=hint)
+def _check_texts(formats: Sequence[OutputFormat], tags_only: bool, from_tags: Path | None) -> None:
+    """Ask for a report's text where documents need one, and for DICOM files where they go to a patient's record."""
+    for row in formats:
+        option = (
+            "--tags-only" if tags_only and row.needs_text else "--from-tags" if from_tags and row.needs_header else ""
+        )
+        if option:
+            needed = ", and DICOM files with the patient and the study" if row.needs_header else ""
+            hint = f"It needs a report{needed}."
+            raise UsageError(f"--format {row.name} and {option} exclude one another.", hint=hint)
 
 
 def _marks(writer: Writer) -> Marks | None:

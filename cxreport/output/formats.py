@@ -8,14 +8,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 from cxreport.errors import UsageError
-from cxreport.output.formatters import AnyFormatter, Formatter, HeaderFormatter, StudyFormatter
-from cxreport.output.hospital.object_formats import HEAT_MAPS, HeatMapFormatter, StructuredReportFormatter
+from cxreport.output.formatters import AnyFormatter, Formatter, StudyFormatter, encoded
+from cxreport.output.hospital.formatters import (
+    HEAT_MAPS,
+    DicomPdfFormatter,
+    FhirFormatter,
+    HeatMapFormatter,
+    Hl7Formatter,
+    StructuredReportFormatter,
+)
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console, RenderableType
 
     from cxreport.output.drafting_model import DraftingModel
-    from cxreport.reading.dicom.study_header import StudyHeader
     from cxreport.types import Failure, Outcome, Report
 
 TEXT_FILE_WIDTH = 80
@@ -38,6 +46,50 @@ class TextFormatter(Formatter):
         from cxreport.output.render import render
 
         return ("" if first else "\n") + console_text(render(outcome, self._console, self._plain), self._console)
+
+
+class PlainFormatter(StudyFormatter):
+    """Sections of a report as text."""
+
+    def document(self, report: Report) -> bytes:
+        """Write the report's text."""
+        from cxreport.output.plain_text import plain_text
+
+        return encoded(plain_text(report))
+
+
+class HtmlFormatter(StudyFormatter):
+    """Pages, and a page that lists those of a folder."""
+
+    index_name = "index.html"
+
+    def document(self, report: Report) -> bytes:
+        """Write the page of a report."""
+        from cxreport.output.page.study_page import study_page
+
+        return encoded(study_page(report, self._manifest))
+
+    def failure_document(self, failure: Failure) -> bytes:
+        """Write a page that says why there is no report."""
+        from cxreport.output.page.study_page import failure_page
+
+        return encoded(failure_page(failure))
+
+    def index(self, folder: Path) -> bytes:
+        """List the pages of a folder."""
+        from cxreport.output.page.folder_index import folder_index
+
+        return encoded(folder_index(folder))
+
+
+class PdfFormatter(StudyFormatter):
+    """Documents for people, on paper or to be read aloud."""
+
+    def document(self, report: Report) -> bytes:
+        """Set the report as a PDF."""
+        from cxreport.output.pdf.document import pdf
+
+        return pdf(report, self._manifest)
 
 
 class JsonLinesFormatter(Formatter):
@@ -82,44 +134,6 @@ class CsvFormatter(Formatter):
         return head(self._manifest) if empty else ""
 
 
-class FhirFormatter(HeaderFormatter):
-    """Resources of FHIR R4, one a line: a Bundle for a study, an OperationOutcome for a failure."""
-
-    def _drafted(self, report: Report, header: StudyHeader) -> str:
-        from cxreport.output.hospital.fhir import bundle
-        from cxreport.text.json_lines import json_text
-
-        return json_text(bundle(report, header, self._manifest)) + "\n"
-
-    def _failed(self, failure: Failure) -> str:
-        from cxreport.output.hospital.fhir import operation_outcome
-        from cxreport.text.json_lines import json_text
-
-        return json_text(operation_outcome(failure)) + "\n"
-
-
-class Hl7Formatter(HeaderFormatter):
-    """Messages of HL7 2.5.1, all with the time at which the formatter was made."""
-
-    needs_id = True
-
-    def __init__(self, manifest: DraftingModel, terminal: TextIO | None = None, plain: bool = False) -> None:
-        import datetime
-
-        super().__init__(manifest, terminal, plain)
-        self._time = f"{datetime.datetime.now(datetime.UTC):%Y%m%d%H%M%S%z}"
-
-    def _drafted(self, report: Report, header: StudyHeader) -> str:
-        from cxreport.output.hospital.hl7 import message
-
-        return message(report, header, self._manifest, self._time)
-
-    def _failed(self, failure: Failure) -> str:
-        from cxreport.output.hospital.hl7 import empty_batch
-
-        return empty_batch(failure, self._time)
-
-
 @dataclass(frozen=True)
 class OutputFormat:
     """A row of the table of formats."""
@@ -144,11 +158,15 @@ class OutputFormat:
     """True where a person who reads the document sees failures and warnings: a terminal need not repeat them."""
 
     needs_header: bool = False
-    """True where documents name the patient and the study of a DICOM header, and have the report's text."""
+    """True where documents name the patient and the study of a DICOM header."""
+    needs_text: bool = False
+    """True where documents need the report's text: tags alone will not do."""
     shows_picture: bool = False
     """True where documents show the image that the network saw."""
     extra: str = ""
     """Extra that brings the package that makes the documents; empty where none is needed."""
+    suits_terminal: bool = False
+    """True where the document of one study is text to read on a terminal."""
     package: str = ""
     """That package, as it is imported."""
 
@@ -165,22 +183,49 @@ _TABLE = (
         shows_figures=True,
         shows_warnings=True,
     ),
+    OutputFormat(
+        "plain", "the report's text alone", ".plain.txt", PlainFormatter, needs_text=True, suits_terminal=True
+    ),
     OutputFormat("json", "one array of records", ".json", JsonFormatter, holds_attention=True, holds_similar=True),
     OutputFormat("jsonl", "a record per line", ".jsonl", JsonLinesFormatter, holds_attention=True, holds_similar=True),
     OutputFormat("csv", "a row per study, for spreadsheets", ".csv", CsvFormatter),
-    OutputFormat("fhir", "a FHIR R4 Bundle per study and line", ".ndjson", FhirFormatter, needs_header=True),
-    OutputFormat("hl7", "an HL7 2.5.1 message per study", ".hl7", Hl7Formatter, needs_header=True),
     OutputFormat(
-        *("sr", "a DICOM structured report per study", ".sr.dcm", StructuredReportFormatter),
+        *("html", "a page per study, and an index of a folder's", ".html", HtmlFormatter),
+        holds_attention=True,
+        holds_similar=True,
+        shows_picture=True,
+    ),
+    OutputFormat(
+        *("pdf", "a PDF per study ('pdf' extra)", ".pdf", PdfFormatter),
+        shows_picture=True,
+        extra="pdf",
+        package="typst",
+    ),
+    OutputFormat(
+        "fhir", "a FHIR R4 Bundle per study and line", ".ndjson", FhirFormatter, needs_header=True, needs_text=True
+    ),
+    OutputFormat("hl7", "an HL7 2.5.1 message per study", ".hl7", Hl7Formatter, needs_header=True, needs_text=True),
+    OutputFormat(
+        *("sr", "a DICOM structured report per study ('dicom' extra)", ".sr.dcm", StructuredReportFormatter),
         needs_header=True,
+        needs_text=True,
         extra="dicom",
         package="highdicom",
     ),
     OutputFormat(
-        *(HEAT_MAPS, "a heat map per study as a DICOM image", ".sc.dcm", HeatMapFormatter),
+        *(HEAT_MAPS, "a heat map per study as a DICOM image ('dicom' extra)", ".sc.dcm", HeatMapFormatter),
         holds_attention=True,
         needs_attention=True,
         needs_header=True,
+        needs_text=True,
+        shows_picture=True,
+        extra="dicom",
+        package="highdicom",
+    ),
+    OutputFormat(
+        *("dicom-pdf", "a PDF per study as a DICOM object ('dicom' and 'pdf')", ".pdf.dcm", DicomPdfFormatter),
+        needs_header=True,
+        needs_text=True,
         shows_picture=True,
         extra="dicom",
         package="highdicom",

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cxreport.output.drafting_model import DraftingModel
-    from cxreport.reading.dicom.study_header import StudyHeader
     from cxreport.types import Failure, Outcome, Report
 
 
@@ -110,33 +109,6 @@ class StudyFormatter(AnyFormatter):
         except StudyError as error:
             failure = Failure(outcome.study.id, outcome.study.sources, error)
             return StudyDocument(failure, self.failure_document(failure))
-
-
-class HeaderFormatter(Formatter):
-    """Base of the formats of text that name the patient and the study of a DICOM header; a piece stands alone."""
-
-    needs_id = False
-    """True where the patient has to have an id, and a name will not do."""
-
-    def admitted(self, outcome: Outcome) -> Outcome:
-        """Fail a study without such a header."""
-        from cxreport.output.hospital.study_headers import with_header
-
-        found = with_header(outcome, self.needs_id)
-        return found[0] if isinstance(found, tuple) else found
-
-    def piece(self, outcome: Outcome, first: bool) -> str:
-        """Write a study with its header, or a failure."""
-        from cxreport.output.hospital.study_headers import with_header
-
-        found = with_header(outcome, self.needs_id)
-        return self._drafted(*found) if isinstance(found, tuple) else self._failed(found)
-
-    @abstractmethod
-    def _drafted(self, report: Report, header: StudyHeader) -> str: ...
-
-    @abstractmethod
-    def _failed(self, failure: Failure) -> str: ...
 
 
 def encoded(text: str) -> bytes:

@@ -10,6 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from cxreport.output.finding_rows import finding_rows
 from cxreport.sentences import Sentence
 from cxreport.text.printable import printable
 from cxreport.types import Failure, Match, Outcome, Report, Section
@@ -122,38 +123,19 @@ def _tags(report: Report, ascii_only: bool, room: int, note: str) -> RenderableT
     Where there is no room for the bars they are left out, as dots and figures would go with them.
     """
     dot = "*" if ascii_only else "●"
-    lit, rest, legend = _lit(report)
+    rows, legend = finding_rows(report)
     table = Table.grid(padding=(0, 1))
     table.add_column(width=1)
     table.add_column(no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
     table.add_column(no_wrap=True)
-    rows: list[tuple[str, float | None, bool]] = [(t.name, t.probability, t.name in lit) for t in report.tags]
-    rows += [(name, probability, True) for name, probability in rest.items()]
-    barred = room >= max((len(name) for name, _, _ in rows), default=0) + len("* 0.00 ") + 1 + BAR_WIDTH
+    barred = room >= max((len(row.name) for row in rows), default=0) + len("* 0.00 ") + 1 + BAR_WIDTH
     for name, probability, told in rows:
         style = "bold" if told else "none"
         figure, bar = ("", "") if probability is None else (f"{probability:.2f}", _bar(probability, ascii_only))
         cells = (printable(name.replace("_", " ")), figure, bar if barred else "")
         table.add_row(dot if told else "", *(Text(cell, style=style) for cell in cells))
-    return Group(table, Text(f"{dot} {legend}{note}", style="dim")) if lit or rest else table
-
-
-def _lit(report: Report) -> tuple[set[str], dict[str, float | None], str]:
-    """Findings to light, by name; tags that are told and none of them speaks for, with their probabilities; the legend.
-
-    Of the findings that speak for a tag the most probable is lit, and any other that reaches its threshold. Without
-    text it is the plan that counts, and without a plan each finding's threshold.
-    """
-    told: dict[str, float | None] = {s.tag: s.probability for sentence in report.sentences for s in sentence.affirmed}
-    legend = "told in the report"
-    if not report.sentences:
-        if all(tag.reported_as is None for tag in report.tags):
-            return {tag.name for tag in report.tags if tag.positive}, {}, "at or above its threshold"
-        told, legend = {planned.tag: planned.probability for planned in report.plan}, "planned"
-    best = {tag.reported_as: tag.name for tag in sorted(report.tags, key=lambda tag: tag.probability)}
-    lit = {t.name for t in report.tags if t.reported_as in told and (t.positive or best[t.reported_as] == t.name)}
-    return lit, {name: probability for name, probability in told.items() if name not in best}, legend
+    return Group(table, Text(f"{dot} {legend}{note}", style="dim")) if any(row.told for row in rows) else table
 
 
 def _bar(probability: float, ascii_only: bool) -> str:

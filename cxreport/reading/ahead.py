@@ -69,7 +69,7 @@ def read_ahead(
             for files in studies:
                 outcomes = files.error or next(results)
                 if isinstance(outcomes, Lost):
-                    outcomes = _error(outcomes, members.limits)
+                    outcomes = lost_error(outcomes, members.limits)
                 if isinstance(outcomes, StudyError):
                     yield _failure(files, outcomes)
                 else:
@@ -134,7 +134,7 @@ def _references(
             found += some
             continue
         for one in itertools.islice(retried, len(group)):
-            found += [_error(one, processes.limits)] if isinstance(one, Lost) else one
+            found += [lost_error(one, processes.limits)] if isinstance(one, Lost) else one
     return found
 
 
@@ -157,7 +157,7 @@ def _next_view(
     with contextlib.closing(map_ahead(task, [reason], 1, limits)) as results:
         outcome = next(results)
     if isinstance(outcome, Lost):
-        return Failure(study.id, study.sources, _error(outcome, limits))
+        return Failure(study.id, study.sources, lost_error(outcome, limits))
     return _with_reader(outcome, limits, shape)
 
 
@@ -166,7 +166,7 @@ def _next_prepared(next_view: Callable[[str], Study | Failure], shape: InputShap
     return preprocess(outcome, shape) if isinstance(outcome, Study) else outcome
 
 
-def _error(lost: Lost, limits: TaskLimits) -> StudyError:
+def lost_error(lost: Lost, limits: TaskLimits) -> StudyError:
     """Reason why a process has no study to show."""
     if lost is Lost.TIMED_OUT:
         return TimedOutError(f"Reading the study took longer than {limits.seconds:g} s.")

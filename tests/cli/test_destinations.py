@@ -201,18 +201,18 @@ def test_a_full_device_as_stdout(tiny_bundle, phantoms) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "suffix"), [(row.name, row.suffix) for row in FORMATS.values() if not row.needs_header]
+    ("name", "suffix"), [(row.name, row.suffix) for row in FORMATS.values() if not (row.needs_header or row.needs_text)]
 )
 def test_the_suffix_chooses_the_format(generate, phantoms, tmp_path: Path, name: str, suffix: str) -> None:
     by_suffix, by_name = tmp_path / f"a{suffix}", tmp_path / "b"
     assert generate(phantoms / "rle.dcm", "--tags-only", "--out", by_suffix).exit_code == 0
     assert generate(phantoms / "rle.dcm", "--tags-only", "--format", name, "--out", by_name).exit_code == 0
-    assert by_suffix.read_text()[:10] == by_name.read_text()[:10]
+    assert by_suffix.read_bytes()[:10] == by_name.read_bytes()[:10]
     assert generate(phantoms / "rle.dcm", "--tags-only", "--json", "--out", by_suffix).exit_code == 0
     assert len(records(by_suffix.read_text())) == 1
 
 
-@pytest.mark.parametrize("suffix", sorted({".csv", ".html", ".pdf", ".XML"} - {row.suffix for row in FORMATS.values()}))
+@pytest.mark.parametrize("suffix", [".XML", ".docx", ".xlsx"])
 def test_a_suffix_that_no_format_has_is_refused(generate, phantoms, tmp_path: Path, suffix: str) -> None:
     out = tmp_path / f"r{suffix}"
     done = generate(phantoms / "rle.dcm", "--out", out)

@@ -57,5 +57,6 @@ def headed_report(
             setattr(dataset, keyword, getattr(made[0], keyword))
         paths.append(str(dicom_factory.save(dataset, folder / f"{place}.dcm")))
     view = View(ViewInfo(paths[0], 0, Position.PA), dicom_factory.phantom(8, 8, dtype="uint8"))
-    study = Study("s1", tuple(paths), view)
+    others = tuple(ViewInfo(path, 0, Position.LATERAL) for path in paths[1:])
+    study = Study("s1", tuple(paths), view, others)
     return Report(study, tags=(), plan=(), sentences=sentences, warnings=("Unlike\x00 the others.",))

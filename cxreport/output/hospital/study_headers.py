@@ -30,7 +30,8 @@ def with_header(outcome: Outcome, needs_id: bool = False) -> tuple[Report, Study
     try:
         if study.view is None:
             raise MissingHeaderError(f"{study.id}: has no image, and thus no DICOM header.")
-        header = read_study_header(study.view.info.source, study.sources)
+        others = [view.source for view in study.other_views]
+        header = read_study_header(study.view.info.source, others)
         if needs_id and not header.patient_id:
             raise MissingHeaderError(f"{study.view.info.source}: PatientID is empty.")
         return outcome, header

@@ -43,7 +43,8 @@ _CAPTURE_CLASSES = {
 # Conversion Type (PS3.3 C.8.6.1)
 _DIGITISED_FILM = "DF"  # an exposure, though captured
 _CAPTURED = {"DV", "WSD", "SD", "DRW", "SYN"}  # video, workstation, scanned document, drawing, synthetic image
-_MAKER = ("Manufacturer", "ManufacturerModelName", "SoftwareVersions", "DerivationDescription")
+MAKER = ("Manufacturer", "ManufacturerModelName", "SoftwareVersions", "DerivationDescription")
+"""Attributes of an instance, and of its contributing equipment, that may name the software that made it."""
 _DUAL_ENERGY = re.compile(r"\b(?:DUAL|HIGH) ?ENERGY\b")
 _PART = re.compile(
     r"\b(?:BONES?|(?:SOFT)?TISSUES?|ENERGY SUBTRACT\w*|LOW ENERGY|RIBS? SUPPRESS\w*"
@@ -121,7 +122,7 @@ def _other_body_part(header: Dataset) -> str | None:
 def is_own_result(header: Dataset) -> bool:
     """True for an image that cxreport made: by manufacturer, software, derivation or contributing equipment."""
     items = sequence(header, "ContributingEquipmentSequence")
-    return any(OWN_MARK in stored(item, field).lower() for item in (header, *items) for field in _MAKER)
+    return any(OWN_MARK in stored(item, field).lower() for item in (header, *items) for field in MAKER)
 
 
 def header_drawbacks(header: Dataset, position: Position, turn: Turn) -> Drawback:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from cxreport.errors import CxreportError, MissingHeaderError
 from cxreport.reading.dicom.attributes import is_uid, text
+from cxreport.reading.dicom.eligibility import MAKER, is_own_result
 from cxreport.reading.dicom.file import read_attributes
 from cxreport.reading.processes.muted_libraries import quiet
 
@@ -21,6 +22,7 @@ _KEYWORDS = (
     *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "Modality"),
     *("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "PatientSex"),
     *("AccessionNumber", "StudyDate", "StudyTime", "TimezoneOffsetFromUTC"),
+    *(*MAKER, "ContributingEquipmentSequence"),
 )
 _NAME_PARTS = ("family_name", "given_name", "middle_name", "name_prefix", "name_suffix")
 _LONGEST_UID = 64
@@ -77,7 +79,7 @@ class StudyHeader:
     study_time: str
     """ISO 8601 time with its zone; empty where either is absent."""
     images: tuple[ImageReference, ...]
-    """Of the files that were read, each once; without those whose UIDs are no UIDs."""
+    """Of the files that were read, each once; without results of cxreport, and those whose UIDs are no UIDs."""
 
 
 def read_study_header(source: str, others: Iterable[str] = ()) -> StudyHeader:
@@ -134,7 +136,7 @@ def _image(header: Dataset) -> ImageReference | None:
     sop_class, instance, series = (
         valid_uid(header, keyword) for keyword in ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID")
     )
-    if not (sop_class and instance and series):
+    if not (sop_class and instance and series) or is_own_result(header):
         return None
     return ImageReference(sop_class, instance, series, _line(header, "Modality").upper())
 

@@ -7,12 +7,12 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_LOGGERS = ("pydicom", "PIL", "pylibjpeg", "libjpeg", "openjpeg", "rle")
+_LOGGERS = ("pydicom", "highdicom", "PIL", "pylibjpeg", "libjpeg", "openjpeg", "rle")
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence warnings and logging of pydicom, Pillow and the codecs inside the block.
+    """Silence warnings and logging of pydicom, highdicom, Pillow and the codecs inside the block.
 
     Their texts quote header values, and thus may hold patient data. Never hold the block open over a `yield` of a
     generator: its effect is on the whole process.

@@ -37,7 +37,7 @@ def is_mod_10(code: str) -> bool:
 CHECKS = {Scheme.SNOMED_CT: is_verhoeff, Scheme.LOINC: is_mod_10}
 
 
-@pytest.mark.parametrize("code", ALL, ids=lambda code: code.meaning)
+@pytest.mark.parametrize("code", [code for code in ALL if code.scheme in CHECKS], ids=lambda code: code.meaning)
 def test_a_code_has_its_check_digit(code: Code) -> None:
     valid = CHECKS[code.scheme]
     assert valid(code.value)
@@ -53,9 +53,13 @@ def test_a_code_is_in_the_dictionary_with_its_meaning(code: Code) -> None:
 
 def test_codes_that_the_dictionary_lacks_are_known_by_name() -> None:
     others = {code.meaning for code in ALL if not code.in_pydicom}
-    assert others == {"Cardiomegaly", "Consolidation", "Pneumonia", "Atelectasis"}
+    assert others == {"Cardiomegaly", "Consolidation", "Pneumonia", "Atelectasis", "English"}
     assert not [
-        name for code in ALL if not code.in_pydicom for name in concepts[code.scheme].values() if code.value in name
+        name
+        for code in ALL
+        if not code.in_pydicom
+        for name in concepts.get(code.scheme, {}).values()
+        if code.value in name
     ]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cxreport.output.hospital.objects.identity import DraftedStudy
 from cxreport.output.hospital.study_headers import with_header
-from cxreport.reading.dicom.study_modules import read_study_modules
+from cxreport.reading.headers.study_modules import read_study_modules
 from cxreport.types import Failure
 
 if TYPE_CHECKING:

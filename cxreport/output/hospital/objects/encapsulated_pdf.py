@@ -13,7 +13,6 @@ from cxreport.output.hospital.objects.identity import (
     attributes_of_instance,
     completed,
     concept,
-    patient_arguments,
     references,
 )
 
@@ -36,7 +35,6 @@ def encapsulated_pdf(drafted: DraftedStudy, document: bytes) -> Dataset:
         sop_class_uid=EncapsulatedPDFStorage,
         modality="DOC",
         transfer_syntax_uid=ExplicitVRLittleEndian,
-        **patient_arguments(drafted),
         **attributes_of_instance(drafted, Kind.PDF, digest),
     )
     instance.ConversionType = _WORKSTATION

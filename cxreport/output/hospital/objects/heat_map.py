@@ -11,14 +11,13 @@ from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import Dataset
 
 from cxreport import __version__
-from cxreport.errors import BundleError
+from cxreport.errors import MissingMapsError
 from cxreport.explain import heatmap
 from cxreport.output.hospital.objects.identity import (
     DraftedStudy,
     Kind,
     attributes_of_instance,
     completed,
-    patient_arguments,
     references,
 )
 from cxreport.output.hospital.stated_tags import StatedTag, stated_tags
@@ -49,11 +48,13 @@ def heat_map(drafted: DraftedStudy) -> Dataset:
         findings below. A report that states nothing has no colours.
 
     Raises:
-        BundleError: the bundle maps no sentence to the image.
+        MissingMapsError: no sentence has a map, or the picture is not at hand.
     """
-    sentences = drafted.report.sentences
-    if sentences and not any(sentence.map for sentence in sentences):
-        raise BundleError("The bundle does not map its sentences to the image.", hint="Choose another with --model.")
+    report = drafted.report
+    if report.study.view is None or not report.study.view.pixels.size:
+        raise MissingMapsError(f"{report.study.id}: its picture is not at hand.")
+    if report.sentences and not any(sentence.map for sentence in report.sentences):
+        raise MissingMapsError(f"{report.study.id}: its sentences have no maps.")
     pixels = picture(drafted.report)
     digest = drafted.digest(Kind.HEAT_MAP, f"{pixels.shape}", pixels.tobytes())
     instance = SCImage(
@@ -62,10 +63,10 @@ def heat_map(drafted: DraftedStudy) -> Dataset:
         bits_allocated=8,
         coordinate_system="PATIENT",
         patient_orientation=("L", "F"),
-        **patient_arguments(drafted),
         **attributes_of_instance(drafted, Kind.HEAT_MAP, digest),
     )
     instance["PatientOrientation"].value = ""  # the class wants one; a header need not say how the picture is turned
+    instance["PixelData"].VR = "OB"
     instance.ConversionType = _WORKSTATION
     instance.BodyPartExamined = _BODY_PART
     instance.BurnedInAnnotation = "YES"

@@ -27,7 +27,7 @@ from cxreport.reading.instance import OWN_MARK
 if TYPE_CHECKING:
     from cxreport.output.drafting_model import DraftingModel
     from cxreport.reading.dicom.study_header import ImageReference, StudyHeader
-    from cxreport.reading.dicom.study_modules import StudyModules
+    from cxreport.reading.headers.study_modules import StudyModules
     from cxreport.types import Report
 
 _UTF_8 = ["UTF8"]
@@ -70,8 +70,17 @@ class DraftedStudy:
 
     @property
     def images(self) -> tuple[ImageReference, ...]:
-        """Images of the study, that of the view which fed the model first."""
-        return self.header.images
+        """Images of the study: that of the view which fed the model, then the others in order of their UIDs."""
+        others = sorted(self.header.images[1:], key=lambda image: (image.series_uid, image.sop_instance_uid))
+        return (*self.header.images[:1], *others)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Warnings of the report, but for those of its files: an archive has no use for paths."""
+        study = self.report.study
+        views = [study.view.info] if study.view else []
+        paths = {*study.sources, *(view.source for view in (*views, *study.other_views))}
+        return tuple(each for each in self.report.warnings if not any(path in each for path in paths))
 
     @property
     def local_time(self) -> datetime.datetime:
@@ -98,6 +107,8 @@ def derived_uid(*parts: str) -> str:
 def attributes_of_instance(drafted: DraftedStudy, kind: Kind, digest: str) -> dict[str, Any]:
     """Arguments of all of highdicom's classes: UIDs, series, equipment, times.
 
+    Nothing of the patient is among them: the classes warn of names that they doubt, and quote them. `completed` has it.
+
     Args:
         drafted: study.
         kind: of the object.
@@ -105,6 +116,7 @@ def attributes_of_instance(drafted: DraftedStudy, kind: Kind, digest: str) -> di
     """
     time = drafted.local_time.replace(tzinfo=None)
     return {
+        "study_instance_uid": drafted.header.study_uid,
         "series_instance_uid": derived_uid("series", digest),
         "series_number": kind.series_number,
         "sop_instance_uid": derived_uid("instance", digest),
@@ -116,23 +128,6 @@ def attributes_of_instance(drafted: DraftedStudy, kind: Kind, digest: str) -> di
         "content_date": time.date(),
         "content_time": time.time().replace(microsecond=0),
         "specific_character_set": drafted.modules.attributes.SpecificCharacterSet,
-    }
-
-
-def patient_arguments(drafted: DraftedStudy) -> dict[str, Any]:
-    """Arguments of those classes of highdicom that take patient and study one by one."""
-    attributes = drafted.modules.attributes
-    return {
-        "study_instance_uid": attributes.StudyInstanceUID,
-        "patient_id": attributes.PatientID,
-        "patient_name": attributes.PatientName,
-        "patient_birth_date": attributes.PatientBirthDate,
-        "patient_sex": attributes.PatientSex,
-        "accession_number": attributes.AccessionNumber,
-        "study_id": attributes.StudyID,
-        "study_date": attributes.StudyDate,
-        "study_time": attributes.StudyTime,
-        "referring_physician_name": attributes.ReferringPhysicianName,
     }
 
 
@@ -169,7 +164,7 @@ def references(images: Sequence[ImageReference]) -> list[Dataset]:
 
 
 def completed(instance: Dataset, drafted: DraftedStudy) -> Dataset:
-    """An object with the rest of what all have, in place of what the library takes from the clock."""
+    """An object with its patient and study, and with its own time in place of what the library takes from the clock."""
     time = drafted.local_time
     instance.ContributingEquipmentSequence = [_equipment(drafted)]
     instance.InstanceCreationDate, instance.InstanceCreationTime = f"{time:%Y%m%d}", f"{time:%H%M%S}"

@@ -62,7 +62,6 @@ from cxreport.output.hospital.objects.identity import (
     attributes_of_instance,
     completed,
     derived_uid,
-    patient_arguments,
     references,
 )
 from cxreport.reading.instance import OWN_MARK
@@ -115,7 +114,6 @@ def document(
         sop_class_uid=sop_class,
         modality="SR",
         transfer_syntax_uid=ExplicitVRLittleEndian,
-        **patient_arguments(drafted),
         **attributes_of_instance(drafted, kind, digest),
     )
     instance.CompletionFlag, instance.VerificationFlag = "COMPLETE", "UNVERIFIED"
@@ -196,7 +194,7 @@ def _procedure(drafted: DraftedStudy) -> Dataset:
     texts = (
         DISCLAIMER,
         f"Drafted by cxreport {__version__} with {manifest.name} {manifest.version} (SHA-256 {manifest.sha256}).",
-        *drafted.report.warnings,
+        *drafted.warnings,
     )
     return container(PROCEDURE_DESCRIPTIONS, [text(PROCEDURE_DESCRIPTION, each) for each in texts])
 
@@ -238,9 +236,8 @@ def _sentence(
 
 def _spoken(drafted: DraftedStudy) -> list[str]:
     """All that sections and warnings say."""
-    report = drafted.report
     statements = (
         f"{sentence.section} {sentence.text} {[str(each) for each in sentence.statements]}"
-        for sentence in report.sentences
+        for sentence in drafted.report.sentences
     )
-    return [*statements, *report.warnings]
+    return [*statements, *drafted.warnings]

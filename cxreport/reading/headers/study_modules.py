@@ -61,12 +61,12 @@ def read_study_modules(source: str) -> StudyModules:
         raise MissingHeaderError(f"{source}: has no DICOM header with a StudyInstanceUID.")
     attributes = Dataset()
     attributes.SpecificCharacterSet = _UTF_8
-    attributes.StudyInstanceUID = study_uid
-    for keyword, mended in _MENDED.items():
-        with quiet():
+    with quiet():  # pydicom quotes values that it warns of
+        attributes.StudyInstanceUID = study_uid
+        for keyword, mended in _MENDED.items():
             value = mended(header, keyword)
-        if value or keyword in _TYPE_2:
-            setattr(attributes, keyword, value)
+            if value or keyword in _TYPE_2:
+                setattr(attributes, keyword, value)
     if not (attributes.PatientID or attributes.PatientName):
         raise MissingHeaderError(f"{source}: PatientID and PatientName are empty, or break the rules of DICOM.")
     zone = _zone(header)

@@ -1,0 +1,1 @@
+"""Pages of drafted reports: one per study, and one that lists a folder of them."""

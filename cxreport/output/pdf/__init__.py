@@ -1,0 +1,1 @@
+"""Drafted reports as PDF."""
