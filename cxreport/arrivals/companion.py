@@ -70,7 +70,7 @@ class Companion:
         """
         if self._error is not None:
             raise self._error
-        if self._thread.is_alive():
+        if self._thread.is_alive() or self._stopping:
             return
         if time.monotonic() - self._started < _LEAST_S:
             raise CxreportError("A process of the program ends before it begins.")

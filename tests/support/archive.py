@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import subprocess
 import sys
@@ -57,19 +56,17 @@ class Archive:
 
 
 class Listener:
-    """`cxreport listen` or `cxreport watch`, with formats of DICOM objects, in a process of its own."""
+    """`cxreport listen` or `cxreport watch` in a process of its own."""
 
     def __init__(self, log: Path, *arguments: object, bundle: Path) -> None:
         self.log = log
-        support = Path(__file__).parent
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(support)))}
         command = (*arguments, "--model", bundle, "--device", "cpu", "--workers", 1)
         with open(log, "a") as stream:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "made_objects", *map(str, command)],
+                [sys.executable, "-m", "cxreport", *map(str, command)],
                 stdout=stream,
                 stderr=stream,
-                env=environment,
+                cwd=ROOT,
             )
         self.port = 0
 
