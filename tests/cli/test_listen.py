@@ -56,8 +56,8 @@ def test_from_a_sender_to_reports_in_the_archive(tmp_path: Path, tiny_bundle, st
 
     drafted = [timeless((tmp_path / "results" / name).read_text())[0] for name in results_in(tmp_path, ".jsonl")]
     expected = {record["study"]["id"]: record for record in timeless(generate("--json", *paths).stdout)}
-    assert {record["study"]["id"]: record["sentences"] for record in drafted} == {
-        id_: record["sentences"] for id_, record in expected.items()
+    assert {record["study"]["id"]: record["report"] for record in drafted} == {
+        id_: record["report"] for id_, record in expected.items()
     }
 
     said = listener.log.read_text()
@@ -160,7 +160,7 @@ def test_an_archive_that_is_down_gets_its_results_later(tmp_path: Path, tiny_bun
 
 @pytest.mark.slow
 def test_own_results_that_come_back_are_not_drafted(tmp_path: Path, tiny_bundle, studies) -> None:
-    """The destination is the listener itself: what it delivers comes back to it at once, as from a PACS that forwards."""
+    """The destination is the listener itself: what it delivers comes back, as from a PACS that forwards all."""
     paths = studies(3)
     with Archive() as probe:
         port = probe.port
