@@ -72,7 +72,7 @@ INNER_ROOMS = {
             "receiver",
             "watched_folder",
         ),
-        *("result_folder", "sending", "store_scu", "stow", "deliverer", "desk"),
+        *("result_folder", "sent", "store_scu", "stow", "sending", "deliverer", "desk"),
     ),
     "train": ("progress", "config", "run_folder", "networks", "data", "fit", "reference", "export"),
     "evaluate": (

@@ -15,7 +15,8 @@ from typing import Any
 from cxreport.arrivals.companion import Companion, Told
 from cxreport.arrivals.destination import destination
 from cxreport.arrivals.ledger import Ledger
-from cxreport.arrivals.sending import Answer, Sent, send
+from cxreport.arrivals.sending import send
+from cxreport.arrivals.sent import Answer, Sent
 from cxreport.errors import DeliveryError
 
 log = logging.getLogger(__name__)

@@ -1,33 +1,12 @@
-"""Sending of DICOM files to a destination, and what became of each."""
+"""Sending of DICOM files to a destination, by whichever service it has."""
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from cxreport.arrivals.destination import ApplicationEntity, Destination
-
-
-class Answer(enum.Enum):
-    """What a destination makes of an instance."""
-
-    STORED = "stored"
-    """Now or before, or with a warning."""
-    REFUSED = "refused"
-    """It will not take the instance as it is."""
-    NOT_NOW = "not now"
-    """It may take it later."""
-
-
-class Sent(NamedTuple):
-    """File that was sent, or could not be."""
-
-    path: Path
-    answer: Answer
-    reason: str = ""
-    """Why it is not stored, in a few words without a value of a header."""
+from cxreport.arrivals.sent import Sent
 
 
 def send(paths: Sequence[Path], destination: Destination, title: str) -> Iterator[Sent]:

@@ -13,7 +13,7 @@ from pynetdicom import AE, _config, build_context, evt
 
 from cxreport.arrivals.destination import ApplicationEntity
 from cxreport.arrivals.receiver import mute, send_at_once
-from cxreport.arrivals.sending import Answer, Sent
+from cxreport.arrivals.sent import Answer, Sent
 from cxreport.errors import DeliveryError
 from cxreport.reading.processes.muted_libraries import quiet
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from cxreport import __version__
 from cxreport.arrivals.destination import WebService
-from cxreport.arrivals.sending import Answer, Sent
+from cxreport.arrivals.sent import Answer, Sent
 from cxreport.errors import DeliveryError
 
 _TIMEOUT_S = 60.0

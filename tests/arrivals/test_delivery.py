@@ -10,7 +10,7 @@ from cxreport.arrivals import deliverer
 from cxreport.arrivals.deliverer import Delivery
 from cxreport.arrivals.identity import FileKind
 from cxreport.arrivals.ledger import Ledger
-from cxreport.arrivals.sending import Answer, Sent
+from cxreport.arrivals.sent import Answer, Sent
 from cxreport.arrivals.states import ArrivedFile, IdentifiedFile, ResultFile
 from cxreport.errors import DeliveryError
 

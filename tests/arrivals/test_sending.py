@@ -15,7 +15,8 @@ from dicom_factory import make_dataset, phantom, save
 from pydicom import dcmread, uid
 
 from cxreport.arrivals.destination import destination
-from cxreport.arrivals.sending import Answer, send
+from cxreport.arrivals.sending import send
+from cxreport.arrivals.sent import Answer
 from cxreport.errors import DeliveryError
 
 STORED, REFUSED, NOT_NOW = Answer.STORED, Answer.REFUSED, Answer.NOT_NOW

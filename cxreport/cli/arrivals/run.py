@@ -23,12 +23,10 @@ from cxreport.arrivals.states import Counts
 from cxreport.arrivals.watched_folder import WatchedFolder
 from cxreport.cli.arrivals.options import AUTHORIZATION, chosen_formats
 from cxreport.cli.errors import interrupt_arrived, interrupt_held, say
-from cxreport.drafting import pipeline
 from cxreport.errors import ExitCode, NothingReadableError, UsageError
 from cxreport.journal import Claim
 from cxreport.model.choices import Device, Precision
 from cxreport.model.cpus import fitting_batch_size
-from cxreport.model.precision import load_model
 from cxreport.points import OperatingPoint
 from cxreport.reading.ahead import read_ahead
 from cxreport.reading.options import ReadOptions
@@ -80,6 +78,9 @@ def run(asked: Arrivals, open_source: Callable[[Ledger], _S], told: Callable[[_S
         UsageError: options or folders do not go together.
         NothingReadableError: nothing was there to draft.
     """
+    from cxreport.drafting import pipeline
+    from cxreport.model.precision import load_model
+
     formats = chosen_formats(asked.formats, asked.to)
     authorization = os.environ.get(AUTHORIZATION, "")
     if asked.to:

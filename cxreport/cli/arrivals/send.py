@@ -18,7 +18,7 @@ from cxreport.errors import DeliveryError, ExitCode, NothingReadableError
 
 if TYPE_CHECKING:
     from cxreport.arrivals.destination import Destination
-    from cxreport.arrivals.sending import Sent
+    from cxreport.arrivals.sent import Sent
 
 
 @exits_with(ExitCode.NOTHING_READABLE, ExitCode.EXTRA_MISSING, ExitCode.NOT_DELIVERED)
@@ -61,7 +61,7 @@ def _sent(files: Sequence[Path], target: Destination, title: str, attempts: int)
         DeliveryError: the last try did not get through.
     """
     from cxreport.arrivals.deliverer import FIRST_WAIT_S
-    from cxreport.arrivals.sending import Answer
+    from cxreport.arrivals.sent import Answer
 
     tally: Counter[str] = Counter()
     left = list(files)
