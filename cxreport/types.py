@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -251,6 +252,8 @@ class Report:
     """Nearest reports of an index, the nearest first; None where no index was named."""
     timing_ms: dict[str, float] = field(default_factory=dict)
     """Milliseconds per stage: the study's own until `preprocess`, then its share of its batch."""
+    drafted_at: datetime.datetime | None = None
+    """When it was drafted, in UTC and whole seconds; None where that is not known."""
 
     @property
     def findings(self) -> tuple[str, ...]:

@@ -167,7 +167,9 @@ def content(out: Path) -> Any:
         records = json.loads(text) if text.startswith("[") else [json.loads(line) for line in text.splitlines()]
     except ValueError:
         return text
-    return [{key: value for key, value in record.items() if key != "timing_ms"} for record in records]
+    return [
+        {key: value for key, value in record.items() if key not in ("timing_ms", "drafted_at")} for record in records
+    ]
 
 
 if __name__ == "__main__":

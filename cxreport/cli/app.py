@@ -22,11 +22,10 @@ from cxreport.cli.export import export
 from cxreport.cli.generate import generate
 from cxreport.cli.index_build import build
 from cxreport.cli.index_info import info as index_info
-from cxreport.cli.info import info
+from cxreport.cli.info import info, schema
 from cxreport.cli.label import label
 from cxreport.cli.render import render
 from cxreport.cli.retrieve import retrieve
-from cxreport.cli.schema import schema
 from cxreport.cli.train import train
 
 __all__ = ["app", "main"]

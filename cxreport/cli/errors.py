@@ -22,7 +22,6 @@ from typing import TextIO, TypeVar
 import typer
 
 from cxreport.errors import CxreportError, ExitCode, MissingExtraError, OutputError, StudyError
-from cxreport.text.printable import printable
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
@@ -62,6 +61,8 @@ def require_extra(feature: str, extra: str, package: str) -> None:
 
 def say(*lines: str) -> None:
     """Write lines to stderr, without control characters and line breaks that a file name may bring."""
+    from cxreport.text.printable import printable
+
     try:
         sys.stderr.write("".join(f"{printable(line)}\n" for line in lines))
         sys.stderr.flush()

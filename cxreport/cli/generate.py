@@ -12,7 +12,6 @@ import typer
 
 from cxreport import DISCLAIMER, __version__
 from cxreport.cli.errors import diagnostics, errors_handled, exits_with
-from cxreport.cli.formats import chosen_formats, require_format
 from cxreport.cli.options import (
     Attention,
     Beam,
@@ -45,8 +44,10 @@ from cxreport.cli.options import (
     Verbose,
     Workers,
     check_operating_point,
+    chosen_formats,
     example_path,
     listed,
+    require_format,
 )
 from cxreport.errors import ExitCode, UsageError
 from cxreport.model.choices import Device, Precision

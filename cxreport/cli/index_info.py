@@ -9,7 +9,6 @@ import typer
 
 from cxreport.cli.errors import errors_handled, exits_with
 from cxreport.cli.options import IndexFile, Json, input_option
-from cxreport.text.printable import printable
 
 
 @exits_with()
@@ -21,6 +20,7 @@ def info(
     """Show what an index holds and which bundle it belongs to. Loads no model."""
     with errors_handled():
         from cxreport.retrieval.index import open_index
+        from cxreport.text.printable import printable
 
         opened = open_index(index)
         file = opened.file

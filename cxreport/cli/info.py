@@ -1,11 +1,12 @@
-"""`cxreport info`: version, bundle, and what this machine can run and read."""
+"""`cxreport info` and `cxreport schema`: version, bundle, what this machine can run and read; the form of the JSON."""
 
 from __future__ import annotations
 
+import enum
 import json
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,7 +15,6 @@ from cxreport.cli.errors import errors_handled, exits_with
 from cxreport.cli.options import Bundle, Json
 from cxreport.errors import BundleError, ExitCode
 from cxreport.points import OperatingPoint
-from cxreport.text.printable import printable
 
 if TYPE_CHECKING:
     from cxreport.model.manifest import Manifest
@@ -94,6 +94,8 @@ def _precision_text(precision: dict[str, Any]) -> str:
 
 def _text(facts: dict[str, Any]) -> str:
     """Lay facts out as lines of a name and a value, at 80 columns."""
+    from cxreport.text.printable import printable
+
     bundle, decoders = facts["bundle"], facts["dicom_decoders"]
     lines = {"cxreport": facts["version"], "bundle": "unusable"}
     if bundle is not None:
@@ -122,3 +124,25 @@ def _text(facts: dict[str, Any]) -> str:
         for name, value in lines.items()
         if value
     )
+
+
+class SchemaOf(enum.StrEnum):
+    """Commands that write JSON with a schema."""
+
+    GENERATE = "generate"
+    RETRIEVE = "retrieve"
+
+
+@exits_with()
+def schema(
+    of: Annotated[
+        SchemaOf, typer.Option(metavar="|".join(SchemaOf), help="Command that writes the JSON.")
+    ] = SchemaOf.GENERATE,
+) -> None:
+    """Print the JSON Schema of the records that `generate`, or another command, writes."""
+    with errors_handled():
+        from cxreport.output.record import record_schema
+        from cxreport.output.retrieval_record import retrieval_schema
+
+        build = {SchemaOf.GENERATE: record_schema, SchemaOf.RETRIEVE: retrieval_schema}[of]
+        typer.echo(json.dumps(build(), indent=2))

@@ -13,7 +13,6 @@ import typer
 
 from cxreport import DISCLAIMER, __version__
 from cxreport.cli.errors import diagnostics, errors_handled, exits_with
-from cxreport.cli.formats import chosen_formats, require_format
 from cxreport.cli.options import (
     FormatOption,
     MaxMegapixels,
@@ -24,8 +23,10 @@ from cxreport.cli.options import (
     Salt,
     Timeout,
     Verbose,
+    chosen_formats,
     input_option,
     output_option,
+    require_format,
 )
 from cxreport.errors import ExitCode, UsageError
 from cxreport.reading.processes.limits import DEFAULT_TIMEOUT, reader_limits
@@ -50,8 +51,8 @@ SourceFolder = Annotated[
         help="Find the images by their names in a folder. Default: at the paths that the records have.",
     ),
 ]
-Pictures = Annotated[
-    bool, output_option("--pictures/--no-pictures", help="Show the images in pages and PDFs; without, none is read.")
+NoPictures = Annotated[
+    bool, output_option("--no-pictures", help="Leave the images out of pages and PDFs, which then need no source file.")
 ]
 _SIDE = 128
 """Side of pictures in pixels: that of the shipped bundle's input."""
@@ -68,7 +69,7 @@ def render(
     out: Out = None,
     resume: Resume = False,
     plain: Plain = False,
-    pictures: Pictures = True,
+    no_pictures: NoPictures = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
@@ -83,7 +84,7 @@ def render(
             raise UsageError("--resume goes with --out.")
         if plain:
             require_format("--plain", formats, lambda row: row.shows_figures)
-        opened = any(row.needs_header or (pictures and row.shows_picture) for row in formats)
+        opened = any(row.needs_header or (row.shows_picture and not no_pictures) for row in formats)
         if sources is not None and not sources.is_dir():
             raise UsageError(f"{sources}: is no folder.")
         if sources is not None and not opened:
@@ -100,7 +101,7 @@ def render(
             "command": "render",
             "format": " ".join(row.name for row in formats),
             "plain": str(plain),
-            "pictures": str(pictures),
+            "pictures": str(not no_pictures),
             "sources": str(sources),
             "salt": salt_digest(salt),
         }

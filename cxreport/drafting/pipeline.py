@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -125,6 +126,7 @@ class _Stages:
             return add_similar(self.options.index, report, draft.encoding, self.options.neighbours)
 
     def timed(self, report: Report, studies: int) -> Report:
-        """Give a report the times of its study, and its share of those of the batch."""
+        """Give a report the times of its study, its share of those of the batch, and the time of day."""
         shares = {stage: time / studies for stage, time in self.watch.timing_ms.items()}
-        return replace(report, timing_ms={**report.study.timing_ms, **shares})
+        now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+        return replace(report, timing_ms={**report.study.timing_ms, **shares}, drafted_at=now)

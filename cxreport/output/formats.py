@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 from cxreport.errors import UsageError
-from cxreport.output.formatters import AnyFormatter, Formatter, StudyFormatter, encoded
-from cxreport.output.hospital.formatters import (
+from cxreport.output.formatters import (
     HEAT_MAPS,
+    AnyFormatter,
     DicomPdfFormatter,
     FhirFormatter,
+    Formatter,
     HeatMapFormatter,
     Hl7Formatter,
     StructuredReportFormatter,
+    StudyFormatter,
+    encoded,
 )
 
 if TYPE_CHECKING:

@@ -77,6 +77,7 @@ def to_record(outcome: Outcome, manifest: DraftingModel) -> dict[str, Any]:
         "repairs": {"removed": outcome.repairs.removed, "added": outcome.repairs.added},
         "warnings": list(outcome.warnings),
         "timing_ms": {stage: round(float(ms), 2) for stage, ms in outcome.timing_ms.items()},
+        **({} if outcome.drafted_at is None else {"drafted_at": f"{outcome.drafted_at:%Y-%m-%dT%H:%M:%SZ}"}),
         **({} if outcome.similar is None else {"similar": [match_record(match) for match in outcome.similar]}),
     }
 
@@ -218,9 +219,15 @@ def _report_schema() -> dict[str, Any]:
             "its share of the batch in encode, plan, sentences, words and report.",
             "additionalProperties": {"type": "number", "minimum": 0},
         },
+        drafted_at={
+            "type": "string",
+            "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$",
+            "description": "When the report was drafted, in UTC.",
+        },
         similar=array("Where --retrieve was given: the nearest reports of the index.", match_schema("report")),
     )
-    report["required"].remove("similar")
+    for name in ("drafted_at", "similar"):
+        report["required"].remove(name)
     return report
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from typing import Any
 
@@ -85,6 +86,7 @@ def _report(record: _Fields) -> Report:
         repairs=Repairs(int(repairs["removed"]), int(repairs["added"])),
         operating_point=None if point is None else OperatingPoint(point),
         similar=tuple(map(_match, record["similar"])) if "similar" in record else None,
+        drafted_at=datetime.datetime.fromisoformat(record["drafted_at"]) if "drafted_at" in record else None,
         timing_ms={_text(stage): float(ms) for stage, ms in record["timing_ms"].items()},
     )
 

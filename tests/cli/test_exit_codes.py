@@ -17,7 +17,7 @@ from cxreport.types import Outcome
 
 PHANTOM_STUDIES = 7
 
-OF_PICTURES = [row.name for row in FORMATS.values() if not row.needs_header]
+OF_PICTURES = [row.name for row in FORMATS.values() if not (row.needs_header or row.of_one_study)]
 
 
 def test_0_all_done(generate, phantoms) -> None:

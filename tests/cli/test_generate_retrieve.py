@@ -21,6 +21,7 @@ def test_drafted_reports_have_the_nearest_reports_beside_them(run_cli, index: Pa
     nearest = json.loads(run_cli("retrieve", index, "--image", image, "--json").stdout)["reports"]
     assert record.pop("similar") == nearest[:2]
     assert record.pop("timing_ms").keys() - plain.pop("timing_ms").keys() == {"retrieve"}
+    assert record.pop("drafted_at") >= plain.pop("drafted_at")
     assert record == plain
 
 

@@ -54,6 +54,28 @@ def test_a_second_run_makes_the_same_objects_and_reads_none(generate: Callable, 
     assert uids[0] == uids[1]
 
 
+def test_objects_of_a_record_are_those_of_its_draft(
+    generate: Callable, run_cli: Callable, study: Path, tmp_path: Path
+) -> None:
+    formats = ["--format", "sr", "--format", "sc"]
+    assert generate("--force", study, *formats, "--format", "jsonl", "--out", f"{tmp_path}/a/").exit_code == 0
+    (record,) = (tmp_path / "a").glob("*.jsonl")
+    done = run_cli("render", record, *formats, "--out", f"{tmp_path}/b/")
+    assert done.exit_code == 0, done.stderr
+    made = {path.name: path.read_bytes() for path in (tmp_path / "a").glob("*.dcm")}
+    assert {path.name: path.read_bytes() for path in (tmp_path / "b").iterdir()} == made
+    assert len(made) == 2
+
+
+def test_a_record_without_maps_has_no_heat_map(
+    generate: Callable, run_cli: Callable, study: Path, tmp_path: Path
+) -> None:
+    assert generate("--force", study, "--out", tmp_path / "a.jsonl").exit_code == 0
+    done = run_cli("render", tmp_path / "a.jsonl", "--format", "sc", "--out", tmp_path / "a.sc.dcm")
+    assert done.exit_code == 3
+    assert "its sentences have no maps" in done.stderr
+
+
 @pytest.mark.parametrize("kind", ["sr", "sc"])
 def test_a_picture_has_no_object(generate: Callable, phantoms: Path, tmp_path: Path, kind: str) -> None:
     done = generate(phantoms / "normal-8bit.png", "--force", "--format", kind, "--out", tmp_path / "a.dcm")

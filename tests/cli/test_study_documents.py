@@ -80,7 +80,7 @@ def test_one_study_goes_to_a_fifo(generate: Callable, pictures: Path, tmp_path: 
 
 
 def test_a_terminal_gets_no_bytes(generate: Callable, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cxreport.cli import formats
+    from cxreport.cli import options
 
     terminal = io.StringIO()
     monkeypatch.setattr(terminal, "isatty", lambda: True)
@@ -88,7 +88,7 @@ def test_a_terminal_gets_no_bytes(generate: Callable, pictures: Path, monkeypatc
     class Streams:
         stdout = terminal
 
-    monkeypatch.setattr(formats, "sys", Streams)
+    monkeypatch.setattr(options, "sys", Streams)
     done = generate(pictures / "a.png", "--tags-only", "--format", "sheet")
     assert done.exit_code == 2
     assert "--format sheet is not written to a terminal." in done.stderr

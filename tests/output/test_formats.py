@@ -33,7 +33,9 @@ def text_row(request: pytest.FixtureRequest) -> OutputFormat:
     return request.param
 
 
-@pytest.fixture(params=[row for row in FORMATS.values() if row.of_one_study], ids=lambda row: row.name)
+@pytest.fixture(
+    params=[row for row in FORMATS.values() if row.of_one_study and not row.needs_header], ids=lambda row: row.name
+)
 def study_row(request: pytest.FixtureRequest) -> OutputFormat:
     if request.param.package:
         pytest.importorskip(request.param.package)

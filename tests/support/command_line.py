@@ -21,7 +21,10 @@ def records(text: str) -> list[dict]:
 
 
 def timeless(text: str) -> list[dict]:
-    return [{key: value for key, value in record.items() if key != "timing_ms"} for record in records(text)]
+    return [
+        {key: value for key, value in record.items() if key not in ("timing_ms", "drafted_at")}
+        for record in records(text)
+    ]
 
 
 def start(*arguments: object, **settings) -> subprocess.Popen[str]:

@@ -71,7 +71,7 @@ def made(kind: str, report: Report, time: datetime.datetime = TIME) -> Dataset:
     from cxreport.output.hospital.objects.heat_map import heat_map
     from cxreport.output.hospital.objects.structured_report import structured_report
 
-    drafted = drafted_study(report, MODEL, time)
+    drafted = drafted_study(replace(report, drafted_at=time), MODEL)
     if kind == "pdf":
         return encapsulated_pdf(drafted, PDF)
     if kind == "sc":

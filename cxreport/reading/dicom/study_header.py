@@ -96,6 +96,11 @@ def read_study_header(source: str, others: Iterable[str] = ()) -> StudyHeader:
         MissingHeaderError: the file is not DICOM or cannot be read any more, has no valid Study Instance UID, or names
             no patient.
     """
+    with quiet():  # once for all values that pydicom may warn of
+        return _read(source, others)
+
+
+def _read(source: str, others: Iterable[str]) -> StudyHeader:
     header = readable_header(source)
     study_uid = valid_uid(header, "StudyInstanceUID") if header else ""
     if header is None or not study_uid:
@@ -144,9 +149,8 @@ def _image(header: Dataset) -> ImageReference | None:
 def _name(header: Dataset) -> PatientName | None:
     """The name, or None where no part of it is filled, or where it cannot be decoded."""
     try:
-        with quiet():
-            groups = [type(header.PatientName)(group) for group in header.PatientName.components]
-            names = [PatientName(*(one_line(getattr(group, part)) for part in _NAME_PARTS)) for group in groups]
+        groups = [type(header.PatientName)(group) for group in header.PatientName.components]
+        names = [PatientName(*(one_line(getattr(group, part)) for part in _NAME_PARTS)) for group in groups]
     except (AttributeError, LookupError, ValueError):  # absent, several, or of another character set than it states
         return None
     return next((name for name in names if name.text), None)
@@ -159,8 +163,7 @@ def valid_uid(header: Dataset, keyword: str) -> str:
 
 
 def _line(header: Dataset, keyword: str) -> str:
-    with quiet():
-        return one_line(text(header, keyword))
+    return one_line(text(header, keyword))
 
 
 def one_line(value: str) -> str:

@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+from html_reader import Reader
 from made_explanation import made_explanation
 from PIL import Image
 
@@ -21,8 +19,6 @@ from cxreport.model.manifest import Manifest
 from cxreport.output.explanation.page import page, write_files
 from cxreport.reading.study import read_studies
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
-
 
 @pytest.fixture(scope="module")
 def manifest(tiny_bundle: Path) -> Manifest:
@@ -32,25 +28,6 @@ def manifest(tiny_bundle: Path) -> Manifest:
 @pytest.fixture(scope="module")
 def explanation(phantoms: Path) -> Explanation:
     return made_explanation(phantoms)
-
-
-class Reader(HTMLParser):
-    """Collects tags with their attributes, and text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def of_class(self, name: str) -> list[dict[str, str | None]]:
-        return [attributes for _, attributes in self.tags if attributes.get("class") == name]
 
 
 # Without a browser
@@ -132,20 +109,6 @@ def test_texts_are_escaped_and_paths_left_out(manifest, phantoms) -> None:
 
 
 # In a browser
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator:
-    """A Chromium: that of CXREPORT_BROWSER, one on the path, or the one that Playwright has installed."""
-    api = pytest.importorskip("playwright.sync_api", reason="no browser test: playwright is not installed")
-    named = os.environ.get("CXREPORT_BROWSER") or next(filter(None, map(shutil.which, BROWSERS)), None)
-    with api.sync_playwright() as playwright:
-        try:
-            found = playwright.chromium.launch(executable_path=named, args=["--no-sandbox"])
-        except api.Error:
-            pytest.skip(f"no browser test: {named or 'the browser of playwright'} does not start")
-        yield found
-        found.close()
 
 
 @pytest.fixture

@@ -122,8 +122,9 @@ def test_an_object_says_who_made_it_and_for_what(tmp_path: Path, kind: str) -> N
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_times_are_in_the_zone_of_the_study(tmp_path: Path, kind: str) -> None:
-    utc = made(kind, mapped_report(tmp_path))
-    assert (str(utc.ContentDate), str(utc.ContentTime)) == ("20200203", "040506")
+    here = made(kind, mapped_report(tmp_path))
+    assert f"{here.ContentDate} {here.ContentTime}" == f"{TIME.astimezone():%Y%m%d %H%M%S}"
+    assert "TimezoneOffsetFromUTC" not in here
     east = made(kind, mapped_report(tmp_path / "b", TimezoneOffsetFromUTC="+1100"))
     assert (str(east.ContentDate), str(east.ContentTime)) == ("20200203", "150506")
     assert east.TimezoneOffsetFromUTC == "+1100"

@@ -15,13 +15,12 @@ if TYPE_CHECKING:
     from cxreport.types import Report
 
 
-def drafted_study(report: Report, model: DraftingModel, time: datetime.datetime | None = None) -> DraftedStudy:
+def drafted_study(report: Report, model: DraftingModel) -> DraftedStudy:
     """Put a report together with the header of its study.
 
     Args:
-        report: of a study with an image.
+        report: of a study with an image; one that does not say when it was drafted counts as drafted now.
         model: that drafted it.
-        time: when it was drafted, with a time zone; None for now.
 
     Raises:
         MissingHeaderError: its image has no header that names a patient and a study.
@@ -32,4 +31,4 @@ def drafted_study(report: Report, model: DraftingModel, time: datetime.datetime 
     _, header = found
     assert report.study.view is not None
     modules = read_study_modules(report.study.view.info.source)
-    return DraftedStudy(report, header, modules, model, time or datetime.datetime.now().astimezone())
+    return DraftedStudy(report, header, modules, model, report.drafted_at or datetime.datetime.now(datetime.UTC))

@@ -21,6 +21,7 @@ from cxreport.output.hospital.objects.identity import (
     references,
 )
 from cxreport.output.hospital.stated_tags import StatedTag, stated_tags
+from cxreport.output.schema import rounded
 from cxreport.types import Floats, Pixels, Report
 
 _SIDE = 512
@@ -113,7 +114,9 @@ def _tables() -> tuple[bytes, list[int]]:
 
 
 def _relative(weights: Floats) -> Floats:
-    return weights / (float(weights.max()) or 1.0)
+    """Weights over the largest one, as exactly as records keep them: a map out of a record has the same pixels."""
+    kept = np.array([[rounded(weight) for weight in row] for row in weights], np.float32)
+    return kept / (float(kept.max()) or 1.0)
 
 
 def _grey(pixels: Pixels) -> NDArray[np.uint8]:
@@ -141,7 +144,7 @@ def _caption(tags: list[StatedTag], has_map: bool, width: int) -> Pixels:
 
 
 def _figure(probability: float | None) -> str:
-    return "" if probability is None else f" (probability {probability:.2f})"
+    return "" if probability is None else f" (probability {rounded(probability):.2f})"
 
 
 def _written(lines: list[str], room: int, width: int) -> Pixels:

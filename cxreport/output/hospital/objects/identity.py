@@ -84,8 +84,8 @@ class DraftedStudy:
 
     @property
     def local_time(self) -> datetime.datetime:
-        """The time in the zone of the study's own times, where that is known."""
-        return self.time.astimezone(self.modules.zone) if self.modules.zone else self.time
+        """The time in the zone of the study's own times; where these have none, in that of this machine."""
+        return self.time.astimezone(self.modules.zone)
 
     def digest(self, kind: Kind, *content: str | bytes) -> str:
         """SHA-256 of all that an object of this content says but for its time, in hexadecimal."""

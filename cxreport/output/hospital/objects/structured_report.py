@@ -64,6 +64,7 @@ from cxreport.output.hospital.objects.identity import (
     derived_uid,
     references,
 )
+from cxreport.output.schema import rounded
 from cxreport.reading.instance import OWN_MARK
 from cxreport.sentences import Assertion, Sentence
 from cxreport.types import Section
@@ -150,7 +151,7 @@ def _observation_context(name: str, version: str, sha256: str) -> tuple[Dataset,
 def certainty(name: str, probability: float, manifest: DraftingModel) -> Dataset:
     """A probability, 0 to 1, as a certainty in percent (TID 300), told apart from others by the finding's name."""
     identified = _identified(name, manifest.name, manifest.version, manifest.sha256)
-    return number(CERTAINTY, round(probability * 100, 2), PERCENT, INFERRED_FROM, identified)
+    return number(CERTAINTY, round(rounded(probability) * 100, 2), PERCENT, INFERRED_FROM, identified)
 
 
 @functools.lru_cache(maxsize=256)
@@ -202,22 +203,29 @@ def _procedure(drafted: DraftedStudy) -> Dataset:
 def _sections(drafted: DraftedStudy, heat_map: Dataset | None) -> list[Dataset]:
     """A container for each section; what is stated is coded where it is first told."""
     told: set[str] = set()
+    shown = encoded_items(
+        image(SOURCE_OF_MEASUREMENT, each.sop_class_uid, each.sop_instance_uid) for each in drafted.images[:1]
+    )
+    maps = [] if heat_map is None else [image(VISUAL_EXPLANATION, heat_map.SOPClassUID, heat_map.SOPInstanceUID)]
+    explained = (*shown, *encoded_items(maps))
     containers = []
     for section, (heading, kind) in _HEADINGS.items():
         sentences = [sentence for sentence in drafted.report.sentences if sentence.section is section]
-        items = [item for sentence in sentences for item in _sentence(sentence, kind, told, drafted, heat_map)]
+        items = [
+            item
+            for sentence in sentences
+            for item in _sentence(sentence, kind, told, drafted.manifest, explained if sentence.affirmed else shown)
+        ]
         if items:
             containers.append(container(heading, items))
     return containers
 
 
 def _sentence(
-    sentence: Sentence, kind: Code, told: set[str], drafted: DraftedStudy, heat_map: Dataset | None
+    sentence: Sentence, kind: Code, told: set[str], manifest: DraftingModel, images: tuple[Dataset, ...]
 ) -> list[Dataset]:
     """A sentence, and behind it the codes of what it states; probabilities are grounds of a code, or of the text."""
-    grounds = [image(SOURCE_OF_MEASUREMENT, each.sop_class_uid, each.sop_instance_uid) for each in drafted.images[:1]]
-    if heat_map is not None and sentence.affirmed:
-        grounds.append(image(VISUAL_EXPLANATION, heat_map.SOPClassUID, heat_map.SOPInstanceUID))
+    grounds = list(images)
     codes = []
     for statement in sentence.affirmed:
         if statement.tag in told:
@@ -225,7 +233,7 @@ def _sentence(
         told.add(statement.tag)
         probability = []
         if statement.probability is not None:
-            probability.append(certainty(statement.tag, statement.probability, drafted.manifest))
+            probability.append(certainty(statement.tag, statement.probability, manifest))
         present = TAG_CODES.get(statement.tag) if statement.assertion is Assertion.PRESENT else None
         if present is None:
             grounds += probability
@@ -235,9 +243,11 @@ def _sentence(
 
 
 def _spoken(drafted: DraftedStudy) -> list[str]:
-    """All that sections and warnings say."""
-    statements = (
-        f"{sentence.section} {sentence.text} {[str(each) for each in sentence.statements]}"
-        for sentence in drafted.report.sentences
-    )
-    return [*statements, *drafted.warnings]
+    """All that sections and warnings say, as exactly as records keep it."""
+    said = []
+    for sentence in drafted.report.sentences:
+        said += [str(sentence.section), sentence.text]
+        for each in sentence.statements:
+            probability = "" if each.probability is None else str(rounded(each.probability))
+            said.append(" ".join((each.tag, each.assertion, *each.details, probability)))
+    return [*said, *drafted.warnings]
