@@ -92,7 +92,7 @@ INNER_ROOMS = {
         *("openi", "nih", "coco", "compare", "retrieval", "run", "tables"),
     ),
     "bench": (
-        *("choices", "spread", "environment", "studies", "workload", "decoding", "kernels", "stages", "processes"),
+        *("spread", "environment", "studies", "workload", "decoding", "kernels", "stages", "processes"),
         *("eager", "result", "targets", "tables", "run"),
     ),
 }
@@ -133,7 +133,21 @@ def loaded_by(code: str, *arguments: str) -> set[str]:
         ["--help"],
         *(
             [command, "--help"]
-            for command in ("generate", "explain", "retrieve", "index", "label", "evaluate", "bench", "train")
+            for command in (
+                "generate",
+                "listen",
+                "watch",
+                "status",
+                "rerun",
+                "send",
+                "explain",
+                "retrieve",
+                "index",
+                "label",
+                "evaluate",
+                "bench",
+                "train",
+            )
         ),
         ["index", "build", "--help"],
         ["index", "info", "--help"],

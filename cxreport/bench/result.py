@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
-from cxreport.bench.choices import Part
 from cxreport.bench.decoding import DecodeTimes
 from cxreport.bench.eager import EagerComparison
 from cxreport.bench.environment import Environment
@@ -14,6 +13,7 @@ from cxreport.bench.kernels import KernelTimes
 from cxreport.bench.processes import PeakMemory, StartTimes
 from cxreport.bench.spread import Times
 from cxreport.bench.stages import StageTimes, Throughput
+from cxreport.model.choices import Part
 
 
 @dataclass

@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cxreport.bench.choices import FileEncoding, Part
 from cxreport.bench.decoding import measure_decoding
 from cxreport.bench.eager import compare_with_eager
 from cxreport.bench.environment import describe
@@ -20,7 +19,7 @@ from cxreport.bench.studies import SIZE, Mix, Size, write_studies
 from cxreport.bench.workload import Files, network_inputs
 from cxreport.errors import BundleError, MissingExtraError, NothingReadableError
 from cxreport.model.bundle import load_manifest
-from cxreport.model.choices import Device, Precision
+from cxreport.model.choices import Device, FileEncoding, Part, Precision
 from cxreport.model.precision import load_model, precision_facts
 from cxreport.model.session import Model
 from cxreport.reading.ahead import default_workers

@@ -15,8 +15,8 @@ from PIL import Image
 from pydicom import uid
 from pydicom.dataset import Dataset, FileMetaDataset
 
-from cxreport.bench.choices import FileEncoding
 from cxreport.errors import UsageError
+from cxreport.model.choices import FileEncoding
 
 _DISTINCT = 3
 """Images per encoding; the other studies are copies under other names and UIDs."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from cxreport.bench.choices import FileEncoding, Part
 from cxreport.bench.result import Benchmark
-from cxreport.model.choices import Precision
+from cxreport.model.choices import FileEncoding, Part, Precision
 
 
 @dataclass(frozen=True)

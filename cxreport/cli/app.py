@@ -10,9 +10,8 @@ from typing import Annotated
 import typer
 
 from cxreport import __version__
-from cxreport.cli.arrivals.inbox import rerun, status
 from cxreport.cli.arrivals.listen import listen
-from cxreport.cli.arrivals.send import send
+from cxreport.cli.arrivals.results import rerun, send, status
 from cxreport.cli.arrivals.watch import watch
 from cxreport.cli.bench import bench
 from cxreport.cli.errors import Interruption, run_is_over, say, take_signals, take_streams

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cxreport.bench.choices import FileEncoding, Part
 from cxreport.cli.errors import diagnostics, errors_handled, exits_with, say
 from cxreport.cli.options import (
     Bundle,
@@ -25,7 +24,7 @@ from cxreport.cli.options import (
     listed,
 )
 from cxreport.errors import ExitCode
-from cxreport.model.choices import Device, Precision
+from cxreport.model.choices import Device, FileEncoding, Part, Precision
 
 if TYPE_CHECKING:
     from cxreport.bench.result import Benchmark

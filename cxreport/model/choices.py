@@ -1,4 +1,4 @@
-"""Architectures, precisions and devices: one table each, which commands, manifests, schemas and tests read.
+"""Architectures, precisions, devices and what is timed: tables that commands, manifests, schemas and tests read.
 
 Without numpy, so that ``--help`` and the schema of records answer at once.
 """
@@ -129,3 +129,37 @@ class Precision(_NamedRows):
 
 CAPTIONING = tuple(a for a in Architecture if a.captioning)
 PRECISIONS = tuple(p for p in Precision if p is not Precision.AUTO)
+
+
+class Part(enum.StrEnum):
+    """Parts of a benchmark, in the order in which they run."""
+
+    STAGES = "stages"
+    """Stage by stage, in one process."""
+    DECODING = "decoding"
+    """Codecs, and the way from files to the network's input."""
+    KERNELS = "kernels"
+    """The networks alone."""
+    WALL = "wall"
+    """All studies, end to end."""
+    EAGER = "eager"
+    """Eager PyTorch beside the program."""
+    MEMORY = "memory"
+    """Peak memory of many studies and of few."""
+    START = "start"
+    """Fresh processes."""
+
+
+class FileEncoding(enum.StrEnum):
+    """Encodings of generated files."""
+
+    RAW = "raw"
+    """DICOM, explicit little endian, as are the others: 12 bits in 16."""
+    RLE = "rle"
+    J2K = "j2k"
+    """JPEG 2000, lossless."""
+    JPEG_LS = "jpeg-ls"
+    PNG = "png"
+    """A picture of 8 bits."""
+    JPEG = "jpeg"
+    """A picture of 8 bits."""

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cxreport.bench.choices import FileEncoding
 from cxreport.bench.processes import measure_memory
 from cxreport.bench.studies import Size, write_studies
+from cxreport.model.choices import FileEncoding
 
 
 @pytest.mark.slow

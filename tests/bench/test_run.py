@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cxreport.bench.choices import FileEncoding
 from cxreport.bench.studies import Size, write_studies
+from cxreport.model.choices import FileEncoding
 
 STAGES = ["find", "read", "pixels", "preprocess", "encode", "plan", "sentences", "words", "report", "render", "record"]
 SMALL = ("--size", "96x80", "--repeats", 2, "--workers", 0)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from cxreport import read_studies
-from cxreport.bench.choices import FileEncoding
 from cxreport.bench.studies import Size, parse_mix, parse_size, phantom, write_studies
 from cxreport.errors import UsageError
+from cxreport.model.choices import FileEncoding
 from cxreport.types import Study
 
 

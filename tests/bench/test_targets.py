@@ -6,7 +6,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from cxreport.bench.choices import Part
 from cxreport.bench.decoding import DecodeTimes
 from cxreport.bench.eager import EagerComparison
 from cxreport.bench.kernels import KernelTimes
@@ -15,6 +14,7 @@ from cxreport.bench.result import Benchmark
 from cxreport.bench.spread import Spread, Times
 from cxreport.bench.stages import Throughput
 from cxreport.bench.targets import Target, all_targets
+from cxreport.model.choices import Part
 
 
 def spread(*values: float) -> Spread:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cxreport.cli.arrivals.options import AtMost, Formats, Heartbeat, Once, QuietTime, Results, Title, To
+from cxreport.cli.arrivals import AtMost, Formats, Heartbeat, Once, QuietTime, Results, Title, To
 from cxreport.cli.errors import diagnostics, errors_handled, exits_with, require_extra
 from cxreport.cli.options import (
     Bundle,

@@ -21,7 +21,7 @@ from cxreport.arrivals.ledger import Ledger
 from cxreport.arrivals.result_folder import ResultFolder
 from cxreport.arrivals.states import Counts
 from cxreport.arrivals.watched_folder import WatchedFolder
-from cxreport.cli.arrivals.options import AUTHORIZATION, chosen_formats
+from cxreport.cli.arrivals import AUTHORIZATION, chosen_formats
 from cxreport.cli.errors import interrupt_arrived, interrupt_held, say
 from cxreport.errors import ExitCode, NothingReadableError, UsageError
 from cxreport.journal import Claim
