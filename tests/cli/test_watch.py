@@ -133,11 +133,11 @@ def test_2_a_folder_where_nothing_arrived(run_cli, tmp_path: Path, arguments: li
 def test_7_drafted_and_not_delivered(watch, run_cli, tmp_path: Path) -> None:
     pytest.importorskip("highdicom")
     drop(tmp_path)
-    result = watch("--to", "PACS@127.0.0.1:1", "--format", "sr")
+    result = watch("--to", "PACS@127.0.0.1:1")
     assert result.exit_code == ExitCode.NOT_DELIVERED
     assert "results wait to be delivered: PACS@127.0.0.1:1 cannot be reached." in result.stderr
-    assert [name for name in results(tmp_path) if name.endswith(".sr.dcm")]
-    (left,) = json.loads(run_cli("status", tmp_path / "out", "--json").stdout)["unfinished"]
+    assert sorted(name.partition(".")[2] for name in results(tmp_path)) == ["json", "sc.dcm", "sr.dcm"]
+    left, _ = json.loads(run_cli("status", tmp_path / "out", "--json").stdout)["unfinished"]
     assert (left["state"], left["code"]) == ("drafted", "pending")
     assert "cannot be reached" in left["message"]
 
