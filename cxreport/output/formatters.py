@@ -222,6 +222,19 @@ class StructuredReportFormatter(ObjectFormatter):
             return encoded(structured_report(self.drafted(report), heat_map))
 
 
+class MeasurementFormatter(ObjectFormatter):
+    """Probabilities of findings as structured reports."""
+
+    def document(self, report: Report) -> bytes:
+        """Make a document by TID 1500."""
+        from cxreport.output.hospital.objects.identity import encoded
+        from cxreport.output.hospital.objects.measurements import measurement_report
+        from cxreport.reading.processes.muted_libraries import quiet
+
+        with quiet():
+            return encoded(measurement_report(self.drafted(report)))
+
+
 class HeatMapFormatter(ObjectFormatter):
     """Heat maps as secondary captures."""
 

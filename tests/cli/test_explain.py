@@ -122,7 +122,7 @@ def test_records_have_maps_only_where_asked(generate, phantoms, tiny_bundle) -> 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["x.png"], "--attention goes with --format json or jsonl.\nhint: Add --json, or see"),
+        (["x.png"], "--attention goes with --format json or jsonl or html or sc.\nhint: Add --json, or see"),
         (["x.png", "--json", "--tags-only"], "--attention and --tags-only exclude"),
         (["--from-tags", "x.csv", "--json"], "--attention and --from-tags exclude"),
     ],

@@ -13,6 +13,9 @@ import dicom_factory
 import pytest
 from pydicom import dcmread
 
+from cxreport.cli import render as cli_render
+from cxreport.model.bundle import load_manifest
+
 pytest.importorskip("highdicom", reason="the 'dicom' extra brings it")
 
 
@@ -55,8 +58,14 @@ def test_a_second_run_makes_the_same_objects_and_reads_none(generate: Callable, 
 
 
 def test_objects_of_a_record_are_those_of_its_draft(
-    generate: Callable, run_cli: Callable, study: Path, tmp_path: Path
+    generate: Callable,
+    run_cli: Callable,
+    study: Path,
+    tiny_bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(cli_render, "_SIDE", load_manifest(tiny_bundle).sizes.image)  # it takes the shipped bundle's
     formats = ["--format", "sr", "--format", "sc"]
     assert generate("--force", study, *formats, "--format", "jsonl", "--out", f"{tmp_path}/a/").exit_code == 0
     (record,) = (tmp_path / "a").glob("*.jsonl")

@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 
 from cxreport.output.drafting_model import RecordedModel
 from cxreport.sentences import Sentence, SentenceMap
-from cxreport.types import Report
+from cxreport.types import Report, TagResult
 
 MODEL = RecordedModel("made", "1", "float32", "ab" * 32)
 TIME = datetime.datetime(2020, 2, 3, 4, 5, 6, tzinfo=datetime.UTC)
@@ -61,7 +61,8 @@ def mapped_report(
     return headed_report(folder, images=images, sentences=mapped(sentences), **attributes)
 
 
-KINDS = ("sr", "linked sr", "sc", "pdf")
+KINDS = ("sr", "linked sr", "sc", "pdf", "measurements")
+TAGS = (TagResult("Effusion", 0.912345, True, "Pleural Effusion"), TagResult("Pneumothorax", 0.05, False))
 
 
 def made(kind: str, report: Report, time: datetime.datetime = TIME) -> Dataset:
@@ -69,9 +70,12 @@ def made(kind: str, report: Report, time: datetime.datetime = TIME) -> Dataset:
     from cxreport.output.hospital.objects.drafted import drafted_study
     from cxreport.output.hospital.objects.encapsulated_pdf import encapsulated_pdf
     from cxreport.output.hospital.objects.heat_map import heat_map
+    from cxreport.output.hospital.objects.measurements import measurement_report
     from cxreport.output.hospital.objects.structured_report import structured_report
 
-    drafted = drafted_study(replace(report, drafted_at=time), MODEL)
+    drafted = drafted_study(replace(report, tags=TAGS, drafted_at=time), MODEL)
+    if kind == "measurements":
+        return measurement_report(drafted)
     if kind == "pdf":
         return encapsulated_pdf(drafted, PDF)
     if kind == "sc":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import re
 import shutil
 import subprocess
@@ -64,6 +66,30 @@ def test_dcmtk_reads_the_document(tmp_path: Path, kind: str) -> None:
     assert "No pneumothorax." in page
     assert "Pleural effusion" in page
     assert not re.search(r"^[EF]: ", page, re.M), page
+
+
+def test_dcmqi_reads_the_measurements(tmp_path: Path) -> None:
+    path = saved(made("measurements", mapped_report(tmp_path, images=3)), tmp_path / "out")
+    reader = dcmqi_reader()
+    subprocess.run(
+        [reader, "--inputDICOM", path, "--outputMetadata", tmp_path / "out.json"], check=True, capture_output=True
+    )
+    groups = json.loads((tmp_path / "out.json").read_text())["Measurements"]
+    found = {group["TrackingIdentifier"]: group["measurementItems"][0] for group in groups}
+    assert {name: float(item["value"]) for name, item in found.items()} == {"Effusion": 91.23, "Pneumothorax": 5}
+    assert {item["units"]["CodeValue"] for item in found.values()} == {"%"}
+    assert groups[0]["Finding"]["CodeValue"] == "60046008"
+    assert "Finding" not in groups[1]
+
+
+def dcmqi_reader() -> str:
+    """The reader of TID 1500 of the package `dcmqi`, or on the path."""
+    spec = importlib.util.find_spec("dcmqi")
+    places = [Path(spec.origin).parent / "bin" / "tid1500reader"] if spec and spec.origin else []
+    found = next((str(place) for place in places if place.exists()), shutil.which("tid1500reader"))
+    if found is None:
+        pytest.skip("needs dcmqi: pip install dcmqi")
+    return found
 
 
 @pytest.mark.slow

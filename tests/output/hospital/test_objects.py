@@ -35,6 +35,8 @@ def items(instance: Dataset, depth: int = 0) -> Iterator[tuple[int, Dataset]]:
 
 
 def name(item: Dataset) -> str:
+    if "ConceptNameCodeSequence" not in item:  # an image of a library
+        return ""
     return str(item.ConceptNameCodeSequence[0].CodeMeaning)
 
 
@@ -171,6 +173,19 @@ def test_a_probability_of_what_has_no_code_is_a_ground_of_its_sentence(tmp_path:
     sentence = next(item for _, item in items(document) if name(item) == "Finding")
     assert said(sentence, "NUM") == ["Certainty of Finding: 40"]
     assert [text for text in said(document, "CODE") if text.startswith("Finding")] == []
+
+
+def test_measurements_have_a_code_where_they_reach_the_threshold(tmp_path: Path) -> None:
+    document = again(made("measurements", headed_report(tmp_path)), tmp_path / "out")
+    groups = [item for _, item in items(document) if name(item) == "Measurement Group"]
+    assert [said(group, "NUM") for group in groups] == [
+        ["Certainty of Finding: 91.23"],
+        ["Certainty of Finding: 5"],
+    ]
+    assert [said(group, "CODE") for group in groups] == [["Finding: Pleural effusion"], []]
+    names = [text for group in groups for text in said(group, "TEXT") if text.startswith("Tracking")]
+    assert names == ["Tracking Identifier: Effusion", "Tracking Identifier: Pneumothorax"]
+    assert (document.VerificationFlag, document.PreliminaryFlag) == ("UNVERIFIED", "PRELIMINARY")
 
 
 def test_a_report_without_a_sentence_is_a_document(tmp_path: Path) -> None:

@@ -49,8 +49,10 @@ def number(kind: Code, value: float, unit: Code, relationship: str, children: Se
     return item
 
 
-def image(purpose: Code, sop_class_uid: str, sop_instance_uid: str, relationship: str = INFERRED_FROM) -> Dataset:
-    """Item of the type IMAGE, with its purpose of reference."""
+def image(
+    purpose: Code | None, sop_class_uid: str, sop_instance_uid: str, relationship: str = INFERRED_FROM
+) -> Dataset:
+    """Item of the type IMAGE, with its purpose of reference; None in a library, where it has none."""
     item = _item("IMAGE", purpose, relationship)
     item.ReferencedSOPSequence = [reference(sop_class_uid, sop_instance_uid)]
     return item
@@ -93,12 +95,13 @@ def encoded_items(items: Iterable[Dataset]) -> tuple[Dataset, ...]:
     return tuple(_reread(item) for item in items)
 
 
-def _item(value_type: str, concept: Code, relationship: str | None, children: Sequence[Dataset] = ()) -> Dataset:
+def _item(value_type: str, concept: Code | None, relationship: str | None, children: Sequence[Dataset] = ()) -> Dataset:
     item = new_item()
     if relationship is not None:
         item.RelationshipType = relationship
     item.ValueType = value_type
-    _put(item, _coded("ConceptNameCodeSequence", concept))
+    if concept is not None:
+        _put(item, _coded("ConceptNameCodeSequence", concept))
     if children:
         item.ContentSequence = list(children)
     return item

@@ -124,6 +124,7 @@ def attributes_of_instance(drafted: DraftedStudy, kind: Kind, digest: str) -> di
         "series_description": kind.description,
         "manufacturer": OWN_MARK,
         "manufacturer_model_name": drafted.manifest.name[:_LONGEST_STRING],
+        "device_serial_number": drafted.manifest.sha256,
         "software_versions": versions(drafted.manifest),
         "content_date": time.date(),
         "content_time": time.time().replace(microsecond=0),

@@ -7,6 +7,7 @@ probability below a threshold denies nothing.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from highdicom.base import SOPClass
@@ -148,18 +149,24 @@ def _observation_context(name: str, version: str, sha256: str) -> tuple[Dataset,
     )
 
 
-def certainty(name: str, probability: float, manifest: DraftingModel) -> Dataset:
-    """A probability, 0 to 1, as a certainty in percent (TID 300), told apart from others by the finding's name."""
-    identified = _identified(name, manifest.name, manifest.version, manifest.sha256)
-    return number(CERTAINTY, round(rounded(probability) * 100, 2), PERCENT, INFERRED_FROM, identified)
+def certainty(
+    meaning: str,
+    probability: float,
+    manifest: DraftingModel,
+    relationship: str = INFERRED_FROM,
+    images: Sequence[Dataset] = (),
+) -> Dataset:
+    """A probability, 0 to 1, as a certainty in percent (TID 300), told apart from others by its meaning."""
+    identified = _identified(meaning, manifest.name, manifest.version, manifest.sha256)
+    return number(CERTAINTY, round(rounded(probability) * 100, 2), PERCENT, relationship, [*identified, *images])
 
 
 @functools.lru_cache(maxsize=256)
-def _identified(finding: str, name: str, version: str, sha256: str) -> tuple[Dataset, ...]:
+def _identified(meaning: str, name: str, version: str, sha256: str) -> tuple[Dataset, ...]:
     """What a probability is one of, and the bundle as the algorithm that it is from (TID 4019)."""
     return encoded_items(
         [
-            text(EQUIVALENT_MEANING, f"Calibrated probability of {finding}, research use only", CONCEPT_MODIFIER),
+            text(EQUIVALENT_MEANING, f"{meaning}, research use only", CONCEPT_MODIFIER),
             text(ALGORITHM_NAME, name, CONCEPT_MODIFIER),
             text(ALGORITHM_VERSION, version, CONCEPT_MODIFIER),
             text(ALGORITHM_PARAMETERS, f"cxreport {__version__}", CONCEPT_MODIFIER),
@@ -233,7 +240,7 @@ def _sentence(
         told.add(statement.tag)
         probability = []
         if statement.probability is not None:
-            probability.append(certainty(statement.tag, statement.probability, manifest))
+            probability.append(certainty(f"Calibrated probability of {statement.tag}", statement.probability, manifest))
         present = TAG_CODES.get(statement.tag) if statement.assertion is Assertion.PRESENT else None
         if present is None:
             grounds += probability
