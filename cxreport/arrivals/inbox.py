@@ -7,6 +7,7 @@ import hashlib
 import os
 import secrets
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,6 +56,7 @@ class Inbox:
     def __init__(self, folder: Path, key: bytes) -> None:
         self.folder = private_folder(folder)
         self._key = key
+        self._placing = threading.Lock()
         for left in folder.glob(
             f"*/*{_PARTIAL}"
         ):  # of a listener that was killed: the sender has no answer, and tries again
@@ -76,20 +78,27 @@ class Inbox:
         Raises:
             OutputError: it cannot be written, and nothing is left of it.
         """
-        name = keyed_digest(hashlib.sha256(instance_uid.encode("utf-8", "surrogateescape")).hexdigest(), self._key)
-        content_name = keyed_digest(hashlib.sha256(content).hexdigest(), self._key)
-        target = self.folder / name[:2] / f"{name[:_DIGITS]}-{content_name[:_DIGITS]}{_SUFFIX}"
+        name = self._digest(instance_uid.encode("utf-8", "surrogateescape"))
+        target = self.folder / name[:2] / f"{name}{_SUFFIX}"
         partial = target.with_name(f"{target.stem}-{secrets.token_hex(4)}{_PARTIAL}")
         try:
-            if not target.exists():
-                target.parent.mkdir(mode=0o700, exist_ok=True)
-                _write_synced(partial, content)
-                os.replace(partial, target)
+            target.parent.mkdir(mode=0o700, exist_ok=True)
+            _write_synced(partial, content)
+            with self._placing:
+                if target.exists() and target.read_bytes() != content:
+                    target = target.with_name(f"{name}-{self._digest(content)}{_SUFFIX}")
+                if target.exists():
+                    partial.unlink()
+                else:
+                    os.replace(partial, target)
         except OSError as error:
             with contextlib.suppress(OSError):
                 partial.unlink(missing_ok=True)
             raise OutputError(f"{self.folder}: cannot be written ({error.strerror}).") from error
         return str(target.relative_to(self.folder))
+
+    def _digest(self, content: bytes) -> str:
+        return keyed_digest(hashlib.sha256(content).hexdigest(), self._key)[:_DIGITS]
 
     def instances(self) -> Iterator[str]:
         """Paths of all instances that are whole, relative to the folder."""
