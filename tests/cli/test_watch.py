@@ -162,3 +162,21 @@ def test_send_to_nobody(run_cli, tmp_path: Path) -> None:
     result = run_cli("send", drop(tmp_path), "--to", "PACS@127.0.0.1:1", "--attempts", 1)
     assert result.exit_code == ExitCode.NOT_DELIVERED
     assert "hint: Check the destination" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["listen", "--inbox", "i", "--out", "o"],
+        ["watch", "i", "--out", "o", "--to", "PACS@localhost:104"],
+        ["send", "a.dcm", "--to", "PACS@localhost:104"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_5_the_extra_is_missing(run_cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: list[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("importlib.util.find_spec", lambda *_: None)
+    result = run_cli(*arguments)
+    assert result.exit_code == ExitCode.EXTRA_MISSING
+    assert "pip install 'cxreport[dicom]'" in result.stderr
+    assert not list(tmp_path.iterdir())
