@@ -38,6 +38,7 @@ class ExitCode(enum.IntEnum):
     BUNDLE = 4, "bundle unusable"
     EXTRA_MISSING = 5, "an extra is missing"
     SOME_FAILED = 6, "some inputs failed", "the others are done"
+    NOT_DELIVERED = 7, "not delivered", "drafted, and kept to be delivered later"
     HUNG_UP = 129, "hung up", "by SIGHUP, as when a terminal closes; records are complete up to there"
     INTERRUPTED = 130, "interrupted", "by Ctrl-C; records are complete up to there"
     TERMINATED = 143, "terminated", "by SIGTERM; records are complete up to there"
@@ -194,6 +195,14 @@ class OutputError(CxreportError):
 
     code = "output"
     hint = "Make room or name another --out; the results so far are whole, and --resume goes on from there."
+
+
+class DeliveryError(CxreportError):
+    """Results cannot be delivered for now: the destination cannot be reached, or takes none from us."""
+
+    code = "not-delivered"
+    exit_code = ExitCode.NOT_DELIVERED
+    hint = "Check the destination of --to and that it knows the AE title; what is not delivered is kept."
 
 
 class NothingReadableError(CxreportError):

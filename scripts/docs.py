@@ -32,7 +32,7 @@ PACKAGE = ROOT / "cxreport"
 PICTURE = ROOT / "examples" / "screenshot.svg"
 PICTURE_COMMAND = ("cxreport", "generate", "--precision", "float32", "chest.dcm")
 ROOMS = (
-    *("text", "model", "reading", "datasets", "retrieval", "drafting", "explain", "output"),
+    *("text", "model", "reading", "datasets", "retrieval", "drafting", "explain", "output", "arrivals"),
     *("train", "evaluate", "bench", "cli"),
 )
 """Folders of the package in the order of their imports."""

@@ -25,7 +25,7 @@ HEAVY = {"PIL", "highdicom", "numpy", "onnxruntime", "pydicom", "torch"}
 
 
 ROOMS = (
-    *("text", "model", "reading", "datasets", "retrieval", "drafting", "explain", "output"),
+    *("text", "model", "reading", "datasets", "retrieval", "drafting", "explain", "output", "arrivals"),
     *("train", "evaluate", "bench", "cli"),
 )
 """Folders of the package; each imports from those before it, and from the modules at the top."""
@@ -60,6 +60,20 @@ def test_imports_go_one_way(room: str) -> None:
 
 
 INNER_ROOMS = {
+    "arrivals": (
+        *(
+            "destination",
+            "companion",
+            "inbox",
+            "identity",
+            "states",
+            "ledger_file",
+            "ledger",
+            "receiver",
+            "watched_folder",
+        ),
+        *("result_folder", "sent", "store_scu", "stow", "sending", "deliverer", "desk"),
+    ),
     "train": ("progress", "config", "run_folder", "networks", "data", "fit", "reference", "export"),
     "evaluate": (
         *(
@@ -119,7 +133,21 @@ def loaded_by(code: str, *arguments: str) -> set[str]:
         ["--help"],
         *(
             [command, "--help"]
-            for command in ("generate", "explain", "retrieve", "index", "label", "evaluate", "bench", "train")
+            for command in (
+                "generate",
+                "listen",
+                "watch",
+                "status",
+                "rerun",
+                "send",
+                "explain",
+                "retrieve",
+                "index",
+                "label",
+                "evaluate",
+                "bench",
+                "train",
+            )
         ),
         ["index", "build", "--help"],
         ["index", "info", "--help"],

@@ -10,6 +10,9 @@ from typing import Annotated
 import typer
 
 from cxreport import __version__
+from cxreport.cli.arrivals.listen import listen
+from cxreport.cli.arrivals.results import rerun, send, status
+from cxreport.cli.arrivals.watch import watch
 from cxreport.cli.bench import bench
 from cxreport.cli.command.command import Command, Group, configured
 from cxreport.cli.errors import Interruption, run_is_over, say, take_signals, take_streams
@@ -28,7 +31,10 @@ from cxreport.cli.train import train
 __all__ = ["app", "main"]
 
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
-    "": (generate, render, retrieve, explain, label, info, schema, train, export, evaluate, bench),
+    "": (
+        *(generate, render, listen, watch, status, rerun, send, retrieve, explain, label, info, schema),
+        *(train, export, evaluate, bench),
+    ),
     "index": (build, index_info),
 }
 """Group of commands -> its commands, which have the names of their functions, in the order of ``--help``."""
@@ -44,6 +50,14 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "cxreport render reports.jsonl --format html -o pages/",
         "cxreport render reports.jsonl --format csv -o reports.csv",
     ),
+    "listen": (
+        "cxreport listen --inbox inbox -o results/",
+        "cxreport listen --inbox inbox -o results/ --to ORTHANC@localhost:4242",
+    ),
+    "watch": ("cxreport watch FOLDER -o results/ --format json --format pdf",),
+    "status": ("cxreport status inbox", "cxreport status inbox --json"),
+    "rerun": ("cxreport rerun inbox --failed",),
+    "send": ("cxreport send results/ --to ORTHANC@localhost:4242",),
     "retrieve": (
         "cxreport retrieve my.index --image study.dcm -k 3",
         'cxreport retrieve my.index --text "left pleural effusion" --of reports --json',

@@ -255,6 +255,11 @@ def check_interrupt() -> None:
         raise Interruption(_signals.number)
 
 
+def interrupt_arrived() -> bool:
+    """True once a signal arrived that ends the run: for work that holds it back and ends by itself."""
+    return bool(_signals.number)
+
+
 @contextmanager
 def interrupt_held() -> Iterator[None]:
     """Hold signals back until the body is done, so that no record is left half written."""

@@ -138,7 +138,7 @@ def build(
                     embed_reports(model, marks.of_reports(reports), batch_size),
                     embed_images(model, selection.with_listed_id(studies), batch_size, force),
                 )
-                with closing(studies):
+                with processes, closing(studies):
                     tally = _log(outcomes, entry_log, marks, progress, quiet)
                 if not tally[ExitCode.OK]:
                     raise NothingReadableError("No report and no image to index.", hint=selection.hint())

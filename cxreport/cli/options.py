@@ -95,7 +95,7 @@ def _one_of(names: Iterable[str]) -> str:
     return f"{', '.join(others)} or {last}" if others else last
 
 
-def _format_names(names: list[str] | None) -> list[str] | None:
+def format_names(names: list[str] | None) -> list[str] | None:
     """Refuse a name that is not in the table of formats."""
     for name in names or ():
         if name not in FORMATS:
@@ -108,7 +108,7 @@ FormatOption = Annotated[
     output_option(
         "--format",
         metavar="|".join(FORMATS),
-        callback=_format_names,
+        callback=format_names,
         autocompletion=lambda: list(FORMATS),
         help=f"{'; '.join(f'{row.name}: {row.help}' for row in FORMATS.values())}. "
         "Repeatable: a folder gets the files of all. "

@@ -47,7 +47,7 @@ def read_ahead(
         workers: processes that read; 0 reads in this one, without limits of time and memory, when a study's turn
             comes. None chooses by the number of studies and CPUs.
         select: leaves out studies that are not to be read, once they are found.
-        processes: to read in, with limits of their own; None starts some with the usual ones.
+        processes: to read in, with limits of their own, which go on afterwards; None starts some with the usual ones.
 
     Yields:
         The same studies and failures in the same order, whatever the number of workers. A study that ends the
@@ -58,7 +58,9 @@ def read_ahead(
         for files in select(group_files(paths, options.group_by, options.salt)):
             yield from read_prepared(options, shape, files)
         return
-    with processes or Processes(reader_limits(DEFAULT_TIMEOUT, options.max_megapixels)) as members:
+    own = Processes(reader_limits(DEFAULT_TIMEOUT, options.max_megapixels)) if processes is None else None
+    with own or contextlib.nullcontext(processes) as members:
+        assert members is not None
         find = functools.partial(_references, members, workers)
         studies = select(group_files(paths, options.group_by, options.salt, find))
         with contextlib.closing(read_found(studies, options, shape, workers, members)) as outcomes:

@@ -83,7 +83,7 @@ def test_options_for_all_commands_reach_those_that_have_them(run_cli, settings) 
     options = json.loads(done.stdout)["settings"]["options"]
     assert options["index build"] == {"precision": "int8", "batch-size": "4"}
     assert {name for name, values in options.items() if "precision" in values} == {
-        *("generate", "retrieve", "explain", "evaluate", "bench", "index build")
+        *("generate", "retrieve", "explain", "evaluate", "bench", "index build", "listen", "watch")
     }
 
 
@@ -160,3 +160,10 @@ def test_required_and_repeatable_options_come_from_a_file(run_cli, settings, tra
     assert done.exit_code == 0, done.stderr
     done = run_cli("evaluate", "--config", settings('[evaluate]\nteacher = ["a.csv", "b.csv"]\nopeni = "none"\n'))
     assert "--teacher goes with --nih" in done.stderr
+
+
+def test_quiet_is_for_the_commands_that_have_it_as_a_flag(run_cli, generate, picture, settings) -> None:
+    """The same word of `listen` takes seconds."""
+    assert generate(picture, "--tags-only", "--config", settings("quiet = true")).stderr == ""
+    seconds = run_cli("listen", "--config", settings("[listen]\nquiet = true"), "--inbox", "i", "-o", "o")
+    assert (seconds.exit_code, "--quiet" in seconds.stderr) == (2, True)

@@ -48,9 +48,16 @@ def read_settings(path: Path, commands: Mapping[str, Any], context: Any) -> Sett
         if command not in options:
             raise UsageError(f"{path}: there is no command {command!r}.", hint=_nearest(command, options))
         _check_names(tables[command], options[command], path, command)
+    fitting = {
+        name
+        for name, value in common.items()
+        if any(name in own and _fits(own[name], value) for own in options.values())
+    }
     by_command = {}
     for command, own in options.items():
-        merged = {**{name: value for name, value in common.items() if name in own}, **tables.get(command, {})}
+        shared = {name: value for name, value in common.items() if name in own}
+        merged = {name: value for name, value in shared.items() if name not in fitting or _fits(own[name], value)}
+        merged |= tables.get(command, {})
         by_command[command] = {name: _value(own[name], value, path, context) for name, value in merged.items()}
     return Settings(path, by_command)
 
@@ -113,6 +120,11 @@ def _value(parameter: Any, value: Any, path: Path, context: Any) -> Any:
     except typer.BadParameter as error:
         raise UsageError(f"{path}: {name}: {error.message}", hint=_HINT) from None
     return converted
+
+
+def _fits(parameter: Any, value: Any) -> bool:
+    """True for true and false of a flag, and for other values of other options: ``--quiet`` is both, by command."""
+    return isinstance(value, bool) == bool(getattr(parameter, "is_flag", False))
 
 
 def _is_scalar(value: Any) -> bool:

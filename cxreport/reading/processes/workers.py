@@ -112,8 +112,7 @@ class Processes:
         Raises:
             CxreportError: no process can be started.
         """
-        members = [self._member(number) for number in range(processes)]
-        idle: deque[_Process] = deque(members)
+        idle = deque(self._member(number) for number in range(processes))
 
         def run(task: _Task) -> Any:
             member = idle.popleft()  # there are as many threads as processes
@@ -124,17 +123,15 @@ class Processes:
 
         threads = ThreadPoolExecutor(processes, "cxreport")
         pending: deque[Future[Any]] = deque()
-        complete = False
         try:
             for task in tasks:
                 pending.append(threads.submit(run, task))
                 if len(pending) == AHEAD * processes:
-                    yield pending.popleft().result()
+                    yield _first_result(pending)
             while pending:
-                yield pending.popleft().result()
-            complete = True
+                yield _first_result(pending)
         finally:
-            if not complete:  # threads wait for answers that nobody wants any more
+            if pending:  # threads wait for answers that nobody wants any more
                 self.end()
             threads.shutdown(cancel_futures=True)
 
@@ -142,6 +139,11 @@ class Processes:
         while len(self._members) <= number:
             self._members.append(_Process(self.limits, self._modules))
         return self._members[number]
+
+
+def _first_result(pending: deque[Future[Any]]) -> Any:
+    pending[0].exception()  # waits for it: until then its task counts as pending
+    return pending.popleft().result()
 
 
 def modules_for(paths: Iterable[str]) -> Sequence[str]:
