@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from cxreport.types import Certainty, PlannedTopic
 
 _Mask = NDArray[np.bool_]
+_LEAST_WORTH = 2
 
 
 def widest_denial(
@@ -24,9 +25,10 @@ def widest_denial(
     wanted: _Mask,
     urgency: Sequence[str],
 ) -> list[PlannedTopic]:
-    """Choose the set that denies the most of what is wanted, as an Impression has one; none where there is no such set.
+    """Choose the set that denies the most of what is wanted, as an Impression has one.
 
-    Of sets as wide, the one that denies what is most urgent, and then the most frequent one, is taken.
+    Of sets as wide, the one that denies what is most urgent, and then the most frequent one, is taken. One that denies
+    a single tag, or leaves the most urgent one out, sums nothing up: then there is none.
 
     Args:
         names: of the R reporting tags.
@@ -41,8 +43,10 @@ def widest_denial(
     def merit(members: tuple[int, ...]) -> tuple[int, int]:
         return _worth(members, absent, wanted), -min(ranks.get(names[tag], len(ranks)) for tag in members)
 
+    most_urgent = min((ranks.get(names[tag], len(ranks)) for tag in np.flatnonzero(wanted)), default=0)
     widest = max(_candidates(names, sets, absent, unknown), key=merit, default=())
-    return [PlannedTopic(widest, Certainty.ABSENT)] if _worth(widest, absent, wanted) else []
+    is_wide = _worth(widest, absent, wanted) >= _LEAST_WORTH and -merit(widest)[1] <= most_urgent
+    return [PlannedTopic(widest, Certainty.ABSENT)] if is_wide else []
 
 
 def choose_denials(

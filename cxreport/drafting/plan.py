@@ -36,7 +36,7 @@ class PlanRules:
     urgency: Sequence[str] = ()
     """Names of tags in the order of the Impression, the most urgent first; the others follow by probability."""
     kin: Sequence[tuple[str, str]] = ()
-    """Names of two tags each of which a report does not deny while it tells the other."""
+    """Names of two tags each of which a report does not deny while it tells the other, the wider one first."""
 
     @classmethod
     def of(cls, manifest: Manifest) -> PlanRules:
@@ -182,7 +182,8 @@ def _plan(rules: PlanRules, probabilities: Floats, unusual: Floats, bands: Bands
         deniable = bands.absent | bands.unknown
         return Plan(probabilities, unusual, tuple(findings), tuple(repeated), _indices(deniable))
     absent = bands.absent & ~_excluded(rules, told)
-    denials = choose_denials(rules.names, rules.decoding.findings_denials, absent, bands.unknown, rules.deniable)
+    wanted = rules.deniable & ~_implied(rules, rules.deniable & absent)
+    denials = choose_denials(rules.names, rules.decoding.findings_denials, absent, bands.unknown, wanted)
     ranks = {name: rank for rank, name in enumerate(rules.urgency)}
     impression = sorted(repeated, key=lambda topic: ranks.get(rules.names[topic.tags[0]], len(ranks)))
     if not impression:
@@ -190,6 +191,13 @@ def _plan(rules: PlanRules, probabilities: Floats, unusual: Floats, bands: Bands
         widest = widest_denial(rules.names, sets, absent, bands.unknown, rules.deniable, rules.urgency)
         impression = widest or told[:1]
     return Plan(probabilities, unusual, (*told, *denials), tuple(impression), _indices(absent))
+
+
+def _implied(rules: PlanRules, denied: Mask) -> Mask:
+    """(R,) tags that need no denial of their own, as a wider one of the same kin is denied."""
+    names = {rules.names[tag] for tag in np.flatnonzero(denied)}
+    narrower = {second for first, second in rules.kin if first in names}
+    return np.array([name in narrower for name in rules.names])
 
 
 def _excluded(rules: PlanRules, told: Sequence[PlannedTopic]) -> Mask:

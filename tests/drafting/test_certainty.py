@@ -186,6 +186,23 @@ def test_a_tag_is_not_denied_beside_its_kin(manifest: Manifest) -> None:
     assert denied(kin, planned(kin, tags).findings) == []
 
 
+def test_a_wider_denial_stands_for_that_of_its_kin(manifest: Manifest) -> None:
+    toml = manifest.lexicon.toml + b'\n[kin]\ntags = [["Pneumothorax", "Pleural Effusion"]]\n'
+    sets = (("Pleural Effusion",), ("Pneumothorax",))
+    decoding = replace(manifest.decoding, findings_denials=sets)
+    kin = replace(manifest, lexicon=Lexicon(toml), decoding=decoding)
+    tags = {"Effusion": 0.05, "Pneumothorax": 0.05}
+    assert denied(kin, planned(kin, tags).findings) == [{"Pneumothorax"}]
+    assert denied(kin, planned(kin, {"Effusion": 0.05}).findings) == [{"Pleural Effusion"}]
+
+
+def test_an_impression_names_the_most_urgent_tag_or_nothing(manifest: Manifest) -> None:
+    names, all_ = manifest.reporting_names, np.ones(6, bool)
+    heart = [("Granuloma", "Cardiomegaly")]
+    assert widest_denial(names, heart, all_, ~all_, all_, ("Pneumothorax",)) == []
+    assert denied(manifest, tuple(widest_denial(names, heart, all_, ~all_, all_, ("Cardiomegaly",)))) == [set(heart[0])]
+
+
 def test_a_tag_without_evidence_is_denied_along_with_one_that_has_some(manifest: Manifest) -> None:
     heart = planned(manifest, {"Cardiomegaly": 0.05})
     assert denied(manifest, heart.findings) == [{"Cardiomegaly", "Granuloma"}]
@@ -199,7 +216,7 @@ def test_an_impression_denies_the_widest_set_that_may_be_denied(manifest: Manife
     clear = planned(manifest, dict.fromkeys(manifest.tag_names, 0.01))
     assert denied(manifest, clear.impression) == [{"Pneumothorax", "Pleural Effusion", "Lung Opacity"}]
     partly = planned(manifest, {"Pneumothorax": 0.05})
-    assert denied(manifest, partly.impression) == [{"Pneumothorax"}]
+    assert denied(manifest, partly.impression) == []  # a single denial sums nothing up
     names, all_ = manifest.reporting_names, np.ones(6, bool)
     assert widest_denial(names, [("Granuloma", "Unknown")], all_, ~all_, all_, ()) == []
 
