@@ -34,7 +34,7 @@ FILE_WIDTH = 100
 _GENERATED = 40
 
 
-@exits_with(ExitCode.NOTHING_READABLE, ExitCode.BUNDLE)
+@exits_with(ExitCode.NOTHING_READABLE, ExitCode.BUNDLE, ExitCode.EXTRA_MISSING)
 def bench(
     paths: Paths = None,
     studies: Annotated[
@@ -60,6 +60,9 @@ def bench(
     skip: Annotated[
         list[Part] | None, typer.Option(metavar="PART", help=f"Leave out: {', '.join(Part)}. Repeatable.")
     ] = None,
+    peers: Annotated[
+        bool, typer.Option("--peers", help="Time torchxrayvision and a transformer of R2Gen's shape on the same files.")
+    ] = False,
     json_: Json = False,
     verbose: Verbose = False,
     bundle: Bundle = None,
@@ -74,7 +77,7 @@ def bench(
     limits that the program has to keep to, at 1,000 studies of the
     default size and mix; the exit code does not depend on them.
 
-    Eager PyTorch needs the 'train' extra.
+    Eager PyTorch needs the 'train' extra, --peers the 'peers' extra.
     """
     with errors_handled(verbose), diagnostics(quiet=False, verbose=verbose), ExitStack() as stack:
         from cxreport.bench.run import BenchOptions, benchmark, find_studies, generate_studies
@@ -101,6 +104,7 @@ def bench(
             batch_size=batch_size or fitting_batch_size(),
             few=few,
             size=pixels,
+            peers=peers,
             left_out=skip or (),
             say=lambda name: say(f"bench: {name}"),
         )
