@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -79,7 +80,7 @@ class Plan:
     withheld: tuple[int, ...] = ()
     """Indices of tags that are as likely as not under their own name and still not told: the reader is warned."""
 
-    @property
+    @functools.cached_property
     def tags(self) -> tuple[int, ...]:
         """Indices of the tags that are told, surely or not, most probable first."""
         return tuple(topic.tag for topic in self.findings if topic.tag is not None)

@@ -90,12 +90,13 @@ def _in_turns(
     ours: Callable[[_T], object], eager: Callable[[_T], object], studies: Sequence[_T], repeats: int
 ) -> tuple[Spread, Spread]:
     """Mean milliseconds in each repeat; by turns, so that whatever else the machine does hits both."""
-    times = [[(_milliseconds(ours, study), _milliseconds(eager, study)) for study in studies] for _ in range(repeats)]
+    times = [[(milliseconds(ours, study), milliseconds(eager, study)) for study in studies] for _ in range(repeats)]
     means = [tuple(map(fmean, zip(*pairs, strict=True))) for pairs in times]
     return Spread(tuple(mean for mean, _ in means)), Spread(tuple(mean for _, mean in means))
 
 
-def _milliseconds(action: Callable[[_T], object], study: _T) -> float:
+def milliseconds(action: Callable[[_T], object], study: _T) -> float:
+    """Time an action on a study, after a pause."""
     time.sleep(_PAUSE)
     start = time.perf_counter()
     action(study)

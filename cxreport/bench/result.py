@@ -10,6 +10,7 @@ from cxreport.bench.decoding import DecodeTimes
 from cxreport.bench.eager import EagerComparison
 from cxreport.bench.environment import Environment
 from cxreport.bench.kernels import KernelTimes
+from cxreport.bench.peers import PeerTimes
 from cxreport.bench.processes import PeakMemory, StartTimes
 from cxreport.bench.spread import Times
 from cxreport.bench.stages import StageTimes, Throughput
@@ -33,6 +34,7 @@ class Benchmark:
     """Precision -> times of the encoder on the CPU, per image."""
     wall: Throughput | None = None
     eager: EagerComparison | None = None
+    peers: tuple[PeerTimes, ...] = ()
     memory: tuple[PeakMemory, ...] = ()
     """Peaks of few studies, then of all; of all alone where there are few."""
     start: StartTimes | None = None

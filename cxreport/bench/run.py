@@ -12,6 +12,7 @@ from cxreport.bench.decoding import measure_decoding
 from cxreport.bench.eager import compare_with_eager
 from cxreport.bench.environment import describe
 from cxreport.bench.kernels import measure_encoder, measure_kernels
+from cxreport.bench.peers import compare_with_peers
 from cxreport.bench.processes import PeakMemory, measure_memory, measure_start
 from cxreport.bench.result import Benchmark
 from cxreport.bench.stages import measure_stages, measure_throughput
@@ -48,6 +49,8 @@ class BenchOptions:
     """Studies whose peak memory that of all is compared with; None takes a tenth, at least 16."""
     size: Size = SIZE
     """Size of the picture that a fresh process reads."""
+    peers: bool = False
+    """Time other programs as well."""
     left_out: Collection[BenchPart] = ()
     """Parts that are not measured."""
     say: Callable[[str], None] = lambda text: None
@@ -78,6 +81,7 @@ def benchmark(
         BenchPart.KERNELS: run.kernels,
         BenchPart.WALL: run.wall,
         BenchPart.EAGER: run.eager,
+        **({BenchPart.PEERS: run.peers} if options.peers else {}),
         BenchPart.MEMORY: run.memory,
         BenchPart.START: run.start,
     }
@@ -150,6 +154,12 @@ class _Run:
             self.result.eager = compare_with_eager(model, self.bundle, self.studies[:_EAGER], self.options.repeats)
         except (MissingExtraError, BundleError) as error:
             self.result.left_out[BenchPart.EAGER] = error.message
+
+    def peers(self) -> None:
+        if any(importlib.util.find_spec(name) is None for name in ("torch", "torchvision", "torchxrayvision")):
+            raise MissingExtraError("--peers", "peers")
+        workers, options = self._workers, self.options
+        self.result.peers = compare_with_peers(self.model, self.studies, workers, options.batch_size, options.repeats)
 
     def memory(self) -> None:
         studies, few = self.studies, self.options.few or max(_LEAST_FEW, len(self.studies) // 10)

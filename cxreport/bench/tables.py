@@ -12,6 +12,7 @@ from cxreport.bench.decoding import DecodeTimes
 from cxreport.bench.eager import EagerComparison
 from cxreport.bench.environment import Environment
 from cxreport.bench.kernels import KernelTimes
+from cxreport.bench.peers import PeerTimes
 from cxreport.bench.processes import PeakMemory, StartTimes
 from cxreport.bench.result import Benchmark
 from cxreport.bench.spread import Spread, Times
@@ -37,6 +38,8 @@ def render(benchmark: Benchmark) -> Group:
         tables.append(_wall(benchmark.wall))
     if benchmark.eager:
         tables.append(_eager(benchmark.eager))
+    if benchmark.peers:
+        tables.append(_peers(benchmark.peers))
     if benchmark.memory:
         tables.append(_memory(benchmark.memory))
     if benchmark.start:
@@ -109,6 +112,20 @@ def _eager(comparison: EagerComparison) -> Group:
     for name, ours, eager, ratio in rows:
         table.add_row(name, *_cells(ours), *_cells(eager), f"{ratio:.1f}")
     return titled
+
+
+def _peers(peers: tuple[PeerTimes, ...]) -> Group:
+    title = "Other programs on the same files, one after the other; ours as `generate` runs: ms per file"
+    columns = ("", "n", "theirs", "quartiles", "our tags", "ratio", "our report", "ratio")
+    titled, table = _table(title, *columns)
+    versions: dict[str, str] = {}
+    for peer in peers:
+        ours = (_number(peer.ours_tags.median), f"{peer.tags_ratio:.1f}")
+        reports = (_number(peer.ours_report.median), f"{peer.report_ratio:.1f}")
+        table.add_row(f"{peer.name} ({peer.output})", str(peer.files), *_cells(peer.peer), *ours, *reports)
+        versions |= peer.versions
+    installed = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
+    return Group(titled, Text(f"{peers[0].threads} threads each; {installed}; random weights."))
 
 
 def _memory(runs: tuple[PeakMemory, ...]) -> Group:

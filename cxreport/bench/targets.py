@@ -37,6 +37,7 @@ def all_targets(benchmark: Benchmark) -> tuple[Target, ...]:
         _encoder(benchmark),
         _wall(benchmark),
         *_eager(benchmark),
+        *_peers(benchmark),
         *_memory(benchmark),
         *_start(benchmark),
         *_decoding(benchmark),
@@ -94,6 +95,17 @@ def _eager(benchmark: Benchmark) -> Iterator[Target]:
         yield replace(target, value=eager.ratio, note=note)
     else:
         yield replace(target, note=_reasons(benchmark, BenchPart.EAGER))
+
+
+def _peers(benchmark: Benchmark) -> Iterator[Target]:
+    """Other programs, where they were timed: those that stop at tags against our tags and report, others against it."""
+    for peer in benchmark.peers:
+        ratios = [("our report", peer.ours_report, peer.report_ratio, 100.0 if peer.output == "report" else 12.0)]
+        if peer.output == "tags":
+            ratios.insert(0, ("our tags", peer.ours_tags, peer.tags_ratio, 15.0))
+        for ours, spread, ratio, limit in ratios:
+            note = f"{peer.peer.median:.0f} / {spread.median:.1f} ms"
+            yield Target(f"{peer.name} / {ours}", "x", limit, at_least=True, value=ratio, note=note)
 
 
 def _memory(benchmark: Benchmark) -> Iterator[Target]:

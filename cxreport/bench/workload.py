@@ -39,7 +39,9 @@ def network_inputs(manifest: Manifest, files: Iterable[Path], every_pixel: bool 
         return [study.view.pixels for study in studies if isinstance(study, Study) and study.view is not None]
 
 
-def draft(model: Model, files: Iterable[Path], batch_size: int, workers: int) -> Generator[Outcome, None, None]:
-    """Read and draft; drawings too, though they are unlike a chest radiograph."""
+def draft(
+    model: Model, files: Iterable[Path], batch_size: int, workers: int, tags_only: bool = False
+) -> Generator[Outcome, None, None]:
+    """Read and draft, or stop at tags; drawings too, though they are unlike a chest radiograph."""
     with closing(read(model.manifest, files, workers)) as studies:
-        yield from generate(model, studies, GenerateOptions(batch_size=batch_size, force=True))
+        yield from generate(model, studies, GenerateOptions(batch_size=batch_size, force=True, tags_only=tags_only))

@@ -1,43 +1,47 @@
-"""The command line: all commands, and ``main``. Commands import as they run, so that ``--help`` answers at once."""
+"""The command line: all commands, and ``main``. Commands import as they run, so that ``--help`` answers at once.
+
+A run imports the one command that it names: the others cost as much as typer itself. Where a file of settings is read,
+which is checked for all commands, it imports them all.
+"""
 
 from __future__ import annotations
 
+import gc
+import importlib
 import io
+import os
 import sys
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
 
 from cxreport import __version__
-from cxreport.cli.arrivals.listen import listen
-from cxreport.cli.arrivals.results import rerun, send, status
-from cxreport.cli.arrivals.watch import watch
-from cxreport.cli.bench import bench
 from cxreport.cli.command.command import Command, Group, configured
 from cxreport.cli.errors import Interruption, run_is_over, say, take_signals, take_streams
-from cxreport.cli.evaluate import evaluate
-from cxreport.cli.explain import explain
-from cxreport.cli.export import export
-from cxreport.cli.generate import generate
-from cxreport.cli.index_build import build
-from cxreport.cli.index_info import info as index_info
-from cxreport.cli.info import info, schema
-from cxreport.cli.label import label
-from cxreport.cli.render import render
-from cxreport.cli.retrieve import retrieve
-from cxreport.cli.train import train
 
-__all__ = ["app", "main"]
-
-COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
-    "": (
-        *(generate, render, listen, watch, status, rerun, send, retrieve, explain, label, info, schema),
-        *(train, export, evaluate, bench),
-    ),
-    "index": (build, index_info),
+COMMANDS: dict[str, dict[str, str]] = {
+    "": {
+        "generate": "generate",
+        "render": "render",
+        "listen": "arrivals.listen",
+        "watch": "arrivals.watch",
+        "status": "arrivals.results",
+        "rerun": "arrivals.results",
+        "send": "arrivals.results",
+        "retrieve": "retrieve",
+        "explain": "explain",
+        "label": "label",
+        "info": "info",
+        "schema": "info",
+        "train": "train",
+        "export": "export",
+        "evaluate": "evaluate",
+        "bench": "bench",
+    },
+    "index": {"build": "index_build", "info": "index_info"},
 }
-"""Group of commands -> its commands, which have the names of their functions, in the order of ``--help``."""
+"""Group of commands -> command, in the order of ``--help`` -> the module here that has its function, of that name."""
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "generate": (
@@ -90,24 +94,52 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 }
 """Command -> lines to type."""
 
-app = typer.Typer(
-    name="cxreport",
-    cls=Group,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-index = typer.Typer(
-    name="index",
-    cls=Group,
-    no_args_is_help=True,
-    help="Build and describe indexes of reports and images for `cxreport retrieve`.",
-)
-for prefix, group in (("", app), ("index", index)):
-    for command in COMMANDS[prefix]:
-        full_name = f"{prefix} {command.__name__}".strip()
-        group.command(cls=Command, epilog="\n\n".join(("Examples:", *EXAMPLES[full_name])))(configured(command))
-app.add_typer(index)
+_GROUP_HELP = {"index": "Build and describe indexes of reports and images for `cxreport retrieve`."}
+_COMPLETION = "_CXREPORT_COMPLETE"
+"""Environment variable of shells that ask for completions (typer's name for it)."""
+_OBJECTS_BETWEEN_COLLECTIONS = 20_000
+"""Python's 700 collects garbage a hundred times while modules load, and finds none."""
+
+
+def command_line(arguments: Sequence[str] = ()) -> typer.Typer:
+    """The command line, of the one command that arguments name, or of all."""
+    root = typer.Typer(
+        name="cxreport",
+        cls=Group,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "obj": _all},
+    )
+    root.callback(cls=Group)(_root)
+    for group, commands in _named(arguments).items():
+        node = root
+        if group:
+            node = typer.Typer(name=group, cls=Group, no_args_is_help=True, help=_GROUP_HELP[group])
+            root.add_typer(node)
+        for command, module in commands.items():
+            function = getattr(importlib.import_module(f"cxreport.cli.{module}"), command)
+            examples = EXAMPLES[f"{group} {command}".strip()]
+            node.command(cls=Command, epilog="\n\n".join(("Examples:", *examples)))(configured(function))
+    return root
+
+
+def _named(arguments: Sequence[str]) -> dict[str, dict[str, str]]:
+    """The part of `COMMANDS` that arguments begin with the name of; all where they name none."""
+    group, rest = (arguments[0], arguments[1:]) if arguments and arguments[0] in COMMANDS else ("", arguments)
+    command = rest[0] if rest else ""
+    return {group: {command: COMMANDS[group][command]}} if command in COMMANDS[group] else COMMANDS
+
+
+def _all() -> Any:
+    """The group of all commands, whose options a file of settings may name."""
+    return typer.main.get_command(command_line())
+
+
+def __getattr__(name: str) -> Any:
+    """Build ``app``, the command line of all commands, when it is first asked for (PEP 562)."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return globals().setdefault(name, command_line())
 
 
 def _version(requested: bool) -> None:
@@ -117,7 +149,6 @@ def _version(requested: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
@@ -128,12 +159,13 @@ def _root(
 
 def main() -> None:
     """Run the command line."""
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     take_signals()
     take_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        app()
+        command_line(() if _COMPLETION in os.environ else sys.argv[1:])()
     except Interruption as signal:  # before or after the command
         say(signal.exit_code.meaning)
         sys.exit(signal.exit_code)

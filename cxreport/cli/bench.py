@@ -35,7 +35,7 @@ FILE_WIDTH = 100
 _GENERATED = 40
 
 
-@exits_with(ExitCode.NOTHING_READABLE, ExitCode.BUNDLE)
+@exits_with(ExitCode.NOTHING_READABLE, ExitCode.BUNDLE, ExitCode.EXTRA_MISSING)
 def bench(
     paths: Paths = None,
     studies: Annotated[
@@ -61,6 +61,9 @@ def bench(
     skip: Annotated[
         list[BenchPart] | None, typer.Option(metavar="PART", help=f"Leave out: {', '.join(BenchPart)}. Repeatable.")
     ] = None,
+    peers: Annotated[
+        bool, typer.Option("--peers", help="Time torchxrayvision and a transformer of R2Gen's shape on the same files.")
+    ] = False,
     json_: Json = False,
     out: OutFile = None,
     quiet: Quiet = False,
@@ -77,7 +80,7 @@ def bench(
     limits that the program has to keep to, at 1,000 studies of the
     default size and mix; the exit code does not depend on them.
 
-    Eager PyTorch needs the 'train' extra.
+    Eager PyTorch needs the 'train' extra, --peers the 'peers' extra.
     """
     with errors_handled(verbose), diagnostics(quiet, verbose), ExitStack() as stack:
         from cxreport.bench.run import BenchOptions, benchmark, find_studies, generate_studies
@@ -108,6 +111,7 @@ def bench(
             batch_size=batch_size or fitting_batch_size(),
             few=few,
             size=pixels,
+            peers=peers,
             left_out=skip or (),
             say=report,
         )

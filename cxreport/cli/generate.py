@@ -137,18 +137,22 @@ def generate(
 
             require_no_input(claim.target, [*(paths or []), *filter(None, (from_tags, retrieve))])
 
-        from cxreport.cli.progress import Progress
-        from cxreport.drafting import pipeline
-        from cxreport.model.cpus import fitting_batch_size
-        from cxreport.model.precision import load_model
-        from cxreport.reading.ahead import read_ahead
-        from cxreport.reading.options import ReadOptions
-        from cxreport.reading.tag_table import read_tag_table
-        from cxreport.retrieval.index import open_index
+        from concurrent.futures import ThreadPoolExecutor
 
-        with Progress(visible=not quiet and sys.stderr.isatty()) as progress:
+        from cxreport.cli.progress import Progress
+        from cxreport.model.precision import load_model
+
+        with Progress(visible=not quiet and sys.stderr.isatty()) as progress, ThreadPoolExecutor(1) as loader:
             side_by_side = _may_be_several(paths)
-            model = load_model(bundle, device=device, precision=precision, side_by_side=side_by_side)
+            loading = loader.submit(load_model, bundle, device=device, precision=precision, side_by_side=side_by_side)
+
+            from cxreport.drafting import pipeline  # what reading and drafting need, while the model loads
+            from cxreport.model.cpus import fitting_batch_size
+            from cxreport.reading.ahead import read_ahead
+            from cxreport.reading.options import ReadOptions
+            from cxreport.retrieval.index import open_index
+
+            model = loading.result()
             manifest = model.manifest
             reading = ReadOptions(
                 force=force,
@@ -172,6 +176,8 @@ def generate(
             writer = make_writer(formats, manifest, out, claim, settings, resume, plain)
             marks = _marks(writer, chosen)
             if from_tags:
+                from cxreport.reading.tag_table import read_tag_table
+
                 studies = read_tag_table(from_tags, _tag_names(manifest, evidence))
                 studies = marks.of_rows(studies) if marks else studies
             else:

@@ -37,7 +37,7 @@ def info(
         from cxreport.model.bundle import find_bundle, load_manifest
         from cxreport.model.precision import precision_facts
         from cxreport.model.session import providers_present
-        from cxreport.reading.dicom.codecs import decoders_present
+        from cxreport.reading.dicom.decoder_modules import decoders_present
 
         facts: dict[str, Any] = {"version": __version__, "bundle": None}
         failure: BundleError | None = None

@@ -6,38 +6,29 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-
-from rich.console import Console
-from rich.progress import Progress as Bar
-from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+from typing import TYPE_CHECKING
 
 from cxreport.cli.errors import say
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
 
 
 class Progress:
     """Spinner, count, rate and times; nothing where they are not shown."""
 
     def __init__(self, visible: bool) -> None:
+        self._bar = _bar() if visible else None
         self._total: int | None = None
-        self._start = (0, 0.0)
+        self._first = (0, 0.0)
         """How many were done at the first one of this run, and seconds of the monotonic clock then."""
-        columns = (SpinnerColumn("line"), TextColumn("{task.description}"), TimeElapsedColumn())
-        self._bar = Bar(
-            *columns,
-            console=Console(stderr=True),
-            disable=not visible,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
-        self._task = self._bar.add_task("loading the model")
 
     def __enter__(self) -> Progress:
-        self._bar.start()
+        self._start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._bar.stop()
+        self._stop()
 
     def expect(self, total: int) -> None:
         """Take note of how many there will be."""
@@ -45,14 +36,17 @@ class Progress:
 
     def count(self, done: int, unit: str = "studies") -> None:
         """Show how many are done, of how many, and from the second on how fast and how long the rest will take."""
+        if self._bar is None:
+            return
         now = time.monotonic()
-        if not self._start[1]:
-            self._start = (done, now)
-        self._bar.update(self._task, description=_words(done, self._total, unit, self._rate(done, now)))
+        if not self._first[1]:
+            self._first = (done, now)
+        words = _words(done, self._total, unit, self._rate(done, now))
+        self._bar.update(self._bar.task_ids[0], description=words)
 
     def _rate(self, done: int, now: float) -> float:
         """How many a second; 0 before there is one to measure."""
-        first, since = self._start
+        first, since = self._first
         return (done - first) / (now - since) if done > first and now > since else 0.0
 
     def say(self, *lines: str) -> None:
@@ -63,11 +57,35 @@ class Progress:
     @contextmanager
     def hidden(self) -> Iterator[None]:
         """Clear the line while the body writes."""
-        self._bar.stop()
+        self._stop()
         try:
             yield
         finally:
+            self._start()
+
+    def _start(self) -> None:
+        if self._bar is not None:
             self._bar.start()
+
+    def _stop(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def _bar() -> Bar:
+    """A line that rich draws; without one, a run needs none of it."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    bar = Progress(
+        *(SpinnerColumn("line"), TextColumn("{task.description}"), TimeElapsedColumn()),
+        console=Console(stderr=True),
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
+    bar.add_task("loading the model")
+    return bar
 
 
 def _words(done: int, total: int | None, unit: str, rate: float) -> str:

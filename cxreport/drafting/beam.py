@@ -154,6 +154,8 @@ def _best_per_row(scores: Floats, total: NDArray[np.float64], beam: int) -> _Ext
 
 def _best_per_text(extensions: _Extensions, text: Ints, beam: int) -> _Extensions:
     """The ``beam`` likeliest extensions of every text, text by text, the likeliest first."""
+    if beam == 1:
+        return extensions  # one row a text, and one word a row
     texts = text[extensions.row]
     order = np.lexsort((extensions.word, extensions.row, -extensions.total, texts))
     _, first, counts = np.unique(texts[order], return_index=True, return_counts=True)

@@ -43,7 +43,8 @@ def widest_denial(
     def merit(members: tuple[int, ...]) -> tuple[int, int]:
         return _worth(members, absent, wanted), -min(ranks.get(names[tag], len(ranks)) for tag in members)
 
-    most_urgent = min((ranks.get(names[tag], len(ranks)) for tag in np.flatnonzero(wanted)), default=0)
+    wanted_ranks = (ranks.get(name, len(ranks)) for name, is_wanted in zip(names, wanted, strict=True) if is_wanted)
+    most_urgent = min(wanted_ranks, default=0)
     widest = max(_candidates(names, sets, absent, unknown), key=merit, default=())
     is_wide = _worth(widest, absent, wanted) >= _LEAST_WORTH and -merit(widest)[1] <= most_urgent
     return [PlannedTopic(widest, Certainty.ABSENT)] if is_wide else []

@@ -195,7 +195,7 @@ def _plan(rules: PlanRules, probabilities: Floats, unusual: Floats, bands: Bands
 
 def _implied(rules: PlanRules, denied: Mask) -> Mask:
     """(R,) tags that need no denial of their own, as a wider one of the same kin is denied."""
-    names = {rules.names[tag] for tag in np.flatnonzero(denied)}
+    names = {name for name, is_denied in zip(rules.names, denied, strict=True) if is_denied}
     narrower = {second for first, second in rules.kin if first in names}
     return np.array([name in narrower for name in rules.names])
 

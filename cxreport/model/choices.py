@@ -140,6 +140,8 @@ class BenchPart(enum.StrEnum):
     """All studies, end to end."""
     EAGER = "eager"
     """Eager PyTorch beside the program."""
+    PEERS = "peers"
+    """Other programs beside this one, where that is asked for."""
     MEMORY = "memory"
     """Peak memory of many studies and of few."""
     START = "start"

@@ -130,21 +130,33 @@ def _can_start_processes() -> bool:
 
 def _references(
     processes: Processes, workers: int | None, files: Sequence[FoundFile], group_by: str
-) -> list[FileReference | StudyError | None]:
+) -> Generator[FileReference | StudyError | None, None, None]:
     """References of files that other processes open, a few at a time; where that fails, each of the few alone."""
     task = functools.partial(_references_of_few, group_by)
     few = [files[start : start + _FILES_OF_A_TASK] for start in range(0, len(files), _FILES_OF_A_TASK)]
-    answers = list(processes.map(task, few, _number(workers, len(few))))
+    answers = processes.map(task, few, _number(workers, len(few)))
+    for number, some in enumerate(answers):
+        if isinstance(some, Lost):
+            yield from _retried(processes, task, few[number:], [some, *answers])
+            return
+        yield from some
+
+
+def _retried(
+    processes: Processes,
+    task: Callable[[Sequence[FoundFile]], list[FileReference | None]],
+    few: Sequence[Sequence[FoundFile]],
+    answers: Sequence[list[FileReference | None] | Lost],
+) -> Generator[FileReference | StudyError | None, None, None]:
+    """Answers, with the files of those that are lost looked at again one by one."""
     alone = [[file] for group, some in zip(few, answers, strict=True) if isinstance(some, Lost) for file in group]
     retried = iter(list(processes.map(task, alone, 1)))
-    found: list[FileReference | StudyError | None] = []
     for group, some in zip(few, answers, strict=True):
         if not isinstance(some, Lost):
-            found += some
+            yield from some
             continue
         for one in itertools.islice(retried, len(group)):
-            found += [lost_error(one, processes.limits)] if isinstance(one, Lost) else one
-    return found
+            yield from [lost_error(one, processes.limits)] if isinstance(one, Lost) else one
 
 
 def _references_of_few(group_by: str, files: Sequence[FoundFile]) -> list[FileReference | None]:

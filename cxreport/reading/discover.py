@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import os
 import re
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -99,6 +100,7 @@ def group_files(
     files = find_files(paths)
     for file, reference in zip(files, (find_references or references)(files, group_by), strict=True):
         found.add(file, reference)
+    del files  # a hundred thousand of them take what a model takes
     return found.studies()
 
 
@@ -126,6 +128,8 @@ def open_file(path: str) -> BinaryIO:
         UnreadableFileError: missing, not a regular file, or not permitted to be read.
     """
     try:
+        if _is_regular(path):  # the others take more than one look
+            return open(path, "rb")
         if os.path.isdir(path):
             os.scandir(path).close()
             raise UnreadableFileError("This is a folder.")
@@ -136,6 +140,13 @@ def open_file(path: str) -> BinaryIO:
     except OSError as error:
         kind = "folder" if os.path.isdir(path) else "file"
         raise UnreadableFileError(f"The {kind} cannot be opened: {error.strerror}.") from None
+
+
+def _is_regular(path: str) -> bool:
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def file_kind(stream: BinaryIO) -> FileKind:
@@ -225,25 +236,31 @@ class _Found:
             return
         if reference.has_placeholder:
             self._placeholders.add(path)
-        files = self._files.setdefault(reference.key, [])
+        key = reference.key
+        if key.path == path:
+            key = FileKey("", path=path)  # another process sent a copy of the path
+        files = self._files.setdefault(key, [])
         if len(files) == 0 or files[-1] != path:
             files.append(path)
 
     def studies(self) -> list[StudyFiles]:
-        """All studies in order of first appearance."""
-        files = one_patient_each(self._files)
+        """All studies in order of first appearance; what is known of the files goes into them, and is here no more."""
+        files, self._files = one_patient_each(self._files), {}
         patients = Counter(key.study for key in files if key.study)
         ids = unique_names([key.path for key in files if not key.study])
         numbers: Counter[str] = Counter()
         studies = []
-        for key, paths in files.items():
+        keys = list(reversed(files))
+        while keys:
+            key = keys.pop()
+            paths = files.pop(key)
             numbers[key.study] += 1
-            id_ = self._pseudonym(key.study) if key.study else ids[key.path]
+            id_ = self._pseudonym(key.study) if key.study else ids.pop(key.path)
             warnings = (_PLACEHOLDER,) if not self._placeholders.isdisjoint(paths) else ()
             if patients[key.study] > 1:
                 id_ = f"{id_}-{numbers[key.study]}"
                 warnings = (_SEVERAL_PATIENTS.format(patients[key.study]),)
-            named = tuple(path for path in paths if path in self._named)
+            named = tuple(path for path in paths if path in self._named) if self._named else ()
             studies.append(StudyFiles(id_, paths, named, warnings, self._errors.get(key.path), key.study or id_))
         return studies
 

@@ -36,10 +36,14 @@ def one_patient_each(files: dict[FileKey, list[str]]) -> dict[FileKey, list[str]
         if key.study and key.patient:
             ids.setdefault(key.study, {}).setdefault(key.patient, set()).update({key.issuer} - {""})
             names.setdefault((key.study, key.name), set()).add(key.patient)
+    if not any(key.study for key in files):
+        return files
     merged: dict[FileKey, list[str]] = {}
     for key, paths in files.items():
-        if key.study:
-            key = _known(key, ids.get(key.study, {}), names.get((key.study, key.name), set()))
+        if not key.study:
+            merged[key] = paths
+            continue
+        key = _known(key, ids.get(key.study, {}), names.get((key.study, key.name), set()))
         merged.setdefault(key, []).extend(paths)
     return merged
 
@@ -66,14 +70,23 @@ def unique_names(paths: Sequence[str]) -> dict[str, str]:
     Returns:
         Name by path; a number ends those that have several paths to one place.
     """
-    names = {path: Path(os.path.basename(_absolute(path))).as_posix() for path in paths}
+    names = {path: _name(path) for path in paths}
+    if len(set(names.values())) == len(names):
+        return names
+    counts = Counter(names.values())
     alike: dict[str, list[str]] = {}
     for path, name in names.items():
-        alike.setdefault(name, []).append(path)
+        if counts[name] > 1:
+            alike.setdefault(name, []).append(path)
     for group in alike.values():
-        if len(group) > 1:
-            names |= _told_apart(group)
+        names |= _told_apart(group)
     return names
+
+
+def _name(path: str) -> str:
+    """Name of a file or folder; only what ends with a slash or dots has to be made absolute for it."""
+    name = os.path.basename(path)
+    return Path(os.path.basename(_absolute(path))).as_posix() if name in ("", ".", "..") else name
 
 
 def _told_apart(paths: list[str]) -> dict[str, str]:

@@ -6,9 +6,10 @@ Training reads with it what a report states; drafting checks with it that senten
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,17 +49,13 @@ class _Rules:
     plain_sentences: dict[str, str]
     possible_sentences: dict[str, tuple[str, ...]]
     kin: tuple[tuple[str, str], ...]
-    classes: dict[str, Terms]
     normal: tuple[NormalPhrase, ...]
     nih_findings: dict[str, tuple[str, ...]]
     no_finding_tags: frozenset[str]
-    urgency: tuple[str, ...] | None
-    exclusions: tuple[_Exclusion, ...] | None
-    """Like ``urgency`` None in the lexicons of bundles from before there were these tables."""
 
 
 class Lexicon:
-    """The rules of one ``lexicon.toml``, compiled when a text is first read, so that a command without texts is quick.
+    """The rules of one ``lexicon.toml``, compiled when they are first needed, so that a command without texts is quick.
 
     Attributes:
         toml: content of the file.
@@ -78,9 +75,29 @@ class Lexicon:
         return Lexicon, (self.toml, self._source)
 
     @functools.cached_property
+    def _tables(self) -> dict[str, Any]:
+        import tomllib  # nothing else of a run that reads no text needs it
+
+        with self._refused():
+            return tomllib.loads(self.toml.decode())
+
+    @functools.cached_property
     def _rules(self) -> _Rules:
+        with self._refused():
+            return _compiled(self._tables)
+
+    @functools.cached_property
+    def _classes(self) -> dict[str, Terms]:
+        """CheXpert's classes, which drafting does not read."""
+        with self._refused():
+            tags, classes = self._tables["tags"], self._tables["classes"]
+            return {name: _class_terms(name, rules, tags) for name, rules in classes.items()}
+
+    @contextlib.contextmanager
+    def _refused(self) -> Iterator[None]:
+        """Say of whatever goes wrong in the body that the file is no lexicon."""
         try:
-            return _parse(self.toml.decode())
+            yield
         except UnicodeDecodeError as error:  # its text would quote the whole file
             raise BundleError(f"{self._source}: not a lexicon (not UTF-8).") from error
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError, re.error) as error:
@@ -108,13 +125,17 @@ class Lexicon:
     @property
     def urgency(self) -> tuple[str, ...]:
         """Reporting tags in the order in which an Impression tells them; the package's in a lexicon without one."""
-        own = self._rules.urgency
-        return packaged()._rules.urgency or () if own is None else own
+        tables = self._tables if "urgency" in self._tables else packaged()._tables
+        with self._refused():
+            return tuple(tables.get("urgency", {"tags": ()})["tags"])
 
-    @property
+    @functools.cached_property
     def _exclusions(self) -> tuple[_Exclusion, ...]:
-        own = self._rules.exclusions
-        return packaged()._exclusions if own is None else own
+        """Phrases of this lexicon, or of the package's for one from before there was this table."""
+        if "exclusive" not in self._tables and self.toml != packaged().toml:
+            return packaged()._exclusions
+        with self._refused():
+            return _exclusions(self._tables.get("exclusive", ()))
 
     def plain_sentence(self, tag: str) -> str:
         """A sentence that states a reporting tag and nothing else."""
@@ -148,7 +169,7 @@ class Lexicon:
 
         A class is read by the terms of the tag of the same name and by those that CheXpert's convention adds.
         """
-        return self._read(text, self._rules.classes)
+        return self._read(text, self._classes)
 
     def mentioned_tags(self, sentence: str) -> dict[str, Status]:
         """Status of each reporting tag that a sentence mentions by name; as `read_tags`, but without normal phrases."""
@@ -202,10 +223,7 @@ def packaged() -> Lexicon:
     return Lexicon(Path(__file__).with_name(LEXICON_FILE).read_bytes())
 
 
-def _parse(toml: str) -> _Rules:
-    import tomllib  # nothing else of a run that reads no text needs it
-
-    tables: dict[str, Any] = tomllib.loads(toml)
+def _compiled(tables: Mapping[str, Any]) -> _Rules:
     return _Rules(
         scope=_scope(tables["scope"], tables.get("words", {})),
         details={Detail(detail): any_of(cues) for detail, cues in tables["details"].items()},
@@ -213,12 +231,9 @@ def _parse(toml: str) -> _Rules:
         plain_sentences=tables["plain"],
         possible_sentences={tag: tuple(sentences) for tag, sentences in tables.get("possible", {}).items()},
         kin=tuple((a, b) for a, b in tables.get("kin", {}).get("tags", ())),
-        classes={name: _class_terms(name, rules, tables["tags"]) for name, rules in tables["classes"].items()},
         normal=tuple(NormalPhrase(any_of(n["says"]), tuple(n["denies"])) for n in tables["normal"]),
         nih_findings={tag: tuple(findings) for tag, findings in tables["nih_findings"].items()},
         no_finding_tags=frozenset(tables["no_finding"]["tags"]),
-        urgency=tuple(tables["urgency"]["tags"]) if "urgency" in tables else None,
-        exclusions=_exclusions(tables["exclusive"]) if "exclusive" in tables else None,
     )
 
 

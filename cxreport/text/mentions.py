@@ -104,8 +104,8 @@ def _read_clause(
     findings = scope.other_things.sub(_blot, clause)
     neutral = scope.denied_values.sub(_blot, neutral)
     for name, terms in vocabulary.items():
-        words = terms.never.sub(_blot, findings)
-        for mention in terms.plain.finditer(terms.hedged.sub(_blot, words)):
+        words = _blotted(terms.never, findings)
+        for mention in terms.plain.finditer(_blotted(terms.hedged, words)):
             if status := _status(scope, clause, neutral, mention, terms.certain_among_alternatives):
                 yield name, status
         for mention in terms.hedged.finditer(words):
@@ -168,6 +168,11 @@ def _joined(alternatives: re.Pattern[str], start: str, end: str) -> bool:
         alternatives.search(" ".join(words))
         for words in (start.rpartition(",")[2].split()[-4:], end.partition(",")[0].split()[:3])
     )
+
+
+def _blotted(pattern: re.Pattern[str], text: str) -> str:
+    """A text with what matches blotted out; for most terms nothing does, and looking would cost most of reading."""
+    return text if pattern is NEVER_MATCHES else pattern.sub(_blot, text)
 
 
 def _blot(match: re.Match[str]) -> str:

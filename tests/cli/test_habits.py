@@ -232,8 +232,8 @@ def test_the_rate_is_that_of_this_run(monkeypatch: pytest.MonkeyPatch) -> None:
     from cxreport.cli import progress
 
     times = iter([100.0, 102.0])
+    shown = progress.Progress(visible=True)
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(times))
-    shown = progress.Progress(visible=False)
     shown.expect(1000)
     shown.count(900)  # 899 of an earlier run
     shown.count(904)

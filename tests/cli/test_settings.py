@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from cxreport.cli.app import command_line
 from cxreport.cli.command.command import FILE, VARIABLE
 
 
@@ -167,3 +169,22 @@ def test_quiet_is_for_the_commands_that_have_it_as_a_flag(run_cli, generate, pic
     assert generate(picture, "--tags-only", "--config", settings("quiet = true")).stderr == ""
     seconds = run_cli("listen", "--config", settings("[listen]\nquiet = true"), "--inbox", "i", "-o", "o")
     assert (seconds.exit_code, "--quiet" in seconds.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("arguments", [["info", "--json"], ["index", "info", "none"]], ids=" ".join)
+def test_a_command_that_a_run_builds_alone_has_the_file_checked_for_all(settings, arguments: list[str]) -> None:
+    path = str(settings('[label]\nquiet = true\n[index.build]\nresume-from = "x"'))
+    done = CliRunner().invoke(command_line(arguments), [*arguments, "--config", path])
+    assert done.exit_code == 2
+    assert "`cxreport index build` has no option 'resume-from'" in done.stderr
+
+
+def test_info_alone_shows_the_options_of_all(settings, tiny_bundle) -> None:
+    arguments = ["info", "--json", "--model", str(tiny_bundle)]
+    path = str(settings("[label]\nquiet = true\n[generate]\nbeam = 2\n[index.info]\njson = true"))
+    done = CliRunner().invoke(command_line(arguments), [*arguments, "--config", path])
+    assert json.loads(done.stdout)["settings"]["options"] == {
+        "generate": {"beam": "2"},
+        "label": {"quiet": True},
+        "index info": {"json": True},
+    }

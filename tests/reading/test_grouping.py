@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -108,3 +109,19 @@ def test_paths_to_one_place_are_numbered(tmp_path: Path) -> None:
     names = unique_names([f"{tmp_path}/a.png", f"{tmp_path}/./a.png"])
     assert len(set(names.values())) == 2
     assert all("a.png" in name for name in names.values())
+
+
+def test_a_file_of_many_takes_little_memory(tmp_path: Path) -> None:
+    """A hundred thousand files are listed in what their paths and ids take."""
+    count = 2000
+    for number in range(count):
+        (tmp_path / f"{number:06d}.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    group_files([tmp_path], "study", "salt")  # loads modules
+    tracemalloc.start()
+    try:
+        studies = group_files([tmp_path], "study", "salt")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert [study.id for study in studies] == [f"{number:06d}.png" for number in range(count)]
+    assert peak / count < 700

@@ -5,8 +5,9 @@ import tomllib
 import pytest
 
 from cxreport.datasets.nih import FINDINGS
+from cxreport.errors import BundleError
 from cxreport.text.labeler import CLASSES, label
-from cxreport.text.lexicon import packaged, split_sentences
+from cxreport.text.lexicon import Lexicon, packaged, split_sentences
 
 LEXICON = packaged()
 
@@ -125,3 +126,10 @@ def test_a_plain_sentence_states_its_tag_alone(tag):
     labels = {name for name, value in label(LEXICON.plain_sentence(tag)).items() if value}
     assert labels <= {tag, "No Finding", "Pleural Other"}
     assert tag in labels or tag not in CLASSES
+
+
+def test_drafting_does_not_compile_what_labels_alone_need() -> None:
+    broken = Lexicon(LEXICON.toml + b'\n[classes."A"]\nsays = ["("]\n')
+    assert broken.affirmed("There is a pneumothorax.") == {"Pneumothorax"}
+    with pytest.raises(BundleError, match="not a lexicon"):
+        broken.read_classes("There is a pneumothorax.")

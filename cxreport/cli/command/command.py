@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from cxreport.cli.command.help_pages import load_pages
 from cxreport.cli.errors import errors_handled, name_command
 from cxreport.files import config_folder
 
@@ -89,7 +90,15 @@ def all_commands(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 class Command(TyperCommand):
-    """A command that takes the options which the command line leaves out from a file."""
+    """A command that takes the options which the command line leaves out from a file.
+
+    Its root context has a function as its object, which makes the group of all commands.
+    """
+
+    def format_help(self, *arguments: Any) -> None:
+        """Write the page."""
+        load_pages()
+        super().format_help(*arguments)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put former spellings right, and give the options of the file before those of the command line are read."""
@@ -104,7 +113,7 @@ class Command(TyperCommand):
                 if path is not None:
                     from cxreport.cli.command.settings import read_settings
 
-                    settings = read_settings(path, dict(all_commands(ctx.find_root().command)), ctx)
+                    settings = read_settings(path, dict(all_commands(ctx.find_root().obj())), ctx)
         ctx.obj = settings
         ctx.default_map = self._defaults(settings.by_command.get(name, {}), given, withdrawn)
         if ctx.default_map:
@@ -130,6 +139,11 @@ class Command(TyperCommand):
 
 class Group(TyperGroup):
     """A group of commands, which knows a file in the place of a command."""
+
+    def format_help(self, *arguments: Any) -> None:
+        """Write the page."""
+        load_pages()
+        super().format_help(*arguments)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command; where a file or folder is named instead, say what reads it."""

@@ -389,6 +389,7 @@ def test_the_shipped_bundle_searches_words(shipped: Path) -> None:
         np.testing.assert_allclose(*([s.log_probability for s in d.sentences] for d in (a, b)), rtol=1e-4)
 
 
+@pytest.mark.gpu
 @needs_gpu
 def test_the_gpu_writes_what_the_cpu_writes(shipped: Path) -> None:
     models = [precision.load_model(shipped, device=device) for device in ("cpu", "cuda")]
@@ -405,6 +406,7 @@ def test_the_gpu_writes_what_the_cpu_writes(shipped: Path) -> None:
     assert sum(a == b for a, b in zip(*reports, strict=True)) >= 0.98 * len(images)
 
 
+@pytest.mark.gpu
 @needs_gpu
 def test_cuda_graphs_search_as_the_cpu_does(shipped: Path) -> None:
     cpu, gpu = Model.load(shipped, "cpu"), Model.load(shipped, "cuda")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from pydicom.encaps import encapsulate, encapsulate_extended
 from pydicom.pixels.decoders.base import Decoder
 
 from cxreport.errors import MissingCodecError, UnreadableFileError
+from cxreport.reading.dicom import decoder_modules
 from cxreport.reading.dicom.codecs import CODECS, Codec, codec_of, codec_rows, decoders_present
+from cxreport.reading.dicom.decoder_modules import DECODER_MODULES
 
 ENCAPSULATED_UNCOMPRESSED = uid.UID("1.2.840.10008.1.2.1.98")
 ROWS = [(codec, transfer_syntax) for codec in CODECS for transfer_syntax in codec.transfer_syntaxes]
@@ -57,6 +60,24 @@ def test_decoders_present() -> None:
     present = decoders_present()
     assert list(present) == [codec.name for codec in CODECS]
     assert all(present.values())
+
+
+def test_modules_of_decoders_are_those_of_each_row() -> None:
+    plugins = {"pylibjpeg": "pylibjpeg", "jpeg_ls": "pyjpegls"}
+    assert list(DECODER_MODULES) == [codec.name for codec in CODECS]
+    for codec in CODECS:
+        modules = DECODER_MODULES[codec.name]
+        assert bool(codec.package) == bool(modules)
+        for transfer_syntax in codec.transfer_syntaxes if modules else ():
+            assert plugins[modules[0]] in codec.decoder(transfer_syntax).available_plugins
+
+
+@pytest.mark.parametrize("module", sorted({name for names in DECODER_MODULES.values() for name in names}))
+def test_pydicom_is_asked_where_a_module_of_decoders_is_missing(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
+    assert all(decoder_modules.decoders_present().values())
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setattr(Decoder, "is_available", False)
+    assert not any(decoder_modules.decoders_present().values())
 
 
 def test_the_documentation_has_a_row_for_each() -> None:
