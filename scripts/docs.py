@@ -135,7 +135,8 @@ def failures() -> str:
     """List the kinds of errors that one study, file or line can have, from their classes."""
     from cxreport import errors
 
-    kinds = [errors.StudyError, *errors.StudyError.__subclasses__()]
+    others = [kind for kind in errors.StudyError.__subclasses__() if kind is not errors.RecordedError]
+    kinds = [errors.StudyError, *others]
     codes = dict.fromkeys(kind.code for kind in kinds)
     named = {kind.code: kind for kind in kinds}
     return table(

@@ -145,7 +145,7 @@ def shown(browser, folder: Path) -> Iterator:
 
 
 def visible(tab) -> list[str]:
-    return [link.inner_text() for link in tab.locator("#studies a").all() if link.is_visible()]
+    return [link.text_content() for link in tab.locator("#studies a").all() if link.is_visible()]
 
 
 def test_search_and_filters(shown) -> None:
