@@ -2,7 +2,7 @@
 """Mutation campaign: altered files through `cxreport generate`, and what must hold whatever is in them.
 
 No file may end the program, get lost, or have an invalid record, and reading keeps to its time and memory. The same
-seed makes the same files. 20,000 of them take hours:
+seed makes the same files. 20,000 of them take minutes:
 
     python scripts/mutation_campaign.py --count 20000
 """
