@@ -266,6 +266,13 @@ class Report:
         return tuple(sentence.text for sentence in self.sentences if sentence.section is Section.IMPRESSION)
 
     @property
+    def warnings_without_paths(self) -> tuple[str, ...]:
+        """Warnings but for those that name files, whose paths may name a patient: for documents that are passed on."""
+        views = [self.study.view.info] if self.study.view else []
+        paths = {*self.study.sources, *(view.source for view in (*views, *self.study.other_views))}
+        return tuple(each for each in self.warnings if not any(path in each for path in paths))
+
+    @property
     def told(self) -> frozenset[str]:
         """Reporting tags that a sentence states, for certain or not."""
         return frozenset(statement.tag for sentence in self.sentences for statement in sentence.affirmed)

@@ -8,6 +8,8 @@ import numpy as np
 
 import cxreport
 
+if len(sys.argv) < 2:
+    sys.exit(__doc__)
 path, bundle = Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None
 
 # A model. Without an argument load_model() takes the shipped bundle. Every error has a code, a message and a next step.

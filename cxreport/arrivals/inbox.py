@@ -57,9 +57,13 @@ class Inbox:
         self.folder = private_folder(folder)
         self._key = key
         self._placing = threading.Lock()
-        for left in folder.glob(
-            f"*/*{_PARTIAL}"
-        ):  # of a listener that was killed: the sender has no answer, and tries again
+
+    def clear(self) -> None:
+        """Remove what a listener that was killed left half written: the sender has no answer, and tries again.
+
+        For the one listener that the inbox is claimed by.
+        """
+        for left in self.folder.glob(f"*/*{_PARTIAL}"):
             left.unlink(missing_ok=True)
 
     def store(self, instance_uid: str, content: bytes) -> str:
@@ -91,6 +95,7 @@ class Inbox:
                     partial.unlink()
                 else:
                     os.replace(partial, target)
+                    _sync_folder(target.parent)
         except OSError as error:
             with contextlib.suppress(OSError):
                 partial.unlink(missing_ok=True)
@@ -104,6 +109,17 @@ class Inbox:
         """Paths of all instances that are whole, relative to the folder."""
         for path in sorted(self.folder.glob(f"*/*{_SUFFIX}")):
             yield str(path.relative_to(self.folder))
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have a folder's new names on the disk too; Windows cannot."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _write_synced(path: Path, content: bytes) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 from cxreport.arrivals.identity import FileKind
 from cxreport.arrivals.ledger_file import LedgerFile
@@ -26,7 +27,17 @@ _DRAFTED = f"state IN ('{StudyState.DRAFTED}', '{StudyState.DELIVERED}')"
 
 
 class Ledger(LedgerFile):
-    """Open ledger; each thread opens its own."""
+    """Open ledger; each thread opens its own.
+
+    Args:
+        folder: that it is in.
+        must_exist: refuse to make one.
+    """
+
+    def __init__(self, folder: Path, *, must_exist: bool = False) -> None:
+        super().__init__(folder, must_exist=must_exist)
+        self._offered: dict[str, str] = {}
+        """Digests of the results that were pending at the last look: what is drafted anew meanwhile stays so."""
 
     # Files
 
@@ -77,9 +88,15 @@ class Ledger(LedgerFile):
         return FileKind.DUPLICATE if next(drafted, None) else file.kind
 
     def forget(self, paths: Iterable[str]) -> None:
-        """Take files out that are gone."""
+        """Take files out that are gone; a duplicate of one, as a file that was moved, is looked at again."""
+        renewed = (
+            "UPDATE files SET kind = NULL WHERE kind = ? AND EXISTS (SELECT 1 FROM files AS gone WHERE gone.path = ? "
+            "AND gone.kind = ? AND gone.study = files.study AND gone.instance = files.instance)"
+        )
         with self.transaction() as database:
-            database.executemany("DELETE FROM files WHERE path = ?", ((path,) for path in paths))
+            for path in paths:
+                database.execute(renewed, (FileKind.DUPLICATE, path, FileKind.IMAGE))
+                database.execute("DELETE FROM files WHERE path = ?", (path,))
 
     # Studies
 
@@ -145,10 +162,11 @@ class Ledger(LedgerFile):
     def pending(self, most: int) -> list[str]:
         """Names of results to deliver, those of the studies that arrived first before others."""
         query = (
-            "SELECT name FROM results JOIN studies ON key = study WHERE results.state = ? "
+            "SELECT name, digest FROM results JOIN studies ON key = study WHERE results.state = ? "
             "ORDER BY results.attempts, first, name LIMIT ?"
         )
-        return [name for (name,) in self.rows(query, ResultState.PENDING, most)]
+        self._offered = dict(self.rows(query, ResultState.PENDING, most))
+        return list(self._offered)
 
     def delivered(self, name: str) -> None:
         """Enter that a result has arrived; its study is delivered with the last of them."""
@@ -172,7 +190,8 @@ class Ledger(LedgerFile):
 
     def _set_result(self, name: str, state: ResultState, reason: str = "") -> None:
         with self.transaction() as database:
-            database.execute("UPDATE results SET state = ?, reason = ? WHERE name = ?", (state, reason, name))
+            query = "UPDATE results SET state = ?, reason = ? WHERE name = ? AND digest = coalesce(?, digest)"
+            database.execute(query, (state, reason, name, self._offered.get(name)))
             for (key,) in list(self.rows("SELECT study FROM results WHERE name = ?", name)):
                 _settle(database, key)
 

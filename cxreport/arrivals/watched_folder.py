@@ -52,6 +52,7 @@ class WatchedFolder:
         if start < self._next_look:
             return []
         files = []
+        present: dict[str, tuple[int, int]] = {}  # what is gone, and comes back, is new
         excluded: dict[str, bool] = {}
         with _told_once:
             for path in walk(str(self.folder)):
@@ -65,9 +66,13 @@ class WatchedFolder:
                 except OSError:  # gone, or not to be looked at
                     continue
                 name = os.path.relpath(path, self.folder)
-                if self._known.get(name) != (status.st_size, status.st_mtime_ns):
-                    self._known[name] = (status.st_size, status.st_mtime_ns)
+                if not _is_text(name):
+                    logging.getLogger(walk.__module__).warning("%a: passed over, its name is no UTF-8", name)
+                    continue
+                present[name] = (status.st_size, status.st_mtime_ns)
+                if self._known.get(name) != present[name]:
                     files.append(ArrivedFile(name, status.st_size, status.st_mtime_ns))
+        self._known = present
         now = time.monotonic()
         self._next_look = now + max(_LEAST_S, _SHARE * (now - start))
         return files
@@ -98,6 +103,15 @@ class _ToldOnce(logging.Filter):
 
 
 _told_once = _ToldOnce()
+
+
+def _is_text(name: str) -> bool:
+    """True of a name that a ledger can keep."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_within(folder: str, parent: str) -> bool:

@@ -170,3 +170,23 @@ def test_folders_without_a_ledger_and_damaged_ones_say_what_to_do(tmp_path: Path
     with pytest.raises(UsageError, match="cannot be used") as refused:
         Ledger(tmp_path)
     assert "Move it away" in refused.value.hint
+
+
+def test_a_result_that_is_drafted_anew_while_it_is_sent_stays_pending(ledger: Ledger) -> None:
+    arrive(ledger, "a", "A", 0)
+    ledger.drafted("A", [result("A.dcm", "old")])
+    assert ledger.pending(10) == ["A.dcm"]
+    ledger.drafted("A", [result("A.dcm", "new")])
+    ledger.delivered("A.dcm")
+    assert ledger.pending(10) == ["A.dcm"]
+    ledger.delivered("A.dcm")
+    assert ledger.pending(10) == []
+
+
+def test_a_file_that_was_moved_is_an_image_of_its_study_again(ledger: Ledger) -> None:
+    arrive(ledger, "a", "A", 0, instance="1")
+    ledger.drafted("A", [result("A.json", deliver=False)])
+    arrive(ledger, "sub/a", "A", 1, instance="1")
+    assert ledger.unidentified(10) == []
+    ledger.forget(["a"])
+    assert ledger.unidentified(10) == ["sub/a"]

@@ -75,3 +75,23 @@ def test_what_is_passed_over_is_told_once(tmp_path: Path, caplog: pytest.LogCapt
         for _ in range(3):
             assert names(watched) == []
     assert [record.getMessage() for record in caplog.records if "archive" in record.getMessage()].__len__() == 1
+
+
+def test_a_file_that_comes_back_is_told_again(tmp_path: Path) -> None:
+    watched = WatchedFolder(tmp_path, tmp_path / "out", {})
+    write(tmp_path / "a.dcm")
+    assert names(watched) == ["a.dcm"]
+    (tmp_path / "a.dcm").rename(tmp_path / "a.part")
+    assert names(watched) == []
+    (tmp_path / "a.part").rename(tmp_path / "a.dcm")
+    assert names(watched) == ["a.dcm"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
+def test_a_name_that_is_no_text_is_passed_over_and_told_once(tmp_path: Path, caplog) -> None:
+    write(tmp_path / os.fsdecode(b"\xff.dcm"))
+    write(tmp_path / "a.dcm")
+    watched = WatchedFolder(tmp_path, tmp_path / "out", {})
+    assert names(watched) == ["a.dcm"]
+    assert names(watched) == []
+    assert caplog.text.count("its name is no UTF-8") == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,6 +27,9 @@ from cxreport.errors import ExitCode, UsageError
 from cxreport.model.choices import Device, Precision
 from cxreport.points import OperatingPoint
 from cxreport.reading.processes.limits import DEFAULT_TIMEOUT
+
+if TYPE_CHECKING:
+    from cxreport.arrivals.ledger import Ledger
 
 _ANYBODY = "*"
 
@@ -111,9 +114,14 @@ def listen(
         )
         key = secret(salt)
         stored = Inbox(inbox, key)
+
+        def receiver(ledger: Ledger) -> Receiver:
+            stored.clear()  # the folder is claimed by now
+            return Receiver(stored, key, title, titles, host, port)
+
         code = run(
             arrivals,
-            lambda ledger: Receiver(stored, key, title, titles, host, port),
+            receiver,
             lambda source: f"listening as {title} at {host}:{source.port}",
         )
         raise typer.Exit(code)

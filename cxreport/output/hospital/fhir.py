@@ -231,7 +231,7 @@ def _study_time(header: StudyHeader) -> str:
 
 def _document(report: Report) -> str:
     """The report as text, with what its reader should know."""
-    sections = {"Findings": report.findings, "Impression": report.impression, "Warnings": report.warnings}
+    sections = {"Findings": report.findings, "Impression": report.impression, "Warnings": report.warnings_without_paths}
     parts = [DISCLAIMER, *(f"{name}: {' '.join(texts)}" for name, texts in sections.items() if texts)]
     return "".join(f"{one_line(part)}\n" for part in parts)
 

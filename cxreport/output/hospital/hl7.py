@@ -44,14 +44,21 @@ def message(report: Report, header: StudyHeader, manifest: DraftingModel, time: 
         MSH, SFT, PID, OBR, an NTE for the notice and for each warning, an OBX for each section, and one for each
         reporting tag that a sentence states. MSH-10 is derived from the study, the bundle and the text.
     """
-    content = (header.study_uid, manifest.sha256, __version__, *report.findings, *report.impression, *report.warnings)
+    content = (
+        header.study_uid,
+        manifest.sha256,
+        __version__,
+        *report.findings,
+        *report.impression,
+        *report.warnings_without_paths,
+    )
     id_ = uuid.uuid5(uuid.NAMESPACE_OID, "cxreport ORU\n" + "\n".join(content)).hex[:_LONGEST_ID]
     sections = ((FINDINGS, report.findings), (IMPRESSIONS, report.impression))
     observations = [
         *({2: "TX", 3: _coded(code), 5: _lines(texts)} for code, texts in sections if texts),
         *_statements(report),
     ]
-    notes = (DISCLAIMER, *report.warnings)
+    notes = (DISCLAIMER, *report.warnings_without_paths)
     sex = header.sex if header.sex in _SEXES else "U" if header.sex else ""
     segments = [
         _head("MSH", {7: time, 9: "ORU^R01^ORU_R01", 10: id_, 11: "T", 12: "2.5.1", 18: "UNICODE UTF-8"}),

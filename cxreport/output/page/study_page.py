@@ -44,7 +44,7 @@ def study_page(report: Report, model: DraftingModel) -> str:
     entry = Entry(
         report.study.id,
         statements=_statements(report),
-        warnings=len(report.warnings),
+        warnings=len(report.warnings_without_paths),
         summary=" ".join(report.impression or report.findings),
         thumbnail=_thumbnail(parts.as_grey(view.pixels)) if view else "",
     )
@@ -133,7 +133,7 @@ def _similar(report: Report) -> str:
 
 
 def _warnings(report: Report) -> str:
-    return parts.texts_block("Warnings", tuple(map(printable, report.warnings)))
+    return parts.texts_block("Warnings", tuple(map(printable, report.warnings_without_paths)))
 
 
 def _model(model: DraftingModel) -> str:

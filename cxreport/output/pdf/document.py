@@ -53,7 +53,8 @@ def pdf(report: Report, model: DraftingModel) -> bytes:
 
 def _data(report: Report, model: DraftingModel) -> dict[str, Any]:
     """What the template shows."""
-    study, (rows, legend) = report.study, finding_rows(report)
+    study, warnings = report.study, report.warnings_without_paths
+    rows, legend = finding_rows(report)
     data: dict[str, Any] = {
         "title": f"Drafted report: {study.id}",
         "notice": DISCLAIMER,
@@ -66,7 +67,7 @@ def _data(report: Report, model: DraftingModel) -> dict[str, Any]:
             [name.replace("_", " "), "none" if figure is None else f"{figure:.2f}", legend if told else ""]
             for name, figure, told in rows
         ],
-        "lists": [{"name": "Warnings", "texts": list(report.warnings)}] if report.warnings else [],
+        "lists": [{"name": "Warnings", "texts": list(warnings)}] if warnings else [],
         "model": f"Drafted by {model.name} {model.version} ({model.sha256[:12]}).",
     }
     if study.view is not None and study.view.pixels.size:  # a record has none

@@ -128,7 +128,8 @@ def fit_limits(
         scores, labels, judged = probabilities[:, r], opinions.labels[:, r], opinions.judged[:, r]
         curve, by_label = _Curve(scores, judged), _Curve(scores, labels)
         above, above_by_label = curve.above(pooled), by_label.above(pooled_labels)
-        certain[r] = curve.lowest((above >= aims.flat) & (above_by_label >= aims.flat_by_label))
+        likely = curve.scores >= (aims.likely or 0)  # flat words beside a tiny probability would seem a mistake
+        certain[r] = curve.lowest(likely & (above >= aims.flat) & (above_by_label >= aims.flat_by_label))
         possible = _Curve(scores[scores < certain[r]], judged[scores < certain[r]])
         right = possible.above(pooled)
         least = possible.lowest(right >= max(aims.possible, min(float(judged.mean()), _MOST_ASKED)))

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import base64
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from headed_reports import headed_report
 from html_reader import Reader
 from made_explanation import made_explanation
 
@@ -13,6 +16,7 @@ from cxreport import DISCLAIMER
 from cxreport.errors import UnreadableFileError
 from cxreport.model.bundle import load_manifest
 from cxreport.model.manifest import Manifest
+from cxreport.output.formats import get_formatter
 from cxreport.output.page.study_page import failure_page, study_page
 from cxreport.types import Failure, Match, Report, TagResult
 
@@ -92,6 +96,21 @@ def test_texts_are_escaped_and_paths_left_out(report: Report, manifest: Manifest
         assert "<img src=x" not in page
         assert page.count("<script") == page.count("</script>") == 1
         assert "secret" not in page
+
+
+@pytest.mark.parametrize("name", ["html", "fhir", "hl7"])
+def test_documents_that_are_passed_on_name_no_file(tmp_path: Path, manifest: Manifest, name: str) -> None:
+    folder = tmp_path / "Doe^Jane"
+    folder.mkdir()
+    report = headed_report(folder, images=2)
+    repeats = f"Counted once, as it repeats an image of the study: {report.study.sources[1]}."
+    report = replace(report, warnings=(repeats, "The view is lateral."))
+    text = study_page(report, manifest) if name == "html" else get_formatter(name, manifest).piece(report, True)
+    if name == "fhir":
+        text += "".join(base64.b64decode(data).decode() for data in re.findall(r'"data": ?"([^"]+)"', text))
+    assert "The view is lateral." in text
+    assert "Doe^Jane" not in text
+    assert "Counted once" not in text
 
 
 def test_a_failure_says_why_and_what_to_do(manifest: Manifest) -> None:

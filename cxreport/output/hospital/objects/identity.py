@@ -77,10 +77,7 @@ class DraftedStudy:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Warnings of the report, but for those of its files: an archive has no use for paths."""
-        study = self.report.study
-        views = [study.view.info] if study.view else []
-        paths = {*study.sources, *(view.source for view in (*views, *study.other_views))}
-        return tuple(each for each in self.report.warnings if not any(path in each for path in paths))
+        return self.report.warnings_without_paths
 
     @property
     def local_time(self) -> datetime.datetime:
