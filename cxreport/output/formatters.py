@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
-from cxreport.errors import MissingExtraError, StudyError
+from cxreport.errors import MissingExtraError, MissingMapsError, StudyError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -217,7 +218,9 @@ class StructuredReportFormatter(ObjectFormatter):
         from cxreport.reading.processes.muted_libraries import quiet
 
         maps = self.beside.get(HEAT_MAPS)
-        heat_map = maps.heat_map(report) if isinstance(maps, HeatMapFormatter) else None
+        heat_map = None
+        with contextlib.suppress(MissingMapsError):  # then there is none to link to
+            heat_map = maps.heat_map(report) if isinstance(maps, HeatMapFormatter) else None
         with quiet():
             return encoded(structured_report(self.drafted(report), heat_map))
 

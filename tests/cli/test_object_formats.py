@@ -83,6 +83,9 @@ def test_a_record_without_maps_has_no_heat_map(
     done = run_cli("render", tmp_path / "a.jsonl", "--format", "sc", "--out", tmp_path / "a.sc.dcm")
     assert done.exit_code == 3
     assert "its sentences have no maps" in done.stderr
+    both = ["--format", "sc", "--format", "sr", "--out", f"{tmp_path}/both/"]
+    assert "its sentences have no maps" in run_cli("render", tmp_path / "a.jsonl", *both).stderr
+    assert [path.name[-len(".sr.dcm") :] for path in (tmp_path / "both").iterdir()] == [".sr.dcm"]
 
 
 @pytest.mark.parametrize("kind", ["sr", "sc"])
