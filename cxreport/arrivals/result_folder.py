@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cxreport.arrivals.states import ResultFile
 from cxreport.errors import CxreportError
-from cxreport.output.file_names import file_stem
+from cxreport.output.file_names import own_stem
 from cxreport.output.formats import OutputFormat
 from cxreport.output.whole_files import put_file
 from cxreport.types import Failure
@@ -61,7 +61,7 @@ class ResultFolder:
         """
         results: list[ResultFile] = []
         errors: list[CxreportError] = []
-        stem = _stem(outcome.id if isinstance(outcome, Failure) else outcome.study.id)
+        stem = own_stem(outcome.id if isinstance(outcome, Failure) else outcome.study.id)
         for output_format in self._formats:
             formatter = output_format.formatter(self._model)  # one each, as some keep the time that they are made at
             try:
@@ -105,9 +105,3 @@ def _instance_uid(content: bytes) -> str:
         return str(dcmread(io.BytesIO(content), specific_tags=["SOPInstanceUID"]).SOPInstanceUID)
     except Exception:  # damage raises anything
         return hashlib.sha256(content).hexdigest()
-
-
-def _stem(id_: str) -> str:
-    """File name of a study's id, the same at any time and of no other study: with a digest where it is not the id."""
-    stem = file_stem(id_)
-    return stem if stem == id_ else f"{stem}-{hashlib.sha256(id_.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"

@@ -6,7 +6,7 @@ lungs are clear") a larger one. A set is denied only where each of its tags may 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,13 +40,15 @@ def widest_denial(
     """
     ranks = {name: rank for rank, name in enumerate(urgency)}
 
-    def merit(members: tuple[int, ...]) -> tuple[int, int]:
-        return _worth(members, absent, wanted), -min(ranks.get(names[tag], len(ranks)) for tag in members)
+    def rank(tags: Iterable[int]) -> int:
+        """Rank of the most urgent of some tags."""
+        return min((ranks.get(names[tag], len(ranks)) for tag in tags), default=len(ranks))
 
-    wanted_ranks = (ranks.get(name, len(ranks)) for name, is_wanted in zip(names, wanted, strict=True) if is_wanted)
-    most_urgent = min(wanted_ranks, default=0)
+    def merit(members: tuple[int, ...]) -> tuple[int, int]:
+        return _worth(members, absent, wanted), -rank(members)
+
     widest = max(_candidates(names, sets, absent, unknown), key=merit, default=())
-    is_wide = _worth(widest, absent, wanted) >= _LEAST_WORTH and -merit(widest)[1] <= most_urgent
+    is_wide = _worth(widest, absent, wanted) >= _LEAST_WORTH and rank(widest) <= rank(map(int, np.flatnonzero(wanted)))
     return [PlannedTopic(widest, Certainty.ABSENT)] if is_wide else []
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -196,15 +196,18 @@ def _plan(rules: PlanRules, probabilities: Floats, unusual: Floats, bands: Bands
 def _implied(rules: PlanRules, denied: Mask) -> Mask:
     """(R,) tags that need no denial of their own, as a wider one of the same kin is denied."""
     names = {name for name, is_denied in zip(rules.names, denied, strict=True) if is_denied}
-    narrower = {second for first, second in rules.kin if first in names}
-    return np.array([name in narrower for name in rules.names])
+    return _mask(rules, {second for first, second in rules.kin if first in names})
 
 
 def _excluded(rules: PlanRules, told: Sequence[PlannedTopic]) -> Mask:
     """(R,) tags that are not denied beside those that are told."""
     names = {rules.names[topic.tags[0]] for topic in told}
-    partners = {b for a, b in (*rules.kin, *((b, a) for a, b in rules.kin)) if a in names}
-    return np.array([name in partners for name in rules.names])
+    return _mask(rules, {b for a, b in (*rules.kin, *((b, a) for a, b in rules.kin)) if a in names})
+
+
+def _mask(rules: PlanRules, chosen: Collection[str]) -> Mask:
+    """(R,) tags of these names."""
+    return np.array([name in chosen for name in rules.names])
 
 
 def _check_point(limits: CertaintyLimits | None, subject: str, point: OperatingPoint, threshold: float | None) -> None:

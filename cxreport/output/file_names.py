@@ -21,4 +21,14 @@ def file_stem(id_: str) -> str:
     if len(content) <= _MOST_BYTES:
         return stem
     beginning = content[: _MOST_BYTES - _DIGEST_LENGTH - 1].decode("utf-8", "ignore")
-    return f"{beginning}-{hashlib.sha256(content).hexdigest()[:_DIGEST_LENGTH]}"
+    return f"{beginning}-{_digest(content)}"
+
+
+def own_stem(id_: str) -> str:
+    """`file_stem` of no other study, whatever else is in the folder: with a digest where it is not the id itself."""
+    stem = file_stem(id_)
+    return stem if stem == id_ else f"{stem}-{_digest(id_.encode('utf-8', 'surrogatepass'))}"
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:_DIGEST_LENGTH]

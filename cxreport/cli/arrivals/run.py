@@ -96,19 +96,19 @@ def run(asked: Arrivals, open_source: Callable[[Ledger], _S], told: Callable[[_S
         identifying.start()
         processes.start()
         model = load_model(asked.bundle, device=asked.device, precision=asked.precision, side_by_side=True)
-        options = ReadOptions(force=asked.force, max_megapixels=asked.max_megapixels, salt=asked.salt)
+        shape = model.manifest.input_shape
+        options = ReadOptions(force=asked.force, max_megapixels=asked.max_megapixels, salt=asked.salt).fitting(shape)
         drafting = pipeline.GenerateOptions(
             batch_size=fitting_batch_size(),
             point=asked.operating_point,
             force=asked.force,
             attention=any(row.needs_attention for row in formats),
         )
-        shape = model.manifest.input_shape
         key = secret(asked.salt)
         reading = Reading(
             identify=functools.partial(_identified, identifying),
             read=lambda paths: read_ahead(
-                paths, options.fitting(shape), shape, asked.workers, processes=None if asked.workers == 0 else processes
+                paths, options, shape, asked.workers, processes=None if asked.workers == 0 else processes
             ),
             key_of=lambda digest: keyed_digest(digest, key),
         )

@@ -46,10 +46,7 @@ def limited_head(
     patients = [nih.patient(name) for name in images.val.names]
     unseen = as_unseen(logits, images.train.labels[: len(logits)], val_logits, images.val.labels)
     probabilities = np.concatenate([head.probabilities(unseen), held_out_probabilities(fit, val_logits, patients)])
-    opinions = Opinions(
-        np.concatenate([train.labels, val.labels]),
-        np.concatenate([train.judged, val.judged]),
-    )
+    opinions = Opinions(np.concatenate([train.labels, val.labels]), np.concatenate([train.judged, val.judged]))
     known = head.weights.any(1) & (head.thresholds < 1) & (opinions.labels.sum(0) > 0)
     told, limits = fit_limits(tags, probabilities, opinions, known)
     return replace(head, thresholds=told), limits
@@ -57,7 +54,7 @@ def limited_head(
 
 def _opinions(labels: Floats, relabels: Floats | None, tags: tuple[str, ...], findings: tuple[str, ...]) -> Opinions:
     """Opinions of images about the reporting tags, from labels (N, T) of findings and relabels of as many or more."""
-    either = labels if relabels is None else np.maximum(labels, np.nan_to_num(relabels[: len(labels)]))
+    either = labels if relabels is None else Opinions.of(labels, relabels[: len(labels)]).judged
     return Opinions(*(nih.nih_targets(opinion, tags, findings) for opinion in (labels, either)))
 
 
