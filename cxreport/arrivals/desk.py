@@ -39,6 +39,10 @@ class Source(Protocol):
     def busy(self) -> bool:
         """True while files are being sent."""
 
+    @property
+    def retried(self) -> Sequence[str]:
+        """Codes of failures that pass by themselves with its files, beside those of any source."""
+
     def arrived(self) -> list[ArrivedFile]:
         """The files that arrived since the last call."""
 
@@ -76,7 +80,6 @@ class Desk:
 
     Attributes:
         folder: that the paths of files are relative to.
-        retried: codes of failures that are tried again by themselves.
     """
 
     folder: Path
@@ -89,7 +92,6 @@ class Desk:
     timing: Timing
     tell: Callable[[Counts], None]
     """Takes the numbers at every heartbeat."""
-    retried: Sequence[str] = _SOON
     _last_beat: float = field(default_factory=time.monotonic, init=False)
 
     def run(self, stop: Callable[[], bool], *, once: bool = False) -> Counts:
@@ -229,7 +231,7 @@ class Desk:
 
     def _retry(self, study: DueStudy, code: str) -> float | None:
         """When to try a study again that failed for a reason that may pass; None for never."""
-        if code not in self.retried or study.attempts >= _MOST_ATTEMPTS:
+        if code not in (*_SOON, *self.source.retried) or study.attempts >= _MOST_ATTEMPTS:
             return None
         return time.time() + max(self.timing.quiet, 1.0) * 2.0 ** (study.attempts + 1)
 

@@ -51,6 +51,9 @@ class Receiver:
         UsageError: nothing can listen there.
     """
 
+    retried: Sequence[str] = ()
+    """An instance is whole when it is stored."""
+
     def __init__(self, inbox: Inbox, key: bytes, title: str, callers: Sequence[str], host: str, port: int) -> None:
         self.port = port
         self._inbox = inbox

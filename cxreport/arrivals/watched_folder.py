@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cxreport.arrivals.states import ArrivedFile
-from cxreport.errors import UsageError
+from cxreport.errors import UnreadableFileError, UsageError
 from cxreport.reading.walk import walk
 
 _LEAST_S = 1.0
@@ -34,6 +34,8 @@ class WatchedFolder:
 
     busy = False
     """Nobody tells when somebody writes."""
+    retried: Sequence[str] = (UnreadableFileError.code,)
+    """A file may be half-written yet."""
 
     def __init__(self, folder: Path, results: Path, known: Mapping[str, tuple[int, int]]) -> None:
         if not folder.is_dir():

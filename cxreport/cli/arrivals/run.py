@@ -20,7 +20,6 @@ from cxreport.arrivals.inbox import private_folder
 from cxreport.arrivals.ledger import Ledger
 from cxreport.arrivals.result_folder import ResultFolder
 from cxreport.arrivals.states import Counts
-from cxreport.arrivals.watched_folder import WatchedFolder
 from cxreport.cli.arrivals import AUTHORIZATION, chosen_formats
 from cxreport.cli.errors import interrupt_arrived, interrupt_held, say
 from cxreport.errors import ExitCode, NothingReadableError, UsageError
@@ -128,8 +127,6 @@ def run(asked: Arrivals, open_source: Callable[[Ledger], _S], told: Callable[[_S
             timing=Timing(asked.quiet, asked.at_most, asked.heartbeat),
             tell=_Heartbeat(),
         )
-        if isinstance(source, WatchedFolder):
-            desk.retried = (*desk.retried, "unreadable")  # half-written files
         say(DISCLAIMER, told(source))
         with interrupt_held():  # what is in hand is finished first
             counts = desk.run(interrupt_arrived, once=asked.once)
