@@ -64,6 +64,22 @@ class Phase:
 
 
 @dataclass(frozen=True)
+class FactorConfig:
+    """A second encoder with a fraction of the arithmetic, which takes the place of the trained one: convolutions in two
+    of lower rank, taught to give the same maps."""
+
+    ranks: tuple[int, ...]
+    """Of each convolution (`networks.factors`); 0 leaves it whole."""
+    images: int
+    """Number of images to learn from, altered as in the last phase; more than there are means several passes."""
+    lr: float
+    warmup: int = 100
+    """Steps in which the rate rises."""
+    ema: float = 0.99
+    """Decay of the moving average of the weights, per step."""
+
+
+@dataclass(frozen=True)
 class EncoderConfig:
     """Encoder and tag head; ``size`` is the side of the network input in pixels."""
 
@@ -90,6 +106,13 @@ class EncoderConfig:
     """Share of the convolutions' published number of channels, for tests."""
     flip: bool = True
     """Mirror images in training; off where texts say left and right of the picture."""
+    factors: FactorConfig | None = None
+    """None keeps the trained encoder."""
+
+    @property
+    def stage(self) -> str:
+        """Name of the stage whose weights are the recipe's encoder."""
+        return "encoder" if self.factors is None else "factors"
 
 
 @dataclass(frozen=True)

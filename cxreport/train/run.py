@@ -95,6 +95,7 @@ def _copy_encoder(config: TrainConfig, source: Path, run: Path) -> None:
             raise TrainingError(f"{source}: its recipe trains another encoder, or on other data.")
         shutil.copyfile(source / weights_file("encoder"), run / weights_file("encoder"))
         for name in (
+            weights_file(config.encoder.stage),
             FEATURES_FILE,
             LIMIT_LOGITS_FILE,
             TYPICALITY_FILE,

@@ -90,7 +90,7 @@ def _networks(run: Path, config: TrainConfig, described: dict[str, Any]) -> Netw
         return loaded
 
     encoder = new_encoder(config.encoder, len(described["tags"]))
-    encoder.load_state_dict(state("encoder"))
+    encoder.load_state_dict(state(config.encoder.stage))
     encoder.calibrate(*(torch.tensor(described["calibration"][k]) for k in ("slope", "bias")))
     words = len(described["vocabulary"])
     writer: Decoder | Captioner

@@ -19,7 +19,7 @@ from cxreport.train.data.images import ImageSplits
 from cxreport.train.fit.auc import auc_per_tag
 from cxreport.train.fit.loop import Course, ParameterGroup, Stage, fit
 from cxreport.train.fit.parts import BatchParts
-from cxreport.train.networks.build import new_encoder
+from cxreport.train.networks.build import whole_encoder
 from cxreport.train.networks.encoder import Encoder, augment, disturb, encode_all, has_bfloat16_units, to_input
 from cxreport.types import Floats, Pixels
 
@@ -41,7 +41,7 @@ def fit_encoder(
         logit_weight: of the distance to the teacher's logits in the loss.
     """
     torch.manual_seed(stage.seed)
-    encoder = new_encoder(config, len(data.tags))
+    encoder = whole_encoder(config, len(data.tags))
     if start_weights is not None:
         encoder.features.load_start_weights(start_weights)
     _start_head(encoder, data.train.labels)

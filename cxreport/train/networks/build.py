@@ -7,10 +7,24 @@ from cxreport.train.networks.captioner import Captioner, CaptionerSizes, make_ca
 from cxreport.train.networks.decoder import Decoder, DecoderSizes
 from cxreport.train.networks.encoder import Encoder
 from cxreport.train.networks.encoders import ENCODERS
+from cxreport.train.networks.factors import factor
 
 
 def new_encoder(config: EncoderConfig, tags: int) -> Encoder:
-    """The encoder that a recipe names, under a head for so many labels.
+    """The encoder that a recipe ends with, under a head for so many labels.
+
+    Raises:
+        ValueError: there is no encoder of that name, or it has no map of that depth or other convolutions than the
+            recipe has ranks for.
+    """
+    encoder = whole_encoder(config, tags)
+    if config.factors is not None:
+        factor(encoder.features, config.factors.ranks)
+    return encoder
+
+
+def whole_encoder(config: EncoderConfig, tags: int) -> Encoder:
+    """The encoder that a recipe names, before its convolutions are factored.
 
     Raises:
         ValueError: there is no encoder of that name, or it has no map of that depth.

@@ -22,6 +22,7 @@ from cxreport.model.manifest import ENCODER, Manifest
 from cxreport.train.networks.decoder import Decoder, DecoderSizes
 from cxreport.train.networks.encoder import Encoder, to_input
 from cxreport.train.networks.encoders import ENCODERS
+from cxreport.train.networks.factors import factor, stored_ranks
 from cxreport.train.reference.greedy import Ids, greedy
 from cxreport.types import Encoding, Pixels
 
@@ -86,6 +87,7 @@ def _encoder(manifest: Manifest, weights: _Weights) -> Encoder:
     depths = range(-1, -len(trunk.channels) - 1, -1)
     depth = next(d for d in depths if (trunk.places(d, sizes.image), trunk.channels[d]) == patches)
     encoder = Encoder(trunk, sizes.tags, patch_depth=depth)
+    factor(trunk, stored_ranks(trunk, _below(weights, "encoder.features.")))
     _fill(encoder.features, weights, "encoder.features.")
     _fill(encoder.tag_head, weights, "encoder.tag_head.")
     variance = weights["encoder.norm.deviation"] ** 2 - encoder.norm.eps
@@ -123,9 +125,13 @@ def _weights(graph: onnx.ModelProto) -> _Weights:
 
 def _fill(module: nn.Module, weights: _Weights, prefix: str) -> None:
     """Load the weights whose names begin with a prefix into a module."""
-    state = {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
     counters = {name: value for name, value in module.state_dict().items() if name.endswith("num_batches_tracked")}
-    module.load_state_dict(counters | state)
+    module.load_state_dict(counters | _below(weights, prefix))
+
+
+def _below(weights: _Weights, prefix: str) -> _Weights:
+    """The weights whose names begin with a prefix, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
 
 
 def _top_tags(graph: onnx.ModelProto) -> int:
