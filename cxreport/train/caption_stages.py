@@ -27,7 +27,7 @@ from cxreport.train.data.targets import frequent_words
 from cxreport.train.data.tensors import Images
 from cxreport.train.fit.auc import auc_per_tag
 from cxreport.train.fit.captioner import CaptionData, CaptionTask, Words
-from cxreport.train.fit.encoder import fit_encoder
+from cxreport.train.fit.factors import fit_vision
 from cxreport.train.fit.loop import Course, Stage, fit
 from cxreport.train.fit.typicality import fit_distance
 from cxreport.train.networks.build import new_captioner
@@ -55,7 +55,7 @@ def train_captions(config: TrainConfig, data_root: Path, run: Path, log: RunLog)
     texts, val_texts = ([_words(image) for image in images] for images in (train, val))
     images = _labelled(config, (train, texts), (val, val_texts))
     start_weights = data_root / config.data.imagenet if config.data.imagenet else None
-    encoder = fit_encoder(config.encoder, images, start_weights, Stage(run, "encoder", log, config.seed))
+    encoder = fit_vision(config.encoder, images, start_weights, lambda name: Stage(run, name, log, config.seed))
     features = image_features(encoder, images, len(images.train), config.seed, run)
     val_auc = auc_per_tag(features.val_logits.numpy(), images.val.labels, images.tags)
     features, calibration = features.calibrated(encoder, images.val.labels)

@@ -65,8 +65,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class FactorConfig:
-    """A second encoder with a fraction of the arithmetic, which takes the place of the trained one: convolutions in two
-    of lower rank, taught to give the same maps."""
+    """An encoder of less arithmetic in place of the trained one, taught to give its maps."""
 
     ranks: tuple[int, ...]
     """Of each convolution (`networks.factors`); 0 leaves it whole."""

@@ -43,8 +43,7 @@ from cxreport.train.data.word2vec import tag_vectors
 from cxreport.train.fit.auc import auc_per_tag
 from cxreport.train.fit.captioner import CaptionData, CaptionTask, report_words
 from cxreport.train.fit.decoder import ConsensusTask, ReportTask
-from cxreport.train.fit.encoder import fit_encoder
-from cxreport.train.fit.factors import fit_factors
+from cxreport.train.fit.factors import fit_vision
 from cxreport.train.fit.joint import JointTask, new_space
 from cxreport.train.fit.loop import Course, Stage, fit
 from cxreport.train.fit.typicality import fit_distance
@@ -100,9 +99,7 @@ def train_reports(config: TrainConfig, data_root: Path, run: Path, log: RunLog) 
     material = _read(config, data_root, run, log)
     start_weights = data_root / config.data.imagenet if config.data.imagenet else None
     logit_weight = config.teacher.logit_weight if config.teacher else 0.0
-    encoder = fit_encoder(config.encoder, material.images, start_weights, material.stage("encoder"), logit_weight)
-    if (factors := config.encoder.factors) is not None:
-        encoder = fit_factors(encoder, config.encoder, factors, material.images, material.stage(config.encoder.stage))
+    encoder = fit_vision(config.encoder, material.images, start_weights, material.stage, logit_weight)
     if not config.architecture.captioning:  # needs no image yet; an interrupted run finds it done
         _fit_decoder_from_tags(material, encoder)
     vision = _calibrated(material, encoder)

@@ -8,7 +8,8 @@ those maps, as decoders and the joint space, goes on working.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from cxreport.train.config import EncoderConfig, FactorConfig
 from cxreport.train.data.images import ImageSplits
 from cxreport.train.fit.auc import auc_per_tag
-from cxreport.train.fit.encoder import correlation
+from cxreport.train.fit.encoder import correlation, fit_encoder
 from cxreport.train.fit.loop import Course, Stage, fit
 from cxreport.train.fit.parts import BatchParts
 from cxreport.train.networks.encoder import Encoder, augment, disturb, encode_all, has_bfloat16_units, to_input
@@ -32,6 +33,28 @@ _PLACES = 1024
 _BATCH = 16
 _LEAST = 1e-6
 _CHECKPOINT_STEPS = 200
+
+
+def fit_vision(
+    config: EncoderConfig,
+    data: ImageSplits,
+    start_weights: Path | None,
+    stage: Callable[[str], Stage],
+    logit_weight: float = 0.0,
+) -> Encoder:
+    """The encoder that a recipe ends with.
+
+    Args:
+        config: the recipe's ``[encoder]``.
+        data: images, labels and a teacher's targets.
+        start_weights: convolutions to start from, or None for random ones.
+        stage: the run's stage of a name.
+        logit_weight: of the distance to the teacher's logits in the loss.
+    """
+    encoder = fit_encoder(config, data, start_weights, stage("encoder"), logit_weight)
+    if config.factors is None:
+        return encoder
+    return fit_factors(encoder, config, config.factors, data, stage(config.stage))
 
 
 def fit_factors(
@@ -213,7 +236,7 @@ class FactorTask:
 
 
 def _spread(values: Tensor) -> Tensor:
-    """Variance of maps (N, C, H, W), over all images and places and the mean of all channels; of logits, of each tag."""
+    """Variance () of maps (N, C, H, W), the mean of all channels; (T,) of logits (N, T)."""
     if values.ndim == 2:
         return values.var(0).clamp(min=_LEAST)
     return (values - values.mean((0, 2, 3), keepdim=True)).square().mean().clamp(min=_LEAST)

@@ -28,6 +28,7 @@ from cxreport.train.export.graphs import EncoderGraph, make_graph
 from cxreport.train.fit.typicality import fit_typicality
 from cxreport.train.networks.encoder import Encoder, to_input
 from cxreport.train.networks.encoders.vgg19 import Vgg19
+from cxreport.train.networks.factors import factor
 from cxreport.train.reference import eager
 from cxreport.train.reference.eager import load_eager
 from cxreport.train.reference.greedy import Ids, greedy
@@ -63,10 +64,13 @@ def test_no_weight_is_left_as_it_was_drawn(tiny_bundle: Path) -> None:
             assert weight.equal(same), name
 
 
+@pytest.mark.parametrize("ranks", [(), (0, 2, *[3] * 14)])
 @pytest.mark.parametrize("depth", [-1, -2, -3])
-def test_an_encoder_is_read_back_with_the_map_of_its_patches(depth: int) -> None:
+def test_an_encoder_is_read_back_with_the_map_of_its_patches(depth: int, ranks: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     encoder = Encoder(Vgg19(1 / 16), 5, patch_depth=depth).eval()
+    if ranks:
+        factor(encoder.features, ranks)
     pixels = np.random.default_rng(0).integers(0, 256, (12, 32, 32), np.uint8)
     sizes = Sizes(
         image=32,
