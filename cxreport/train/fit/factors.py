@@ -23,7 +23,8 @@ from cxreport.train.fit.encoder import correlation, fit_encoder
 from cxreport.train.fit.loop import Course, Stage, fit
 from cxreport.train.fit.parts import BatchParts
 from cxreport.train.networks.encoder import Encoder, augment, disturb, encode_all, has_bfloat16_units, to_input
-from cxreport.train.networks.factors import factor, layers
+from cxreport.train.networks.factors import Factors, factor, layers
+from cxreport.train.run_folder import save_tensors
 from cxreport.types import Pixels
 
 _SAMPLE = 256
@@ -73,7 +74,8 @@ def fit_factors(
     student = copy.deepcopy(encoder)
     pairs = factor(student.features, factors.ranks)
     sample = data.train.pixels[np.random.default_rng(stage.seed).permutation(len(data.train))[:_SAMPLE]]
-    if not stage.weights.exists():
+    finished = stage.weights.exists()
+    if not finished:
         components = output_components(encoder, sample)
         whole = dict(layers(encoder.features))
         for name, pair in pairs.items():
@@ -94,8 +96,38 @@ def fit_factors(
     passes = max(1, round(factors.images / count))
     task = FactorTask(encoder, student, config, data, factors.images // passes, sample, stage.seed)
     fit(student, [task] * passes, course, stage)
+    if not finished:
+        balance(student, sample)
+        save_tensors(student.state_dict(), stage.weights)
     student.requires_grad_(True)
     return student
+
+
+@torch.inference_mode()
+def balance(encoder: Encoder, pixels: Pixels) -> None:
+    """Balance all factors of an encoder, by what they give for some images.
+
+    Args:
+        encoder: in evaluation mode.
+        pixels: (N, S, S) or (N, S, S, 3).
+    """
+    pairs = [layer for layer in encoder.features.children() if isinstance(layer, Factors)]
+    largest: dict[Factors, Tensor] = {}
+
+    def watch(pair: Factors) -> Any:
+        def compare(_layer: nn.Module, _inputs: Any, output: Tensor) -> None:
+            peaks = output.abs().amax((0, 2, 3))
+            largest[pair] = largest.get(pair, peaks).maximum(peaks)
+
+        return compare
+
+    handles = [pair[0].register_forward_hook(watch(pair)) for pair in pairs]
+    for i in range(0, len(pixels), _BATCH):
+        encoder.maps(to_input(pixels[i : i + _BATCH]))
+    for handle in handles:
+        handle.remove()
+    for pair, peaks in largest.items():
+        pair.balance(peaks)
 
 
 @torch.inference_mode()

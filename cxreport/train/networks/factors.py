@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
+_LEAST = 1e-6
 _NARROW = re.compile(r"^(.+)\.0\.weight$")
 
 
@@ -48,6 +49,22 @@ class Factors(nn.Sequential):
         narrow["bias"].copy_(directions.T @ (convolution.bias - mean))
         wide["weight"].copy_(directions[:, :, None, None])
         wide["bias"].copy_(mean)
+
+    @torch.no_grad()
+    def balance(self, largest: Tensor) -> None:
+        """Give all channels in between a like range, with the same outputs as before.
+
+        In 8 bits all of them share one scale, and those that vary little would be rounded away (Nagel et al. 2019).
+
+        Args:
+            largest: (R,) absolute value of each of these channels.
+        """
+        narrow, wide = (layer.state_dict(keep_vars=True) for layer in self)
+        heaviest = wide["weight"].abs().amax((0, 2, 3))
+        scale = ((largest + _LEAST) / (heaviest + _LEAST)).sqrt()
+        narrow["weight"].div_(scale[:, None, None, None])
+        narrow["bias"].div_(scale)
+        wide["weight"].mul_(scale[None, :, None, None])
 
 
 def factor(trunk: nn.Module, ranks: Sequence[int]) -> dict[str, Factors]:

@@ -100,6 +100,34 @@ def test_the_maps_are_learned(encoder: Encoder, config: EncoderConfig, images: I
     assert stored_ranks(whole_encoder(config, 14).features, again.features.state_dict()) == table.ranks
 
 
+def test_balanced_factors_give_the_same_maps(encoder: Encoder, images: ImageSplits) -> None:
+    pixels, ranks = images.train.pixels[:32], [layer.out_channels // 2 for _, layer in layers(encoder.features)]
+    pairs = factor(encoder.features, ranks)
+    for pair in pairs.values():
+        pair[0].weight.data *= torch.logspace(-2, 2, len(pair[0].weight))[:, None, None, None]
+        pair[1].weight.data /= torch.logspace(-2, 2, len(pair[0].weight))[None, :, None, None]
+
+    def ranges() -> list[float]:
+        """Largest over smallest range of the channels in between, of each layer."""
+        peaks: list[torch.Tensor] = []
+        handles = [
+            pair[0].register_forward_hook(lambda _layer, _inputs, output: peaks.append(output.abs().amax((0, 2, 3))))
+            for pair in pairs.values()
+        ]
+        encoder.maps(to_input(pixels))
+        for handle in handles:
+            handle.remove()
+        return [float(found.max() / found.min()) for found in peaks]
+
+    with torch.inference_mode():
+        wanted, before = encoder.maps(to_input(pixels)), ranges()
+        fit.balance(encoder, pixels)
+        after = ranges()
+        for found, expected in zip(encoder.maps(to_input(pixels)), wanted, strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5 * float(expected.abs().max()))
+    assert all(there < here / 5 for here, there in zip(before, after, strict=True))
+
+
 def test_a_finished_stage_is_loaded(
     encoder: Encoder, config: EncoderConfig, images: ImageSplits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
