@@ -158,27 +158,27 @@ def make_graph(module: nn.Module, signature: Signature) -> bytes:
 def _exported(module: nn.Module, signature: Signature) -> torch.onnx.ONNXProgram:
     """Export a module, with every weight under its own name.
 
-    Every free dimension of the examples has a length of its own, so that none is taken for another.
+    It is traced on its own first, as this raises an error where a free dimension comes out fixed; `torch.onnx.export`
+    would go on without a word. The lengths in the examples differ, so that none is taken for another.
     """
     names = dict.fromkeys(d for port in signature.inputs for d in port.shape if isinstance(d, str))
-    lengths: dict[int | str, int] = dict(zip(names, itertools.count(_SHORTEST), strict=False))
+    lengths = dict(zip(names, itertools.count(_SHORTEST), strict=False))
     axes = {name: torch.export.Dim(name) for name in names}
+    examples = (
+        torch.zeros([lengths[d] if isinstance(d, str) else d for d in p.shape], dtype=_TORCH_TYPES[p.dtype])
+        for p in signature.inputs
+    )
+    free = tuple({i: axes[d] for i, d in enumerate(p.shape) if isinstance(d, str)} for p in signature.inputs)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # says of every axis that others have its name
+        warnings.simplefilter("ignore")  # about torch's own insides
         program = torch.onnx.export(
-            module,
-            tuple(
-                torch.zeros([lengths.get(d, d) for d in p.shape], dtype=_TORCH_TYPES[p.dtype]) for p in signature.inputs
-            ),
+            torch.export.export(module, tuple(examples), dynamic_shapes=free, strict=False),
             dynamo=True,
             verbose=False,
             opset_version=OPSET,
             optimize=False,  # would keep one of equal weights, and fold others into new ones
             input_names=[p.name for p in signature.inputs],
             output_names=[p.name for p in signature.outputs],
-            dynamic_shapes=tuple(
-                {i: axes[d] for i, d in enumerate(p.shape) if isinstance(d, str)} for p in signature.inputs
-            ),
         )
     assert program is not None
     return program

@@ -164,3 +164,21 @@ def test_words_are_searched_with_the_operators_of_the_graph() -> None:
     assert [o.version for o in model.opset_import] == [OPSET]
     reductions = [n for n in model.graph.node if n.op_type in ("ReduceMax", "ReduceMin")]
     assert [(len(n.input), [a.name for a in n.attribute]) for n in reductions] == [(2, ["keepdims"])] * 2
+
+
+class Sequence(nn.Module):
+    """An LSTM over a whole text, whose shape torch finds by unrolling it, so that its length is fixed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(3, 4, batch_first=True)
+
+    def forward(self, vectors: torch.Tensor) -> torch.Tensor:
+        return self.lstm(vectors)[0]
+
+
+def test_a_length_that_comes_out_fixed_is_an_error() -> None:
+    """And not a graph that refuses every text but those as long as the example."""
+    ports = Signature((Port("vectors", ("N", "T", 3)),), (Port("states", ("N", "T", 4)),))
+    with pytest.raises(Exception, match="specialized it to be a constant"):
+        make_graph(Sequence(), ports)
