@@ -22,6 +22,8 @@ from cxreport.train.export.graphs import declare
 
 _SHARED = 1024
 """Bytes from which an initializer is kept in the other graph's file."""
+_AXES_ARE_INPUTS = 18
+"""First opset in which a reduction takes its axes as an input; bundles of before 0.7.0 have 17."""
 _WHOLE = 2**31 - 1
 """End of a slice that goes on to the last column."""
 
@@ -45,7 +47,7 @@ def make_gpu_graphs(
         source = WEIGHTS_OF[name]
         if source in graphs:
             model = onnx.load_from_string(graphs[source])
-            make(model.graph)
+            make(model)
             del model.graph.value_info[:]
             declare(model.graph.input, ports[name].inputs)
             declare(model.graph.output, ports[name].outputs)
@@ -68,11 +70,12 @@ def _share_weights(graph: onnx.GraphProto, content: bytes, file: str) -> None:
         initializer.external_data.extend(onnx.StringStringEntryProto(key=k, value=str(v)) for k, v in place.items())
 
 
-def _half_encoder(graph: onnx.GraphProto) -> None:
+def _half_encoder(model: onnx.ModelProto) -> None:
     """Convolutions, and ReLUs and poolings between them, in half precision; everything else in single precision.
 
     Means and sums over maps, standardisation, distance, logits and lengths of vectors read the maps behind a cast.
     """
+    graph = model.graph
     halves = {n.output[0]: n.input[0] for n in graph.node if n.op_type == "Cast" and n.input[0].endswith(".half")}
     chain, nodes = dict[str, str](halves), dict[str, onnx.NodeProto]()
 
@@ -100,8 +103,9 @@ def _half_encoder(graph: onnx.GraphProto) -> None:
 class _Builder:
     """Appends nodes and constants to a graph."""
 
-    def __init__(self, graph: onnx.GraphProto) -> None:
-        self._graph = graph
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self._graph = model.graph
+        self._opset = next(opset.version for opset in model.opset_import if not opset.domain)
 
     def constant(self, name: str, value: ArrayLike, dtype: type) -> str:
         """Add a constant tensor; returns its name."""
@@ -118,8 +122,14 @@ class _Builder:
         limits = [self.constant(f"{output}.{n}", [i], np.int64) for n, i in (("start", start), ("stop", stop))]
         return self.node("Slice", [source, *limits, "columns"], output)
 
+    def over_columns(self, op: str, source: str, output: str) -> str:
+        """Reduce the columns of a matrix to one; returns its name."""
+        if self._opset < _AXES_ARE_INPUTS:
+            return self.node(op, [source], output, axes=[1], keepdims=1)
+        return self.node(op, [source, "columns"], output, keepdims=1)
 
-def _word_search(graph: onnx.GraphProto) -> None:
+
+def _word_search(model: onnx.ModelProto) -> None:
     """Put the choice of the next word behind a word step, by the rules of `cxreport.drafting.beam`.
 
     All texts are equally long, and their words stand at the right of ``words``, before them `NO_WORD`. What is ruled
@@ -127,10 +137,11 @@ def _word_search(graph: onnx.GraphProto) -> None:
     all ends with a total of about `FLOOR`. There is no control flow, and no node without a CUDA kernel, so that the
     step can be captured as a CUDA graph.
     """
+    graph = model.graph
     ids = np.arange(graph.output[0].type.tensor_type.shape.dim[1].dim_value)
     step = list(graph.node)
     del graph.node[:]
-    build = _Builder(graph)
+    build = _Builder(model)
     build.constant("columns", [1], np.int64)
     build.constant("pad", PAD, np.int64)
     build.constant("end", END, np.int64)
@@ -169,10 +180,10 @@ def _rule_out(build: _Builder, ids: NDArray[np.int64]) -> None:
 def _choose(build: _Builder, ids: NDArray[np.int64]) -> None:
     """Take the likeliest allowed word; of equals the smallest id, which an ArgMax on a GPU does not promise."""
     id_row, largest = build.constant("ids", ids, np.float32), build.constant("beyond", len(ids), np.float32)
-    build.node("ReduceMax", ["allowed"], "score", axes=[1], keepdims=1)
+    build.over_columns("ReduceMax", "allowed", "score")
     build.node("Equal", ["allowed", "score"], "is_best")
     build.node("Where", ["is_best", id_row, largest], "best_ids")
-    build.node("ReduceMin", ["best_ids"], "best_id", axes=[1], keepdims=1)
+    build.over_columns("ReduceMin", "best_ids", "best_id")
     build.node("Cast", ["best_id"], "chosen", to=TensorProto.INT64)
     build.node("Greater", ["score", "floor"], "possible")
     build.node("Not", ["possible"], "impossible")

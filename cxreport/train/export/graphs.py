@@ -1,15 +1,18 @@
-"""The networks as ONNX graphs: traced, big weights stored in half precision, inputs and outputs declared."""
+"""The networks as ONNX graphs: exported, big weights stored in half precision, inputs and outputs declared."""
 
 from __future__ import annotations
 
 import copy
-import io
+import itertools
 import warnings
 from collections.abc import MutableSequence, Sequence
+from typing import Any
 
 import onnx
 import torch
 from onnx import TensorProto, helper
+from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+from onnxscript import optimizer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -21,7 +24,10 @@ from cxreport.train.networks.encoder import Encoder
 from cxreport.train.networks.joint import JointSpace, joint_features
 from cxreport.train.networks.typicality import Typicality
 
-OPSET = 17
+OPSET = 18
+"""That torch's exporter has its operators in."""
+_SHORTEST = 3
+"""Length of the first free dimension of an example; 0 and 1 would be taken for fixed."""
 _ONNX_TYPES = {
     "float32": TensorProto.FLOAT,
     "int64": TensorProto.INT64,
@@ -79,10 +85,21 @@ class SentenceGraph(nn.Module):
         super().__init__()
         self.step = decoder.sentence
 
-    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        self,
+        patches: Tensor,
+        has_image: Tensor,
+        tags: Tensor,
+        unusual: Tensor,
+        plan: Tensor,
+        detail: Tensor,
+        section: Tensor,
+        hidden: Tensor,
+        cell: Tensor,
+    ) -> tuple[Tensor, ...]:
         """As `SentenceStep.forward`, with the fields of its inputs one after the other."""
-        study, sentence, state = StudyInput(*inputs[:4]), TopicInput(*inputs[4:7]), State(*inputs[7:])
-        output = self.step(study, sentence, state)
+        study, sentence = StudyInput(patches, has_image, tags, unusual), TopicInput(plan, detail, section)
+        output = self.step(study, sentence, State(hidden, cell))
         return output.topic, output.stop.sigmoid(), output.section.sigmoid(), output.attention, *output.state
 
 
@@ -113,29 +130,24 @@ class CaptionGraph(nn.Module):
 
 
 def make_graph(module: nn.Module, signature: Signature) -> bytes:
-    """Trace a module and serialise it, the same bytes for the same weights.
+    """Export a module and serialise it, the same bytes for the same weights.
 
     Args:
         module: one of this module's, or a text encoder.
         signature: names and shapes of its inputs and outputs.
     """
-    dynamic = {p.name: {i: d for i, d in enumerate(p.shape) if isinstance(d, str)} for p in _ports(signature)}
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        # The exporter built on torch.export needs onnxscript and writes the sources' paths into the graph.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            module.eval(),
-            tuple(_example(p) for p in signature.inputs),
-            buffer,  # type: ignore[arg-type]
-            dynamo=False,
-            opset_version=OPSET,
-            do_constant_folding=False,  # would store what is folded beside its source
-            input_names=[p.name for p in signature.inputs],
-            output_names=[p.name for p in signature.outputs],
-            dynamic_axes=dynamic,
-        )
-    model = onnx.load_from_string(buffer.getvalue())
+    program = _exported(module.eval(), signature)
+    weights = {name for name, _ in itertools.chain(module.named_parameters(), module.named_buffers())}
+
+    def should_fold(node: Any) -> bool | None:
+        """False for what is computed from weights: it would take their place, without their names."""
+        return False if any(value and value.name in weights for value in node.inputs) else None
+
+    optimizer.fold_constants(program.model, onnx_shape_inference=True, should_fold=should_fold)
+    optimizer.remove_unused_nodes(program.model)
+    ClearMetadataAndDocStringPass()(program.model)  # of paths of the sources, and of what the nodes come from
+    model = program.model_proto
+    del model.graph.value_info[:]
     declare(model.graph.input, signature.inputs)
     declare(model.graph.output, signature.outputs)
     halve(model)
@@ -143,21 +155,39 @@ def make_graph(module: nn.Module, signature: Signature) -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def _ports(signature: Signature) -> tuple[Port, ...]:
-    return signature.inputs + signature.outputs
+def _exported(module: nn.Module, signature: Signature) -> torch.onnx.ONNXProgram:
+    """Export a module, with every weight under its own name.
 
-
-def _example(port: Port) -> Tensor:
-    """An input to trace with."""
-    shape = [2 if isinstance(d, str) else d for d in port.shape]
-    return torch.zeros(shape, dtype=_TORCH_TYPES[port.dtype])
+    It is traced on its own first, as this raises an error where a free dimension comes out fixed; `torch.onnx.export`
+    would go on without a word. The lengths in the examples differ, so that none is taken for another.
+    """
+    names = dict.fromkeys(d for port in signature.inputs for d in port.shape if isinstance(d, str))
+    lengths = dict(zip(names, itertools.count(_SHORTEST), strict=False))
+    axes = {name: torch.export.Dim(name) for name in names}
+    examples = (
+        torch.zeros([lengths[d] if isinstance(d, str) else d for d in p.shape], dtype=_TORCH_TYPES[p.dtype])
+        for p in signature.inputs
+    )
+    free = tuple({i: axes[d] for i, d in enumerate(p.shape) if isinstance(d, str)} for p in signature.inputs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about torch's own insides
+        program = torch.onnx.export(
+            torch.export.export(module, tuple(examples), dynamic_shapes=free, strict=False),
+            dynamo=True,
+            verbose=False,
+            opset_version=OPSET,
+            optimize=False,  # would keep one of equal weights, and fold others into new ones
+            input_names=[p.name for p in signature.inputs],
+            output_names=[p.name for p in signature.outputs],
+        )
+    assert program is not None
+    return program
 
 
 def declare(values: MutableSequence[onnx.ValueInfoProto], ports: Sequence[Port]) -> None:
     """Write the declared names and shapes in the place of a graph's inputs or outputs.
 
-    The exporter leaves inputs out that a module does not use, as a decoder that attends to patches alone its tags; all
-    architectures are to take the same inputs.
+    The exporter names lengths of outputs by what they are computed from.
     """
     del values[:]
     values.extend(helper.make_tensor_value_info(port.name, _ONNX_TYPES[port.dtype], port.shape) for port in ports)

@@ -117,7 +117,7 @@ def _weights(graph: onnx.ModelProto) -> _Weights:
     """The weights of a graph by their names in it, in single precision."""
     arrays = {i.name: numpy_helper.to_array(i) for i in graph.graph.initializer}
     weights = {name.removesuffix(".half"): torch.from_numpy(array.astype("float32")) for name, array in arrays.items()}
-    for node in graph.graph.node:  # of equal weights the exporter keeps one
+    for node in graph.graph.node:  # of equal weights torch's former exporter kept one
         if node.op_type == "Identity" and node.input[0] in weights:
             weights[node.output[0]] = weights[node.input[0]]
     return weights
@@ -137,8 +137,9 @@ def _below(weights: _Weights, prefix: str) -> _Weights:
 def _top_tags(graph: onnx.ModelProto) -> int:
     """Number of tags that the sentence step attends to: the constant of its TopK, as no weight has that size."""
     makers = {output: node for node in graph.graph.node for output in node.output}
-    node = next(node for node in graph.graph.node if node.op_type == "TopK")
-    source = makers[node.input[1]]
-    while source.op_type != "Constant":
-        source = makers[source.input[0]]
-    return int(numpy_helper.to_array(source.attribute[0].t).item())
+    constants = {initializer.name: initializer for initializer in graph.graph.initializer}
+    constants |= {name: node.attribute[0].t for name, node in makers.items() if node.op_type == "Constant"}
+    name = next(node.input[1] for node in graph.graph.node if node.op_type == "TopK")
+    while name not in constants:
+        name = makers[name].input[0]
+    return int(numpy_helper.to_array(constants[name]).item())
