@@ -73,9 +73,14 @@ class EncoderGraph(nn.Module):
         patches, logits, mean = self.encoder.read(maps)
         distance = self.typicality(maps)
         if self.joint is None:
-            return patches, logits.sigmoid(), F.normalize(self.encoder.norm(mean), dim=1), distance
+            return patches, _probabilities(logits), F.normalize(self.encoder.norm(mean), dim=1), distance
         embedding, embedded = self.joint.image(*joint_features(maps))
-        return patches, logits.sigmoid(), embedding, distance, embedded
+        return patches, _probabilities(logits), embedding, distance, embedded
+
+
+def _probabilities(logits: Tensor) -> Tensor:
+    """The sigmoid, spelled out: that of ONNX Runtime is off by 1e-7, a thousandth of a small probability."""
+    return 1 / (1 + torch.exp(-logits))
 
 
 class SentenceGraph(nn.Module):

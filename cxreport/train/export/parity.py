@@ -38,8 +38,8 @@ _SEED = 7
 _MAX_POSITIVE = 4
 _DETAIL_SHARE = 0.3
 _SMALL = 1e-4
+"""Differences of smaller probabilities are relative to this."""
 _ONE_SEARCH = DecodeOptions(second_search=False)  # as the reference decodes
-"""Differences of smaller probabilities are relative to this: ONNX Runtime's sigmoid ends at 1e-8."""
 
 
 @dataclass(frozen=True, eq=False)
