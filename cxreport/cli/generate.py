@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from cxreport.model.session import Model
     from cxreport.output.formats import OutputFormat
     from cxreport.output.writers import Writer
-    from cxreport.reading.discover import StudyFiles
+    from cxreport.reading.grouping import StudiesFound, StudyFiles
     from cxreport.reading.marks import Marks
     from cxreport.reading.parts import Part
     from cxreport.reading.study import ReadOptions
@@ -232,11 +232,16 @@ def _marks(writer: Writer, part: Part | None) -> Marks | None:
     return Marks(writer.is_done, part, writer.pass_by)
 
 
-def _selected(marks: Marks | None, writer: Writer, progress: Progress, studies: list[StudyFiles]) -> list[StudyFiles]:
-    """Studies that are to be read of those that were found; the progress learns how many there will be."""
-    selected = marks.undone(studies) if marks else studies
-    progress.expect(len(selected) + writer.kept)
-    return selected
+def _selected(marks: Marks | None, writer: Writer, progress: Progress, studies: StudiesFound) -> Iterator[StudyFiles]:
+    """Studies that are to be read of those that are found; the progress learns how many there will be, or may be."""
+    if marks:
+        undone = marks.undone(studies)
+        progress.expect(len(undone) + writer.kept)
+        yield from undone
+        return
+    for number, files in enumerate(studies, 1):
+        progress.expect(number + studies.left)
+        yield files
 
 
 def _settings(

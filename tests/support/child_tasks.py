@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cxreport.reading import ahead
-from cxreport.reading.discover import FileReference, FoundFile, StudyFiles
+from cxreport.reading.grouping import FileReference, FoundFile, StudyFiles
 from cxreport.reading.study import ReadOptions
 from cxreport.types import Failure, InputShape, Study
 
