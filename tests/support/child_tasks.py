@@ -20,6 +20,11 @@ def wait_and_return(seconds: float) -> float:
     return seconds
 
 
+def pid_after(seconds: float) -> int:
+    time.sleep(seconds)
+    return os.getpid()
+
+
 def die_of_three(number: int) -> int:
     if number == 3:
         os._exit(9)
