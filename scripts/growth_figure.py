@@ -23,7 +23,7 @@ WIDTH, HEIGHT, COLUMNS = 300, 210, 3
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 34, 34
 """Margins of a panel around its plot."""
 COLOURS = ("#0b5fa5", "#c2410c", "#15803d", "#7e22ce")
-UNITS = {"/s": "a second", "MB": "MB", "ms": "ms", "s": "s"}
+UNITS = {"/s": "studies a second", "MB": "MB", "ms": "ms", "s": "s"}
 
 
 class Panel(NamedTuple):
@@ -160,7 +160,7 @@ def section(record: dict[str, Any]) -> str:
             lines.append(f"| {point['size']:,g} | {' | '.join(cells)} |")
         exponents = axis["exponents"]
         cells = (f"{exponents[name]:.2f}" if name in exponents else "" for name in names)
-        lines.append(f"| last step: size to the power of | {' | '.join(cells)} |")
+        lines.append(f"| grows as size to the power of | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

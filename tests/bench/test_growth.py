@@ -178,7 +178,7 @@ def test_the_drawing_has_a_point_for_each_figure() -> None:
 
 
 def test_the_page_gets_drawing_and_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = "before\n<!-- growth:begin; made -->\nold\n<!-- growth:end -->\nafter\n"
+    page = "before\n<!-- growth:begin; made -->\nstale\n<!-- growth:end -->\nafter\n"
     (tmp_path / "speed.md").write_text(page)
     (tmp_path / "result.json").write_text(json.dumps(to_json(result())))
     monkeypatch.setitem(SCRIPT["main"].__globals__, "DOCS", tmp_path)
@@ -187,7 +187,7 @@ def test_the_page_gets_drawing_and_tables(tmp_path: Path, monkeypatch: pytest.Mo
     assert text.startswith("before\n<!-- growth:begin; made -->\n![Growth of cost](growth.svg)\n")
     assert text.endswith("|\n<!-- growth:end -->\nafter\n")
     assert "| 100,000 | 1.5 | 260 | 1.8 |" in text
-    assert "old" not in text
+    assert "stale" not in text
     first = (tmp_path / "growth.svg").read_bytes()
     SCRIPT["main"]([str(tmp_path / "result.json")])
     assert (tmp_path / "growth.svg").read_bytes() == first

@@ -21,5 +21,5 @@ def measure_cores(files: Files, arguments: Sequence[str]) -> Growth | None:
         return None
     cpus = sorted(os.sched_getaffinity(0))
     counts = sorted({*(1 << power for power in range(len(cpus).bit_length())), len(cpus)})
-    points = (GrowthPoint(n, {"studies a second, /s": measure_rate(files, arguments, cpus[:n])}) for n in counts)
+    points = (GrowthPoint(n, {"throughput, /s": measure_rate(files, arguments, cpus[:n])}) for n in counts)
     return Growth("CPUs", tuple(points))

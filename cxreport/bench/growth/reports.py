@@ -21,7 +21,7 @@ def measure_reports(model: Model, repeats: int) -> Growth | None:
     if model.manifest.captioning:
         return None
     points: dict[int, GrowthPoint] = {}
-    for present in range(len(names) + 1):
+    for present in sorted({0, *(1 << power for power in range(len(names).bit_length())), len(names)}):
         tags = {name: _PRESENT if place < present else _ABSENT for place, name in enumerate(names)}
         studies = [Study(str(number), (), None, tags=tags) for number in range(_BATCH)]
         runs = [_timed(model, studies) for _ in range(repeats + 1)][1:]
