@@ -20,7 +20,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from queue import LifoQueue
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -75,7 +75,7 @@ class Processes:
         self.limits = limits
         self._modules = modules
         self._members: list[_Process] = []
-        self._idle: LifoQueue[_Process] = LifoQueue()
+        self._idle: SimpleQueue[_Process] = SimpleQueue()  # the one that was started first is ready first
 
     def __enter__(self) -> Processes:
         return self
