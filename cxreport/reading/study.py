@@ -21,11 +21,11 @@ AnyPath = str | os.PathLike[str]
 def read_studies(paths: AnyPath | Iterable[AnyPath], options: ReadOptions = DEFAULTS) -> Iterator[Study | Failure]:
     """Find, group and read studies, one at a time.
 
-    A first pass opens every file once and keeps the paths of each study; where all are pictures, it goes on while
-    studies are taken. When a study's turn comes, its headers are
-    read, and the pixels of the view that is used, from a file that is still open. Content decides what a file is. In
-    folders, hidden files, DICOMDIR, operating-system leftovers, DICOM objects without an image and files that are
-    plainly something else are passed over; a file that is named must be readable.
+    A first pass opens every file once and keeps the paths of each study; from picture to picture it goes on while
+    studies are taken. When a study's turn comes, its headers are read, and the pixels of the view that is used, from a
+    file that is still open. Content decides what a file is. In folders, hidden files, DICOMDIR, operating-system
+    leftovers, DICOM objects without an image and files that are plainly something else are passed over; a file that is
+    named must be readable.
 
     Args:
         paths: files, and folders to search; or one of them.
