@@ -68,6 +68,9 @@ if TYPE_CHECKING:
     from cxreport.reading.parts import Part
     from cxreport.reading.study import ReadOptions
 
+_FEW_FILES = 1000
+"""Files that are all opened before the first study is read: the number of studies is known from the start."""
+
 
 @exits_with(ExitCode.NOTHING_READABLE, ExitCode.BUNDLE, ExitCode.EXTRA_MISSING, ExitCode.SOME_FAILED)
 def generate(
@@ -234,10 +237,10 @@ def _marks(writer: Writer, part: Part | None) -> Marks | None:
 
 def _selected(marks: Marks | None, writer: Writer, progress: Progress, studies: StudiesFound) -> Iterator[StudyFiles]:
     """Studies that are to be read of those that are found; the progress learns how many there will be, or may be."""
-    if marks:
-        undone = marks.undone(studies)
-        progress.expect(len(undone) + writer.kept)
-        yield from undone
+    if marks or studies.left <= _FEW_FILES:
+        selected = marks.undone(studies) if marks else list(studies)
+        progress.expect(len(selected) + writer.kept)
+        yield from selected
         return
     for number, files in enumerate(studies, 1):
         progress.expect(number + studies.left)
