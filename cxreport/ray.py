@@ -16,7 +16,7 @@ from cxreport.errors import MissingExtraError, NothingReadableError, UsageError
 
 if TYPE_CHECKING:
     from cxreport.drafting.pipeline import GenerateOptions
-    from cxreport.reading.discover import StudyFiles
+    from cxreport.reading.grouping import StudyFiles
     from cxreport.reading.options import ReadOptions
 
 __all__ = ["Drafter", "draft"]
@@ -172,7 +172,7 @@ def _found(paths: Iterable[str | os.PathLike[str]], bundle: str | None, reading:
 
     studies: list[StudyFiles] = []
 
-    def none_of(found: list[StudyFiles]) -> list[StudyFiles]:
+    def none_of(found: Iterable[StudyFiles]) -> list[StudyFiles]:
         studies.extend(found)
         return []
 

@@ -93,7 +93,7 @@ INNER_ROOMS = {
     ),
     "bench": (
         *("spread", "environment", "studies", "workload", "decoding", "kernels", "stages", "processes"),
-        *("eager", "peers", "result", "targets", "tables", "run"),
+        *("growth", "eager", "peers", "result", "targets", "tables", "run"),
     ),
 }
 """Modules and folders of rooms; each imports from those before it, and the stages of recipes in `train` from all."""

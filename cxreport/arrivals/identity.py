@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cxreport.errors import StudyError
-from cxreport.reading.discover import FoundFile, open_file, references
+from cxreport.reading.discover import open_file, references
+from cxreport.reading.grouping import FoundFile
 from cxreport.reading.instance import DecodeLimits
 
 _LIMITS = DecodeLimits(max_megapixels=100.0, side=None)

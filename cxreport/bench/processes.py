@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from cxreport.bench.spread import Spread
+from cxreport.bench.workload import Files
 from cxreport.errors import CxreportError, ExitCode
+from cxreport.reading.processes.workers import Lost, map_ahead
 
 _PROC = Path("/proc")
 _SECONDS_BETWEEN_LOOKS = 0.05
 _MEGA = 1e6
+WARM_UP = 8
+"""Studies of the first batch, from whose end on a rate is measured."""
+_ON_CPUS = "import os, runpy; os.sched_setaffinity(0, {cpus}); runpy.run_module('cxreport', run_name='__main__')"
+
+_Task = TypeVar("_Task")
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -96,6 +107,84 @@ def measure_memory(studies: Sequence[Sequence[Path]], arguments: Sequence[str]) 
         raise CxreportError(f"`cxreport generate` ended with {process.returncode} while its memory was measured.")
     main = peaks.pop(process.pid)
     return PeakMemory(studies=len(studies), main=main, workers=sum(peaks.values()))
+
+
+@dataclass(frozen=True)
+class FirstRecord:
+    """A run of `cxreport generate` until its first record."""
+
+    seconds: float
+    """Time from starting the process."""
+    main: float
+    """Peak resident memory of the main process by then in MB; 0 on systems without /proc."""
+
+
+def measure_first_record(folder: Path, arguments: Sequence[str]) -> FirstRecord:
+    """Draft the reports of a folder in a process of its own until the first one is there, and end it.
+
+    Args:
+        folder: of studies.
+        arguments: options of `cxreport generate`.
+
+    Raises:
+        CxreportError: no record came.
+    """
+    start = time.perf_counter()
+    with _generate(_command(), arguments, str(folder)) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        record = FirstRecord(time.perf_counter() - start, _peak(process.pid))
+        process.kill()
+    if not line:
+        raise CxreportError("`cxreport generate` ended without a record while its first one was timed.")
+    return record
+
+
+def measure_rate(files: Files, arguments: Sequence[str], cpus: Sequence[int]) -> float:
+    """Studies a second of a process of its own on some of the CPUs, from its first records to its last.
+
+    Args:
+        files: one of each study, more than `WARM_UP`.
+        arguments: options of `cxreport generate`.
+        cpus: their numbers; `os.sched_setaffinity` knows them.
+
+    Raises:
+        CxreportError: a record is missing.
+    """
+    times = []
+    command = ["-c", _ON_CPUS.format(cpus=set(cpus))]
+    with _generate(command, ["--batch-size", str(WARM_UP), *arguments], *map(str, files)) as process:
+        assert process.stdout is not None
+        for _ in process.stdout:
+            times.append(time.perf_counter())
+    if len(times) != len(files):
+        raise CxreportError(f"`cxreport generate` wrote {len(times)} of {len(files)} records while they were timed.")
+    return (len(times) - WARM_UP) / (times[-1] - times[WARM_UP - 1])
+
+
+def in_fresh_process(function: Callable[[_Task], _Result], task: _Task) -> _Result:
+    """Result of a function of a module's top level, called in a process of its own.
+
+    Raises:
+        CxreportError: the process ended.
+    """
+    with closing(map_ahead(function, [task], 1)) as results:
+        result = next(results)
+    if isinstance(result, Lost):
+        raise CxreportError("A process ended while it was measured.")
+    return result
+
+
+def own_peak() -> float:
+    """Peak resident memory of this process so far in MB; 0 on systems without /proc."""
+    return _peak(os.getpid())
+
+
+def _generate(command: list[str], arguments: Sequence[str], *paths: str) -> subprocess.Popen[bytes]:
+    """Start `cxreport generate` with its records on a pipe."""
+    options = ("generate", "--format", "jsonl", "--quiet", "--force", *arguments)
+    whole = [sys.executable, *command, *options, *paths]
+    return subprocess.Popen(whole, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
 
 def _command(*arguments: str) -> list[str]:

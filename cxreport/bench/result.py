@@ -9,6 +9,7 @@ from typing import Any
 from cxreport.bench.decoding import DecodeTimes
 from cxreport.bench.eager import EagerComparison
 from cxreport.bench.environment import Environment
+from cxreport.bench.growth.points import Growth
 from cxreport.bench.kernels import KernelTimes
 from cxreport.bench.peers import PeerTimes
 from cxreport.bench.processes import PeakMemory, StartTimes
@@ -35,6 +36,7 @@ class Benchmark:
     wall: Throughput | None = None
     eager: EagerComparison | None = None
     peers: tuple[PeerTimes, ...] = ()
+    growth: tuple[Growth, ...] = ()
     memory: tuple[PeakMemory, ...] = ()
     """Peaks of few studies, then of all; of all alone where there are few."""
     start: StartTimes | None = None

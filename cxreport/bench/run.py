@@ -11,6 +11,7 @@ from pathlib import Path
 from cxreport.bench.decoding import measure_decoding
 from cxreport.bench.eager import compare_with_eager
 from cxreport.bench.environment import describe
+from cxreport.bench.growth.run import GrowthSizes, measure_growth
 from cxreport.bench.kernels import measure_encoder, measure_kernels
 from cxreport.bench.peers import compare_with_peers
 from cxreport.bench.processes import PeakMemory, measure_memory, measure_start
@@ -51,6 +52,8 @@ class BenchOptions:
     """Size of the picture that a fresh process reads."""
     peers: bool = False
     """Time other programs as well."""
+    growth: GrowthSizes | None = None
+    """Measure how cost grows, up to these sizes."""
     left_out: Collection[BenchPart] = ()
     """Parts that are not measured."""
     say: Callable[[str], None] = lambda text: None
@@ -82,6 +85,7 @@ def benchmark(
         BenchPart.WALL: run.wall,
         BenchPart.EAGER: run.eager,
         **({BenchPart.PEERS: run.peers} if options.peers else {}),
+        **({BenchPart.GROWTH: run.growth} if options.growth else {}),
         BenchPart.MEMORY: run.memory,
         BenchPart.START: run.start,
     }
@@ -161,6 +165,14 @@ class _Run:
         workers, options = self._workers, self.options
         self.result.peers = compare_with_peers(self.model, self.studies, workers, options.batch_size, options.repeats)
 
+    def growth(self) -> None:
+        assert self.options.growth is not None
+        workers = [] if self.options.workers is None else ["--workers", str(self.options.workers)]
+        arguments = [*self._same_model, *workers]
+        self.result.growth = measure_growth(
+            self.model, self.studies, arguments, self.options.growth, self.options.repeats
+        )
+
     def memory(self) -> None:
         studies, few = self.studies, self.options.few or max(_LEAST_FEW, len(self.studies) // 10)
         peaks = [self._peak(sample) for sample in ([studies[:few], studies] if few < len(studies) else [studies])]
@@ -180,16 +192,14 @@ class _Run:
 
     def _peak(self, studies: Sequence[Files]) -> PeakMemory | None:
         """Peak memory of `cxreport generate` with the settings of this run."""
-        manifest, options = self.model.manifest, self.options
-        settings = {
-            "--model": self.bundle,
-            "--device": self.model.device,
-            "--precision": manifest.precision,
-            "--workers": self._workers,
-            "--batch-size": options.batch_size,
-        }
-        arguments = [str(argument) for setting in settings.items() for argument in setting]
-        return measure_memory(studies, arguments)
+        settings = ["--workers", str(self._workers), "--batch-size", str(self.options.batch_size)]
+        return measure_memory(studies, [*self._same_model, *settings])
+
+    @property
+    def _same_model(self) -> list[str]:
+        """Options that make `cxreport generate` use the bundle as this run does."""
+        device, precision = str(self.model.device), str(self.model.manifest.precision)
+        return ["--model", str(self.bundle), "--device", device, "--precision", precision]
 
 
 def _flat(studies: Sequence[Files]) -> Files:

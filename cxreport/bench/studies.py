@@ -98,7 +98,9 @@ def write_studies(folder: Path, count: int, size: Size, mix: Mix) -> GeneratedFi
         size: of the images.
         mix: shares of encodings.
     """
-    originals = {encoding: [_original(encoding, size, seed) for seed in range(_DISTINCT)] for encoding in mix}
+    originals = {
+        encoding: [_original(encoding, size, seed) for seed in range(min(_DISTINCT, count))] for encoding in mix
+    }
     counts: Counter[str] = Counter()
     total = 0
     for number, encoding in enumerate(_order(count, mix)):

@@ -11,6 +11,7 @@ from rich.text import Text
 from cxreport.bench.decoding import DecodeTimes
 from cxreport.bench.eager import EagerComparison
 from cxreport.bench.environment import Environment
+from cxreport.bench.growth.points import Growth
 from cxreport.bench.kernels import KernelTimes
 from cxreport.bench.peers import PeerTimes
 from cxreport.bench.processes import PeakMemory, StartTimes
@@ -40,6 +41,7 @@ def render(benchmark: Benchmark) -> Group:
         tables.append(_eager(benchmark.eager))
     if benchmark.peers:
         tables.append(_peers(benchmark.peers))
+    tables += [_growth(growth) for growth in benchmark.growth]
     if benchmark.memory:
         tables.append(_memory(benchmark.memory))
     if benchmark.start:
@@ -126,6 +128,19 @@ def _peers(peers: tuple[PeerTimes, ...]) -> Group:
         versions |= peer.versions
     installed = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
     return Group(titled, Text(f"{peers[0].threads} threads each; {installed}; random weights."))
+
+
+def _growth(growth: Growth) -> Group:
+    """Sizes below each other; the last row says how each figure grows."""
+    names = list(dict.fromkeys(name for point in growth.points for name in point.figures))
+    titled, table = _table(f"Growth with {growth.of}", "size", *names)
+    for point in growth.points:
+        table.add_row(
+            f"{point.size:,g}", *(_number(point.figures[name]) if name in point.figures else NONE for name in names)
+        )
+    exponents = growth.exponents
+    table.add_row("size to the", *(f"{exponents[name]:.2f}" if name in exponents else NONE for name in names))
+    return titled
 
 
 def _memory(runs: tuple[PeakMemory, ...]) -> Group:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from cxreport.bench.growth.folders import FIRST_RECORD, FOLDERS, MAIN_PROCESS
 from cxreport.bench.result import Benchmark
 from cxreport.model.choices import BenchPart, FileEncoding, Precision
+
+_MANY_FILES = 100_000
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ def all_targets(benchmark: Benchmark) -> tuple[Target, ...]:
         _wall(benchmark),
         *_eager(benchmark),
         *_peers(benchmark),
+        *_growth(benchmark),
         *_memory(benchmark),
         *_start(benchmark),
         *_decoding(benchmark),
@@ -106,6 +110,16 @@ def _peers(benchmark: Benchmark) -> Iterator[Target]:
         for ours, spread, ratio, limit in ratios:
             note = f"{peer.peer.median:.0f} / {spread.median:.1f} ms"
             yield Target(f"{peer.name} / {ours}", "x", limit, at_least=True, value=ratio, note=note)
+
+
+def _growth(benchmark: Benchmark) -> Iterator[Target]:
+    """A folder of 100,000 files, where one was measured."""
+    points = [point for growth in benchmark.growth for point in growth.points if growth.of == FOLDERS]
+    limits = ((FIRST_RECORD, "s", 2.0), (MAIN_PROCESS, "MB", 250.0))
+    for figures in (point.figures for point in points if point.size == _MANY_FILES):
+        for name, unit, limit in limits:
+            title = f"{_MANY_FILES:,} files: {name.removesuffix(f', {unit}')}"
+            yield Target(title, unit, limit, at_least=False, value=figures.get(name))
 
 
 def _memory(benchmark: Benchmark) -> Iterator[Target]:

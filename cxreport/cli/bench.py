@@ -64,6 +64,17 @@ def bench(
     peers: Annotated[
         bool, typer.Option("--peers", help="Time torchxrayvision and a transformer of R2Gen's shape on the same files.")
     ] = False,
+    growth: Annotated[
+        bool, typer.Option("--growth", help="Measure how cost grows with files, CPUs, pixels, entries and sentences.")
+    ] = False,
+    growth_to: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=10,
+            help="Largest folder of --growth; images grow to N / 1,000 megapixels, indexes to 10 N entries.",
+        ),
+    ] = 10_000,
     json_: Json = False,
     out: OutFile = None,
     quiet: Quiet = False,
@@ -83,6 +94,7 @@ def bench(
     Eager PyTorch needs the 'train' extra, --peers the 'peers' extra.
     """
     with errors_handled(verbose), diagnostics(quiet, verbose), ExitStack() as stack:
+        from cxreport.bench.growth.run import GrowthSizes
         from cxreport.bench.run import BenchOptions, benchmark, find_studies, generate_studies
         from cxreport.bench.studies import parse_mix, parse_size
         from cxreport.model.bundle import find_bundle
@@ -112,6 +124,7 @@ def bench(
             few=few,
             size=pixels,
             peers=peers,
+            growth=GrowthSizes(growth_to) if growth else None,
             left_out=skip or (),
             say=report,
         )

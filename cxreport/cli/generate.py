@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,10 +63,13 @@ if TYPE_CHECKING:
     from cxreport.model.session import Model
     from cxreport.output.formats import OutputFormat
     from cxreport.output.writers import Writer
-    from cxreport.reading.discover import StudyFiles
+    from cxreport.reading.grouping import StudiesFound, StudyFiles
     from cxreport.reading.marks import Marks
     from cxreport.reading.parts import Part
     from cxreport.reading.study import ReadOptions
+
+_FEW_FILES = 1000
+"""Files that are all opened before the first study is read: the number of studies is known from the start."""
 
 
 @exits_with(ExitCode.NOTHING_READABLE, ExitCode.BUNDLE, ExitCode.EXTRA_MISSING, ExitCode.SOME_FAILED)
@@ -232,11 +235,16 @@ def _marks(writer: Writer, part: Part | None) -> Marks | None:
     return Marks(writer.is_done, part, writer.pass_by)
 
 
-def _selected(marks: Marks | None, writer: Writer, progress: Progress, studies: list[StudyFiles]) -> list[StudyFiles]:
-    """Studies that are to be read of those that were found; the progress learns how many there will be."""
-    selected = marks.undone(studies) if marks else studies
-    progress.expect(len(selected) + writer.kept)
-    return selected
+def _selected(marks: Marks | None, writer: Writer, progress: Progress, studies: StudiesFound) -> Iterator[StudyFiles]:
+    """Studies that are to be read of those that are found; the progress learns how many there will be, or may be."""
+    if marks or studies.left <= _FEW_FILES:
+        selected = marks.undone(studies) if marks else list(studies)
+        progress.expect(len(selected) + writer.kept)
+        yield from selected
+        return
+    for number, files in enumerate(studies, 1):
+        progress.expect(number + studies.left)
+        yield files
 
 
 def _settings(

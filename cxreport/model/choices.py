@@ -142,6 +142,8 @@ class BenchPart(enum.StrEnum):
     """Eager PyTorch beside the program."""
     PEERS = "peers"
     """Other programs beside this one, where that is asked for."""
+    GROWTH = "growth"
+    """Cost at one size after another, where that is asked for."""
     MEMORY = "memory"
     """Peak memory of many studies and of few."""
     START = "start"

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from cxreport.errors import OutOfMemoryError, ReaderEndedError, StudyError, TimedOutError
 from cxreport.model.cpus import usable_cpus
-from cxreport.reading.discover import FileReference, FoundFile, StudyFiles, group_files, references
+from cxreport.reading.discover import find_studies, references
+from cxreport.reading.grouping import FileReference, FoundFile, StudiesFound, StudyFiles
 from cxreport.reading.network_input import preprocess
 from cxreport.reading.options import ReadOptions
 from cxreport.reading.processes.limits import DEFAULT_TIMEOUT, TaskLimits, reader_limits
@@ -33,7 +34,7 @@ def read_ahead(
     options: ReadOptions,
     shape: InputShape,
     workers: int | None = None,
-    select: Callable[[list[StudyFiles]], list[StudyFiles]] | None = None,
+    select: Callable[[StudiesFound], Iterable[StudyFiles]] = iter,
     processes: Processes | None = None,
 ) -> Generator[Study | Failure, None, None]:
     """Find, group, read and preprocess studies, as `read_studies` and `pipeline.generate` do one after the other.
@@ -46,34 +47,37 @@ def read_ahead(
         shape: of the network's input.
         workers: processes that read; 0 reads in this one, without limits of time and memory, when a study's turn
             comes. None chooses by the number of studies and CPUs.
-        select: leaves out studies that are not to be read, once they are found.
+        select: leaves out studies that are not to be read, as they are found.
         processes: to read in, with limits of their own, which go on afterwards; None starts some with the usual ones.
 
     Yields:
-        The same studies and failures in the same order, whatever the number of workers. A study that ends the
+        The same studies and failures in the same order, whatever the number of workers; the first ones before all
+        files were looked at, where `StudiesFound` hands them on. A study that ends the
         process that reads it, or passes a limit, is a failure. Close the iterator to end the processes early.
     """
-    select = select or list
     if workers == 0 or (workers is None and not _can_start_processes()):
-        for files in select(group_files(paths, options.group_by, options.salt)):
+        for files in select(find_studies(paths, options.group_by, options.salt)):
             yield from read_prepared(options, shape, files)
         return
     own = Processes(reader_limits(DEFAULT_TIMEOUT, options.max_megapixels)) if processes is None else None
     with own or contextlib.nullcontext(processes) as members:
         assert members is not None
         find = functools.partial(_references, members, workers)
-        studies = select(group_files(paths, options.group_by, options.salt, find))
+        studies = select(find_studies(paths, options.group_by, options.salt, find))
         with contextlib.closing(read_found(studies, options, shape, workers, members)) as outcomes:
             yield from outcomes
 
 
 def read_found(
-    studies: Sequence[StudyFiles], options: ReadOptions, shape: InputShape, workers: int | None, processes: Processes
+    studies: Iterable[StudyFiles], options: ReadOptions, shape: InputShape, workers: int | None, processes: Processes
 ) -> Generator[Study | Failure, None, None]:
-    """Read and preprocess studies that were found, as `read_ahead` does; the processes go on afterwards."""
-    sound = [files for files in studies if files.error is None]
+    """Read and preprocess studies as they are found, as `read_ahead` does; the processes go on afterwards."""
+    following = iter(studies)
+    first = list(itertools.islice(following, max(_LEAST_STUDIES, workers or 0)))
+    taken, studies = itertools.tee(itertools.chain(first, following))
+    sound = (files for files in taken if files.error is None)
     task = functools.partial(read_prepared, options, shape)
-    with contextlib.closing(processes.map(task, sound, _number(workers, len(sound)))) as results:
+    with contextlib.closing(processes.map(task, sound, _number(workers, len(first)))) as results:
         for files in studies:
             outcomes = files.error or next(results)
             if isinstance(outcomes, Lost):

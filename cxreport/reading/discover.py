@@ -6,15 +6,13 @@ import enum
 import os
 import re
 import stat
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from cxreport.errors import StudyError, UnreadableFileError
-from cxreport.reading.grouping import FileKey, one_patient_each, unique_names
+from cxreport.reading.grouping import FileKey, FileReference, FoundFile, StudiesFound, StudyFiles
 from cxreport.reading.instance import DecodeLimits, ImageFile
-from cxreport.reading.pseudonym import keyed_digest, secret
 from cxreport.reading.walk import archive_kind, walk
 
 _SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -25,8 +23,6 @@ _VRS = (
 )
 _FIRST_GROUPS = (2, 8)
 _HEAD_BYTES = 512
-_PLACEHOLDER = "The Study Instance UID is no UID: the file is read as a study of its own."
-_SEVERAL_PATIENTS = "Files of {} patients have the same Study Instance UID: each patient's are a study."
 
 
 class FileKind(enum.Enum):
@@ -38,50 +34,15 @@ class FileKind(enum.Enum):
     OTHER = "other"
 
 
-class FoundFile(NamedTuple):
-    """File that was named, or come upon in a folder."""
-
-    path: str
-    is_named: bool
-
-
-class FileReference(NamedTuple):
-    """What a file, once opened, says about the study that it belongs to."""
-
-    key: FileKey
-    """Of a DICOM file without the secret."""
-    has_placeholder: bool = False
-    """True where something other than a UID stands in the place of the Study Instance UID."""
-
-
 FindReferences = Callable[[Sequence[FoundFile], str], Iterable[FileReference | StudyError | None]]
 """Files and how to group them -> a reference for each; None for a file to pass over, or the reason why it is not to be
 opened again."""
 
 
-class StudyFiles(NamedTuple):
-    """The files of one study."""
-
-    id: str
-    """Pseudonym, one of its kind in a run: a keyed digest of the Study Instance UID, or the name of the image file or
-    folder with as many of the folders around it as tell it apart."""
-    paths: list[str]
-    """In order of first appearance, those with one spelling of the patient's name after the other."""
-    named: tuple[str, ...]
-    """Those that were named, rather than come upon in a folder."""
-    warnings: tuple[str, ...] = ()
-    """Doubts about what belongs together."""
-    error: StudyError | None = None
-    """Reason why the only file is not to be opened again: looking at it ended or blocked a process."""
-    key: str = ""
-    """The same whatever the secret: a digest of the Study Instance UID, or the id where there is none. It is for the
-    choice of a `Part`, and goes nowhere."""
-
-
-def group_files(
+def find_studies(
     paths: Iterable[Path], group_by: str, salt: str | None = None, find_references: FindReferences | None = None
-) -> list[StudyFiles]:
-    """Group all files into studies, by opening each once and reading as little of it as will do.
+) -> StudiesFound:
+    """Find all files, and group them into studies by opening each once and reading as little of it as will do.
 
     Of a picture that is its first bytes, of a DICOM file the header up to the Study Instance UID. What stays in memory
     is a path per file and digests per study. A study is one patient's: files of several patients that share a Study
@@ -94,25 +55,29 @@ def group_files(
         find_references: opens the files; None opens them here.
 
     Returns:
-        The studies in order of first appearance.
+        The studies in order of first appearance. All files are found by now; they are opened as studies are taken.
     """
-    found = _Found(salt)
     files = find_files(paths)
-    for file, reference in zip(files, (find_references or references)(files, group_by), strict=True):
-        found.add(file, reference)
-    del files  # a hundred thousand of them take what a model takes
-    return found.studies()
+    return StudiesFound(files, (find_references or references)(files, group_by), group_by, salt)
+
+
+def group_files(
+    paths: Iterable[Path], group_by: str, salt: str | None = None, find_references: FindReferences | None = None
+) -> list[StudyFiles]:
+    """Find all studies, see `find_studies`, before any is taken."""
+    return list(find_studies(paths, group_by, salt, find_references))
 
 
 def find_files(paths: Iterable[Path]) -> list[FoundFile]:
-    """The files that are named and those below the folders that are; no file is opened."""
-    found: list[FoundFile] = []
-    for path in dict.fromkeys(map(str, paths)):
+    """The files that are named and those below the folders that are, each once; no file is opened."""
+    is_named: dict[str, bool] = {}
+    for path in map(str, paths):
         if os.path.isdir(path):
-            found += [FoundFile(file, is_named=False) for file in walk(path)]
+            for file in walk(path):
+                is_named.setdefault(file, False)
         else:
-            found.append(FoundFile(path, is_named=True))
-    return found
+            is_named[path] = True
+    return [FoundFile(path, named) for path, named in is_named.items()]
 
 
 def references(files: Sequence[FoundFile], group_by: str) -> Iterator[FileReference | None]:
@@ -209,63 +174,6 @@ def open_image(source: str, limits: DecodeLimits, colour: bool = False) -> Image
     except BaseException:
         stream.close()
         raise
-
-
-class _Found:
-    """Files found so far, by study.
-
-    Args:
-        salt: of the pseudonyms of DICOM studies; None takes the user's own secret.
-    """
-
-    def __init__(self, salt: str | None) -> None:
-        self._salt = salt
-        self._files: dict[FileKey, list[str]] = {}
-        self._named: set[str] = set()
-        self._placeholders: set[str] = set()
-        self._errors: dict[str, StudyError] = {}
-
-    def add(self, file: FoundFile, reference: FileReference | StudyError | None) -> None:
-        """Put a file beside those of its study, unless it is one to pass over."""
-        path, is_named = file
-        if is_named:
-            self._named.add(path)
-        if isinstance(reference, StudyError):
-            self._errors[path], reference = reference, FileReference(FileKey("", path=path))
-        if reference is None:
-            return
-        if reference.has_placeholder:
-            self._placeholders.add(path)
-        key = reference.key
-        if key.path == path:
-            key = FileKey("", path=path)  # another process sent a copy of the path
-        files = self._files.setdefault(key, [])
-        if len(files) == 0 or files[-1] != path:
-            files.append(path)
-
-    def studies(self) -> list[StudyFiles]:
-        """All studies in order of first appearance; what is known of the files goes into them, and is here no more."""
-        files, self._files = one_patient_each(self._files), {}
-        patients = Counter(key.study for key in files if key.study)
-        ids = unique_names([key.path for key in files if not key.study])
-        numbers: Counter[str] = Counter()
-        studies = []
-        keys = list(reversed(files))
-        while keys:
-            key = keys.pop()
-            paths = files.pop(key)
-            numbers[key.study] += 1
-            id_ = self._pseudonym(key.study) if key.study else ids.pop(key.path)
-            warnings = (_PLACEHOLDER,) if not self._placeholders.isdisjoint(paths) else ()
-            if patients[key.study] > 1:
-                id_ = f"{id_}-{numbers[key.study]}"
-                warnings = (_SEVERAL_PATIENTS.format(patients[key.study]),)
-            named = tuple(path for path in paths if path in self._named) if self._named else ()
-            studies.append(StudyFiles(id_, paths, named, warnings, self._errors.get(key.path), key.study or id_))
-        return studies
-
-    def _pseudonym(self, digest: str) -> str:
-        return f"study-{keyed_digest(digest, secret(self._salt))[:12]}"
 
 
 def _reference(path: str, group_by: str, *, is_named: bool) -> FileReference | None:

@@ -7,10 +7,10 @@ import hashlib
 import itertools
 import os
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 
 from cxreport.journal import Mark
-from cxreport.reading.discover import StudyFiles
+from cxreport.reading.grouping import StudyFiles
 from cxreport.reading.parts import Part
 from cxreport.types import Failure, Study
 
@@ -42,8 +42,8 @@ class Marks:
         """The mark of the next result."""
         return self._waiting.popleft()
 
-    def undone(self, studies: list[StudyFiles]) -> list[StudyFiles]:
-        """Studies that are to be read."""
+    def undone(self, studies: Iterable[StudyFiles]) -> list[StudyFiles]:
+        """Studies that are to be read, all of them found before the first is."""
         selected = []
         for files in studies:
             if self._is_of_another(files.key, files.id):

@@ -10,9 +10,9 @@ from itertools import groupby
 
 from cxreport.errors import CxreportError, NoFrontalViewError, NotAChestRadiographError, StudyError, UnreadableFileError
 from cxreport.reading.choice import Candidate, Choice, in_order
-from cxreport.reading.discover import StudyFiles, open_image
+from cxreport.reading.discover import open_image
 from cxreport.reading.grey import is_blank
-from cxreport.reading.grouping import unique_names
+from cxreport.reading.grouping import StudyFiles, unique_names
 from cxreport.reading.instance import DecodeLimits, ImageFile, Instance, Rendering
 from cxreport.reading.options import ReadOptions
 from cxreport.stopwatch import Stopwatch

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cxreport.errors import CxreportError, NothingReadableError, StudyError, UsageError
-from cxreport.reading.discover import group_files
+from cxreport.reading.discover import find_studies
 from cxreport.reading.options import DEFAULTS, ReadOptions
 from cxreport.reading.reader import read_files
 from cxreport.types import Failure, Study
@@ -21,10 +21,11 @@ AnyPath = str | os.PathLike[str]
 def read_studies(paths: AnyPath | Iterable[AnyPath], options: ReadOptions = DEFAULTS) -> Iterator[Study | Failure]:
     """Find, group and read studies, one at a time.
 
-    A first pass opens every file once and keeps the paths of each study. When a study's turn comes, its headers are
-    read, and the pixels of the view that is used, from a file that is still open. Content decides what a file is. In
-    folders, hidden files, DICOMDIR, operating-system leftovers, DICOM objects without an image and files that are
-    plainly something else are passed over; a file that is named must be readable.
+    A first pass opens every file once and keeps the paths of each study; from picture to picture it goes on while
+    studies are taken. When a study's turn comes, its headers are read, and the pixels of the view that is used, from a
+    file that is still open. Content decides what a file is. In folders, hidden files, DICOMDIR, operating-system
+    leftovers, DICOM objects without an image and files that are plainly something else are passed over; a file that is
+    named must be readable.
 
     Args:
         paths: files, and folders to search; or one of them.
@@ -36,7 +37,7 @@ def read_studies(paths: AnyPath | Iterable[AnyPath], options: ReadOptions = DEFA
         a study that cannot be read; an unreadable file of a study that can is a failure of its own, behind the study.
     """
     named = [paths] if isinstance(paths, str | os.PathLike) else paths
-    for files in group_files(map(Path, named), options.group_by, options.salt):
+    for files in find_studies(map(Path, named), options.group_by, options.salt):
         yield from read_files(files, options)
 
 

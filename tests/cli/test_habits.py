@@ -248,3 +248,16 @@ def test_a_run_tells_how_many_studies_there_will_be(generate, phantoms, monkeypa
     monkeypatch.setattr(Progress, "expect", lambda _, total: totals.append(total))
     assert generate(phantoms, "--tags-only").exit_code == 0
     assert totals == [7]
+
+
+def test_a_run_of_many_files_tells_how_many_studies_there_may_be(generate, phantoms, monkeypatch) -> None:
+    import importlib
+
+    from cxreport.cli.progress import Progress
+
+    totals = []
+    monkeypatch.setattr(Progress, "expect", lambda _, total: totals.append(total))
+    monkeypatch.setattr(importlib.import_module("cxreport.cli.generate"), "_FEW_FILES", 0)
+    assert generate(phantoms, "--tags-only").exit_code == 0
+    assert len(totals) == totals[-1] == 7
+    assert totals == sorted(totals, reverse=True)

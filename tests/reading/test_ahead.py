@@ -110,6 +110,22 @@ def test_a_study_prepared_for_another_network_is_preprocessed_again(phantoms) ->
     assert batch[0].view.pixels.shape == (2 * SIZE, 2 * SIZE, 3)
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_the_first_study_is_there_before_all_files_were_looked_at(phantoms, tmp_path, workers) -> None:
+    for number in range(200):
+        shutil.copy(phantoms / "normal-8bit.png", tmp_path / f"{number:03}.png")
+    found = []
+
+    def select(studies):
+        found.append(studies)
+        return studies
+
+    outcomes = read_ahead([tmp_path], ReadOptions(), InputShape(SIZE), workers, select)
+    assert next(outcomes).id == "000.png"
+    assert found[0].left > 100
+    outcomes.close()
+
+
 @pytest.mark.usefixtures("no_process")
 def test_no_worker_starts_no_process(generate, mixed) -> None:
     assert generate("--workers", 0, mixed).exit_code == 6

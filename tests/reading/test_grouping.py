@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import shutil
 import tracemalloc
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +10,8 @@ import pytest
 from dicom_factory import make_dataset, phantom, save
 from PIL import Image
 
-from cxreport.reading.discover import group_files
-from cxreport.reading.grouping import unique_names
+from cxreport.reading.discover import find_files, find_studies, group_files, references
+from cxreport.reading.grouping import FileReference, FoundFile, StudiesFound, unique_names
 from cxreport.reading.study import ReadOptions, read_studies
 
 PIXELS = phantom(32, 32)
@@ -125,3 +127,81 @@ def test_a_file_of_many_takes_little_memory(tmp_path: Path) -> None:
         tracemalloc.stop()
     assert [study.id for study in studies] == [f"{number:06d}.png" for number in range(count)]
     assert peak / count < 700
+
+
+# Studies that are handed on before all files were opened
+
+
+def opening(folder: Path, opened: list[str], group_by: str = "study") -> StudiesFound:
+    """The studies of a folder, whose files are noted down as they are opened."""
+
+    def find(files: Sequence[FoundFile], group_by: str) -> Iterator[FileReference | None]:
+        for file in files:
+            opened.append(Path(file.path).name)
+            yield from references([file], group_by)
+
+    return find_studies([folder], group_by, "salt", find)
+
+
+def add_picture(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(PIXELS.astype("uint8")).save(path)
+
+
+def test_a_picture_does_not_wait_for_the_files_behind_it(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png", "d.png"):
+        add_picture(tmp_path / name)
+    (tmp_path / "c.txt").write_text("passed over")
+    opened: list[str] = []
+    studies = opening(tmp_path, opened)
+    assert (studies.left, opened) == (4, [])
+    taken = [(study.id, studies.left, len(opened)) for study in studies]
+    assert taken == [("a.png", 3, 1), ("b.png", 2, 2), ("d.png", 0, 4)]
+    assert [study.id for study in group_files([tmp_path], "study", "salt")] == ["a.png", "b.png", "d.png"]
+
+
+def test_files_of_a_dicom_study_are_waited_for(tmp_path: Path) -> None:
+    """And pictures behind its first file wait with it, so that the order stays."""
+    add_picture(tmp_path / "a.png")
+    write(tmp_path, A)
+    shutil.move(tmp_path / "0.dcm", tmp_path / "b.dcm")
+    add_picture(tmp_path / "c.png")
+    write(tmp_path, A)
+    shutil.move(tmp_path / "0.dcm", tmp_path / "d.dcm")
+    opened: list[str] = []
+    studies = opening(tmp_path, opened)
+    taken = [([Path(path).name for path in study.paths], studies.left, len(opened)) for study in studies]
+    assert taken == [(["a.png"], 3, 1), (["b.dcm", "d.dcm"], 1, 4), (["c.png"], 0, 4)]
+
+
+def test_pictures_of_a_folder_are_waited_for(tmp_path: Path) -> None:
+    for name in ("p/a.png", "p/q/b.png", "r/c.png"):
+        add_picture(tmp_path / name)
+    opened: list[str] = []
+    studies = opening(tmp_path, opened, "folder")
+    assert [(study.id, studies.left, len(opened)) for study in studies] == [("p", 2, 3), ("q", 1, 3), ("r", 0, 3)]
+
+
+def test_ids_do_not_depend_on_what_is_not_opened_yet(tmp_path: Path) -> None:
+    for name in ("p1/view.png", "p2/view.png", "p2/other.png"):
+        add_picture(tmp_path / name)
+    opened: list[str] = []
+    studies = opening(tmp_path, opened)
+    assert (next(studies).id, opened) == ("p1/view.png", ["view.png"])
+    assert [study.id for study in studies] == ["other.png", "p2/view.png"]
+
+
+def test_a_file_that_is_named_beside_its_folder_is_found_once(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        add_picture(tmp_path / name)
+    paths = [tmp_path, tmp_path / "b.png", tmp_path]
+    assert [(Path(file.path).name, file.is_named) for file in find_files(paths)] == [
+        ("a.png", False),
+        ("b.png", True),
+        ("c.png", False),
+    ]
+    assert [(study.id, len(study.named)) for study in find_studies(paths, "study")] == [
+        ("a.png", 0),
+        ("b.png", 1),
+        ("c.png", 0),
+    ]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cxreport.reading import ahead
-from cxreport.reading.discover import FileReference, FoundFile, StudyFiles
+from cxreport.reading.grouping import FileReference, FoundFile, StudyFiles
 from cxreport.reading.study import ReadOptions
 from cxreport.types import Failure, InputShape, Study
 
@@ -18,6 +18,11 @@ from cxreport.types import Failure, InputShape, Study
 def wait_and_return(seconds: float) -> float:
     time.sleep(seconds)
     return seconds
+
+
+def pid_after(seconds: float) -> int:
+    time.sleep(seconds)
+    return os.getpid()
 
 
 def die_of_three(number: int) -> int:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from cxreport.errors import UsageError
-from cxreport.reading.discover import StudyFiles
+from cxreport.reading.grouping import StudyFiles
 from cxreport.reading.instance import DecodeLimits, ImageFile
 from cxreport.reading.options import DEFAULTS, ReadOptions
 from cxreport.reading.pictures.picture import Picture

@@ -20,6 +20,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -74,6 +75,7 @@ class Processes:
         self.limits = limits
         self._modules = modules
         self._members: list[_Process] = []
+        self._idle: SimpleQueue[_Process] = SimpleQueue()  # the one that was started first is ready first
 
     def __enter__(self) -> Processes:
         return self
@@ -87,7 +89,8 @@ class Processes:
         Raises:
             CxreportError: no process can be started.
         """
-        self._member(0).start()
+        self._have(1)
+        self._members[0].start()
 
     def end(self) -> None:
         """Stop all of them at once and for good, whatever they do."""
@@ -97,7 +100,7 @@ class Processes:
     def map(
         self, function: Callable[[_Task], _Result], tasks: Iterable[_Task], processes: int
     ) -> Generator[_Result | Lost, None, None]:
-        """Apply a function to tasks in other processes.
+        """Apply a function to tasks in other processes. Two such iterators at a time share the processes.
 
         Args:
             function: of a module's top level, as are the types of tasks and results. It should not raise: what it
@@ -112,14 +115,14 @@ class Processes:
         Raises:
             CxreportError: no process can be started.
         """
-        idle = deque(self._member(number) for number in range(processes))
+        self._have(processes)
 
         def run(task: _Task) -> Any:
-            member = idle.popleft()  # there are as many threads as processes
+            member = self._idle.get()
             try:
                 return member.run(function, task)
             finally:
-                idle.append(member)
+                self._idle.put(member)
 
         threads = ThreadPoolExecutor(processes, "cxreport")
         pending: deque[Future[Any]] = deque()
@@ -135,10 +138,11 @@ class Processes:
                 self.end()
             threads.shutdown(cancel_futures=True)
 
-    def _member(self, number: int) -> _Process:
-        while len(self._members) <= number:
+    def _have(self, processes: int) -> None:
+        """Have at least so many members; none starts yet."""
+        while len(self._members) < processes:
             self._members.append(_Process(self.limits, self._modules))
-        return self._members[number]
+            self._idle.put(self._members[-1])
 
 
 def _first_result(pending: deque[Future[Any]]) -> Any:

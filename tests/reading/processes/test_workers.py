@@ -44,6 +44,15 @@ def wait_until(condition, seconds: float = 30) -> bool:
     return condition()
 
 
+def test_two_iterators_share_the_processes() -> None:
+    with Processes() as members:
+        first, second = (members.map(child_tasks.pid_after, [0.02] * 6, 2) for _ in range(2))
+        pids = [pid for pair in zip(first, second, strict=True) for pid in pair]
+    assert len(pids) == 12
+    assert len(set(pids)) == 2
+    assert os.getpid() not in pids
+
+
 def test_results_keep_the_order_of_the_tasks() -> None:
     waits = [0.3, 0.0, 0.1, 0.0, 0.2, 0.0]
     assert list(map_ahead(child_tasks.wait_and_return, waits, 3)) == waits
