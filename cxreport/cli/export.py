@@ -42,7 +42,8 @@ def export(
         target = Path(str(folder or out))
         if int8 != (images is not None):
             raise UsageError("--int8 and --images go together.", hint="Name a folder of training images.")
-        require_extra("cxreport export", extra="train", package="torch")
+        for package in ("torch", "onnxscript"):  # an environment of before may have the first alone
+            require_extra("cxreport export", extra="train", package=package)
         report = (lambda _: None) if quiet else say
         from cxreport.cli.training_progress import figures_line
         from cxreport.model.bundle import is_bundle

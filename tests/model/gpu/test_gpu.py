@@ -13,6 +13,7 @@ import pytest
 from places import SHARED
 
 onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxscript")
 pytest.importorskip("torch")
 
 from cxreport.drafting.beam import search  # noqa: E402

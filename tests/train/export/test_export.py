@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxscript")
 
 import make_tiny_bundle  # noqa: E402
 import torch  # noqa: E402

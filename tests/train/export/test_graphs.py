@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,11 +14,13 @@ from places import ROOT
 
 pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxscript")
 
 import onnxruntime  # noqa: E402
 import torch  # noqa: E402
 from torch import nn  # noqa: E402
 
+from cxreport.errors import ExitCode  # noqa: E402
 from cxreport.model.choices import CAPTIONING, Architecture  # noqa: E402
 from cxreport.model.manifest import ENCODER, TEXT_ENCODER, WORD_SEARCH, Sizes  # noqa: E402
 from cxreport.model.signatures import Port, Signature, signatures  # noqa: E402
@@ -182,3 +186,15 @@ def test_a_length_that_comes_out_fixed_is_an_error() -> None:
     ports = Signature((Port("vectors", ("N", "T", 3)),), (Port("states", ("N", "T", 4)),))
     with pytest.raises(Exception, match="specialized it to be a constant"):
         make_graph(Sequence(), ports)
+
+
+@pytest.mark.parametrize("package", ["torch", "onnxscript"])
+def test_export_says_what_it_lacks(
+    package: str, tmp_path: Path, run_cli: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == package else found(name, *a))
+    done = run_cli("export", tmp_path, "--out", tmp_path / "out")
+    assert done.exit_code == ExitCode.EXTRA_MISSING
+    assert "cxreport export" in done.stderr
+    assert "'train' extra" in done.stderr

@@ -14,6 +14,7 @@ from PIL import Image
 
 pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxscript")
 
 from cxreport.drafting.decode import decode  # noqa: E402
 from cxreport.drafting.plan import make_plan  # noqa: E402
