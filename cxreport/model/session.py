@@ -268,7 +268,9 @@ def _session(
     if name in WEIGHTS_OF:
         weights = graphs[WEIGHTS_OF[name]]
         getattr(options, _WEIGHT_SHARING)([manifest.graphs[WEIGHTS_OF[name]].file], [weights], [len(weights)])
-    return ort.InferenceSession(graphs[name], options, providers=providers, enable_fallback=0)
+    session = ort.InferenceSession(graphs[name], options, providers=providers, enable_fallback=0)
+    vars(session).update(_model_bytes=b"")  # kept to begin anew with other providers, which nothing here asks for
+    return session
 
 
 def _fits(port: Port, node: Any) -> bool:

@@ -60,6 +60,15 @@ def test_a_graph_is_loaded_before_the_next_one_is_read(tiny_bundle: Path, monkey
     assert events == [*("read", "load") * 3, "read"]  # the last is the text encoder's
 
 
+def test_sessions_do_not_keep_the_bytes_of_their_graphs(tiny_bundle: Path) -> None:
+    graphs = bundle.read_graphs(tiny_bundle, manifest := bundle.load_manifest(tiny_bundle))
+    before = sys.getrefcount(graphs["encoder"])
+    loaded = session._session(manifest, graphs, "encoder", ["CPUExecutionProvider"])
+    after = sys.getrefcount(graphs["encoder"])
+    assert after == before
+    assert loaded.get_inputs()[0].name == "image"
+
+
 def test_the_text_encoder_has_a_session_once_texts_are_embedded(
     tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
