@@ -171,3 +171,4 @@ def main() -> None:
         sys.exit(signal.exit_code)
     finally:
         run_is_over()
+        gc.freeze()  # the end of a process searches all objects for garbage, which goes with the process anyway

@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from cxreport.reading.marks import Marks
     from cxreport.reading.parts import Part
     from cxreport.reading.study import ReadOptions
+    from cxreport.retrieval.index import Index
 
 _FEW_FILES = 1000
 """Files that are all opened before the first study is read: the number of studies is known from the start."""
@@ -153,7 +154,6 @@ def generate(
             from cxreport.model.cpus import fitting_batch_size
             from cxreport.reading.ahead import read_ahead
             from cxreport.reading.options import ReadOptions
-            from cxreport.retrieval.index import open_index
 
             model = loading.result()
             manifest = model.manifest
@@ -172,7 +172,7 @@ def generate(
                 evidence=evidence,
                 force=force,
                 attention=attention or any(row.needs_attention for row in formats),
-                index=open_index(retrieve, manifest) if retrieve else None,
+                index=_index(retrieve, manifest),
                 neighbours=neighbours,
             )
             settings = _settings(model, formats, reading, drafting, retrieve) | {"plain": str(plain)}
@@ -224,6 +224,15 @@ def _check_texts(formats: Sequence[OutputFormat], tags_only: bool, from_tags: Pa
             needed = ", and DICOM files with the patient and the study" if row.needs_header else ""
             hint = f"It needs a report{needed}."
             raise UsageError(f"--format {row.name} and {option} exclude one another.", hint=hint)
+
+
+def _index(path: Path | None, manifest: Manifest) -> Index | None:
+    """Open the index that ``--retrieve`` names."""
+    if path is None:
+        return None
+    from cxreport.retrieval.index import open_index
+
+    return open_index(path, manifest)
 
 
 def _marks(writer: Writer, part: Part | None) -> Marks | None:

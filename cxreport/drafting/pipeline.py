@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from cxreport.drafting.decode import DecodeOptions, decode
 from cxreport.drafting.plan import HEAD, make_plan
@@ -13,9 +14,11 @@ from cxreport.errors import UsageError
 from cxreport.model.encode import check_typical, encode, encode_tags
 from cxreport.model.session import Model
 from cxreport.reading.batches import draft_safely, preprocessed_batches
-from cxreport.retrieval.index import Index, add_similar
 from cxreport.stopwatch import Stopwatch
 from cxreport.types import Draft, Failure, OperatingPoint, Outcome, Report, Study
+
+if TYPE_CHECKING:
+    from cxreport.retrieval.index import Index
 
 
 @dataclass(frozen=True)
@@ -134,6 +137,8 @@ class _Stages:
         """Put the nearest reports of the index, if there is one, beside a report."""
         if self.options.index is None:
             return report
+        from cxreport.retrieval.index import add_similar  # runs without an index start without
+
         with self.watch.stage("retrieve"):
             return add_similar(self.options.index, report, draft.encoding, self.options.neighbours)
 

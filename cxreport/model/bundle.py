@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -106,6 +106,28 @@ def load_manifest(folder: str | Path) -> Manifest:
     return manifest
 
 
+class GraphFiles(Mapping[str, bytes]):
+    """Graphs of a bundle by name, each read and checked when it is asked for, so that no two need be in memory."""
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        """Read none yet."""
+        self._folder, self._manifest = folder, manifest
+
+    def __getitem__(self, name: str) -> bytes:
+        """Content of a graph; what is wrong with it is raised as by `read_graphs`."""
+        files = self._manifest.graphs
+        content = _read_file(self._folder, files[name])
+        others = {files[WEIGHTS_OF[name]].file} if name in WEIGHTS_OF else set()
+        _refuse_weights(self._folder / files[name].file, content, others)
+        return content
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._manifest.graphs)
+
+    def __len__(self) -> int:
+        return len(self._manifest.graphs)
+
+
 def read_graphs(folder: Path, manifest: Manifest) -> dict[str, bytes]:
     """Read the graphs and compare their digests with the manifest's, so that what was checked is what gets loaded.
 
@@ -113,10 +135,7 @@ def read_graphs(folder: Path, manifest: Manifest) -> dict[str, bytes]:
         BundleError: a graph is missing or altered, or its weights are in a file outside the bundle, or not
             finite.
     """
-    graphs = {name: _read_file(folder, graph) for name, graph in manifest.graphs.items()}
-    for name, content in graphs.items():
-        _refuse_weights(folder / manifest.graphs[name].file, content, _weight_files(manifest, name))
-    return graphs
+    return dict(GraphFiles(folder, manifest))
 
 
 def verify_graphs(folder: Path, manifest: Manifest) -> None:
@@ -128,13 +147,8 @@ def verify_graphs(folder: Path, manifest: Manifest) -> None:
     read_graphs(folder, manifest)
 
 
-def _weight_files(manifest: Manifest, name: str) -> set[str]:
-    """Files that a graph may take weights from: those of the graph whose weights it shares."""
-    return {manifest.graphs[WEIGHTS_OF[name]].file} if name in WEIGHTS_OF else set()
-
-
 def _refuse_weights(path: Path, graph: bytes, allowed: set[str]) -> None:
-    """Refuse a graph with weights in files that no digest vouches for, or that are not finite."""
+    """Refuse a graph with weights in files but those of the graph that it shares them with, or that are not finite."""
     try:
         others = external_files(graph) - allowed
         is_sound = are_finite(graph)

@@ -199,6 +199,8 @@ class Graphs:
         ]
         run_all = self._map_images if name == ENCODER else map
         outputs = list(run_all(functools.partial(session.run, None), calls))
+        if len(outputs) == 1:
+            return [array[:rows] for array in outputs[0]]
         return [np.concatenate(arrays)[:rows] for arrays in zip(*outputs, strict=True)]
 
 

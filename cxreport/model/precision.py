@@ -8,7 +8,6 @@ all the same. On GPUs the float bundle runs, its encoder in half precision where
 
 from __future__ import annotations
 
-import functools
 import platform
 import sys
 from dataclasses import dataclass
@@ -77,14 +76,17 @@ def load_model(
     manifest = load_manifest(folder)
     if precision is Precision.FLOAT16:
         return _load_half(folder, manifest, device)
-    load = functools.partial(Model.load, device=device, threads=threads, side_by_side=side_by_side)
+
+    def load(variant: Path, its_manifest: Manifest, half: bool = False) -> Model:
+        return Model.load(variant, device, threads, half, side_by_side, its_manifest)
+
     if precision is not Precision.AUTO:
-        return load(_variant(folder, manifest, precision))
+        return load(*_variant(folder, manifest, precision))
     if device is not Device.CPU and has_cuda():
-        model = load(_variant(folder, manifest, Precision.FLOAT32), half=True)
+        model = load(*_variant(folder, manifest, Precision.FLOAT32), half=True)
         if model.device is not Device.CPU:
             return model
-    return load(_cpu_variant(folder, manifest))
+    return load(*_cpu_variant(folder, manifest))
 
 
 def precision_facts(folder: Path, manifest: Manifest) -> PrecisionFacts:
@@ -108,7 +110,7 @@ def _load_half(folder: Path, manifest: Manifest, device: Device) -> Model:
     if HALF_ENCODER not in manifest.graphs:
         raise BundleError(f"{folder}: the bundle has no float16 precision.", hint="Run `cxreport export` again.")
     try:
-        model = Model.load(folder, Device.CUDA, half=True)
+        model = Model.load(folder, Device.CUDA, half=True, manifest=manifest)
     except DeviceError as error:
         raise DeviceError(error.message, hint=f"{error.hint} Without a GPU, leave --precision out too.") from error
     if model.manifest.precision is not Precision.FLOAT16:
@@ -116,12 +118,12 @@ def _load_half(folder: Path, manifest: Manifest, device: Device) -> Model:
     return model
 
 
-def _variant(folder: Path, manifest: Manifest, precision: Precision) -> Path:
-    """Folder of the bundle in a precision."""
+def _variant(folder: Path, manifest: Manifest, precision: Precision) -> tuple[Path, Manifest]:
+    """Folder and manifest of the bundle in a precision."""
     if manifest.precision is precision:
-        return folder
-    if precision is Precision.INT8 and _int8_manifest(folder, manifest) is not None:
-        return folder / _INT8_FOLDER
+        return folder, manifest
+    if precision is Precision.INT8 and (int8 := _int8_manifest(folder, manifest)) is not None:
+        return folder / _INT8_FOLDER, int8
     remedy = "Make one with `cxreport export --int8`"
     if precision is Precision.FLOAT32:
         remedy = "Name the folder that holds the int8 bundle"
@@ -130,12 +132,12 @@ def _variant(folder: Path, manifest: Manifest, precision: Precision) -> Path:
     )
 
 
-def _cpu_variant(folder: Path, manifest: Manifest) -> Path:
-    """Folder of the bundle that suits the CPU."""
+def _cpu_variant(folder: Path, manifest: Manifest) -> tuple[Path, Manifest]:
+    """Folder and manifest of the bundle that suits the CPU."""
     int8 = _int8_manifest(folder, manifest)
     if int8 is None or _facts(manifest, int8).on_cpu is not Precision.INT8:
-        return folder
-    return folder / _INT8_FOLDER
+        return folder, manifest
+    return folder / _INT8_FOLDER, int8
 
 
 def _int8_manifest(folder: Path, manifest: Manifest) -> Manifest | None:

@@ -15,9 +15,10 @@ has the same shapes at every step, as two CUDA graphs (`gpu.word_search`).
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,13 +28,13 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from cxreport.errors import BundleError, DeviceError
-from cxreport.model.bundle import load_manifest, read_graphs
+from cxreport.model.bundle import GraphFiles, load_manifest, read_graphs
 from cxreport.model.choices import Device, Precision
 from cxreport.model.cpus import encoder_threads
 from cxreport.model.gpu.io_binding import BoundGraphs
-from cxreport.model.graphs import CaptionOutput, EncoderOutput, SentenceOutput, WordOutput
-from cxreport.model.manifest import ENCODER, GPU_GRAPHS, HALF_ENCODER, WEIGHTS_OF, WORD_SEARCH, Manifest
-from cxreport.model.signatures import Port
+from cxreport.model.graphs import Arrays, CaptionOutput, EncoderOutput, SentenceOutput, Session, WordOutput
+from cxreport.model.manifest import ENCODER, GPU_GRAPHS, HALF_ENCODER, TEXT_ENCODER, WEIGHTS_OF, WORD_SEARCH, Manifest
+from cxreport.model.signatures import Port, Signature
 
 __all__ = [
     "CaptionOutput",
@@ -82,6 +83,7 @@ class Model(BoundGraphs):
         threads: int | None = None,
         half: bool = False,
         side_by_side: bool = False,
+        manifest: Manifest | None = None,
     ) -> Model:
         """Check and load a bundle.
 
@@ -93,21 +95,22 @@ class Model(BoundGraphs):
                 onnxruntime can load it; faster on GPUs alone.
             side_by_side: on the CPU, give each thread an image of its own: more images in the same time, but
                 one alone gets one thread. The numbers are the same.
+            manifest: of the folder, where it was read already.
 
         Raises:
             BundleError: incomplete, altered, or graphs that do not fit ``model.json``.
             DeviceError: CUDA was asked for and does not work.
         """
         folder, device = Path(folder), Device(device)
-        manifest = load_manifest(folder)
-        graphs = read_graphs(folder, manifest)
+        manifest = manifest or load_manifest(folder)
+        graphs = GraphFiles(folder, manifest)
         ort.set_default_logger_severity(4)
         ort.disable_telemetry_events()
         if half and HALF_ENCODER in graphs and hasattr(ort.SessionOptions, _WEIGHT_SHARING):
             manifest = replace(manifest, precision=Precision.FLOAT16)
         if device is not Device.CPU:
             try:
-                return cls._on_cuda(manifest, graphs)
+                return cls._on_cuda(manifest, read_graphs(folder, manifest))
             except DeviceError as error:
                 log.debug("no CUDA", exc_info=error)
                 if device is Device.CUDA:
@@ -116,20 +119,22 @@ class Model(BoundGraphs):
 
     @classmethod
     def on_cpu(cls, manifest: Manifest, graphs: Mapping[str, bytes], threads: int, side_by_side: bool = False) -> Model:
-        """Load graphs that were read and checked.
+        """Load graphs that are checked when they are read, one after the other: each goes once its session has it.
 
         Raises:
             BundleError: graphs that do not load or do not fit ``model.json``.
         """
         streams = threads if side_by_side else 1
-        encoder_threads = threads // streams
-        try:
-            sessions = {
-                name: _session(manifest, graphs, source, [_CPU], threads=encoder_threads if name == ENCODER else 1)
-                for name, source in _sources(manifest).items()
-            }
-        except Exception as error:  # onnxruntime's own exceptions have no common base
-            raise BundleError("ONNX Runtime cannot load the bundle's graphs.") from error
+        sources = _sources(manifest)
+        for name in manifest.graphs:
+            if name not in sources.values():
+                _ = graphs[name]  # checked, though nothing here runs it
+        sessions: dict[str, Any] = {}
+        for name, source in sources.items():
+            content = {each: graphs[each] for each in {source, WEIGHTS_OF.get(source, source)}}
+            number = threads // streams if name == ENCODER else 1
+            load = functools.partial(_cpu_session, manifest, content, source, number)
+            sessions[name] = _WhenNeeded(load) if name == TEXT_ENCODER else load()
         model = cls(manifest, Device.CPU, sessions, streams)
         model._check_ports()
         return model
@@ -191,13 +196,58 @@ class Model(BoundGraphs):
     def _check_ports(self) -> None:
         """Compare the graphs' inputs and outputs with what ``model.json`` implies."""
         for name, session in self._sessions.items():
-            signature = self._signatures[name]
-            for ports, nodes in (
-                (signature.inputs, session.get_inputs()),
-                (signature.outputs, session.get_outputs()),
-            ):
-                if len(ports) != len(nodes) or not all(map(_fits, ports, nodes)):
-                    raise BundleError(f"The graph {name} does not fit model.json: its inputs or outputs differ.")
+            if isinstance(session, _WhenNeeded):
+                session.then = functools.partial(_check_ports, name, self._signatures[name])
+            else:
+                _check_ports(name, self._signatures[name], session)
+
+
+class _WhenNeeded:
+    """Session of a graph that few runs use, made when one first does.
+
+    Attributes:
+        then: checks the session once it is made.
+    """
+
+    def __init__(self, load: Callable[[], ort.InferenceSession]) -> None:
+        self._load = load
+        self.then: Callable[[Session], None] = lambda session: None
+
+    @functools.cached_property
+    def _session(self) -> ort.InferenceSession:
+        session = self._load()
+        self.then(session)
+        return session
+
+    def get_inputs(self) -> Sequence[Any]:
+        """Inputs, as the session has them."""
+        return list(self._session.get_inputs())
+
+    def get_outputs(self) -> Sequence[Any]:
+        """Outputs likewise."""
+        return list(self._session.get_outputs())
+
+    def run(self, names: None, inputs: Mapping[str, NDArray[Any]]) -> Arrays:
+        """Outputs of the graph."""
+        return list(self._session.run(names, inputs))
+
+
+def _check_ports(name: str, signature: Signature, session: Session) -> None:
+    for ports, nodes in ((signature.inputs, session.get_inputs()), (signature.outputs, session.get_outputs())):
+        if len(ports) != len(nodes) or not all(map(_fits, ports, nodes)):
+            raise BundleError(f"The graph {name} does not fit model.json: its inputs or outputs differ.")
+
+
+def _cpu_session(manifest: Manifest, graphs: Mapping[str, bytes], source: str, threads: int) -> ort.InferenceSession:
+    """Load a graph on the CPU.
+
+    Raises:
+        BundleError: ONNX Runtime does not take it.
+    """
+    try:
+        return _session(manifest, graphs, source, [_CPU], threads)
+    except Exception as error:  # onnxruntime's own exceptions have no common base
+        raise BundleError("ONNX Runtime cannot load the bundle's graphs.") from error
 
 
 def _sources(manifest: Manifest) -> dict[str, str]:
