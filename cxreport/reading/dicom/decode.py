@@ -17,6 +17,7 @@ from cxreport.reading.dicom.codecs import Codec, PixelOptions, change_of_syntax,
 from cxreport.reading.dicom.codestream import codestream_size, has_too_many_scans
 from cxreport.reading.dicom.colour import displayed_colour, displayed_palette
 from cxreport.reading.dicom.display import COVERED, Display, displayed
+from cxreport.reading.dicom.native import shrunk_native
 from cxreport.reading.dicom.pixel_data import (
     encapsulated_frame,
     enter_pixel_data,
@@ -97,10 +98,8 @@ class _PixelElement:
         vr, length = enter_pixel_data(self.file)
         if not is_encapsulated(self.file, length):
             require_native(stream, frame, length, self.options)
-            options = self.options | {"pixel_vr": vr}
             actual = ExplicitVRLittleEndian if stated.is_encapsulated else stated
-            array, photometric = _array(codec_of(actual).decoder(actual), stream, frame, options)
-            display = self._displayed(array, photometric, self.options["bits_stored"])
+            display = self._native(frame, actual, vr)
             return display if actual == stated else _with_change(display, change_of_syntax(actual, stated))
         items = require_encapsulated(stream)
         if codec_of(stated).frame_syntax is not None:
@@ -117,6 +116,15 @@ class _PixelElement:
         uncompressed = codec_of(actual).frame_syntax is not None
         display = self._uncompressed(frame, actual) if uncompressed else self._compressed(data, actual)
         return display if actual == stated else _with_change(display, change_of_syntax(actual, stated))
+
+    def _native(self, frame: int, syntax: UID, vr: str) -> Display:
+        stream, header, bits = self.file.stream, self.file.header, self.options["bits_stored"]
+        if syntax.is_little_endian:
+            means = shrunk_native(stream, frame, header, self.options, self.limits.side)
+            if means is not None:
+                return displayed(means, header, bits=bits)
+        array, photometric = _array(codec_of(syntax).decoder(syntax), stream, frame, self.options | {"pixel_vr": vr})
+        return self._displayed(array, photometric, bits)
 
     def _uncompressed(self, frame: int, syntax: UID) -> Display:
         data = uncompressed_frame(self.file.stream, frame, self.options)

@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 
 from cxreport.errors import CxreportError
 from cxreport.reading.processes.limits import MEMORY_EXIT, NO_LIMITS, TaskLimits, limit_memory
+from cxreport.reading.processes.muted_libraries import mute
 
 AHEAD = 8
 """Tasks per process that are running, waiting, or done and not yet taken."""
@@ -297,6 +298,7 @@ def serve(memory_bytes: int | None, seconds: float | None) -> None:
         score.write("1000")  # where memory runs out for all, the system ends a reader before the program
     if memory_bytes is not None:
         limit_memory(memory_bytes)
+    mute()
     pickle.dump(True, results)  # ready
     results.flush()
     with contextlib.suppress(EOFError):
