@@ -103,7 +103,7 @@ def is_mostly_clipped(grey: Grey) -> bool:
     Args:
         grey: (H, W).
     """
-    return bool(((grey == 0) | (grey == 255)).mean() > _CLIPPED)
+    return bool(np.count_nonzero((grey == 0) | (grey == 255)) > _CLIPPED * grey.size)
 
 
 def _cuts(length: int, factor: int) -> Iterator[tuple[slice, slice, int]]:

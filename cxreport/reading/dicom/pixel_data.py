@@ -128,6 +128,12 @@ def _begins_a_frame(stream: BinaryIO, item: Fragment) -> bool:
     return head[:3] == b"\xff\xd8\xff" or is_jpeg2000(head)
 
 
+def encapsulated(frame: bytes) -> bytes:
+    """Encapsulated pixels (PS3.5 A.4) of one frame in one fragment, put together with one copy."""
+    head, padding = struct.pack("<HHLHHL", 0xFFFE, 0xE000, 0, 0xFFFE, 0xE000, len(frame) + len(frame) % 2), b"\0"
+    return b"".join((head, frame, padding[: len(frame) % 2]))
+
+
 def encapsulated_frame(stream: BinaryIO, frame: int, options: dict[str, Any], items: list[Fragment]) -> bytes:
     """The compressed data of one frame.
 
