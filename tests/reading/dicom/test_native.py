@@ -1,4 +1,4 @@
-"""Native pixels averaged as they are read: the same as averages of the whole frame."""
+"""Native pixels averaged as they are read, and frames put into fragments: the same as by the plain way."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
 
 from cxreport.errors import UnreadableFileError
 from cxreport.reading.dicom import native
+from cxreport.reading.dicom.codestream import has_too_many_scans
+from cxreport.reading.dicom.pixel_data import encapsulated
 from cxreport.reading.shrink import shrink
 
 SIDE = 16
@@ -73,3 +76,16 @@ def test_a_file_that_ends_early_is_refused() -> None:
     stream = io.BytesIO(pixels("<u2", 12).tobytes()[:-1])
     with pytest.raises(UnreadableFileError, match="truncated"):
         native.shrunk_native(stream, 1, Dataset(), options("<u2", 12), SIDE)
+
+
+@pytest.mark.parametrize("frame", [b"", b"a", b"ab", b"\xff\xd8" * 1000 + b"\xff"])
+def test_a_frame_is_encapsulated_as_pydicom_does(frame: bytes) -> None:
+    assert encapsulated(frame) == encapsulate([frame])
+
+
+@pytest.mark.parametrize(("content", "too_many"), [(b"\xff\xda", True), (b"\xff\xff\xda", True), (b"\xda\xff", False)])
+def test_scans_are_counted_wherever_they_stand(content: bytes, too_many: bool) -> None:
+    separator = b"\0"
+    assert has_too_many_scans(b"\xff\xd8" + separator.join([content] * 101)) is too_many
+    assert not has_too_many_scans(b"\xff\xd8" + separator.join([content] * 100))
+    assert not has_too_many_scans(b"\xff")
