@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, BinaryIO
+from io import BufferedIOBase
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 
@@ -47,7 +48,7 @@ def shrunk_native(
     means = []
     for top in range(0, rows, len(memory)):
         band = memory[: rows - top]
-        if stream.readinto(band) < band.nbytes:  # type: ignore[attr-defined]
+        if cast(BufferedIOBase, stream).readinto(band) < band.nbytes:
             raise UnreadableFileError(TRUNCATED)
         if bits < allocated and not fits(band, bits):
             stream.seek(start)
