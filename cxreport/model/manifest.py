@@ -262,7 +262,7 @@ class Manifest:
         """Names of the tag head's findings."""
         return tuple(t.name for t in self.tags)
 
-    @property
+    @functools.cached_property
     def reporting_names(self) -> tuple[str, ...]:
         """Names of the reporting tags."""
         return tuple(t.name for t in self.reporting_tags)

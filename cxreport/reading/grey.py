@@ -135,14 +135,24 @@ def to_bytes(brightness: Values) -> Grey:
 
 def _lookup(pixels: Integers, low: int, values: Integers, table: Table, counted: Mask | None) -> Grey:
     counts: Counts = np.zeros(len(values), np.int64)
+    indices = np.empty(0, np.intp)
     for rows in row_blocks(pixels):
-        block = pixels[rows].ravel() if counted is None else pixels[rows][counted[rows]]
-        counts += np.bincount(block.astype(np.int64) - low, minlength=len(values))
+        indices = _indices(pixels[rows], low)
+        counts += np.bincount((indices if counted is None else indices[counted[rows]]).ravel(), minlength=len(values))
     grey = to_bytes(table(values, counts))
+    if len(indices) == len(pixels):  # in one block
+        return grey[indices]
     out = np.empty(pixels.shape, np.uint8)
     for rows in row_blocks(pixels):
-        out[rows] = grey[pixels[rows].astype(np.int64) - low]
+        out[rows] = grey[_indices(pixels[rows], low)]
     return out
+
+
+def _indices(pixels: Integers, low: int) -> NDArray[np.intp]:
+    """Places of pixels in a table that begins with the value ``low``."""
+    indices = pixels.astype(np.intp)
+    indices -= low
+    return indices
 
 
 def row_blocks(pixels: Integers) -> Iterator[slice]:

@@ -15,6 +15,7 @@ from cxreport.reading.grey import is_blank
 from cxreport.reading.grouping import StudyFiles, unique_names
 from cxreport.reading.instance import DecodeLimits, ImageFile, Instance, Rendering
 from cxreport.reading.options import ReadOptions
+from cxreport.reading.processes.muted_libraries import quiet
 from cxreport.stopwatch import Stopwatch
 from cxreport.types import Failure, Position, Study, View
 
@@ -47,7 +48,8 @@ def read_files(
     """
     with contextlib.closing(_Reader(files, options, dict(refused or {}), opener)) as reader:
         try:
-            outcome = reader.read()
+            with quiet():  # once, not for each file and frame
+                outcome = reader.read()
         except Exception as error:
             log.debug("a study failed", exc_info=error)
             outcome = reader.failure(CxreportError.of(error, "reading the study"))

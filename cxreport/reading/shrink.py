@@ -8,6 +8,9 @@ by more than .02 (tests/test_shrink_shipped.py), which half the margin does not 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from cxreport.reading.grey import Integers
@@ -15,6 +18,7 @@ from cxreport.types import Grey
 
 KEPT = 4
 """The pixels kept along an axis are at least this many times the side of the network input."""
+_BAND_BYTES = 1 << 18
 _MOST = 128  # sums of 128 x 128 values of 16 bits fit 32
 _CLIPPED = 0.75  # the window of a radiograph clips a few per cent
 
@@ -43,12 +47,54 @@ def shrink(pixels: Integers, side: int | None) -> Integers:
         (ceil(H / a), ceil(W / b)) means, halves rounded up; the last row and column are over what remains. Never
         fewer than `KEPT` x side along an axis that had them.
     """
-    down, across = (shrink_factor(length, side) for length in pixels.shape)
-    if down == across == 1:
+    blocks = Blocks.of(pixels.shape, side)
+    if blocks.is_one_pixel:
         return pixels
-    sums = _sums(_sums(pixels, down).T, across).T
-    counts = np.outer(_counts(pixels.shape[0], down), _counts(pixels.shape[1], across))
-    return np.asarray((sums + counts // 2) // counts)
+    step = blocks.rows_of_a_band(pixels.dtype)
+    return np.concatenate([blocks.means(pixels[top : top + step]) for top in range(0, len(pixels), step)])
+
+
+class Blocks(NamedTuple):
+    """Blocks of pixels, of which each becomes one."""
+
+    down: int
+    """Rows of a block."""
+    across: int
+    """Columns of a block."""
+    columns: int
+    """Columns of the image."""
+
+    @classmethod
+    def of(cls, shape: tuple[int, ...], side: int | None) -> Blocks:
+        """The blocks of an image of (H, W) pixels that are needed for a square of this side, see `shrink`."""
+        return cls(shrink_factor(shape[0], side), shrink_factor(shape[1], side), shape[1])
+
+    @property
+    def is_one_pixel(self) -> bool:
+        """True for blocks that leave the image as it is."""
+        return self.down == self.across == 1
+
+    def rows_of_a_band(self, kind: np.dtype[Any]) -> int:
+        """Rows of whole blocks that a core's cache holds, of pixels of this kind."""
+        return self.down * max(1, _BAND_BYTES // (self.down * self.columns * kind.itemsize))
+
+    def means(self, band: Integers) -> Integers:
+        """Average some rows of the image: those of whole blocks, but for the last rows of all.
+
+        Args:
+            band: (h, W) integers.
+
+        Returns:
+            (ceil(h / down), ceil(W / across)) means of the same kind.
+        """
+        rows, columns = -(-len(band) // self.down), -(-self.columns // self.across)
+        means = np.empty((rows, columns), band.dtype.newbyteorder("="))
+        for from_rows, to_rows, down in _cuts(len(band), self.down):
+            for from_columns, to_columns, across in _cuts(self.columns, self.across):
+                sums = _sums(_sums(band[from_rows, from_columns], down).T, across).T
+                count = down * across
+                means[to_rows, to_columns] = (sums + count // 2) // count
+        return means
 
 
 def is_mostly_clipped(grey: Grey) -> bool:
@@ -57,18 +103,27 @@ def is_mostly_clipped(grey: Grey) -> bool:
     Args:
         grey: (H, W).
     """
-    return bool(((grey == 0) | (grey == 255)).mean() > _CLIPPED)
+    return bool(np.count_nonzero((grey == 0) | (grey == 255)) > _CLIPPED * grey.size)
+
+
+def _cuts(length: int, factor: int) -> Iterator[tuple[slice, slice, int]]:
+    """Pixels of an axis, what becomes of them, and how many become one: of the whole blocks, and of what remains."""
+    whole = length // factor
+    if whole:
+        yield slice(0, whole * factor), slice(0, whole), factor
+    if length % factor:
+        yield slice(whole * factor, length), slice(whole, whole + 1), length % factor
 
 
 def _sums(pixels: Integers, factor: int) -> Integers:
-    """Sums over ``factor`` rows each, the last over what remains."""
-    sums: Integers = pixels[::factor].astype(np.int32 if pixels.dtype.itemsize <= 2 else np.int64)
+    """Sums over ``factor`` rows each, in integers that hold them and half of a divisor besides.
+
+    The smallest are the fastest: twice as many fit a register.
+    """
+    kind = np.dtype(np.int32 if pixels.dtype.itemsize <= 2 else np.int64)
+    if pixels.dtype.kind == "u":
+        kind = max(np.min_scalar_type((int(pixels.max()) + 1) * factor), np.dtype(np.uint16))
+    sums: Integers = pixels[::factor].astype(kind)
     for offset in range(1, factor):
-        rows = pixels[offset::factor]
-        np.add(sums[: len(rows)], rows, out=sums[: len(rows)])
+        np.add(sums, pixels[offset::factor], out=sums, dtype=kind)
     return sums
-
-
-def _counts(length: int, factor: int) -> Integers:
-    """Number of pixels that each sum along an axis is over."""
-    return np.minimum(factor, length - np.arange(0, length, factor, dtype=np.int32))

@@ -69,6 +69,7 @@ class Lexicon:
         self._remembered_mentions = functools.lru_cache(_REMEMBERED)(
             lambda text: self._read(text, self._rules.tags, normal=())
         )
+        self._remembered_details = functools.lru_cache(_REMEMBERED)(self._read_details)
 
     def __reduce__(self) -> tuple[type[Lexicon], tuple[bytes, str]]:
         """Pickle the file alone, so that manifests go to other processes."""
@@ -200,6 +201,9 @@ class Lexicon:
 
     def details(self, sentence: str) -> frozenset[Detail]:
         """Details of a sentence: sides (both for "bilateral"), place, degree, comparison, and whether it hedges."""
+        return self._remembered_details(sentence)
+
+    def _read_details(self, sentence: str) -> frozenset[Detail]:
         matching = {detail for detail, cue in self._rules.details.items() if cue.search(sentence.lower())}
         hedged = "uncertain" in self._remembered_tags(sentence).values()
         return frozenset(matching | {Detail.UNCERTAIN} if hedged else matching)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -326,13 +327,16 @@ def test_damage_is_a_failure_or_a_picture_but_never_a_crash(
 
 def test_whole_frames_are_for_the_fast_decoder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     plugins = []
-    original = Decoder.as_array
 
-    def as_array(decoder: Decoder, *arguments: Any, **options: Any) -> Any:
-        plugins.append(options["decoding_plugin"])
-        return original(decoder, *arguments, **options)
+    def noting(original: Callable[..., Any]) -> Callable[..., Any]:
+        def decode(decoder: Decoder, *arguments: Any, **options: Any) -> Any:
+            plugins.append(options["decoding_plugin"])
+            return original(decoder, *arguments, **options)
 
-    monkeypatch.setattr(Decoder, "as_array", as_array)
+        return decode
+
+    for name in ("as_array", "as_buffer"):
+        monkeypatch.setattr(Decoder, name, noting(getattr(Decoder, name)))
     for pixels in (GREY, DEEP, np.stack([GREY] * 3, axis=-1), np.stack([DEEP, DEEP])):
         read(save(make_dataset(pixels, encoding="rle"), tmp_path / "a"))
     assert plugins == ["pylibjpeg"] * 4

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian
 
 from cxreport.errors import CxreportError, OutOfMemoryError, TooLargeError, UnreadableFileError, lacks_memory
@@ -17,7 +16,9 @@ from cxreport.reading.dicom.codecs import Codec, PixelOptions, change_of_syntax,
 from cxreport.reading.dicom.codestream import codestream_size, has_too_many_scans
 from cxreport.reading.dicom.colour import displayed_colour, displayed_palette
 from cxreport.reading.dicom.display import COVERED, Display, displayed
+from cxreport.reading.dicom.native import shrunk_native
 from cxreport.reading.dicom.pixel_data import (
+    encapsulated,
     encapsulated_frame,
     enter_pixel_data,
     is_encapsulated,
@@ -97,10 +98,8 @@ class _PixelElement:
         vr, length = enter_pixel_data(self.file)
         if not is_encapsulated(self.file, length):
             require_native(stream, frame, length, self.options)
-            options = self.options | {"pixel_vr": vr}
             actual = ExplicitVRLittleEndian if stated.is_encapsulated else stated
-            array, photometric = _array(codec_of(actual).decoder(actual), stream, frame, options)
-            display = self._displayed(array, photometric, self.options["bits_stored"])
+            display = self._native(frame, actual, vr)
             return display if actual == stated else _with_change(display, change_of_syntax(actual, stated))
         items = require_encapsulated(stream)
         if codec_of(stated).frame_syntax is not None:
@@ -117,6 +116,15 @@ class _PixelElement:
         uncompressed = codec_of(actual).frame_syntax is not None
         display = self._uncompressed(frame, actual) if uncompressed else self._compressed(data, actual)
         return display if actual == stated else _with_change(display, change_of_syntax(actual, stated))
+
+    def _native(self, frame: int, syntax: UID, vr: str) -> Display:
+        stream, header, bits = self.file.stream, self.file.header, self.options["bits_stored"]
+        if syntax.is_little_endian:
+            means = shrunk_native(stream, frame, header, self.options, self.limits.side)
+            if means is not None:
+                return displayed(means, header, bits=bits)
+        array, photometric = _array(codec_of(syntax).decoder(syntax), stream, frame, self.options | {"pixel_vr": vr})
+        return self._displayed(array, photometric, bits)
 
     def _uncompressed(self, frame: int, syntax: UID) -> Display:
         data = uncompressed_frame(self.file.stream, frame, self.options)
@@ -144,7 +152,7 @@ class _PixelElement:
             array, photometric = self._first_decoded(codec, decoder, data, options | {"decoding_plugin": plugin})
         else:
             options |= {"bits_allocated": 16, "bits_stored": 16, "pixel_representation": 0}
-            array, photometric = _array(decoder, encapsulate([restated.frame]), 0, options)
+            array, photometric = _frame_array(decoder, restated.frame, options)
             array = restated.restore(array)
             array = array.view(f"i{array.itemsize}") if is_signed else array
         return self._displayed(array, photometric, bits, is_aligned=codec.states_precision and precision == bits)
@@ -161,11 +169,11 @@ class _PixelElement:
     ) -> tuple[NDArray[Any], str]:
         """Decode a frame or, where it is refused, the first of its other forms that is not."""
         try:
-            return _array(decoder, encapsulate([data]), 0, options)
+            return _frame_array(decoder, data, options)
         except Exception:
             for form in () if codec.spare_frames is None else codec.spare_frames(data):
                 with contextlib.suppress(Exception):
-                    return _array(decoder, encapsulate([form]), 0, options)
+                    return _frame_array(decoder, form, options)
             raise
 
     def _displayed(self, array: NDArray[Any], photometric: str, bits: int, *, is_aligned: bool = False) -> Display:
@@ -209,6 +217,18 @@ def _array(decoder: Any, source: BinaryIO | bytes, frame: int, options: PixelOpt
         raw=True,
         **options,
     )
+    return array, str(properties["photometric_interpretation"])
+
+
+def _frame_array(decoder: Any, data: bytes, options: PixelOptions) -> tuple[NDArray[Any], str]:
+    """Stored values of the one frame that this is the compressed data of, as `_array` gives them."""
+    source = encapsulated(data)
+    is_plain = options["samples_per_pixel"] == 1 and options["pixel_representation"] == 0
+    if not is_plain or options["bits_allocated"] == 1:
+        return _array(decoder, source, 0, options)
+    buffer, properties = decoder.as_buffer(source, index=0, pixel_keyword="PixelData", raw=True, **options)
+    kind = np.dtype(f"<u{properties['bits_allocated'] // 8}")  # what the decoder made of it
+    array = np.frombuffer(buffer, kind).reshape(options["rows"], options["columns"])
     return array, str(properties["photometric_interpretation"])
 
 

@@ -20,7 +20,7 @@ _PIXEL_VRS = (b"OB\0\0", b"OW\0\0", b"UN\0\0")
 _ITEM, _DELIMITER = 0xFFFEE000, 0xFFFEE0DD
 _ITEM_TAG = b"\xfe\xff\x00\xe0"
 _UNDEFINED_LENGTH = 0xFFFFFFFF
-_TRUNCATED = "The pixel data is truncated."
+TRUNCATED = "The pixel data is truncated."
 
 
 class Fragment(NamedTuple):
@@ -47,7 +47,7 @@ def require_complete(file: DicomFile) -> None:
     if is_encapsulated(file, length):
         require_encapsulated(file.stream)
     elif _present(file.stream, length) < length:
-        raise UnreadableFileError(_TRUNCATED)
+        raise UnreadableFileError(TRUNCATED)
 
 
 def is_encapsulated(file: DicomFile, length: int) -> bool:
@@ -80,11 +80,11 @@ def enter_pixel_data(file: DicomFile) -> tuple[str, int]:
 
 def require_native(stream: BinaryIO, frame: int, length: int, options: dict[str, Any]) -> None:
     """Refuse a native pixel element that ends before a frame does."""
-    if _present(stream, length) < _native_bytes(options, frame + 1):
-        raise UnreadableFileError(_TRUNCATED)
+    if _present(stream, length) < native_bytes(options, frame + 1):
+        raise UnreadableFileError(TRUNCATED)
 
 
-def _native_bytes(options: dict[str, Any], frames: int) -> int:
+def native_bytes(options: dict[str, Any], frames: int) -> int:
     """Length of frames without compression."""
     samples = options["rows"] * options["columns"] * options["samples_per_pixel"]
     if options["photometric_interpretation"] == "YBR_FULL_422":
@@ -126,6 +126,12 @@ def _begins_a_frame(stream: BinaryIO, item: Fragment) -> bool:
     stream.seek(item.start)
     head = stream.read(min(item.length, 4))
     return head[:3] == b"\xff\xd8\xff" or is_jpeg2000(head)
+
+
+def encapsulated(frame: bytes) -> bytes:
+    """Encapsulated pixels (PS3.5 A.4) of one frame in one fragment, put together with one copy."""
+    head, padding = struct.pack("<HHLHHL", 0xFFFE, 0xE000, 0, 0xFFFE, 0xE000, len(frame) + len(frame) % 2), b"\0"
+    return b"".join((head, frame, padding[: len(frame) % 2]))
 
 
 def encapsulated_frame(stream: BinaryIO, frame: int, options: dict[str, Any], items: list[Fragment]) -> bytes:
@@ -180,7 +186,7 @@ def uncompressed_frame(stream: BinaryIO, frame: int, options: dict[str, Any]) ->
     Raises:
         UnreadableFileError: the fragments end before the frame does.
     """
-    length = _native_bytes(options, 1)
+    length = native_bytes(options, 1)
     start = stream.tell()
     fragments = generate_fragments(stream)
     next(fragments, None)  # the offset table
@@ -190,7 +196,7 @@ def uncompressed_frame(stream: BinaryIO, frame: int, options: dict[str, Any]) ->
         while len(content) < length:
             fragment = next(fragments, None)
             if fragment is None:
-                raise UnreadableFileError(_TRUNCATED)
+                raise UnreadableFileError(TRUNCATED)
             content += fragment
     stream.seek(start)
     return bytes(content[:length])

@@ -45,7 +45,7 @@ def stored_bits(array: Integers, stored: int, header: Dataset) -> StoredBits:
     container = array.dtype.itemsize * 8
     if stored >= container or stored == 1:
         return StoredBits(array)
-    below = max(0, min((integer(header, "HighBit") or stored - 1), container - 1) - stored + 1)
+    below = unused_below(stored, container, header)
     has_low_bits = below > 0 and bool((array & ((1 << below) - 1)).any())
     is_fitting = fits(array, stored)
     if has_low_bits and not _is_overlaid(header, below) and (is_fitting or not _uses_bit(array, stored)):
@@ -55,6 +55,17 @@ def stored_bits(array: Integers, stored: int, header: Dataset) -> StoredBits:
     has_high_bits = not fits(array, stored + below)
     values = np.asarray((array << (container - stored - below)) >> (container - stored))
     return StoredBits(values, (CUT,) if has_low_bits or has_high_bits else ())
+
+
+def unused_below(stored: int, container: int, header: Dataset) -> int:
+    """Number of bits below the stored ones, by High Bit (PS3.5 8.1.1).
+
+    Args:
+        stored: Bits Stored.
+        container: bits of a value with all that lies beside the stored ones.
+        header: the instance's attributes.
+    """
+    return max(0, min((integer(header, "HighBit") or stored - 1), container - 1) - stored + 1)
 
 
 def fits(array: Integers, stored: int) -> bool:

@@ -40,7 +40,8 @@ def no_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("decoded")
 
-    monkeypatch.setattr("pydicom.pixels.decoders.base.Decoder.as_array", refuse)
+    for name in ("as_array", "as_buffer"):
+        monkeypatch.setattr(f"pydicom.pixels.decoders.base.Decoder.{name}", refuse)
     monkeypatch.setattr(codecs.Codec, "decode_reduced", lambda *_: None)
 
 
