@@ -48,7 +48,7 @@ def shrunk_native(
     means = []
     for top in range(0, rows, len(memory)):
         band = memory[: rows - top]
-        if cast(BufferedIOBase, stream).readinto(band) < band.nbytes:
+        if cast(BufferedIOBase, stream).readinto(band.data) < band.nbytes:
             raise UnreadableFileError(TRUNCATED)
         if bits < allocated and not fits(band, bits):
             stream.seek(start)
