@@ -174,6 +174,7 @@ def generate(
                 attention=attention or any(row.needs_attention for row in formats),
                 index=_index(retrieve, manifest),
                 neighbours=neighbours,
+                overlap=True,
             )
             settings = _settings(model, formats, reading, drafting, retrieve) | {"plain": str(plain)}
             writer = make_writer(formats, manifest, out, claim, settings, resume, plain)
@@ -181,7 +182,7 @@ def generate(
             if from_tags:
                 from cxreport.reading.tag_table import read_tag_table
 
-                studies = read_tag_table(from_tags, _tag_names(manifest, evidence))
+                studies = read_tag_table(from_tags, manifest.table_names(evidence))
                 studies = marks.of_rows(studies) if marks else studies
             else:
                 select = functools.partial(_selected, marks, writer, progress)
@@ -292,12 +293,3 @@ def _settings(
 def _may_be_several(paths: list[str] | None) -> bool:
     """True where there may be more than one study."""
     return paths is not None and not (len(paths) == 1 and Path(paths[0]).is_file())
-
-
-def _tag_names(manifest: Manifest, evidence: str | None) -> set[str]:
-    """Name the columns that a tag table may have."""
-    if evidence is not None and evidence not in manifest.evidence:
-        names = ", ".join(sorted(manifest.evidence))
-        raise UsageError(f"The bundle knows no evidence {evidence!r}.", hint=f"It knows: {names}.")
-    inputs = (source.inputs for source in manifest.evidence.values())
-    return {*manifest.tag_names, *manifest.reporting_names, *manifest.aliases}.union(*inputs)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cxreport.errors import UsageError
 from cxreport.model.choices import Architecture, Precision
 from cxreport.text.lexicon import Lexicon
 from cxreport.types import Floats, InputShape
@@ -271,6 +272,21 @@ class Manifest:
     def reporting_rows(self) -> dict[str, int]:
         """Name of each reporting tag -> its index."""
         return {name: row for row, name in enumerate(self.reporting_names)}
+
+    def table_names(self, evidence: str | None) -> set[str]:
+        """Names of the columns that a table of tag probabilities may have.
+
+        Args:
+            evidence: classifier that wrote the table; None where it is not known.
+
+        Raises:
+            UsageError: the bundle does not know that classifier.
+        """
+        if evidence is not None and evidence not in self.evidence:
+            known = ", ".join(sorted(self.evidence))
+            raise UsageError(f"The bundle knows no evidence {evidence!r}.", hint=f"It knows: {known}.")
+        inputs = (source.inputs for source in self.evidence.values())
+        return {*self.tag_names, *self.reporting_names, *self.aliases}.union(*inputs)
 
     def reported_as(self, finding: str) -> str | None:
         """Reporting tag that a classifier's finding speaks for, by its own name or as an alias; None without one."""

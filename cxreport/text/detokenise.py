@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 
@@ -35,7 +36,12 @@ _AGREEMENT = tuple(
 
 def sentence_text(vocabulary: Sequence[str], ids: Sequence[int]) -> str:
     """Write word ids as a sentence: agreement, spacing, abbreviations, a capital first letter and a full stop."""
-    words = [vocabulary[i] for i in ids]
+    return _text(tuple(vocabulary[i] for i in ids))
+
+
+@functools.lru_cache(maxsize=4096)
+def _text(words: tuple[str, ...]) -> str:
+    """Text of a sentence; a run writes few different ones, each many times."""
     text = " ".join(w.upper() if w in _ABBREVIATIONS or _LEVEL.fullmatch(w) else w for w in words)
     for pattern, replacement in _AGREEMENT + _SPACING:
         text = pattern.sub(replacement, text)
