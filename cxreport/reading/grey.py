@@ -134,16 +134,18 @@ def to_bytes(brightness: Values) -> Grey:
 
 
 def _lookup(pixels: Integers, low: int, values: Integers, table: Table, counted: Mask | None) -> Grey:
+    blocks = list(row_blocks(pixels))
+    indices = _indices(pixels, low) if len(blocks) == 1 else None
     counts: Counts = np.zeros(len(values), np.int64)
-    indices = np.empty(0, np.intp)
-    for rows in row_blocks(pixels):
-        indices = _indices(pixels[rows], low)
-        counts += np.bincount((indices if counted is None else indices[counted[rows]]).ravel(), minlength=len(values))
+    for rows in blocks:
+        places = _indices(pixels[rows], low) if indices is None else indices
+        counts += np.bincount((places if counted is None else places[counted[rows]]).ravel(), minlength=len(values))
+        del places  # before the next block takes as much
     grey = to_bytes(table(values, counts))
-    if len(indices) == len(pixels):  # in one block
+    if indices is not None:
         return grey[indices]
     out = np.empty(pixels.shape, np.uint8)
-    for rows in row_blocks(pixels):
+    for rows in blocks:
         out[rows] = grey[_indices(pixels[rows], low)]
     return out
 
