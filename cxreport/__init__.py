@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # onnxruntime reads it when it is imported, and asks nobody else
 
-__version__ = "0.6.0"
+__version__ = "0.7.0"
 DISCLAIMER = "Research use only: a drafted report is no diagnosis and must not guide care."
 
 _HOMES = {
