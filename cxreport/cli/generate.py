@@ -174,7 +174,6 @@ def generate(
                 attention=attention or any(row.needs_attention for row in formats),
                 index=_index(retrieve, manifest),
                 neighbours=neighbours,
-                overlap=from_tags is None,
             )
             settings = _settings(model, formats, reading, drafting, retrieve) | {"plain": str(plain)}
             writer = make_writer(formats, manifest, out, claim, settings, resume, plain)

@@ -11,10 +11,9 @@ from cxreport.drafting.decode import DecodeOptions, decode
 from cxreport.drafting.plan import HEAD, make_plan
 from cxreport.drafting.report import write_report
 from cxreport.errors import UsageError
-from cxreport.model.choices import Device
 from cxreport.model.encode import check_typical, encode, encode_tags
 from cxreport.model.session import Model
-from cxreport.reading.batches import draft_overlapping, draft_safely, preprocessed_batches
+from cxreport.reading.batches import draft_safely, preprocessed_batches
 from cxreport.stopwatch import Stopwatch
 from cxreport.types import Draft, Failure, OperatingPoint, Outcome, Report, Study
 
@@ -46,9 +45,6 @@ class GenerateOptions:
     """Index of reports to search for the nearest ones, opened with the model's manifest; None for no search."""
     neighbours: int = 3
     """Number of nearest reports."""
-    overlap: bool = False
-    """Begin with a batch while the words of the one before are written: the networks of both share the CPUs. A batch is
-    then read before the reports of the one ahead of it come. GPUs take one batch at a time."""
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing.
@@ -80,16 +76,8 @@ def generate(
         CxreportError: for an error of the whole run, such as an unknown source of evidence.
     """
     options = options or GenerateOptions()
-
-    def draft(group: list[Study]) -> list[Report]:
-        return _Stages(model, options).run(group)
-
-    batches = preprocessed_batches(studies, model.manifest.input_shape, options.batch_size)
-    if options.overlap and model.device is Device.CPU:
-        yield from draft_overlapping(draft, batches)
-    else:
-        for batch in batches:
-            yield from draft_safely(draft, batch)
+    for batch in preprocessed_batches(studies, model.manifest.input_shape, options.batch_size):
+        yield from draft_safely(lambda group: _Stages(model, options).run(group), batch)
 
 
 @dataclass(frozen=True)

@@ -46,31 +46,6 @@ def draft_safely(draft: Callable[[list[Study]], Iterable[_T]], batch: Sequence[S
     return [next(outcomes) if isinstance(study, Study) else study for study in batch]
 
 
-def draft_overlapping(
-    draft: Callable[[list[Study]], Iterable[_T]], batches: Iterable[Sequence[Study | Failure]]
-) -> Iterator[_T | Failure]:
-    """Draft batches as `draft_safely` does, each begun in a thread of its own before the one ahead of it is taken.
-
-    What fails is tried again in the caller's thread: other views of a study are read there alone.
-    """
-    from concurrent.futures import Future, ThreadPoolExecutor  # one study starts without
-
-    def outcomes(batch: Sequence[Study | Failure], begun: Future[list[_T]]) -> list[_T | Failure]:
-        attempts = iter([begun.result])
-        return draft_safely(lambda group: next(attempts, lambda: list(draft(group)))(), batch)
-
-    with ThreadPoolExecutor(2, "drafts") as threads:
-        ahead: tuple[Sequence[Study | Failure], Future[list[_T]]] | None = None
-        for batch in batches:
-            studies = [study for study in batch if isinstance(study, Study)]
-            begun = threads.submit(lambda group: list(draft(group)), studies)
-            if ahead:
-                yield from outcomes(*ahead)
-            ahead = batch, begun
-        if ahead:
-            yield from outcomes(*ahead)
-
-
 def _draft(draft: Callable[[list[Study]], Iterable[_T]], studies: list[Study]) -> list[_T | Failure]:
     """Outcomes of studies without failures among them."""
     if not studies:

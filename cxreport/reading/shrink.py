@@ -91,9 +91,9 @@ class Blocks(NamedTuple):
         means = np.empty((rows, columns), band.dtype.newbyteorder("="))
         for from_rows, to_rows, down in _cuts(len(band), self.down):
             for from_columns, to_columns, across in _cuts(self.columns, self.across):
-                sums = _sums(_sums(band[from_rows, from_columns], down).T, across).T
-                count = down * across
-                means[to_rows, to_columns] = (sums + count // 2) // count
+                half = down * across // 2
+                sums = _sums(_sums(band[from_rows, from_columns], down).T, across, half).T
+                means[to_rows, to_columns] = (sums + half) // (down * across)
         return means
 
 
@@ -115,14 +115,14 @@ def _cuts(length: int, factor: int) -> Iterator[tuple[slice, slice, int]]:
         yield slice(whole * factor, length), slice(whole, whole + 1), length % factor
 
 
-def _sums(pixels: Integers, factor: int) -> Integers:
-    """Sums over ``factor`` rows each, in integers that hold them and half of a divisor besides.
+def _sums(pixels: Integers, factor: int, more: int = 0) -> Integers:
+    """Sums over ``factor`` rows each, in integers that hold ``more`` than the largest of them.
 
     The smallest are the fastest: twice as many fit a register.
     """
     kind = np.dtype(np.int32 if pixels.dtype.itemsize <= 2 else np.int64)
     if pixels.dtype.kind == "u":
-        kind = max(np.min_scalar_type((int(pixels.max()) + 1) * factor), np.dtype(np.uint16))
+        kind = max(np.min_scalar_type(int(pixels.max()) * factor + more), np.dtype(np.uint16))
     sums: Integers = pixels[::factor].astype(kind)
     for offset in range(1, factor):
         np.add(sums, pixels[offset::factor], out=sums, dtype=kind)

@@ -403,3 +403,17 @@ def test_studies_keep_every_pixel_unless_told(tmp_path: Path, name: str) -> None
         assert isinstance(study, Study)
         assert study.view is not None
         assert study.view.pixels.shape == size
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int16])
+@pytest.mark.parametrize("factor", [2, 3, 4, 7, 8, 16])
+def test_sums_that_all_but_fill_their_integers(kind: type, factor: int) -> None:
+    """Blocks of one value, of every value that makes the sum of a block nearly 2 to the power of 16 or 32, or the most."""
+    side = 16
+    fullest = {edge // factor**2 for edge in (1 << 16, 1 << 32)}
+    values = {v + d for v in (*fullest, np.iinfo(kind).max) for d in (-2, -1, 0, 1)}
+    for value in sorted(v for v in values if 0 <= v <= np.iinfo(kind).max):
+        pixels = np.full((side * KEPT * factor,) * 2, value, kind)
+        pixels[1::2] -= pixels[1::2] > 0  # two values, whose means are to be rounded
+        expected = pixels.reshape(side * KEPT, factor, side * KEPT, factor).astype(np.int64).sum((1, 3))
+        np.testing.assert_array_equal(shrink(pixels, side), (expected + factor**2 // 2) // factor**2)
