@@ -408,7 +408,7 @@ def test_studies_keep_every_pixel_unless_told(tmp_path: Path, name: str) -> None
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int16])
 @pytest.mark.parametrize("factor", [2, 3, 4, 7, 8, 16])
 def test_sums_that_all_but_fill_their_integers(kind: type, factor: int) -> None:
-    """Blocks of one value, of every value that makes the sum of a block nearly 2 to the power of 16 or 32, or the most."""
+    """Blocks of which the sum is nearly 2 to the power of 16 or 32, or as large as it can be."""
     side = 16
     fullest = {edge // factor**2 for edge in (1 << 16, 1 << 32)}
     values = {v + d for v in (*fullest, np.iinfo(kind).max) for d in (-2, -1, 0, 1)}
