@@ -47,6 +47,11 @@ class ImageSplits:
     first: int = 0
     """Number of images of the first folder, whose findings are as frequent as in val; they come first."""
 
+    @property
+    def learned(self) -> LabelledImages:
+        """All that are learned from: those of ``train``, then those of ``small``."""
+        return self.train + self.small if self.small else self.train
+
 
 def nih_images(config: TrainConfig, root: Path) -> ImageSplits:
     """The recipe's NIH folders; the first one's val list is for measuring.
@@ -74,7 +79,7 @@ def nih_images(config: TrainConfig, root: Path) -> ImageSplits:
 
 def _taught(images: ImageSplits, teacher: TeacherConfig, root: Path) -> ImageSplits:
     """The images with the targets that a teacher gives them, and second opinions."""
-    train = images.train + images.small if images.small else images.train
+    train = images.learned
     tables = [root / table for table in teacher.tables]
     outputs = read_teacher(tables, train.names + images.val.names, images.tags)
     count = len(train)

@@ -154,9 +154,7 @@ class PhaseTask:
         standardised logits counts all findings and all images alike.
         """
         generator = torch.Generator().manual_seed(self._seed + self._number * _PHASE_SEEDS + batch.step)
-        grey = augment(to_input(batch.pixels), self._phase.size, generator, self._config.flip)
-        if self._phase.noise > 0 or self._phase.erase > 0:
-            grey = disturb(grey, self._phase.noise, self._phase.erase, generator)
+        grey = altered(batch.pixels, self._phase, self._config.flip, generator)
         labels = torch.from_numpy(batch.labels)
         taught = None if batch.logits is None else torch.from_numpy(batch.logits)
         if (alpha := self._phase.mixup) > 0:
@@ -178,6 +176,14 @@ class PhaseTask:
         if self._data.soft is not None:
             figures["val_teacher"] = round(correlation(logits, self._data.soft.val_logits), 4)
         return figures
+
+
+def altered(pixels: Pixels, phase: Phase, mirror: bool, generator: torch.Generator) -> Tensor:
+    """(B, S, S) or (B, S, S, 3) uint8 as a phase shows images to a network: (B, C, size, size) float, 0 to 255."""
+    grey = augment(to_input(pixels), phase.size, generator, mirror)
+    if phase.noise > 0 or phase.erase > 0:
+        grey = disturb(grey, phase.noise, phase.erase, generator)
+    return grey
 
 
 def correlation(logits: Floats, taught: Floats) -> float:

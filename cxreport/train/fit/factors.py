@@ -8,7 +8,7 @@ those maps, as decoders and the joint space, goes on working.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from cxreport.train.config import EncoderConfig, FactorConfig
 from cxreport.train.data.images import ImageSplits
 from cxreport.train.fit.auc import auc_per_tag
-from cxreport.train.fit.encoder import correlation, fit_encoder
+from cxreport.train.fit.encoder import altered, correlation, fit_encoder
 from cxreport.train.fit.loop import Course, Stage, fit
 from cxreport.train.fit.parts import BatchParts
-from cxreport.train.networks.encoder import Encoder, augment, disturb, encode_all, has_bfloat16_units, to_input
+from cxreport.train.networks.encoder import Encoder, encode_all, has_bfloat16_units, to_input
 from cxreport.train.networks.factors import Factors, factor, layers
 from cxreport.train.run_folder import save_tensors
 from cxreport.types import Pixels
@@ -94,7 +94,7 @@ def fit_factors(
     )
     count = len(data.train) + (len(data.small) if data.small else 0)
     passes = max(1, round(factors.images / count))
-    task = FactorTask(encoder, student, config, data, factors.images // passes, sample, stage.seed)
+    task = FactorTask(encoder, student, config, data, factors.images // passes, sample)
     fit(student, [task] * passes, course, stage)
     if not finished:
         balance(student, sample)
@@ -111,23 +111,16 @@ def balance(encoder: Encoder, pixels: Pixels) -> None:
         encoder: in evaluation mode.
         pixels: (N, S, S) or (N, S, S, 3).
     """
-    pairs = [layer for layer in encoder.features.children() if isinstance(layer, Factors)]
-    largest: dict[Factors, Tensor] = {}
+    pairs = {name: layer for name, layer in encoder.features.named_children() if isinstance(layer, Factors)}
+    largest: dict[str, Tensor] = {}
 
-    def watch(pair: Factors) -> Any:
-        def compare(_layer: nn.Module, _inputs: Any, output: Tensor) -> None:
-            peaks = output.abs().amax((0, 2, 3))
-            largest[pair] = largest.get(pair, peaks).maximum(peaks)
+    def compare(name: str, output: Tensor) -> None:
+        peaks = output.abs().amax((0, 2, 3))
+        largest[name] = largest.get(name, peaks).maximum(peaks)
 
-        return compare
-
-    handles = [pair[0].register_forward_hook(watch(pair)) for pair in pairs]
-    for i in range(0, len(pixels), _BATCH):
-        encoder.maps(to_input(pixels[i : i + _BATCH]))
-    for handle in handles:
-        handle.remove()
-    for pair, peaks in largest.items():
-        pair.balance(peaks)
+    _watch({name: pair[0] for name, pair in pairs.items()}, encoder, pixels, compare)
+    for name, pair in pairs.items():
+        pair.balance(largest[name])
 
 
 @torch.inference_mode()
@@ -141,21 +134,28 @@ def output_components(encoder: Encoder, pixels: Pixels) -> dict[str, tuple[Tenso
     sums: dict[str, Tensor] = {}
     generator = torch.Generator().manual_seed(0)
 
-    def watch(name: str) -> Any:
-        def count(_layer: nn.Module, _inputs: Any, output: Tensor) -> None:
-            places = output.permute(0, 2, 3, 1).flatten(0, 2).double()
-            places = places[torch.randperm(len(places), generator=generator)[: _PLACES * _BATCH]]
-            places = torch.cat([places, torch.ones(len(places), 1)], 1)
-            sums[name] = sums.get(name, torch.zeros(())) + places.T @ places
+    def count(name: str, output: Tensor) -> None:
+        places = output.permute(0, 2, 3, 1).flatten(0, 2).double()
+        places = places[torch.randperm(len(places), generator=generator)[: _PLACES * _BATCH]]
+        places = torch.cat([places, torch.ones(len(places), 1)], 1)
+        sums[name] = sums.get(name, torch.zeros(())) + places.T @ places
 
-        return count
+    _watch(dict(layers(encoder.features)), encoder, pixels, count)
+    return {name: _components(products) for name, products in sums.items()}
 
-    handles = [layer.register_forward_hook(watch(name)) for name, layer in layers(encoder.features)]
+
+def _watch(
+    watched: Mapping[str, nn.Module], encoder: Encoder, pixels: Pixels, look: Callable[[str, Tensor], None]
+) -> None:
+    """Encode images, and look at what some layers give (B, C, H, W) for each batch, by their names."""
+    handles = [
+        layer.register_forward_hook(lambda _layer, _inputs, output, name=name: look(name, output))
+        for name, layer in watched.items()
+    ]
     for i in range(0, len(pixels), _BATCH):
         encoder.maps(to_input(pixels[i : i + _BATCH]))
     for handle in handles:
         handle.remove()
-    return {name: _components(products) for name, products in sums.items()}
 
 
 def _components(products: Tensor) -> tuple[Tensor, Tensor]:
@@ -186,7 +186,6 @@ class FactorTask:
         data: ImageSplits,
         images: int,
         sample: Pixels,
-        seed: int,
     ) -> None:
         """Prepare a pass.
 
@@ -197,10 +196,8 @@ class FactorTask:
             data: images.
             images: number of them in a pass.
             sample: images that the usual sizes of maps are taken from.
-            seed: of alterations.
         """
         self._encoder, self._student, self._config, self._data = encoder, student, config, data
-        self._phase, self._seed = config.phases[-1], seed
         self._images = images
         with torch.inference_mode():
             outputs = [self._outputs(encoder, to_input(sample[i : i + _BATCH])) for i in range(0, len(sample), _BATCH)]
@@ -215,7 +212,7 @@ class FactorTask:
 
     def batches(self, rng: np.random.Generator) -> Iterator[FactorBatch]:
         """As `loop.Task` has it."""
-        images = self._data.train + self._data.small if self._data.small else self._data.train
+        images = self._data.learned
         order, batch = rng.permutation(len(images)), self._config.batch
         seed = int(rng.integers(2**31))
         for step in range(min(self.steps, len(order) // batch)):
@@ -224,9 +221,7 @@ class FactorTask:
     def loss(self, batch: FactorBatch) -> Tensor:
         """Sum of the distances of all depths and of the tags, each as a share of what images differ by."""
         generator = torch.Generator().manual_seed(batch.seed + batch.step)
-        grey = augment(to_input(batch.pixels), self._phase.size, generator, self._config.flip)
-        if self._phase.noise > 0 or self._phase.erase > 0:
-            grey = disturb(grey, self._phase.noise, self._phase.erase, generator)
+        grey = altered(batch.pixels, self._config.phases[-1], self._config.flip, generator)
         return self._distances(grey).sum(1).mean()
 
     def measure(self) -> dict[str, Any]:

@@ -151,7 +151,7 @@ def test_images_are_taken_from_all_folders_in_whole_passes(
 ) -> None:
     both = replace(images, small=images.val)
     count = len(both.train) + len(images.val)
-    task = fit.FactorTask(encoder, encoder, config, both, count, images.val.pixels[:8], 1)
+    task = fit.FactorTask(encoder, encoder, config, both, count, images.val.pixels[:8])
     seen = list(task.batches(np.random.default_rng(0)))
     assert len(seen) == task.steps == count // config.batch
     pixels = np.concatenate([batch.pixels for batch in seen])
