@@ -13,7 +13,6 @@ import contextlib
 import enum
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import threading
@@ -25,18 +24,15 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from cxreport.errors import CxreportError
-from cxreport.reading.processes.limits import MEMORY_EXIT, NO_LIMITS, TaskLimits, limit_memory
-from cxreport.reading.processes.muted_libraries import mute
+from cxreport.reading.processes.limits import MEMORY_EXIT, NO_LIMITS, TaskLimits
 
 AHEAD = 8
 """Tasks per process that are running, waiting, or done and not yet taken."""
-_PATIENCE_S = 5.0
-"""Seconds beyond its time that a process gives a task of a program that does not end it."""
 _ATTEMPTS = 2
 """Processes that a task may end: the first may have died of something else, such as a lack of memory."""
 _START = (
     "import sys; sys.path[:] = {path!r}; import {modules}; "
-    "from cxreport.reading.processes.workers import serve; serve({memory_bytes!r}, {seconds!r})"
+    "from cxreport.reading.processes.serving import serve; serve({memory_bytes!r}, {seconds!r})"
 )
 _PICTURE_MODULES = ("cxreport.reading.ahead", "cxreport.reading.pictures.picture")
 _MODULES = (*_PICTURE_MODULES, "cxreport.reading.dicom.views")
@@ -288,37 +284,3 @@ def _reap(process: subprocess.Popen[bytes]) -> None:
     process.kill()
     with contextlib.suppress(OSError):  # what was not yet sent to it
         process.__exit__(None, None, None)
-
-
-def serve(memory_bytes: int | None, seconds: float | None) -> None:
-    """Answer the questions that come by stdin, until it closes: what a process of `Processes` does.
-
-    The program ends it where a task takes too long; where the program is killed meanwhile, an alarm does, a little
-    later: nothing else ends a codec that never returns.
-    """
-    for name in {"SIGINT", "SIGTERM", "SIGHUP"} & set(dir(signal)):  # they reach the whole group; the main one decides
-        signal.signal(getattr(signal, name), signal.SIG_IGN)
-    results = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    with open(os.devnull, "wb") as null:
-        os.dup2(null.fileno(), sys.stdout.fileno())  # what a codec prints must not get among the results
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
-        score.write("1000")  # where memory runs out for all, the system ends a reader before the program
-    if memory_bytes is not None:
-        limit_memory(memory_bytes)
-    mute()
-    pickle.dump(True, results)  # ready
-    results.flush()
-    with contextlib.suppress(EOFError):
-        while True:
-            function, task = pickle.load(sys.stdin.buffer)
-            _set_alarm(None if seconds is None else seconds + _PATIENCE_S)
-            answer = function(task)
-            _set_alarm(None)
-            pickle.dump(answer, results)
-            results.flush()
-
-
-def _set_alarm(seconds: float | None) -> None:
-    """Have the system end this process in so many seconds; None takes that back."""
-    if hasattr(signal, "setitimer"):  # not on Windows
-        signal.setitimer(signal.ITIMER_REAL, seconds or 0)
